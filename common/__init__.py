@@ -1,0 +1,1 @@
+"""What no stage is about: frames, canonical bytes, keys, balances, the console."""

@@ -1,0 +1,252 @@
+"""The command line of every stage: options, questions, lines in, events out (contract §4).
+
+Programs get one JSON object a line. People get one line an event, with
+fingerprints for keys, and a prompt that arriving messages do not tear apart.
+"""
+
+import argparse
+import json
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any, NoReturn
+
+from common.encoding import fingerprint, is_address
+
+Members = dict[str, Any]
+
+PROMPT = "> "
+SHOWN_ID = 16
+"""Digits of an id that people are shown; the rest helps nobody to tell two apart."""
+MAX_NAME = 64
+"""Characters of the longest account name of stage 2. What is longer is a key."""
+
+
+class Options(argparse.ArgumentParser):
+    """Options as contract §4 has them: a wrong one is one line on standard error, and status 2."""
+
+    def error(self, message: str) -> NoReturn:
+        """End with one line instead of argparse's two and more."""
+        self.exit(2, f"{self.prog}: {message}; --help shows what there is\n")
+
+
+def make_options(program: str, description: str) -> Options:
+    """The options that all stages have."""
+    options = Options(prog=f"python -m {program}", description=description, allow_abbrev=False)
+    options.add_argument("--peer", metavar="HOST:PORT", help="the peer to join; none: found a network; without: ask")
+    options.add_argument("--host", default="127.0.0.1",
+                         help="address to listen on; 0.0.0.0 listens everywhere (default: %(default)s)")
+    options.add_argument("--port", type=integer_from(0, 65_535), default=0, metavar="N",
+                         help="port to listen on; 0 picks a free one (default)")
+    options.add_argument("--announce", type=read_address, metavar="HOST:PORT",
+                         help="the address that others are told, if it is not the one listened on")
+    options.add_argument("--json", action="store_true", help="one JSON object a line on standard output")
+    options.add_argument("--daemon", action="store_true", help="go on when standard input ends")
+    return options
+
+
+def integer_from(low: int, high: int) -> Callable[[str], int]:
+    """Make the reader of an option that is an integer from `low` to `high`."""
+    def read(text: str) -> int:
+        if not re.fullmatch("[0-9]{1,16}", text) or not low <= int(text) <= high:
+            raise argparse.ArgumentTypeError(f"expected an integer from {low} to {high}, not {text!r}")
+        return int(text)
+    return read
+
+
+def thousandths_from(low: int, high: int, unit: str) -> Callable[[str], int]:
+    """Make the reader of an option that is a decimal number, kept as an integer number of thousandths."""
+    def read(text: str) -> int:
+        try:
+            thousandths = round(float(text) * 1000)
+        except (ValueError, OverflowError):
+            thousandths = low - 1
+        if not low <= thousandths <= high:
+            raise argparse.ArgumentTypeError(f"expected {unit} from {low / 1000:g} to {high / 1000:g}, not {text!r}")
+        return thousandths
+    return read
+
+
+def read_address(text: str) -> str:
+    """Read an option that is an address."""
+    if not is_address(text):
+        raise argparse.ArgumentTypeError(f"expected HOST:PORT, not {text!r}")
+    return text
+
+
+def escape_control(text: str) -> str:
+    r"""Show control characters as `\xNN`, so that no peer can drive the terminal (contract §4)."""
+    return re.sub("[\x00-\x1f\x7f-\x9f]", lambda match: f"\\x{ord(match[0]):02x}", text)
+
+
+class Console:
+    """Standard input and output of one node."""
+
+    def __init__(self, is_json: bool, is_daemon: bool) -> None:
+        self._is_json = is_json
+        self.is_daemon = is_daemon
+        self._is_terminal = not is_json and sys.stdin.isatty() and sys.stdout.isatty()
+        self._is_prompting = False
+        self._lines = self._read_terminal() if self._is_terminal else self._read_pipe()
+        self._terminal_mode = _terminal_mode() if self._is_terminal else None
+
+    # --- in -------------------------------------------------------------------------------------
+
+    def ask_peer(self) -> str | None:
+        """Ask for the IP address and the port of a peer; None if the answer is empty (contract §4)."""
+        host = self._ask("IP address of a peer (empty: found a network): ")
+        if not host or is_address(host):
+            return host or None  # somebody has pasted what `listening on` says
+        return f"{host}:{self._ask('port of that peer: ')}"
+
+    def _ask(self, question: str) -> str:
+        if self._is_terminal:
+            try:
+                return input(question).strip()
+            except EOFError:
+                return ""
+        if not self._is_json:
+            self.write(question.encode())
+        answer = next(self._lines, "").strip()
+        if not self._is_json:
+            self.write(b"\n")
+        return answer
+
+    def lines(self) -> Iterator[str]:
+        """The lines of standard input, without their ends, until it ends. Bytes that are not UTF-8
+        become lone surrogates, which no message may hold: whoever handles the line refuses it."""
+        return self._lines
+
+    def _read_pipe(self) -> Iterator[str]:
+        # os.read and not sys.stdin: a thread that waits inside sys.stdin holds its lock, and the
+        # interpreter stumbles over that lock when it ends.
+        rest = b""
+        while data := os.read(0, 65_536):
+            *whole, rest = (rest + data).split(b"\n")
+            for line in whole:
+                yield line.removesuffix(b"\r").decode(errors="surrogateescape")
+        if rest:
+            yield rest.decode(errors="surrogateescape")
+
+    def _read_terminal(self) -> Iterator[str]:
+        import readline  # noqa: F401 -- importing it gives input() line editing and history
+        while True:
+            self._is_prompting = True
+            try:
+                line = input(PROMPT)
+            except EOFError:
+                return
+            finally:
+                self._is_prompting = False
+            yield line
+
+    # --- out ------------------------------------------------------------------------------------
+
+    def render(self, event: str, members: Members, drawing: str | None = None) -> bytes:
+        """One event as it is printed; `drawing` is what people see instead, where a line cannot say it."""
+        if self._is_json:
+            text = json.dumps({"event": event, **members}, ensure_ascii=False)
+            # JSON escapes U+0000-001F itself, and leaves U+007F-009F, which also drive terminals, to us.
+            return re.sub("[\x7f-\x9f]", lambda match: f"\\u{ord(match[0]):04x}", text).encode() + b"\n"
+        lines = drawing.split("\n") if drawing is not None else FOR_PEOPLE[event](members)
+        encoding = sys.stdout.encoding or "utf-8"
+        return b"".join(escape_control(line).encode(encoding, "backslashreplace") + b"\n" for line in lines)
+
+    def write(self, data: bytes) -> None:
+        """Print lines. On a terminal, lift the prompt and what is being typed, and put it back below them."""
+        if self._is_prompting:
+            import readline
+            typed = PROMPT + readline.get_line_buffer()
+            rows_above = max(0, len(typed) - 1) // os.get_terminal_size().columns
+            lift = (f"\x1b[{rows_above}A" if rows_above else "") + "\r\x1b[J"
+            data = lift.encode() + data + typed.encode(errors="replace")
+        while data:
+            data = data[os.write(1, data):]
+
+    def restore_terminal(self) -> None:
+        """Give the terminal back as it was: the thread that reads a line may have changed it."""
+        if self._terminal_mode is not None:
+            import termios
+            termios.tcsetattr(0, termios.TCSADRAIN, self._terminal_mode)
+            if self._is_prompting:
+                os.write(1, b"\n")
+
+
+def _terminal_mode() -> list[Any]:
+    import termios
+    return termios.tcgetattr(0)
+
+
+# --- events for people --------------------------------------------------------------------------
+
+def shown_account(account: str) -> str:
+    """An account for people: a name as it is, a key by its fingerprint."""
+    return account if len(account) <= MAX_NAME else fingerprint(account)
+
+
+def shown_id(message_id: str) -> str:
+    """An id for people: its first digits."""
+    return message_id[:SHOWN_ID]
+
+
+def count(number: int, noun: str) -> str:
+    """`1 block`, `2 blocks`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _listening(m: Members) -> list[str]:
+    lines = [f"listening on {m['address']}"]
+    if "account" in m:
+        lines.append(f"this node's account is {shown_account(m['account'])}")
+    return lines
+
+
+def _ledger(m: Members) -> list[str]:
+    rows = sorted((shown_account(account), balance) for account, balance in m["accounts"].items())
+    return [f"{name:<{MAX_NAME // 4}}  {balance:>10}" for name, balance in rows] or ["no transactions yet"]
+
+
+def _transaction(m: Members) -> list[str]:
+    reason = f": {m['reason']}" if "reason" in m else ""
+    return [f"transaction {shown_id(m['id'])} {m['state']}{reason}"]
+
+
+def _block(m: Members) -> list[str]:
+    place = f"number {m['number']}" if "number" in m else f"slot {m['slot']}, height {m['height']}"
+    return [f"block {shown_id(m['id'])}  {place}, {count(m['transactions'], 'transaction')},"
+            f" by {shown_account(m['creator'])}"]
+
+
+def _equivocation(m: Members) -> list[str]:
+    place = f"number {m['number']}" if "number" in m else f"slot {m['slot']}"
+    return [f"equivocation: {shown_account(m['creator'])} has signed two blocks of {place}:"
+            f" {' and '.join(map(shown_id, m['ids']))}"]
+
+
+def _status(m: Members) -> list[str]:
+    return [", ".join(f"{name.replace('_', ' ')} {shown_id(str(value))}" for name, value in m.items())]
+
+
+FOR_PEOPLE: dict[str, Callable[[Members], list[str]]] = {
+    "listening": _listening,
+    "founded": lambda m: ["founded a network"],
+    "joined": lambda m: [f"joined the network of {m['peer']}"],
+    "help": lambda m: [f"{command['command']:<28}  {command['meaning']}" for command in m["commands"]],
+    "peer": lambda m: [f"peer {m['address']} is {m['state']}"],
+    "chat": lambda m: [m["text"]],
+    "peers": lambda m: [*m["addresses"], f"{count(len(m['addresses']), 'node')} known,"
+                                         f" {count(m['connections'], 'connection')} up"],
+    "sent": lambda m: [f"sent {shown_id(m['id'])}"],
+    "transaction": _transaction,
+    "ledger": _ledger,
+    "account": lambda m: [f"account {m['fingerprint']} has {m['balance']}"],
+    "block": _block,
+    "rollback": lambda m: [f"rollback of {count(m['depth'], 'block')}, from {shown_id(m['from'])}"
+                           f" to {shown_id(m['to'])}"],
+    "equivocation": _equivocation,
+    "status": _status,
+    "blocks": lambda m: [line for block in m["blocks"] for line in _block(block)] or ["no blocks yet"],
+    "error": lambda m: [f"error {m['code']}: {m['reason']}"],
+}
+"""How people are told each event of contract §4; `tree` comes with its drawing."""

@@ -1,0 +1,72 @@
+"""Every bound of a node in one place, each with its reason.
+
+What has no bound is filled by whoever wants to: a peer's queue, a set of ids, a
+list of addresses. The numbers that the contract names are marked with their section.
+"""
+
+MEBIBYTE = 2**20
+
+# --- one connection -----------------------------------------------------------------------------
+
+MAX_INBOUND = 128
+"""Connections that others opened (contract §2). Each costs two threads."""
+
+MAX_OUTBOX = 64 * MEBIBYTE
+"""Bytes that may wait for one peer to read them (contract §2); then it is too slow and is closed."""
+
+RECEIVE_BYTES = 64 * 1024
+"""What one `recv` takes: some forty signed transactions, so a batch is handled within milliseconds."""
+
+BATCHES_AHEAD = 2
+"""What one connection may have in the inbox: one batch at work and one behind it. A reader waits for
+that, so a flood fills its sender's TCP window and not our memory, and everyone gets a turn."""
+
+LINES_AHEAD = 100
+"""Lines of standard input that wait for the node; the reader waits beyond."""
+
+HELLO_SECONDS = 5.0
+"""Time for a peer to say hello, and for a network to answer one that joins (contract §2, §4)."""
+
+PING_AFTER = 20.0
+"""Seconds of silence after which a connection is pinged (contract §2)."""
+
+CLOSE_AFTER = 60.0
+"""Seconds of silence after which a connection is closed (contract §2)."""
+
+MAX_INVALID = 10
+"""Invalid messages that one connection may bring; this one closes it (contract §2)."""
+
+FLUSH_SECONDS = 2.0
+"""How long a closing connection may take to write what waits, and to read the other's farewell."""
+
+FIRST_REDIAL, LAST_REDIAL = 1.0, 30.0
+"""Seconds before a lost connection is opened again: 1, 2, 4 … and then every 30 (contract §2)."""
+
+REDIAL_FOR = 3600.0
+"""Seconds for which a lost peer is called, unless it is the one of `--peer` (contract §2)."""
+
+# --- what is remembered -------------------------------------------------------------------------
+
+MAX_HISTORY = 1_000
+"""Chat messages kept for late joiners (contract §3 asks for at least 1,000)."""
+
+MAX_SEEN = 100_000
+"""Ids or frames in one generation of a `Recent`; an entry is forgotten after one to two generations."""
+
+
+class Recent:
+    """A set that forgets its oldest entries, in two generations, so that it cannot grow for ever."""
+
+    def __init__(self, generation: int = MAX_SEEN) -> None:
+        self._generation = generation
+        self._young: set[str | bytes] = set()
+        self._old: set[str | bytes] = set()
+
+    def __contains__(self, entry: str | bytes) -> bool:
+        return entry in self._young or entry in self._old
+
+    def add(self, entry: str | bytes) -> None:
+        """Remember `entry` while the next `generation` other ones come, or longer."""
+        if len(self._young) >= self._generation:
+            self._old, self._young = self._young, set()
+        self._young.add(entry)

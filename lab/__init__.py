@@ -1,0 +1,1 @@
+"""What is done with the stages: simulations, benchmarks, comparisons, attacks."""

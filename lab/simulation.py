@@ -1,0 +1,228 @@
+"""A network in memory with a clock that is turned by hand: the same nodes, without threads or sockets.
+
+    world = World(seed=1)
+    alice, bob = world.add(ChatNode), world.add(ChatNode, peer="node-1:1")
+    world.run(seconds=10)
+    alice.on_line("hi")
+    world.settle()
+    assert world.reported(bob, "chat") == [{"text": "hi"}]
+
+What arrives when is decided by a random generator whose seed is known, so that a
+failure can be had again. On one connection frames stay in order, as with TCP.
+"""
+
+import heapq
+import itertools
+import random
+from collections import deque
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from stage1_chat.interface import Connection
+from stage1_chat.node import ChatNode
+
+Node = TypeVar("Node", bound=ChatNode)
+
+MAX_STEPS = 2_000_000
+"""Deliveries in one `run`; more means that nodes talk in circles."""
+
+
+class MemoryConnection(Connection):
+    """One end of a connection in memory."""
+
+    def __init__(self, world: "World", owner: ChatNode, dialled: str | None, remote: str) -> None:
+        super().__init__(dialled, remote, world.now)
+        self.world = world
+        self.owner = owner
+        self.other: "MemoryConnection"
+        self.arriving: deque[bytes | None] = deque()
+        """Frames on their way to this end; None is the end of the stream."""
+
+    def send(self, frame: bytes) -> None:
+        """Put `frame` on its way to the other end."""
+        if self.is_open:
+            self.other.arriving.append(frame)
+
+    def close(self) -> None:
+        """End this direction behind what was sent; the node hears `on_close` as from the sockets."""
+        if self.is_open:
+            self.is_open = False
+            self.other.arriving.append(None)
+            self.world.after(0, lambda: self.owner.on_close(self))
+
+    def deliver(self) -> None:
+        """Let the node at this end have the next frame."""
+        frame = self.arriving.popleft()
+        if frame is None:
+            self.close()
+        elif self.is_open:
+            self.owner.on_frames(self, [frame])
+
+
+class MemoryNetwork:
+    """The verbs of `stage1_chat.interface.Network` for one node of a `World`."""
+
+    def __init__(self, world: "World", address: str) -> None:
+        self.world = world
+        self.address = address
+        self.random = random.Random(world.random.random())
+        self.node: ChatNode
+        self.is_running = True
+        self.is_reading = False
+        self.reported: list[dict[str, Any]] = []
+
+    def now(self) -> float:
+        """Seconds since the world began."""
+        return self.world.now
+
+    def unix_ms(self) -> int:
+        """Milliseconds since 1970, of this world."""
+        return self.world.start_ms + round(self.world.now * 1000)
+
+    def after(self, seconds: float, action: Callable[[], None]) -> None:
+        """Call `action` once, that much later, if the node still runs."""
+        self.world.after(seconds, lambda: action() if self.is_running else None)
+
+    def connect(self, address: str) -> None:
+        """Reach the node at `address`, unless it is gone or the two are parted."""
+        self.after(self.world.delay(), lambda: self.world.open(self, address))
+
+    def report(self, event: str, members: dict[str, Any], drawing: str | None = None) -> None:
+        """Keep the event for the test that asks."""
+        self.reported.append({"event": event, **members})
+
+    def read_lines(self) -> None:
+        """Remember that the node takes lines now."""
+        self.is_reading = True
+
+    def stop(self) -> None:
+        """End the node: its connections close in order, its timers are void."""
+        for connection in list(self.node.connections):
+            connection.close()
+        self.is_running = False
+
+
+class World:
+    """Some nodes, what is on its way between them, and the time."""
+
+    def __init__(self, seed: int, start_ms: int = 1_700_000_000_000, longest_delay: float = 0.05) -> None:
+        self.seed = seed
+        self.random = random.Random(seed)
+        self.now = 0.0
+        self.start_ms = start_ms
+        self.longest_delay = longest_delay
+        self.networks: dict[str, MemoryNetwork] = {}
+        self.connections: list[MemoryConnection] = []
+        self.is_parted: Callable[[str, str], bool] = lambda one, other: False
+        """Can these two addresses not reach each other? For new connections; `part` also cuts the old."""
+        self._timers: list[tuple[float, int, Callable[[], None]]] = []
+        self._numbers = itertools.count()
+
+    # --- nodes and their connections ------------------------------------------------------------
+
+    def add(self, make_node: Callable[..., Node], peer: str | None = None, *arguments: Any) -> Node:
+        """Start a node, made by `make_node(network, address, *arguments)`; its addresses are node-1:1, node-2:1, …"""
+        address = f"node-{len(self.networks) + 1}:1"
+        network = self.networks[address] = MemoryNetwork(self, address)
+        node = network.node = make_node(network, address, *arguments)
+        node.start(peer)
+        return node
+
+    def open(self, caller: MemoryNetwork, address: str) -> None:
+        """Open a connection, or tell the caller that there is nobody."""
+        called = self.networks.get(address)
+        if called is None or not called.is_running or self.is_parted(caller.address, address):
+            caller.node.on_dial_failed(address, "nobody listens there")
+            return
+        near = MemoryConnection(self, caller.node, address, address)
+        far = MemoryConnection(self, called.node, None, f"from {caller.address}")
+        near.other, far.other = far, near
+        self.connections += [near, far]
+        caller.node.on_open(near)
+        called.node.on_open(far)
+
+    def cut(self, connection: MemoryConnection) -> None:
+        """Cut a connection: what is on its way in either direction is lost."""
+        for end in (connection, connection.other):
+            end.arriving.clear()
+            if end.is_open:
+                end.is_open = False
+                self.after(0, lambda end=end: end.owner.on_close(end))  # type: ignore[misc]
+
+    def part(self, side: set[str]) -> None:
+        """Part the addresses of `side` from all others: cut what connects them, and let nothing new through."""
+        self.is_parted = lambda one, other: (one in side) != (other in side)
+        for connection in self.open_connections():
+            if self.is_parted(connection.owner.address, connection.other.owner.address):
+                self.cut(connection)
+
+    def heal(self) -> None:
+        """End a parting: new connections get through again."""
+        self.is_parted = lambda one, other: False
+
+    def kill(self, node: ChatNode) -> None:
+        """End a node without a farewell: what it has sent and was not delivered is lost."""
+        self.networks[node.address].is_running = False
+        for connection in self.open_connections():
+            if connection.owner is node:
+                self.cut(connection)
+
+    def open_connections(self) -> list[MemoryConnection]:
+        """The ends that are open."""
+        self.connections = [end for end in self.connections if end.is_open or end.arriving]
+        return [end for end in self.connections if end.is_open]
+
+    # --- time -----------------------------------------------------------------------------------
+
+    def after(self, seconds: float, action: Callable[[], None]) -> None:
+        """Call `action` that much later."""
+        heapq.heappush(self._timers, (self.now + seconds, next(self._numbers), action))
+
+    def delay(self) -> float:
+        """A random time that something takes on its way."""
+        return self.random.random() * self.longest_delay
+
+    def step(self) -> bool:
+        """Deliver one frame on a connection picked at random; False if none is on its way."""
+        busy = [end for end in self.connections if end.arriving]
+        if busy:
+            end = self.random.choice(busy)
+            if self.networks[end.owner.address].is_running:
+                end.deliver()
+            else:
+                end.arriving.clear()
+        return bool(busy)
+
+    def settle(self) -> None:
+        """Deliver all that is on its way, and what that causes, without letting time pass."""
+        for _ in range(MAX_STEPS):
+            if not self._run_due() and not self.step():
+                return
+        raise AssertionError(f"seed {self.seed}: nodes still talk after {MAX_STEPS} deliveries")
+
+    def run(self, seconds: float) -> None:
+        """Let time pass, from timer to timer; before each, all that is on its way arrives."""
+        end = self.now + seconds
+        self.settle()
+        while self._timers and self._timers[0][0] <= end:
+            self.now = max(self.now, self._timers[0][0])
+            self.settle()
+        self.now = end
+
+    def _run_due(self) -> bool:
+        if not self._timers or self._timers[0][0] > self.now:
+            return False
+        heapq.heappop(self._timers)[2]()
+        return True
+
+    # --- what tests ask -------------------------------------------------------------------------
+
+    def reported(self, node: ChatNode, event: str) -> list[dict[str, Any]]:
+        """The events of one kind that `node` has reported, without the member `event`."""
+        return [{name: value for name, value in entry.items() if name != "event"}
+                for entry in self.networks[node.address].reported if entry["event"] == event]
+
+    def ask(self, node: ChatNode, command: str, event: str) -> dict[str, Any]:
+        """Type a command and give the event that answers it."""
+        node.on_line(command)
+        return self.reported(node, event)[-1]

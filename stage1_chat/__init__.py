@@ -1,0 +1,1 @@
+"""Stage 1: a chat room without a server."""

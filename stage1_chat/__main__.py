@@ -1,0 +1,87 @@
+"""The client of stage 1: `python -m stage1_chat`. Later stages add their options to it."""
+
+import argparse
+import os
+import signal
+import sys
+
+from common.console import Console, Options, make_options
+from common.encoding import is_address
+from stage1_chat.network import SocketNetwork, find_own_address
+from stage1_chat.node import ChatNode
+
+
+class CannotStart(Exception):
+    """The node cannot start, for a reason that its user can do something about."""
+
+
+class ChatClient:
+    """Reads the options, makes the network and the node, and lets them run."""
+
+    PROGRAM = "stage1_chat"
+    DESCRIPTION = "A chat room without a server: whatever anyone types is printed at every node."
+
+    def add_options(self, options: Options) -> None:
+        """Add the options that only this stage has."""
+
+    def make_node(self, network: SocketNetwork, address: str, options: argparse.Namespace) -> ChatNode:
+        """Make the node; CannotStart if something that the options name is not usable."""
+        return ChatNode(network, address)
+
+    def main(self) -> int:
+        """Run the client; the exit status is 0 after an orderly end, 1 if it could not start."""
+        parser = make_options(self.PROGRAM, self.DESCRIPTION)
+        self.add_options(parser)
+        options = parser.parse_args()
+        console = Console(options.json, options.daemon)
+        try:
+            network = SocketNetwork(options.host, options.port, console)
+            node = self.make_node(network, announced_address(network, options), options)
+        except OSError as error:
+            return complain(self.PROGRAM, f"cannot listen on {options.host}:{options.port}: {error.strerror or error}")
+        except CannotStart as error:
+            return complain(self.PROGRAM, str(error))
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: network.put(network.stop))
+        network.run(node, find_peer(console, options))
+        console.restore_terminal()
+        return 0
+
+
+def find_peer(console: Console, options: argparse.Namespace) -> str | None:
+    """The peer to join, from the options or from the user; None to found a network."""
+    peer = console.ask_peer() if options.peer is None else options.peer
+    return None if peer == "none" else peer
+
+
+def announced_address(network: SocketNetwork, options: argparse.Namespace) -> str:
+    """The address that others are told."""
+    if options.announce:
+        return str(options.announce)
+    host = find_own_address() if options.host == "0.0.0.0" else options.host
+    address = f"{host}:{network.listening_port}"
+    if not is_address(address):
+        raise CannotStart(f"{address} is no address that peers can be told; use --announce HOST:PORT")
+    return address
+
+
+def complain(program: str, reason: str) -> int:
+    """Say in one line on standard error why the client does not start; status 1."""
+    print(f"python -m {program}: {reason}", file=sys.stderr)
+    return 1
+
+
+def run_client(client: ChatClient) -> None:
+    """Run a client and end the process."""
+    try:
+        status = client.main()
+    except KeyboardInterrupt:
+        status = 0  # Ctrl-C while a question was open
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Not sys.exit: threads that still wait for input or a socket must not keep the interpreter from ending.
+    os._exit(status)
+
+
+if __name__ == "__main__":
+    run_client(ChatClient())

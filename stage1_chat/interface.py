@@ -1,0 +1,85 @@
+"""What stands between a node and the world: the verbs it uses and the words it gets back.
+
+`stage1_chat.network` has them on sockets and threads, `lab.simulation` in memory.
+"""
+
+import random
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
+
+class Refused(Exception):
+    """What a peer did ends its connection, with `code` and the reason (contract §2)."""
+
+    def __init__(self, code: str, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+
+
+class Invalid(Exception):
+    """A message is well-formed but not valid; the reason says which rule it breaks (contract §2)."""
+
+
+class CommandError(Exception):
+    """A line that was typed cannot be carried out; `code` is one of the error codes of contract §4."""
+
+    def __init__(self, reason: str, code: str = "COMMAND") -> None:
+        super().__init__(reason)
+        self.code = code
+
+
+class Command(NamedTuple):
+    """One command of the prompt, as `/help` shows it."""
+
+    usage: str
+    meaning: str
+
+
+class Connection:
+    """One TCP connection as the node sees it; the network adds how to `send` and `close`."""
+
+    def __init__(self, dialled: str | None, remote: str, now: float) -> None:
+        self.dialled = dialled
+        """The address that this node called; None if the other side called."""
+        self.remote = remote
+        """Where it comes from, for people."""
+        self.address: str | None = None
+        """The address that the peer listens on, as its hello says; None before."""
+        self.opened = self.heard = now
+        self.invalid = 0
+        self.is_open = True
+        self.was_refused = False
+
+    def send(self, frame: bytes) -> None:
+        """Let the peer have `frame` after all that was sent before; never blocks."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Close when what was sent is written; `on_close` follows. Frames that still arrive are dropped."""
+        raise NotImplementedError
+
+
+class Network(Protocol):
+    """The verbs that a node uses. `stage1_chat.network` has them on sockets, `lab.simulation` in memory."""
+
+    random: random.Random
+
+    def now(self) -> float:
+        """Seconds that only ever grow, for measuring how long something takes."""
+
+    def unix_ms(self) -> int:
+        """Milliseconds since 1970, for what nodes have to agree upon."""
+
+    def after(self, seconds: float, action: Callable[[], None]) -> None:
+        """Call `action` once, that much later."""
+
+    def connect(self, address: str) -> None:
+        """Try to connect; `on_open` or `on_dial_failed` follows."""
+
+    def report(self, event: str, members: dict[str, Any], drawing: str | None = None) -> None:
+        """Tell the user, or the program that reads the output, what happened (contract §4)."""
+
+    def read_lines(self) -> None:
+        """Begin to read standard input; `on_line` follows for each line."""
+
+    def stop(self) -> None:
+        """End this node in order."""

@@ -1,0 +1,123 @@
+"""Stage 1: a chat room. Whatever anyone types is printed at every node.
+
+`peering.py` has the connections and brings each message to the handler that is
+named after it. Here is what the chat room is: joining or founding a network,
+passing on what is new, and the commands.
+"""
+
+from typing import Any
+
+from common.encoding import NONCE, Field, Message, Shape, canon, encode_frame, is_text, make_id, shorten
+from common.limits import MAX_HISTORY, Recent
+from stage1_chat.interface import Command, CommandError, Connection, Network
+from stage1_chat.peering import PeeringNode
+
+MAX_TEXT = 4_096
+"""The longest chat message, in characters (contract §3)."""
+
+
+class ChatNode(PeeringNode):
+    """A node of the chat room."""
+
+    STAGE = 1
+
+    SHAPES: dict[str, Shape] = {
+        **PeeringNode.SHAPES,
+        "chat": {"nonce": NONCE,
+                 "text": Field(lambda value: is_text(value, 1, MAX_TEXT), f"1 to {MAX_TEXT} characters")},
+    }
+    """The messages of this stage: type -> members. The method `on_TYPE` handles one; others are ignored."""
+
+    COMMANDS: dict[str, Command] = {
+        "help": Command("/help", "list the commands"),
+        "peers": Command("/peers", "list the nodes known, this one included"),
+        "quit": Command("/quit", "end this node"),
+    }
+    """What can be typed: name -> usage. The method `command_NAME` carries it out."""
+
+    def __init__(self, network: Network, address: str) -> None:
+        super().__init__(network, address)
+        self.history: dict[str, bytes] = {}
+        """The newest chat messages, id -> frame, for late joiners."""
+        self.seen_ids = Recent()
+        """The ids of the chat messages that came so far: one that comes back on a circle ends here."""
+
+    def on_ready(self) -> None:
+        """The node belongs to a network: say where it listens, and take commands."""
+        self.report("listening", **self.describe())
+        self.network.read_lines()
+
+    def describe(self) -> dict[str, Any]:
+        """The members of the event `listening`."""
+        return {"address": self.address, "stage": self.STAGE, "network": self.network_name}
+
+    def link(self, connection: Connection) -> None:
+        """A new neighbour reads what was said before it came (contract §3, stage 1)."""
+        super().link(connection)
+        for frame in self.history.values():
+            connection.send(frame)
+
+    # --- chat ----------------------------------------------------------------------------------------
+    def on_chat(self, connection: Connection | None, message: Message, frame: bytes) -> None:
+        """A chat message, from a peer or (connection None) from this node's user: print it and pass it on."""
+        chat_id = make_id(canon(["chat", self.network_name, message["nonce"], message["text"]]))
+        if chat_id in self.seen_ids or chat_id in self.history:
+            return
+        self.seen_ids.add(chat_id)
+        self.history[chat_id] = frame
+        if len(self.history) > MAX_HISTORY:
+            del self.history[next(iter(self.history))]
+        self.report("chat", text=message["text"])
+        self.flood(frame, connection)
+
+    # --- the user ------------------------------------------------------------------------------------
+
+    def on_line(self, line: str) -> None:
+        """A line that was typed: a chat message, or a command if it begins with one slash (contract §4)."""
+        try:
+            if line.startswith("/") and not line.startswith("//"):
+                self.run_command(line[1:].split())
+            elif line:
+                self.say(line.removeprefix("/") if line.startswith("//") else line)
+        except CommandError as error:
+            self.report_error(error.code, str(error))
+
+    def say(self, text: str) -> None:
+        """Send a chat message. Nothing in it tells who wrote it."""
+        if not is_text(text, 1, MAX_TEXT):
+            raise CommandError(f"a message has 1 to {MAX_TEXT} characters of Unicode, this one has {len(text)}")
+        message = {"type": "chat", "nonce": self.make_nonce(), "text": text}
+        self.on_chat(None, message, encode_frame(message))
+
+    def run_command(self, words: list[str]) -> None:
+        """Carry out a command; CommandError if there is none of this name, or its arguments are wrong."""
+        name = words[0] if words else ""
+        if name not in self.COMMANDS:
+            raise CommandError(f"no command /{shorten(name)}; /help lists what there is")
+        getattr(self, f"command_{name}")(words[1:])
+
+    def expect_arguments(self, name: str, arguments: list[str], count: int = 0) -> None:
+        """CommandError, with the usage, unless there are `count` arguments."""
+        if len(arguments) != count:
+            raise CommandError(f"expected {self.COMMANDS[name].usage}")
+
+    def command_help(self, arguments: list[str]) -> None:
+        """`/help`: list the commands."""
+        self.expect_arguments("help", arguments)
+        self.report("help", commands=[{"command": usage, "meaning": meaning}
+                                      for usage, meaning in self.COMMANDS.values()])
+
+    def command_peers(self, arguments: list[str]) -> None:
+        """`/peers`: list the addresses known, and how many connections are up."""
+        self.expect_arguments("peers", arguments)
+        self.report("peers", addresses=self.peers(), connections=len(self.links))
+
+    def peers(self) -> list[str]:
+        """The addresses known, this node's own included. In stage 1 these are the neighbours'."""
+        return sorted({self.address} | {link.address for link in self.links if link.address})
+
+    def command_quit(self, arguments: list[str]) -> None:
+        """`/quit`: end this node."""
+        self.expect_arguments("quit", arguments)
+        self.network.stop()
+

@@ -1,0 +1,320 @@
+"""Connections of a node: handshake, dispatch of messages, bad input, silence, calling again (contract §2).
+
+A node is a state machine. It is told what happens (`on_open`, `on_frames`,
+`on_line`, …) by a network, one thing after the other, and answers through the
+network's verbs. It knows no socket, no thread and no clock, so the client on
+real sockets, a test in memory and a simulation run this same code.
+
+The way of a message: `on_frames` -> `on_frame` (seen before? then that was all)
+-> `on_message` (decoded, and of its declared shape) -> `on_chat` and its likes,
+one method for each type.
+"""
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+from common.encoding import (ADDRESS, INTEGER, NONCE, Field, FormatError, Message, Shape, check_shape, decode_frame,
+                             encode_frame, is_address, is_id, is_text, shorten)
+from common.framing import FrameError
+from common.limits import (CLOSE_AFTER, FIRST_REDIAL, HELLO_SECONDS, LAST_REDIAL, MAX_INVALID, PING_AFTER,
+                           REDIAL_FOR, Recent)
+from stage1_chat.interface import Connection, Invalid, Network, Refused
+
+VERSION = 1
+"""Of the contract; a hello with another one is refused."""
+
+MAX_REASON = 4_096
+"""Characters of an `error`'s reason."""
+
+
+def _is_network(value: Any) -> bool:
+    return value is None or is_id(value) or NONCE.is_good(value)
+
+
+class Redial:
+    """A lost address that is called again."""
+
+    def __init__(self, lost_at: float) -> None:
+        self.lost_at = lost_at
+        self.wait = FIRST_REDIAL
+        """Seconds before the next call."""
+        self.is_planned = False
+        """Is a call due? Not while one is on its way, or its connection has not shown what it is worth."""
+
+
+class PeeringNode:
+    """What a node of every stage does with its connections."""
+
+    STAGE: int
+
+    SHAPES: dict[str, Shape] = {
+        "hello": {"version": INTEGER, "stage": INTEGER, "listen": ADDRESS,
+                  "network": Field(_is_network, "null, or 32 or 64 lower-case hex digits")},
+        "error": {"code": Field(lambda value: is_text(value, 1, 32), "a code"),
+                  "reason": Field(lambda value: is_text(value, 0, MAX_REASON), "a reason")},
+        "ping": {"nonce": Field(lambda value: is_text(value, 0, 64), "at most 64 characters")},
+        "pong": {"nonce": Field(lambda value: is_text(value, 0, 64), "at most 64 characters")},
+    }
+    """The messages of this stage: type -> members. The method `on_TYPE` handles one; others are ignored."""
+
+    def __init__(self, network: Network, address: str) -> None:
+        self.network = network
+        self.address = address
+        self.network_name: str | None = None
+        """The network that this node belongs to; None while it joins."""
+        self.peer: str | None = None
+        """The address of `--peer`."""
+        self.joining: Connection | None = None
+        """The connection that this node joins by, from its opening until it is linked."""
+        self.connections: set[Connection] = set()
+        self.links: dict[Connection, None] = {}
+        """The connections whose handshake is done, oldest first (a dict keeps the order, a set does not)."""
+        self.redials: dict[str, Redial] = {}
+        self.seen_frames = Recent()
+        """The SHA-256 of the frames that were flooded: copies of these need not be looked at."""
+
+    # --- joining and founding ------------------------------------------------------------------------
+
+    def start(self, peer: str | None) -> None:
+        """Join the network that `peer` is in, or found one if there is none."""
+        self.peer = peer
+        self.network.after(PING_AFTER / 4, self.check_silence)
+        if peer is None:
+            self.found()
+        elif not is_address(peer):
+            self.on_join_failed("expected HOST:PORT")
+        else:
+            self.network.connect(peer)
+            self.network.after(HELLO_SECONDS, lambda: self.on_join_failed("no answer within 5 seconds"))
+
+    def found(self) -> None:
+        """Found a network: choose its name, which is part of every id in it (contract §1)."""
+        self.network_name = self.make_nonce()
+        self.report("founded")
+        self.on_ready()
+
+    def take_network(self, connection: Connection, name: str) -> None:
+        """Belong to the network of the peer that was called to join."""
+        self.network_name = name
+        self.link(connection)
+        self.report("joined", peer=connection.dialled)
+        self.on_ready()
+
+    def on_join_failed(self, reason: str) -> None:
+        """Nobody of this stage answered: say so, and found a network (contract §4)."""
+        if self.network_name is None:
+            if self.joining is not None:
+                self.joining.was_refused = True
+                self.joining.close()
+            self.report_error("NETWORK", f"{self.peer}: {reason}; founding a network")
+            self.peer = self.joining = None
+            self.found()
+
+    def on_ready(self) -> None:
+        """The node belongs to a network from now on."""
+        raise NotImplementedError
+
+    # --- connections come and go ---------------------------------------------------------------------
+
+    def on_open(self, connection: Connection) -> None:
+        """A connection is there: both ends say hello at once (contract §2)."""
+        self.connections.add(connection)
+        if self.network_name is None and self.joining is None and connection.dialled == self.peer:
+            self.joining = connection
+        connection.send(encode_frame({"type": "hello", "version": VERSION, "stage": self.STAGE,
+                                      "network": self.network_name, "listen": self.address}))
+        self.network.after(HELLO_SECONDS, lambda: self.check_hello(connection))
+
+    def on_dial_failed(self, address: str, reason: str) -> None:
+        """Nobody could be reached at `address`."""
+        if self.network_name is None and address == self.peer:
+            self.on_join_failed(reason)
+        elif address in self.redials:
+            self.redial_later(address)
+
+    def on_close(self, connection: Connection) -> None:
+        """A connection has ended, whoever ended it."""
+        self.connections.discard(connection)
+        if connection in self.links:
+            self.unlink(connection)
+        if connection is self.joining:
+            self.on_join_failed("the connection was closed before the node had joined")
+        elif self.is_redialled(connection):
+            self.redial_later(connection.dialled or connection.address or "")
+
+    def link(self, connection: Connection) -> None:
+        """The handshake is done: this peer belongs to the network."""
+        if connection is self.joining:
+            self.joining = None
+        self.links[connection] = None
+        self.redials.pop(connection.address or "", None)
+        self.redials.pop(connection.dialled or "", None)
+        self.report("peer", address=connection.address, state="up")
+
+    def unlink(self, connection: Connection) -> None:
+        """A linked peer is gone."""
+        del self.links[connection]
+        self.report("peer", address=connection.address, state="down")
+
+    def is_redialled(self, connection: Connection) -> bool:
+        """Is it for this node to open this lost connection again? In stage 1 it only ever opens one."""
+        return connection.dialled is not None and connection.dialled == self.peer
+
+    def redial_later(self, address: str) -> None:
+        """Call a lost address again, at growing intervals (contract §2)."""
+        redial = self.redials.setdefault(address, Redial(self.network.now()))
+        if not redial.is_planned:
+            redial.is_planned = True
+            self.network.after(redial.wait, lambda: self.redial(address))
+            redial.wait = min(2 * redial.wait, LAST_REDIAL)
+
+    def redial(self, address: str) -> None:
+        """Call a lost address, unless it is linked by now or has been gone for too long."""
+        redial = self.redials.get(address)
+        if redial is None:
+            return
+        redial.is_planned = False
+        if address != self.peer and self.network.now() - redial.lost_at > REDIAL_FOR:
+            del self.redials[address]
+        elif not self.is_linked(address):
+            self.network.connect(address)
+
+    def is_linked(self, address: str) -> bool:
+        """Is there a link to the node at `address`?"""
+        return any(address in (link.address, link.dialled) for link in self.links)
+
+    def check_hello(self, connection: Connection) -> None:
+        """End a connection that has not said hello in time."""
+        if connection.is_open and connection.address is None:
+            self.refuse(connection, "HANDSHAKE", f"no hello within {HELLO_SECONDS:.0f} seconds")
+
+    def check_silence(self) -> None:
+        """Ping the connections that have been silent for long, close those that do not answer (contract §2)."""
+        self.network.after(PING_AFTER / 4, self.check_silence)
+        for connection in list(self.links):
+            silence = self.network.now() - connection.heard
+            if silence >= CLOSE_AFTER:
+                connection.close()
+            elif silence >= PING_AFTER:
+                connection.send(encode_frame({"type": "ping", "nonce": ""}))
+
+    # --- messages ------------------------------------------------------------------------------------
+
+    def on_frames(self, connection: Connection, frames: list[bytes], error: FrameError | None = None) -> None:
+        """What one `recv` brought: whole frames, and what is wrong with the bytes after them, if anything is."""
+        connection.heard = self.network.now()
+        for frame in frames:
+            if not connection.is_open:
+                return
+            self.on_frame(connection, frame)
+        if error is not None and connection.is_open:
+            self.refuse(connection, "FRAME", str(error))
+
+    def on_frame(self, connection: Connection, frame: bytes) -> None:
+        """One frame. Most are copies of what another neighbour has sent: those end at the first line."""
+        if connection in self.links and hashlib.sha256(frame).digest() in self.seen_frames:
+            return
+        try:
+            self.on_message(connection, decode_frame(frame), frame)
+        except FrameError as error:
+            self.refuse(connection, "FRAME", str(error))
+        except FormatError as error:
+            self.refuse(connection, "FORMAT", str(error))
+        except Refused as error:
+            self.refuse(connection, error.code, str(error))
+        except Invalid as error:
+            self.on_invalid(connection, str(error))
+
+    def on_message(self, connection: Connection, message: Message, frame: bytes) -> None:
+        """Find the handler by the message's type, once the message has the shape that its stage declares."""
+        name = message["type"]
+        if connection not in self.links and not self.is_before_link(connection, name):
+            raise Refused("HANDSHAKE", f"expected hello, not {shorten(name)}")
+        if name in self.SHAPES:
+            check_shape(message, self.SHAPES[name])
+            handler: Callable[[Connection, Message, bytes], None] = getattr(self, f"on_{name}")
+            handler(connection, message, frame)
+
+    def is_before_link(self, connection: Connection, name: str) -> bool:
+        """May a message of this type come before the handshake is done?"""
+        return name in ("hello", "error")
+
+    def on_hello(self, connection: Connection, message: Message, frame: bytes) -> None:
+        """Handshake: the same version, stage and network, and not this node itself (contract §2)."""
+        if connection.address is not None:
+            raise FormatError("hello: a second one")
+        if message["version"] != VERSION:
+            raise Refused("HANDSHAKE", f"version {message['version']}, here it is {VERSION}")
+        if message["stage"] != self.STAGE:
+            raise Refused("HANDSHAKE", f"stage {message['stage']}, here it is {self.STAGE}")
+        if message["listen"] == self.address:
+            raise Refused("HANDSHAKE", "this node has reached itself")
+        self.check_network(connection, message["network"])
+        connection.address = message["listen"]
+        if self.network_name is None:
+            self.take_network(connection, message["network"])
+        else:
+            self.link(connection)
+
+    def check_network(self, connection: Connection, name: str | None) -> None:
+        """Refused unless the peer is of this network, or one of the two is joining by this connection."""
+        if self.network_name is None:
+            if connection is not self.joining:
+                raise Refused("HANDSHAKE", "this node is still joining")
+            if name is None:
+                raise Refused("HANDSHAKE", "both nodes are still joining")
+        elif name not in (None, self.network_name):
+            raise Refused("HANDSHAKE", "another network")
+
+    def on_error(self, connection: Connection, message: Message, frame: bytes) -> None:
+        """The peer says why it ends the connection."""
+        self.report_error(message["code"], f"{connection.remote} says: {message['reason']}")
+        connection.close()
+
+    def on_ping(self, connection: Connection, message: Message, frame: bytes) -> None:
+        """A barrier: all that came before on this connection has been handled (contract §2)."""
+        connection.send(encode_frame({"type": "pong", "nonce": message["nonce"]}))
+
+    def on_pong(self, connection: Connection, message: Message, frame: bytes) -> None:
+        """The peer has handled what was sent before the ping."""
+
+    def flood(self, frame: bytes, source: Connection | None) -> None:
+        """Send a new and valid frame, as the bytes that came, on every link but the one it came from."""
+        self.seen_frames.add(hashlib.sha256(frame).digest())
+        for connection in self.links:
+            if connection is not source:
+                connection.send(frame)
+
+    # --- bad input -----------------------------------------------------------------------------------
+
+    def refuse(self, connection: Connection, code: str, reason: str) -> None:
+        """Tell a peer what it did wrong, and end its connection."""
+        if connection.is_open:
+            self.report_error(code, f"{connection.remote}: {reason}")
+            connection.send(encode_frame({"type": "error", "code": code, "reason": reason}))
+            connection.was_refused = True
+            connection.close()
+
+    def on_invalid(self, connection: Connection, reason: str) -> None:
+        """An invalid message is ignored, and the tenth is enough. Its sender gets one line here, not ten."""
+        connection.invalid += 1
+        if connection.invalid == 1:
+            self.report_error("INVALID", f"{connection.remote}: {reason}")
+        if connection.invalid >= MAX_INVALID:
+            connection.send(encode_frame({"type": "error", "code": "INVALID", "reason": reason}))
+            connection.was_refused = True
+            connection.close()
+
+    # --- words for the user --------------------------------------------------------------------------
+    def report(self, event: str, **members: Any) -> None:
+        """Tell the user what happened: an event of contract §4."""
+        self.network.report(event, members)
+
+    def report_error(self, code: str, reason: str) -> None:
+        """Tell the user in one line what went wrong."""
+        self.report("error", code=code, reason=reason)
+
+    def make_nonce(self) -> str:
+        """32 random hex digits, which make equal contents distinct (contract §1)."""
+        return f"{self.network.random.getrandbits(128):032x}"
