@@ -53,6 +53,35 @@ MAX_HISTORY = 1_000
 MAX_SEEN = 100_000
 """Ids or frames in one generation of a `Recent`; an entry is forgotten after one to two generations."""
 
+MAX_PEERS = 10_000
+"""Addresses in the list of peers (contract §3, stage 2)."""
+
+# --- what is asked for and answered -------------------------------------------------------------
+
+RING_LINKS = 10
+"""Connections to the addresses that follow a node's own in the sorted list (contract §3, stage 2)."""
+
+RANDOM_LINKS = 2
+"""Connections beside the ring. They bring a message to everyone in a few hops (contract §3, stage 2)."""
+
+GOSSIP_SECONDS = 5.0
+"""How often a node compares what it has with one neighbour (contract §3)."""
+
+MAX_WANT = 1_000
+"""Ids in one `want` (contract §3, stage 2)."""
+
+MAX_WANTS_OPEN = 4
+"""Wants that are unanswered on one connection (contract §3, stage 2)."""
+
+WANT_AGAIN = 5.0
+"""Seconds after which an id that did not come is asked for again (contract §3, stage 2)."""
+
+MAX_TRIES = 20
+"""How often an id is asked for, unless a block needs it (contract §3, stage 2)."""
+
+MAX_MISSING = 200_000
+"""Ids that are asked for at a time (contract §3, stage 2)."""
+
 
 class Recent:
     """A set that forgets its oldest entries, in two generations, so that it cannot grow for ever."""

@@ -1,0 +1,137 @@
+"""How two nodes find out what one of them lacks, and how that is fetched (contract §3, stage 2).
+
+Flooding brings a message to everyone who is there. Reconciliation brings it to those
+who were not: two neighbours compare 256 sums over their ids, then the ids of the few
+buckets whose sums differ, then the one that lacks something asks for it.
+
+Nothing here knows what the ids are of, or how a frame travels: any store of ids will do.
+"""
+
+import random
+from collections import deque
+from collections.abc import Callable, Collection, Iterable
+from operator import attrgetter
+
+from common.encoding import Field, is_id, is_matching
+from common.limits import MAX_MISSING, MAX_TRIES, MAX_WANT, MAX_WANTS_OPEN, WANT_AGAIN
+from stage1_chat.interface import Connection
+
+_is_prefix = is_matching("[0-9a-f]{2}")
+
+BUCKET = Field(_is_prefix, "two lower-case hex digits")
+BUCKETS = Field(
+    lambda value: isinstance(value, dict) and all(_is_prefix(key) and is_id(xor) for key, xor in value.items()),
+    "an object of two hex digits -> 64 hex digits")
+
+
+class Buckets:
+    """Ids, in 256 buckets by their first two hex digits, each with the XOR of its ids."""
+
+    def __init__(self) -> None:
+        self._ids: dict[str, list[str]] = {}
+        self._sums: dict[str, int] = {}
+
+    def add(self, new_id: str) -> None:
+        """Put in an id that is not there yet."""
+        bucket = new_id[:2]
+        self._ids.setdefault(bucket, []).append(new_id)
+        self._sums[bucket] = self._sums.get(bucket, 0) ^ int(new_id, 16)
+
+    def summary(self) -> dict[str, str]:
+        """Prefix -> XOR of its ids as 64 hex digits; prefixes without ids are left out."""
+        return {bucket: f"{xor:064x}" for bucket, xor in sorted(self._sums.items())}
+
+    def differing(self, summary: dict[str, str]) -> list[str]:
+        """The prefixes in which another node's summary differs from this one's."""
+        own = self.summary()
+        return sorted(bucket for bucket in own.keys() | summary.keys() if own.get(bucket) != summary.get(bucket))
+
+    def ids(self, bucket: str) -> list[str]:
+        """The ids of one prefix."""
+        return self._ids.get(bucket, [])
+
+
+class Missing:
+    """An id that is asked for."""
+
+    def __init__(self) -> None:
+        self.tries = 0
+        self.again_at: float | None = None
+        """When to ask again; None while it waits in the queue of a connection."""
+        self.is_needed = False
+        """Does a block need it? Then it is asked for until it comes."""
+
+
+class Fetcher:
+    """Asks for missing ids: a thousand at a time, four questions open on a connection, again after 5 s."""
+
+    def __init__(self, ask: Callable[[Connection, list[str]], None], now: Callable[[], float],
+                 generator: random.Random) -> None:
+        """`ask` sends one question, and a ping behind it whose pong is told to `on_answered`."""
+        self._ask = ask
+        self._now = now
+        self._generator = generator
+        self._missing: dict[str, Missing] = {}
+        self._queues: dict[Connection, deque[str]] = {}
+        self._open_questions: dict[Connection, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._missing)
+
+    def need(self, ids: Iterable[str], connection: Connection, for_block: bool = False) -> None:
+        """Ask the other end of `connection` for `ids`, those that nobody is asked for yet."""
+        for missing_id in ids:
+            if missing_id not in self._missing:
+                if len(self._missing) >= MAX_MISSING:
+                    break
+                self._missing[missing_id] = Missing()
+                self._queue(missing_id, connection)
+            self._missing[missing_id].is_needed |= for_block
+        self._ask_next(connection)
+
+    def forget(self, ids: Iterable[str]) -> None:
+        """Ask no more for `ids`: they have come, or nobody needs them any longer."""
+        for known_id in ids:
+            self._missing.pop(known_id, None)
+
+    def on_answered(self, connection: Connection) -> None:
+        """A question on this connection has been answered: there is room for the next."""
+        if self._open_questions.get(connection, 0):
+            self._open_questions[connection] -= 1
+            self._ask_next(connection)
+
+    def on_lost(self, connection: Connection) -> None:
+        """A connection is gone: what waited for it is asked for elsewhere."""
+        self._open_questions.pop(connection, None)
+        for missing_id in self._queues.pop(connection, ()):
+            if missing_id in self._missing:
+                self._missing[missing_id].again_at = self._now()
+
+    def ask_again(self, connections: Collection[Connection]) -> None:
+        """Ask for what did not come within 5 s, each on a random connection; give up after 20 times."""
+        due = [missing_id for missing_id, missing in self._missing.items()
+               if missing.again_at is not None and missing.again_at <= self._now()]
+        self.forget([missing_id for missing_id in due
+                     if self._missing[missing_id].tries >= MAX_TRIES and not self._missing[missing_id].is_needed])
+        candidates = sorted(connections, key=attrgetter("opened"))
+        for missing_id in due if candidates else ():
+            if missing_id in self._missing:
+                self._queue(missing_id, self._generator.choice(candidates))
+        for connection in candidates:
+            self._ask_next(connection)
+
+    def _queue(self, missing_id: str, connection: Connection) -> None:
+        self._missing[missing_id].again_at = None
+        self._queues.setdefault(connection, deque()).append(missing_id)
+
+    def _ask_next(self, connection: Connection) -> None:
+        queue = self._queues.get(connection)
+        while queue and self._open_questions.get(connection, 0) < MAX_WANTS_OPEN:
+            ids = [missing_id for missing_id in (queue.popleft() for _ in range(min(MAX_WANT, len(queue))))
+                   if missing_id in self._missing]
+            for missing_id in ids:
+                self._missing[missing_id].tries += 1
+                self._missing[missing_id].again_at = self._now() + WANT_AGAIN
+            if ids:
+                self._open_questions[connection] = self._open_questions.get(connection, 0) + 1
+                self._ask(connection, ids)
