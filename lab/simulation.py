@@ -68,6 +68,7 @@ class MemoryNetwork:
         self.random = random.Random(world.random.random())
         self.node: ChatNode
         self.is_running = True
+        self.status = 0
         self.is_reading = False
         self.reported: list[dict[str, Any]] = []
 
@@ -95,7 +96,7 @@ class MemoryNetwork:
         """Remember that the node takes lines now."""
         self.is_reading = True
 
-    def stop(self) -> None:
+    def stop(self, status: int = 0) -> None:
         """End the node: its connections close in order, its timers are void."""
         for connection in list(self.node.connections):
             connection.close()

@@ -45,7 +45,7 @@ class ChatClient:
             signal.signal(number, lambda *_: network.put(network.stop))
         network.run(node, find_peer(console, options))
         console.restore_terminal()
-        return 0
+        return network.status
 
 
 def find_peer(console: Console, options: argparse.Namespace) -> str | None:

@@ -81,5 +81,5 @@ class Network(Protocol):
     def read_lines(self) -> None:
         """Begin to read standard input; `on_line` follows for each line."""
 
-    def stop(self) -> None:
-        """End this node in order."""
+    def stop(self, status: int = 0) -> None:
+        """End this node in order, with this exit status."""

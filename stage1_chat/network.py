@@ -192,6 +192,8 @@ class SocketNetwork:
         self._timer_numbers = itertools.count()
         self._collecting: list[SocketConnection] = []
         self._is_running = True
+        self.status = 0
+        """The exit status that the node has asked for."""
 
     # --- the node's thread ----------------------------------------------------------------------
 
@@ -268,9 +270,10 @@ class SocketNetwork:
         """Begin to read standard input."""
         start_thread("standard input", self._read_lines)
 
-    def stop(self) -> None:
+    def stop(self, status: int = 0) -> None:
         """End the loop of `run` when the handler at work is done."""
         self._is_running = False
+        self.status = status
 
     def has_collected(self, connection: SocketConnection) -> None:
         """Remember that `connection` has something to hand over."""

@@ -7,7 +7,7 @@ Unlike stage 1:
 """
 
 from common.encoding import (ADDRESS, FLAG, INTEGER, MAX_INTEGER, NONCE, Field, FormatError, Message, Shape, canon,
-                             encode_frame, ids_field, is_address, is_integer, is_list_of, is_matching, make_id)
+                             decode_frame, encode_frame, ids_field, is_address, is_integer, is_list_of, is_matching, make_id)
 from common.framing import MAX_BODY
 from common.ledger import Ledger, Transaction
 from common.limits import GOSSIP_SECONDS, MAX_PEERS, MAX_WANT
@@ -168,24 +168,23 @@ class LedgerNode(ChatNode):
 
     def on_transaction(self, connection: Connection | None, message: Message, frame: bytes) -> None:
         """A transaction, from a peer or (connection None) from this node's user."""
-        transaction = self.make_transaction(message)
-        if transaction.id in self.transactions:
-            return
-        self.check_transaction(transaction, message)
-        self.keep_transaction(transaction, frame)
-        self.flood(frame, connection)
-        self.on_new_transaction(transaction)
-
-    def make_transaction(self, message: Message) -> Transaction:
-        """Read a transaction; its id is that of its canonical bytes (contract §1)."""
-        return Transaction(make_id(self.transaction_bytes(message)), message["from"], message["to"], message["amount"])
+        canonical = self.transaction_bytes(message)
+        transaction = Transaction(make_id(canonical), message["from"], message["to"], message["amount"])
+        known = self.frames.get(transaction.id)
+        if known is None or decode_frame(known) != message:
+            # Also if it is a known one with another signature: a forged copy is no repeat.
+            self.check_transaction(message, canonical)
+        if known is None:
+            self.keep_transaction(transaction, frame)
+            self.flood(frame, connection)
+            self.on_new_transaction(transaction)
 
     def transaction_bytes(self, message: Message) -> bytes:
         """The canonical bytes of a transaction (contract §1)."""
         return canon(["transaction", self.network_name, message["nonce"],
                       message["from"], message["to"], message["amount"]])
 
-    def check_transaction(self, transaction: Transaction, message: Message) -> None:
+    def check_transaction(self, message: Message, canonical: bytes) -> None:
         """Invalid unless the transaction is good by itself. In stage 2 its form is all there is to it."""
 
     def keep_transaction(self, transaction: Transaction, frame: bytes) -> None:
@@ -270,7 +269,7 @@ class LedgerNode(ChatNode):
 
     def send_transaction(self, message: Message) -> None:
         """Make a transaction known to everyone, this node first."""
-        transaction_id = self.make_transaction(message).id
+        transaction_id = make_id(self.transaction_bytes(message))
         self.report("sent", id=transaction_id)
         self.on_transaction(None, message, encode_frame(message))
         self.report_sent(transaction_id)

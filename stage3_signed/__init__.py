@@ -1,0 +1,1 @@
+"""Stage 3: a ledger from which only the owner of an account can spend."""

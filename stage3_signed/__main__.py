@@ -1,0 +1,58 @@
+"""The client of stage 3: `python -m stage3_signed`."""
+
+import argparse
+import getpass
+import os
+import sys
+from pathlib import Path
+
+from common.console import Options
+from common.rsa import PrivateKey, WalletError, load_or_make_wallet, make_key
+from stage1_chat.__main__ import CannotStart, run_client
+from stage1_chat.network import SocketNetwork
+from stage2_ledger.__main__ import LedgerClient
+from stage3_signed.node import SignedNode
+
+PASSPHRASE = "WALLET_PASSPHRASE"
+
+
+class SignedClient(LedgerClient):
+    """The client of stage 2, with a key."""
+
+    PROGRAM = "stage3_signed"
+    DESCRIPTION = "A ledger of signed transactions: only the owner of an account can spend from it."
+
+    def add_options(self, options: Options) -> None:
+        """Add where the key is kept."""
+        super().add_options(options)
+        options.add_argument("--wallet", type=Path, metavar="FILE",
+                             help=f"the private key of this node's account, made if missing; the passphrase comes"
+                                  f" from {PASSPHRASE}, or is asked for")
+
+    def make_node(self, network: SocketNetwork, address: str, options: argparse.Namespace) -> SignedNode:
+        """Make the node with its key."""
+        return SignedNode(network, address, find_key(options))
+
+
+def find_key(options: argparse.Namespace) -> PrivateKey:
+    """The key of this node's account: from its wallet, or a new one that goes with the process."""
+    if options.wallet is None:
+        if not options.json:
+            print("warning: no --wallet, so this account and its money end with this process", file=sys.stderr)
+        return make_key()
+    try:
+        return load_or_make_wallet(options.wallet, find_passphrase(options.wallet))
+    except WalletError as error:
+        raise CannotStart(str(error)) from None
+
+
+def find_passphrase(wallet: Path) -> str:
+    """The passphrase of a wallet, from the environment or from the terminal."""
+    passphrase = os.environ.get(PASSPHRASE)
+    if passphrase is None and not sys.stdin.isatty():
+        raise CannotStart(f"the passphrase of {wallet} is expected in {PASSPHRASE}, as there is no terminal to ask")
+    return getpass.getpass(f"passphrase of {wallet}: ") if passphrase is None else passphrase
+
+
+if __name__ == "__main__":
+    run_client(SignedClient())

@@ -1,0 +1,103 @@
+"""Stage 3: only the owner of an account can spend from it.
+
+Unlike stage 2:
+- an account is an RSA public key, and people see its fingerprint;
+- a transaction carries the signature of its sender over its canonical bytes, network included;
+- it is checked once, before anything else happens to it: what is not signed is neither kept nor forwarded;
+- a node has a key of its own, and sends from its own account.
+"""
+
+from sys import intern
+from typing import Any
+
+from common.encoding import INTEGER, NONCE, STRING, Message, Shape, fingerprint, is_matching
+from common.ledger import Transaction
+from common.rsa import InvalidAccount, PrivateKey, check_account, verify
+from stage1_chat.interface import Command, CommandError, Invalid, Network
+from stage2_ledger.node import LedgerNode, read_amount
+
+is_fingerprint_prefix = is_matching("[0-9a-f]{4,16}")
+
+
+class SignedNode(LedgerNode):
+    """A node that keeps a ledger of signed transactions."""
+
+    STAGE = 3
+
+    SHAPES: dict[str, Shape] = {
+        **LedgerNode.SHAPES,
+        "transaction": {"nonce": NONCE, "from": STRING, "to": STRING, "amount": INTEGER, "signature": STRING},
+    }
+
+    COMMANDS: dict[str, Command] = {
+        **LedgerNode.COMMANDS,
+        "send": Command("/send TO AMOUNT", "transfer AMOUNT from this node's account"),
+        "account": Command("/account", "show this node's account, its fingerprint and its balance"),
+    }
+
+    def __init__(self, network: Network, address: str, key: PrivateKey) -> None:
+        super().__init__(network, address)
+        self.key = key
+        self.fingerprints: dict[str, str] = {}
+        """The accounts that this node has heard of: account -> fingerprint."""
+        self.know_account(key.account)
+
+    def know_account(self, account: str) -> None:
+        """Remember an account, so that its fingerprint will do when the user names it."""
+        if account not in self.fingerprints:
+            self.fingerprints[account] = fingerprint(account)
+
+    def describe(self) -> dict[str, Any]:
+        """The members of the event `listening`: this node's account is one more."""
+        return {**super().describe(), "account": self.key.account}
+
+    # --- transactions ---------------------------------------------------------------------------
+
+    def check_transaction(self, message: Message, canonical: bytes) -> None:
+        """Invalid unless both accounts are keys and the sender's owner has signed (contract §1, §3)."""
+        try:
+            check_account(message["to"])
+            verify(message["from"], canonical, message["signature"])
+        except ValueError as error:
+            raise Invalid(f"transaction: {error}") from None
+
+    def keep_transaction(self, transaction: Transaction, frame: bytes) -> None:
+        """Keep a transaction, and each account's 400 characters only once."""
+        transaction = transaction._replace(sender=intern(transaction.sender), receiver=intern(transaction.receiver))
+        super().keep_transaction(transaction, frame)
+        self.know_account(transaction.sender)
+        self.know_account(transaction.receiver)
+
+    # --- the user -------------------------------------------------------------------------------
+
+    def command_send(self, arguments: list[str]) -> None:
+        """`/send TO AMOUNT`: make a transaction from this node's account, and sign it."""
+        self.expect_arguments("send", arguments, 2)
+        receiver, amount = arguments
+        self.send_transaction(self.signed_message(self.key, self.find_account(receiver), read_amount(amount)))
+
+    def signed_message(self, key: PrivateKey, receiver: str, amount: int) -> Message:
+        """A transaction from the account of `key`, as it goes over the wire."""
+        message = self.transaction_message(key.account, receiver, amount)
+        return {**message, "signature": key.sign(self.transaction_bytes(message))}
+
+    def find_account(self, text: str) -> str:
+        """The account that the user means: the key itself, or the fingerprint's first digits (contract §4)."""
+        if is_fingerprint_prefix(text):
+            found = [account for account, digits in self.fingerprints.items() if digits.startswith(text)]
+            if len(found) != 1:
+                raise CommandError(f"{len(found)} known accounts begin with {text}, expected one", "ACCOUNT")
+            return found[0]
+        try:
+            check_account(text)
+        except InvalidAccount as error:
+            raise CommandError(f"expected an account, or 4 to 16 digits of a fingerprint: {error}",
+                               "ACCOUNT") from None
+        return text
+
+    def command_account(self, arguments: list[str]) -> None:
+        """`/account`: show this node's account."""
+        self.expect_arguments("account", arguments)
+        account = self.key.account
+        self.report("account", account=account, fingerprint=self.fingerprints[account],
+                    balance=self.balances().get(account, 0))
