@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
-from common.encoding import fingerprint, is_address
+from common.encoding import fingerprint, is_address, is_id
 
 Members = dict[str, Any]
 
@@ -72,6 +72,13 @@ def read_address(text: str) -> str:
     """Read an option that is an address."""
     if not is_address(text):
         raise argparse.ArgumentTypeError(f"expected HOST:PORT, not {text!r}")
+    return text
+
+
+def read_id(text: str) -> str:
+    """Read an option that is an id."""
+    if not is_id(text):
+        raise argparse.ArgumentTypeError(f"expected 64 lower-case hex digits, not {text!r}")
     return text
 
 

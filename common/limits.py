@@ -82,6 +82,36 @@ MAX_TRIES = 20
 MAX_MISSING = 200_000
 """Ids that are asked for at a time (contract §3, stage 2)."""
 
+# --- blocks -------------------------------------------------------------------------------------
+
+MAX_BLOCK_IDS = 50_000
+"""Transactions in one block, which makes it 3.4 of a frame's 4 MiB (contract §3, stages 4 and 5)."""
+
+MAX_WAITING = 1_000
+"""Blocks that wait for an earlier one or for transactions (contract §3, stages 4 and 5)."""
+
+MAX_ANSWER_BLOCKS = 500
+"""Blocks in one answer to `get_blocks` or `get_chain` (contract §3)."""
+
+MAX_ANSWER_BYTES = 16 * MEBIBYTE
+"""Bytes in one such answer, about: the block that passes it is the last (contract §3)."""
+
+MAX_WAITING_TWINS = 2
+"""Waiting blocks by one creator in one slot (contract §3, stage 5): honest creators make one."""
+
+MAX_WAITING_SECONDS = 600.0
+"""How long a block may wait in stage 5 (contract §3)."""
+
+MAX_FORWARDED_TWINS = 2
+"""Blocks by one creator in one slot that are forwarded unasked (contract §3, stage 5): the second is the
+evidence, a third would only be noise."""
+
+MAX_LOCATOR = 100
+"""Ids in the locator of `get_chain` (contract §3, stage 5)."""
+
+MAX_EVIDENCE = 1_000
+"""Pairs of blocks kept as evidence against their signer. One would be proof enough."""
+
 
 class Recent:
     """A set that forgets its oldest entries, in two generations, so that it cannot grow for ever."""

@@ -184,6 +184,10 @@ class LedgerNode(ChatNode):
         return canon(["transaction", self.network_name, message["nonce"],
                       message["from"], message["to"], message["amount"]])
 
+    def transaction_id(self, message: Message) -> str:
+        """The id of a transaction."""
+        return make_id(self.transaction_bytes(message))
+
     def check_transaction(self, message: Message, canonical: bytes) -> None:
         """Invalid unless the transaction is good by itself. In stage 2 its form is all there is to it."""
 
@@ -261,7 +265,15 @@ class LedgerNode(ChatNode):
         for name in (sender, receiver):
             if not NAME.is_good(name):
                 raise CommandError(f"expected {NAME.expected}", "ACCOUNT")
-        self.send_transaction(self.transaction_message(sender, receiver, read_amount(amount)))
+        self.send_transaction(self.transaction_message(sender, receiver, self.read_amount(amount)))
+
+    LOWEST_AMOUNT = 0
+
+    def read_amount(self, text: str) -> int:
+        """Read an amount that was typed; CommandError if it is none."""
+        if not (text.isascii() and text.isdigit() and len(text) <= 16 and is_integer(int(text), self.LOWEST_AMOUNT)):
+            raise CommandError(f"expected an amount from {self.LOWEST_AMOUNT} to {MAX_INTEGER}")
+        return int(text)
 
     def transaction_message(self, sender: str, receiver: str, amount: int) -> Message:
         """A transaction as it goes over the wire."""
@@ -269,7 +281,7 @@ class LedgerNode(ChatNode):
 
     def send_transaction(self, message: Message) -> None:
         """Make a transaction known to everyone, this node first."""
-        transaction_id = make_id(self.transaction_bytes(message))
+        transaction_id = self.transaction_id(message)
         self.report("sent", id=transaction_id)
         self.on_transaction(None, message, encode_frame(message))
         self.report_sent(transaction_id)
@@ -286,12 +298,3 @@ class LedgerNode(ChatNode):
     def balances(self) -> dict[str, int]:
         """The balance of every account named so far."""
         return self.ledger.balances
-
-
-def read_amount(text: str, low: int = 0) -> int:
-    """Read an amount that was typed; CommandError if it is none."""
-    if not (text.isascii() and text.isdigit() and len(text) <= 16 and is_integer(int(text), low)):
-        raise CommandError(f"expected an amount from {low} to {MAX_INTEGER}")
-    return int(text)
-
-

@@ -78,16 +78,26 @@ class Fetcher:
     def __len__(self) -> int:
         return len(self._missing)
 
-    def need(self, ids: Iterable[str], connection: Connection, for_block: bool = False) -> None:
-        """Ask the other end of `connection` for `ids`, those that nobody is asked for yet."""
+    @property
+    def is_full(self) -> bool:
+        """Are as many ids asked for as may be at a time?"""
+        return len(self._missing) >= MAX_MISSING
+
+    def need(self, ids: Iterable[str], connection: Connection | None, for_block: bool = False) -> None:
+        """Ask for those of `ids` that nobody is asked for yet: the other end of `connection`, or with None
+        whoever `ask_again` picks. Ids for which there is no room are left out; need them again later."""
         for missing_id in ids:
             if missing_id not in self._missing:
-                if len(self._missing) >= MAX_MISSING:
+                if self.is_full:
                     break
                 self._missing[missing_id] = Missing()
-                self._queue(missing_id, connection)
+                if connection is None:
+                    self._missing[missing_id].again_at = self._now()
+                else:
+                    self._queue(missing_id, connection)
             self._missing[missing_id].is_needed |= for_block
-        self._ask_next(connection)
+        if connection is not None:
+            self._ask_next(connection)
 
     def forget(self, ids: Iterable[str]) -> None:
         """Ask no more for `ids`: they have come, or nobody needs them any longer."""

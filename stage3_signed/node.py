@@ -14,7 +14,7 @@ from common.encoding import INTEGER, NONCE, STRING, Message, Shape, fingerprint,
 from common.ledger import Transaction
 from common.rsa import InvalidAccount, PrivateKey, check_account, verify
 from stage1_chat.interface import Command, CommandError, Invalid, Network
-from stage2_ledger.node import LedgerNode, read_amount
+from stage2_ledger.node import LedgerNode
 
 is_fingerprint_prefix = is_matching("[0-9a-f]{4,16}")
 
@@ -71,10 +71,14 @@ class SignedNode(LedgerNode):
     # --- the user -------------------------------------------------------------------------------
 
     def command_send(self, arguments: list[str]) -> None:
-        """`/send TO AMOUNT`: make a transaction from this node's account, and sign it."""
+        """`/send TO AMOUNT`: make a transaction from this node's account."""
+        self.send_from(self.key, arguments)
+
+    def send_from(self, key: PrivateKey, arguments: list[str]) -> None:
+        """Make and sign a transaction from the account of `key`."""
         self.expect_arguments("send", arguments, 2)
         receiver, amount = arguments
-        self.send_transaction(self.signed_message(self.key, self.find_account(receiver), read_amount(amount)))
+        self.send_transaction(self.signed_message(key, self.find_account(receiver), self.read_amount(amount)))
 
     def signed_message(self, key: PrivateKey, receiver: str, amount: int) -> Message:
         """A transaction from the account of `key`, as it goes over the wire."""

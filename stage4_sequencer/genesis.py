@@ -1,0 +1,58 @@
+"""What a network of stage 4 begins with; its id is the network's name (contract §1, §3)."""
+
+from typing import Any, NamedTuple
+
+from common.encoding import (INTEGER, MAX_INTEGER, NONCE, STRING, Field, FormatError, Message, Shape, canon,
+                             is_integer, is_list_of, make_id)
+from common.rsa import check_account
+
+STAGE = 4
+FOUNDERS_BALANCE = 1_000_000
+MAX_ACCOUNTS = 100
+MAX_MILLISECONDS = 3_600_000
+
+MILLISECONDS = Field(lambda value: is_integer(value, 1, MAX_MILLISECONDS), f"1 to {MAX_MILLISECONDS} milliseconds")
+ACCOUNTS = Field(is_list_of(STRING.is_good, MAX_ACCOUNTS, low=1), f"1 to {MAX_ACCOUNTS} accounts, none twice")
+
+
+def _is_balances(value: Any) -> bool:
+    return isinstance(value, list) and all(map(is_integer, value)) and 1 <= sum(value) <= MAX_INTEGER
+
+
+BALANCES = Field(_is_balances, f"integers with a sum of 1 to {MAX_INTEGER}")
+
+SHAPE: Shape = {"nonce": NONCE, "sequencer": STRING, "interval_ms": MILLISECONDS,
+                "accounts": ACCOUNTS, "balances": BALANCES}
+
+
+class Genesis(NamedTuple):
+    """Who orders, how often, and what every account starts with."""
+
+    nonce: str
+    sequencer: str
+    interval_ms: int
+    accounts: list[str]
+    balances: list[int]
+
+    @property
+    def id(self) -> str:
+        """The id of the genesis, which is the name of its network."""
+        return make_id(canon(["genesis", STAGE, *self]))
+
+    def message(self) -> Message:
+        """The genesis as it goes over the wire."""
+        return {"type": "genesis", **self._asdict()}
+
+    def starting_balances(self) -> dict[str, int]:
+        """What every account has before the first block."""
+        return dict(zip(self.accounts, self.balances, strict=True))
+
+
+def read_genesis(message: Message) -> Genesis:
+    """Read a genesis that has its shape; FormatError for lists of different lengths, ValueError for a
+    sequencer or an account that is no key."""
+    if len(message["accounts"]) != len(message["balances"]):
+        raise FormatError("genesis: as many balances as accounts are expected")
+    for account in [message["sequencer"], *message["accounts"]]:
+        check_account(account)
+    return Genesis(**{member: message[member] for member in Genesis._fields})

@@ -1,0 +1,247 @@
+"""Stage 4: the sequencer, which is the node that founded the network, sets one order for all.
+
+Unlike stage 3:
+- a network begins with a genesis, which names the sequencer's key and what the founder has;
+- a transaction takes effect when a block says so, not when it arrives: until then it is in the pool;
+- all nodes execute the same transactions in the same order, so all can refuse the same overdrafts;
+- blocks come one after the other, each signed by the sequencer; what is missing is fetched.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from common.encoding import INTEGER, STRING, Message, Shape, canon, decode_frame, encode_frame, ids_field, make_id
+from common.ledger import Ledger
+from common.limits import MAX_BLOCK_IDS, MAX_EVIDENCE, MAX_WAITING
+from common.rsa import PrivateKey, verify
+from stage1_chat.interface import Connection, Invalid, Network
+from stage4_sequencer import genesis
+from stage4_sequencer.genesis import FOUNDERS_BALANCE, Genesis
+from stage4_sequencer.total_order import TotalOrderNode
+
+
+class Block(NamedTuple):
+    """The ids of transactions in the order in which they take effect."""
+
+    id: str
+    number: int
+    transactions: list[str]
+    frame: bytes
+
+
+class SequencedNode(TotalOrderNode):
+    """A node that executes transactions in the sequencer's order. The one that founds is the sequencer."""
+
+    STAGE = 4
+
+    SHAPES: dict[str, Shape] = {
+        **TotalOrderNode.SHAPES,
+        "genesis": genesis.SHAPE,
+        "block": {"number": INTEGER, "transactions": ids_field(MAX_BLOCK_IDS), "signature": STRING},
+        "get_blocks": {"from": INTEGER},
+        "height": {"number": INTEGER},
+    }
+
+    def __init__(self, network: Network, address: str, key: PrivateKey, make_key: Callable[[], PrivateKey],
+                 interval_ms: int = 10_000, only_network: str | None = None) -> None:
+        """`make_key` gives the sequencer's key, when this node comes to found a network."""
+        super().__init__(network, address, key, only_network)
+        self.make_key = make_key
+        self.interval_ms = interval_ms
+        self.sequencer_key: PrivateKey | None = None
+        """The key that signs blocks; None at every node but the sequencer."""
+        self.sequencer = ""
+        """The account whose signature makes a block."""
+        self.blocks: list[Block] = []
+        """The blocks accepted, by number."""
+        self.executed = 0
+        """How many of them have taken effect."""
+        self.ordered: set[str] = set()
+        """The transactions that some accepted block has ordered."""
+        self.early: dict[int, tuple[Block, Connection | None]] = {}
+        """Blocks that came before their turn, and from whom."""
+        self.evidence: dict[int, tuple[bytes, bytes]] = {}
+        """Two different signed blocks with one number: proof that the sequencer cheats."""
+        self.heights: dict[Connection, int] = {}
+        """The next number that a neighbour awaits, as it last said."""
+        self.asked_from: dict[Connection, int] = {}
+        """Neighbours that were asked for blocks, and from which number on."""
+
+    # --- genesis --------------------------------------------------------------------------------
+
+    def read_genesis(self, message: Message) -> Genesis:
+        """Read a genesis of stage 4."""
+        return genesis.read_genesis(message)
+
+    def make_genesis(self) -> Genesis:
+        """Make the sequencer's key and a genesis; from now on this node makes the blocks."""
+        self.sequencer_key = self.make_key()
+        self.network.after(self.interval_ms / 1000, self.make_block)
+        return Genesis(self.make_nonce(), self.sequencer_key.account, self.interval_ms,
+                       [self.key.account], [FOUNDERS_BALANCE])
+
+    def begin_with(self, genesis: Genesis) -> None:
+        """Begin with the balances of the genesis."""
+        self.sequencer = genesis.sequencer
+        self.know_account(genesis.sequencer)
+        self.ledger = Ledger(genesis.starting_balances())
+
+    # --- the sequencer --------------------------------------------------------------------------
+
+    def make_block(self) -> None:
+        """Every interval: order what is in the pool, as it arrived. Nothing there, no block."""
+        self.network.after(self.interval_ms / 1000, self.make_block)
+        ids = list(self.pool)[:MAX_BLOCK_IDS]
+        if ids and self.sequencer_key is not None:
+            number = len(self.blocks)
+            signature = self.sequencer_key.sign(self.block_bytes(number, ids))
+            message = {"type": "block", "number": number, "transactions": ids, "signature": signature}
+            self.on_block(None, message, encode_frame(message))
+
+    def block_bytes(self, number: int, ids: list[str]) -> bytes:
+        """The canonical bytes of a block (contract §1)."""
+        return canon(["block", self.network_name, number, ids])
+
+    # --- blocks ---------------------------------------------------------------------------------
+
+    def on_block(self, connection: Connection | None, message: Message, frame: bytes) -> None:
+        """A block: the next one is accepted, an early one kept, a second one with its number is evidence."""
+        canonical = self.block_bytes(message["number"], message["transactions"])
+        block = Block(make_id(canonical), message["number"], message["transactions"], frame)
+        rival = self.find_block(block.number)
+        if rival is not None and decode_frame(rival.frame) == message:
+            return
+        self.check_signature(message, canonical)
+        if rival is not None and rival.id != block.id:
+            self.keep_evidence(rival, block, connection)
+        elif block.number == len(self.blocks):
+            self.accept_block(block, connection)
+            self.accept_early()
+        elif block.number > len(self.blocks):
+            self.keep_early(block, connection)
+
+    def find_block(self, number: int) -> Block | None:
+        """The block with this number, if one came."""
+        if number < len(self.blocks):
+            return self.blocks[number]
+        return self.early[number][0] if number in self.early else None
+
+    def check_signature(self, message: Message, canonical: bytes) -> None:
+        """Invalid unless the sequencer has signed the block."""
+        try:
+            verify(self.sequencer, canonical, message["signature"])
+        except ValueError as error:
+            raise Invalid(f"block {message['number']}: {error}") from None
+
+    def accept_block(self, block: Block, connection: Connection | None) -> None:
+        """Take the next block: pass it on, fetch what it orders, execute it when that is there."""
+        if not self.ordered.isdisjoint(block.transactions):
+            raise Invalid(f"block {block.number}: it orders a transaction of an earlier block again")
+        self.blocks.append(block)
+        self.ordered.update(block.transactions)
+        self.flood(block.frame, connection)
+        lacking = self.lacking(block.transactions)
+        if lacking:
+            self.wait_for(block.id, lacking, connection)
+        self.execute_blocks()
+
+    def keep_early(self, block: Block, connection: Connection | None) -> None:
+        """Keep a block until its turn, and ask whoever has it for those before it."""
+        if len(self.early) < MAX_WAITING:
+            self.early[block.number] = (block, connection)
+        if connection is not None:
+            self.heights[connection] = max(self.heights.get(connection, 0), block.number + 1)
+            self.catch_up(connection)
+
+    def accept_early(self) -> None:
+        """Accept the early blocks whose turn it is now."""
+        while len(self.blocks) in self.early:
+            block, connection = self.early.pop(len(self.blocks))
+            try:
+                self.accept_block(block, connection)
+            except Invalid as error:
+                self.report_error("INVALID", str(error))
+                return
+
+    def keep_evidence(self, first: Block, second: Block, connection: Connection | None) -> None:
+        """The sequencer has signed two blocks with one number. The first stands; everyone shall know."""
+        if first.number not in self.evidence and len(self.evidence) < MAX_EVIDENCE:
+            self.evidence[first.number] = (first.frame, second.frame)
+            self.report("equivocation", creator=self.sequencer, number=first.number, ids=[first.id, second.id])
+            self.flood(second.frame, connection)
+
+    # --- execution ------------------------------------------------------------------------------
+
+    def on_arrived(self, arrived: str) -> None:
+        """A transaction has come: blocks that waited for it may be complete."""
+        if self.waiting.on_arrived(arrived):
+            self.execute_blocks()
+
+    def execute_blocks(self) -> None:
+        """Execute the accepted blocks in order, up to the first that lacks a transaction."""
+        while self.executed < len(self.blocks) and self.blocks[self.executed].id not in self.waiting:
+            block = self.blocks[self.executed]
+            self.executed += 1
+            for transaction_id in block.transactions:
+                self.execute(transaction_id)
+            self.report("block", **self.describe_block(block))
+
+    def execute(self, transaction_id: str) -> None:
+        """Let a transaction take effect; one that would make its sender negative is ignored for good."""
+        transaction = self.transactions[transaction_id]
+        del self.pool[transaction_id]
+        if self.ledger.is_covered(transaction):
+            self.ledger.apply(transaction)
+            self.report_made_here(transaction_id, "applied")
+        else:
+            self.report_made_here(transaction_id, "rejected", reason="the account does not have the amount")
+
+    # --- catching up ----------------------------------------------------------------------------
+
+    def send_progress(self, connection: Connection) -> None:
+        """Say which block this node awaits."""
+        connection.send(encode_frame({"type": "height", "number": len(self.blocks)}))
+
+    def on_height(self, connection: Connection, message: Message, frame: bytes) -> None:
+        """A neighbour says which block it awaits: the one that is behind asks."""
+        self.heights[connection] = message["number"]
+        if message["number"] < len(self.blocks):
+            self.send_progress(connection)
+        else:
+            self.catch_up(connection)
+
+    def catch_up(self, connection: Connection) -> None:
+        """Ask a neighbour that is ahead for blocks, one question at a time."""
+        if connection not in self.asked_from and len(self.blocks) < self.heights.get(connection, 0):
+            self.asked_from[connection] = len(self.blocks)
+            self.ask_for_blocks(connection, {"type": "get_blocks", "from": len(self.blocks)})
+
+    def on_get_blocks(self, connection: Connection, message: Message, frame: bytes) -> None:
+        """Answer with the blocks from a number on."""
+        self.send_blocks(connection, (block.frame for block in self.blocks[message["from"]:]))
+
+    def on_blocks_answered(self, connection: Connection) -> None:
+        """Ask on, unless the answer has brought nothing that could be accepted."""
+        if self.asked_from.pop(connection, len(self.blocks)) < len(self.blocks):
+            self.catch_up(connection)
+
+    def unlink(self, connection: Connection) -> None:
+        """A neighbour that is gone answers no questions."""
+        super().unlink(connection)
+        self.heights.pop(connection, None)
+        self.asked_from.pop(connection, None)
+
+    # --- the user -------------------------------------------------------------------------------
+
+    def describe_block(self, block: Block) -> dict[str, Any]:
+        """The members of the event `block`."""
+        return {"id": block.id, "number": block.number, "transactions": len(block.transactions),
+                "creator": self.sequencer}
+
+    def describe_blocks(self) -> list[dict[str, Any]]:
+        """The blocks that were executed, oldest first."""
+        return [self.describe_block(block) for block in self.blocks[:self.executed]]
+
+    def describe_status(self) -> dict[str, Any]:
+        """The next number awaited, and how many transactions no block has ordered yet."""
+        return {"next": len(self.blocks), "pending": len(self.pool)}

@@ -1,0 +1,230 @@
+"""What every node does that waits for blocks to say in which order transactions take effect.
+
+Who makes the blocks, and which of them count, is left open: in stage 4 it is a
+sequencer (node.py), in stage 5 a lottery.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from common.encoding import Message, encode_frame
+from common.ledger import Transaction
+from common.limits import MAX_ANSWER_BLOCKS, MAX_ANSWER_BYTES
+from common.rsa import PrivateKey, WalletError
+from stage1_chat.interface import Command, CommandError, Connection, Invalid, Network, Refused
+from stage3_signed.node import SignedNode
+from stage4_sequencer.waiting import Waiting
+
+BLOCKS_PING = "blocks"
+"""The nonce of the ping behind a question for blocks; its pong tells that the answer has been handled."""
+
+
+class TotalOrderNode(SignedNode):
+    """A node whose network begins with a genesis, and whose transactions wait in a pool for a block."""
+
+    COMMANDS: dict[str, Command] = {
+        **SignedNode.COMMANDS,
+        "blocks": Command("/blocks", "list the blocks, oldest first"),
+        "status": Command("/status", "show how far this node is"),
+    }
+
+    def __init__(self, network: Network, address: str, key: PrivateKey, only_network: str | None = None) -> None:
+        super().__init__(network, address, key)
+        self.only_network = only_network
+        """The network of `--network`: no other is joined, and none is founded."""
+        self.expected_network: str | None = None
+        """The network in the hello of the peer that this node joins by; its genesis is awaited."""
+        self.genesis_frame = b""
+        self.pool: dict[str, Transaction] = {}
+        """The transactions that no block has ordered yet, in order of arrival."""
+        self.waiting = Waiting()
+        """Blocks that lack something, and what."""
+        self.made_here: set[str] = set()
+        """The ids of the transactions of which this node's user wants to know what becomes of them."""
+
+    # --- genesis --------------------------------------------------------------------------------
+
+    def read_genesis(self, message: Message) -> Any:
+        """Read the genesis of this stage; ValueError if it is not valid. What comes back has an `id`."""
+        raise NotImplementedError
+
+    def make_genesis(self) -> Any:
+        """Make the genesis of a new network."""
+        raise NotImplementedError
+
+    def begin_with(self, genesis: Any) -> None:
+        """Begin with the balances of the genesis."""
+        raise NotImplementedError
+
+    def found(self) -> None:
+        """Found a network: make its genesis. Not if the user wants one network and no other."""
+        if self.only_network is not None:
+            self.report_error("NETWORK", f"nobody of network {self.only_network} answers")
+            self.network.stop(status=1)
+            return
+        try:
+            genesis = self.make_genesis()
+        except WalletError as error:
+            self.report_error("STORAGE", str(error))
+            self.network.stop(status=1)
+            return
+        self.network_name = genesis.id
+        self.keep_genesis(genesis)
+        self.report("founded")
+        self.on_ready()
+
+    def keep_genesis(self, genesis: Any) -> None:
+        """Begin with this genesis, and keep it for those who join."""
+        self.genesis_frame = encode_frame(genesis.message())
+        for account in genesis.accounts:
+            self.know_account(account)
+        self.begin_with(genesis)
+
+    def check_network(self, connection: Connection, name: str | None) -> None:
+        """Refused also if the user wants another network than the peer's."""
+        super().check_network(connection, name)
+        if self.network_name is None and self.only_network not in (None, name):
+            raise Refused("HANDSHAKE", f"network {name}, and only {self.only_network} is wanted")
+
+    def take_network(self, connection: Connection, name: str) -> None:
+        """The name of a network is not enough to join it: its genesis must come first."""
+        self.expected_network = name
+
+    def is_before_link(self, connection: Connection, name: str) -> bool:
+        """A node that joins hears the genesis before it is linked."""
+        return super().is_before_link(connection, name) or (name == "genesis" and connection is self.joining)
+
+    def on_genesis(self, connection: Connection, message: Message, frame: bytes) -> None:
+        """The genesis of the peer's network: take it when joining; later there is nothing to learn from it."""
+        try:
+            genesis = self.read_genesis(message)
+        except ValueError as error:
+            raise Invalid(f"genesis: {error}") from None
+        if self.network_name is not None:
+            if genesis.id != self.network_name:
+                raise Invalid("genesis: that of another network")
+        elif genesis.id != self.expected_network:
+            raise Refused("HANDSHAKE", "the genesis is not that of the network in the hello")
+        else:
+            self.keep_genesis(genesis)
+            super().take_network(connection, genesis.id)
+
+    def link(self, connection: Connection) -> None:
+        """The genesis goes right after the hello, then how far this node is (contract §3, stage 4)."""
+        connection.send(self.genesis_frame)
+        super().link(connection)
+        self.send_progress(connection)
+
+    def send_progress(self, connection: Connection) -> None:
+        """Tell a neighbour how far this node is, so that the one that is behind can ask."""
+        raise NotImplementedError
+
+    def gossip_with(self, connection: Connection) -> None:
+        """Every 5 s, one random neighbour hears how far this node is."""
+        super().gossip_with(connection)
+        self.send_progress(connection)
+
+    # --- the pool -------------------------------------------------------------------------------
+
+    def on_new_transaction(self, transaction: Transaction) -> None:
+        """A new transaction waits in the pool until a block orders it; balances do not count yet."""
+        self.pool[transaction.id] = transaction
+        self.on_arrived(transaction.id)
+
+    def on_arrived(self, arrived: str) -> None:
+        """Something has come for which blocks may have waited."""
+        raise NotImplementedError
+
+    def lacking(self, ids: Iterable[str]) -> list[str]:
+        """Those of the transactions that this node does not have."""
+        return [transaction_id for transaction_id in ids if transaction_id not in self.transactions]
+
+    def available(self, account: str) -> int:
+        """What an account has, less what it has pending."""
+        pending = sum(transaction.amount for transaction in self.pool.values() if transaction.sender == account)
+        return self.balances().get(account, 0) - pending
+
+    def wait_for(self, block_id: str, lacking: list[str], connection: Connection | None) -> None:
+        """Let a block wait for what it lacks, and ask for that where the block came from."""
+        self.waiting.add(block_id, lacking)
+        source = connection if connection in self.links else None
+        self.fetcher.need(filter(self.is_to_be_fetched, lacking), source, for_block=True)
+
+    def is_to_be_fetched(self, lacking: str) -> bool:
+        """Must somebody be asked for this id, which a block waits for?"""
+        return True
+
+    def fetch_again(self) -> None:
+        """Ask again, also for what there was no room to ask for before: a block may lack very much."""
+        for block_id in self.waiting:
+            if self.fetcher.is_full:
+                break
+            self.fetcher.need(filter(self.is_to_be_fetched, self.waiting.lacking(block_id)), None, for_block=True)
+        super().fetch_again()
+
+    # --- blocks ---------------------------------------------------------------------------------
+
+    def send_blocks(self, connection: Connection, frames: Iterable[bytes]) -> None:
+        """Answer with blocks in order, as many as one answer may hold (contract §3)."""
+        sent_bytes = 0
+        for number, frame in enumerate(frames):
+            if number == MAX_ANSWER_BLOCKS or sent_bytes >= MAX_ANSWER_BYTES:
+                return
+            connection.send(frame)
+            sent_bytes += len(frame)
+
+    def ask_for_blocks(self, connection: Connection, question: Message) -> None:
+        """Send a question for blocks, and a ping behind it; `on_blocks_answered` follows."""
+        connection.send(encode_frame(question))
+        connection.send(encode_frame({"type": "ping", "nonce": BLOCKS_PING}))
+
+    def on_pong(self, connection: Connection, message: Message, frame: bytes) -> None:
+        """The question before that ping has been answered, and the answer handled."""
+        super().on_pong(connection, message, frame)
+        if message["nonce"] == BLOCKS_PING:
+            self.on_blocks_answered(connection)
+
+    def on_blocks_answered(self, connection: Connection) -> None:
+        """The blocks that were asked for have come: ask on, if there are more."""
+        raise NotImplementedError
+
+    # --- the user -------------------------------------------------------------------------------
+
+    def signed_message(self, key: PrivateKey, receiver: str, amount: int) -> Message:
+        """A transaction from the account of `key`; FUNDS if it could only be ignored later."""
+        available = self.available(key.account)
+        if amount > available:
+            raise CommandError(f"the account has {available} that are not pending, expected {amount}", "FUNDS")
+        return super().signed_message(key, receiver, amount)
+
+    def send_transaction(self, message: Message) -> None:
+        """Make a transaction known, and follow what becomes of it."""
+        self.made_here.add(self.transaction_id(message))
+        super().send_transaction(message)
+
+    def report_sent(self, transaction_id: str) -> None:
+        """A transaction made here waits for a block."""
+        self.report_made_here(transaction_id, "pending")
+
+    def report_made_here(self, transaction_id: str, state: str, **members: str) -> None:
+        """Tell the user what became of a transaction, if it was made here."""
+        if transaction_id in self.made_here:
+            self.report("transaction", id=transaction_id, state=state, **members)
+
+    def command_blocks(self, arguments: list[str]) -> None:
+        """`/blocks`: list the blocks that count, oldest first."""
+        self.expect_arguments("blocks", arguments)
+        self.report("blocks", blocks=self.describe_blocks())
+
+    def describe_blocks(self) -> list[dict[str, Any]]:
+        """The members of the event `block`, for each block that counts, oldest first."""
+        raise NotImplementedError
+
+    def command_status(self, arguments: list[str]) -> None:
+        """`/status`: show how far this node is."""
+        self.expect_arguments("status", arguments)
+        self.report("status", peers=len(self.links), **self.describe_status())
+
+    def describe_status(self) -> dict[str, Any]:
+        """The members of the event `status` that this stage adds."""
+        raise NotImplementedError

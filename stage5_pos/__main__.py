@@ -1,0 +1,83 @@
+"""The client of stage 5: `python -m stage5_pos`."""
+
+import argparse
+import re
+import secrets
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from common.console import Options, thousandths_from
+from common.rsa import PrivateKey, WalletError, load_key, load_or_make_keys
+from stage1_chat.__main__ import CannotStart, run_client
+from stage1_chat.network import SocketNetwork
+from stage3_signed.__main__ import find_key
+from stage4_sequencer.__main__ import SequencedClient
+from stage5_pos.genesis import MAX_MILLISECONDS, Genesis, make_genesis
+from stage5_pos.node import StakeNode
+
+STAKE_HOLDERS = 10
+"""Accounts in the genesis of a network that this client founds, of equal stake (contract §3, stage 5)."""
+
+FOUNDING_BALANCE = 1_000_000
+
+
+class StakeClient(SequencedClient):
+    """The client of stage 4, with a lottery in the sequencer's place."""
+
+    PROGRAM = "stage5_pos"
+    DESCRIPTION = "Signed transactions in the order of a proof-of-stake blockchain."
+
+    def add_founding_options(self, options: Options) -> None:
+        """Add the lottery's numbers, and which genesis accounts are played here."""
+        options.add_argument("--slot", type=thousandths_from(1, MAX_MILLISECONDS, "seconds"), default=1000,
+                             metavar="SECONDS", help="founding: length of a slot (default: 1)")
+        options.add_argument("--rate", type=thousandths_from(1, 999, "a probability"), default=100, metavar="F",
+                             help="founding: probability that a slot has a block (default: 0.1)")
+        options.add_argument("--keys", type=Path, default=Path("run/keys"), metavar="DIR",
+                             help="the private keys of the genesis accounts, made when founding (default: %(default)s)")
+        options.add_argument("--forge", type=read_numbers, metavar="all|none|1,3,…",
+                             help="the genesis accounts that this node plays (default: all when founding, none else)")
+
+    def make_node(self, network: SocketNetwork, address: str, options: argparse.Namespace) -> StakeNode:
+        """Make the node, with the keys of the accounts that it plays if it joins."""
+
+        def found_with() -> tuple[Genesis, dict[int, PrivateKey]]:
+            keys = load_or_make_keys(options.keys, STAKE_HOLDERS, make=True, on_progress=tell_progress(options))
+            accounts = [key.account for key in keys]
+            genesis = make_genesis(secrets.token_hex(32), network.unix_ms(), options.slot, options.rate,
+                                   accounts, [FOUNDING_BALANCE] * STAKE_HOLDERS)
+            played = range(1, STAKE_HOLDERS + 1) if options.forge is None else options.forge
+            return genesis, {number: keys[number - 1] for number in played}
+
+        return StakeNode(network, address, find_key(options), load_stakes(options), found_with, options.network)
+
+
+def load_stakes(options: argparse.Namespace) -> dict[int, PrivateKey]:
+    """The keys of the accounts named by `--forge`, by their number."""
+    if not options.forge or options.peer == "none":
+        return {}
+    try:
+        return {number: load_key(options.keys / f"key-{number}.pem") for number in options.forge}
+    except WalletError as error:
+        raise CannotStart(str(error)) from None
+
+
+def tell_progress(options: argparse.Namespace) -> Callable[[str], None]:
+    """Tell people why they wait: ten keys take some seconds, once."""
+    return (lambda text: None) if options.json else lambda text: print(text, file=sys.stderr)
+
+
+def read_numbers(text: str) -> list[int]:
+    """Read `all`, `none` or numbers of genesis accounts."""
+    if text == "all":
+        return list(range(1, STAKE_HOLDERS + 1))
+    if text == "none":
+        return []
+    if not re.fullmatch("([1-9]|10)(,([1-9]|10))*", text):
+        raise argparse.ArgumentTypeError(f"expected all, none, or numbers from 1 to {STAKE_HOLDERS}, not {text!r}")
+    return sorted(set(map(int, text.split(","))))
+
+
+if __name__ == "__main__":
+    run_client(StakeClient())

@@ -1,0 +1,142 @@
+"""The tree of blocks, and which of its chains is the best (contract §3, stage 5)."""
+
+from typing import NamedTuple
+
+from common.console import count, shown_account, shown_id
+
+SHOWN_HEIGHTS = 40
+"""How many heights a drawing shows, the newest."""
+
+
+class Block:
+    """A block: who made it in which slot, on which parent, with which transactions in order."""
+
+    def __init__(self, block_id: str, slot: int, parent_id: str, creator: str, value: int,
+                 transactions: list[str], frame: bytes) -> None:
+        self.id = block_id
+        self.slot = slot
+        self.parent_id = parent_id
+        self.creator = creator
+        self.value = value
+        """The lottery value of the draw, which breaks ties."""
+        self.transactions = transactions
+        self.frame = frame
+        self.parent: Block | None = None
+        """The parent and the height are known once the block is in the tree."""
+        self.height = 0
+
+    @property
+    def rank(self) -> tuple[int, int, str]:
+        """Smaller is better: the longer chain, then the smaller lottery value, then the smaller id.
+
+        The value comes before the id since a creator can choose its id, by choosing transactions,
+        but not its draw.
+        """
+        return -self.height, self.value, self.id
+
+
+class Path(NamedTuple):
+    """How to get from one block of the tree to another."""
+
+    undone: list[Block]
+    """From the first block down to the common ancestor, newest first, without the ancestor."""
+    done: list[Block]
+    """From the common ancestor up to the second block, oldest first, without the ancestor."""
+
+
+class Tree:
+    """All valid blocks, from the genesis on."""
+
+    def __init__(self, genesis_id: str) -> None:
+        self.root = Block(genesis_id, 0, "", "", 0, [], b"")
+        self.blocks = {genesis_id: self.root}
+        self.best = self.root
+        """The tip of the best chain."""
+        self.chain = [self.root]
+        """The best chain by height, the genesis first."""
+
+    def __contains__(self, block_id: str) -> bool:
+        return block_id in self.blocks
+
+    def __len__(self) -> int:
+        """The number of blocks, the genesis not counted."""
+        return len(self.blocks) - 1
+
+    def add(self, block: Block) -> Path:
+        """Put in a valid block whose parent is there; give the way from the old best tip to the new one."""
+        parent = self.blocks[block.parent_id]
+        block.parent, block.height = parent, parent.height + 1
+        self.blocks[block.id] = block
+        if block.rank > self.best.rank:
+            return Path([], [])
+        path = self.path(self.best, block)
+        del self.chain[len(self.chain) - len(path.undone):]
+        self.chain += path.done
+        self.best = block
+        return path
+
+    def path(self, start: Block, end: Block) -> Path:
+        """The way from one block to another; its length is that of the fork, not that of the chain."""
+        undone, done = [], []
+        while start is not end:
+            if start.height >= end.height:
+                undone.append(start)
+                start = _parent(start)
+            else:
+                done.append(end)
+                end = _parent(end)
+        return Path(undone, done[::-1])
+
+    def is_on_best_chain(self, block: Block) -> bool:
+        """Does this block of the tree belong to the best chain?"""
+        return block.height < len(self.chain) and self.chain[block.height] is block
+
+    def locator(self) -> list[str]:
+        """Ids of the best chain from the tip back: ten one by one, then in doubling steps, the genesis last."""
+        heights, height, step = [], len(self.chain) - 1, 1
+        while height > 0:
+            heights.append(height)
+            if len(heights) >= 10:
+                step *= 2
+            height -= step
+        return [self.chain[height].id for height in [*heights, 0]]
+
+    def after_locator(self, locator: list[str]) -> list[Block]:
+        """The best chain after the first of these ids that is on it; nothing if none of them is."""
+        for block_id in locator:
+            block = self.blocks.get(block_id)
+            if block is not None and self.is_on_best_chain(block):
+                return self.chain[block.height + 1:]
+        return []
+
+    def draw(self) -> str:
+        """The tree as text, newest first: `*` is a block of the best chain, `o` one of another branch."""
+        lowest = max(1, self.best.height - SHOWN_HEIGHTS + 1)
+        shown = sorted((block for block in self.blocks.values() if block.height >= lowest),
+                       key=lambda block: (-block.height, not self.is_on_best_chain(block), block.rank))
+        lanes: list[Block | None] = []
+        lines = [self._draw_block(block, lanes) for block in shown]
+        before = f"  ({count(lowest - 1, 'block')} of the best chain below)" if lowest > 1 else ""
+        return "\n".join([*lines, f"*  genesis {shown_id(self.root.id)}{before}"])
+
+    def _draw_block(self, block: Block, lanes: list[Block | None]) -> str:
+        """One line. A lane holds the block that is due next in its column, None where it is free again."""
+        if block in lanes:
+            lane = lanes.index(block)
+        elif None in lanes:
+            lane = lanes.index(None)
+        else:
+            lane = len(lanes)
+            lanes.append(None)
+        marks = ["|" if due is not None else " " for due in lanes]
+        marks[lane] = "*" if self.is_on_best_chain(block) else "o"
+        forks = block.parent in lanes or (lane > 0 and self.is_on_best_chain(_parent(block)))
+        lanes[lane] = None if forks else block.parent
+        return (f"{' '.join(marks)}  height {block.height}, slot {block.slot}: {shown_id(block.id)}"
+                f" by {shown_account(block.creator)}, {count(len(block.transactions), 'transaction')}"
+                + (f", forks from {shown_id(block.parent_id)}" if forks else ""))
+
+
+def _parent(block: Block) -> Block:
+    assert block.parent is not None, "only the genesis has no parent, and all blocks descend from it"
+    return block.parent

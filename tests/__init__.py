@@ -1,0 +1,1 @@
+"""Tests: one folder a stage, and common/ for what no stage is about."""

@@ -1,0 +1,1 @@
+"""Tests of common/, and of what all stages share."""

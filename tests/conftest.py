@@ -1,0 +1,81 @@
+"""Fixtures for the tests with real nodes. Everything that a test starts is gone when it is over."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from Crypto.PublicKey import RSA
+
+from tests.processes import ROOT, NodeProcess, RawPeer
+
+PASSPHRASE = "correct horse"
+"""Of the wallets that the tests make."""
+
+KEYS = ROOT / "tests" / "keys"
+"""RSA keys made once and kept: making one takes half a second."""
+
+Launch = Callable[..., NodeProcess]
+Call = Callable[..., RawPeer]
+
+
+@pytest.fixture
+def launch() -> Iterator[Launch]:
+    """Start the client of a stage: `launch(stage, *options, env=None, as_json=True)` gives a `NodeProcess`."""
+    nodes: list[NodeProcess] = []
+
+    def start(stage: int, *options: str, env: dict[str, str] | None = None, as_json: bool = True) -> NodeProcess:
+        nodes.append(NodeProcess(stage, *options, env={"WALLET_PASSPHRASE": PASSPHRASE, **(env or {})},
+                                 as_json=as_json))
+        return nodes[-1]
+
+    yield start
+    for node in nodes:
+        node.process.kill()
+    for node in nodes:
+        node.kill()
+        print(node.describe())  # pytest shows this only if the test has failed
+    complaints = [node.describe() for node in nodes if node.errors and not node.may_complain]
+    assert not complaints, "\n".join(["written to standard error:", *complaints])
+
+
+@pytest.fixture
+def call() -> Iterator[Call]:
+    """Connect a `RawPeer` to a node: `call(node, **changes)` speaks the node's stage and names its network."""
+    peers: list[RawPeer] = []
+
+    def connect(node: NodeProcess, **changes: object) -> RawPeer:
+        options = {"stage": node.stage, "network": node.network, **changes}
+        peers.append(RawPeer(node.address, **options))  # type: ignore[arg-type]
+        return peers[-1]
+
+    yield connect
+    for peer in peers:
+        peer.close()
+
+
+@pytest.fixture(scope="session")
+def wallets(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Two wallet files, of the accounts of key-11 and key-12, so that no test waits for a key to be made."""
+    folder = tmp_path_factory.mktemp("wallets")
+    return [make_wallet(KEYS / f"key-{number}.pem", folder / f"wallet-{number}.pem") for number in (11, 12)]
+
+
+def make_wallet(key: Path, wallet: Path) -> Path:
+    """Put a key into a wallet file (contract §4: encrypted PKCS#8 in PEM)."""
+    wallet.touch(mode=0o600)
+    wallet.write_bytes(RSA.import_key(key.read_bytes()).export_key(
+        passphrase=PASSPHRASE, pkcs=8, protection="scryptAndAES128-CBC"))
+    return wallet
+
+
+@pytest.fixture
+def genesis_keys(tmp_path: Path) -> Path:
+    """A folder with the ten genesis keys of stage 5, for `--keys`."""
+    folder = tmp_path / "keys"
+    folder.mkdir(mode=0o700)
+    for number in range(1, 11):
+        copy = folder / f"key-{number}.pem"
+        copy.touch(mode=0o600)
+        shutil.copyfile(KEYS / copy.name, copy)
+    return folder

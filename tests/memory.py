@@ -1,0 +1,79 @@
+"""A peer in memory that says only what the test tells it: what `RawPeer` is on a socket, it is in a `World`."""
+
+import json
+from typing import Any
+
+from common.encoding import encode_frame
+from common.framing import FrameError, make_frame
+from lab.simulation import World
+from stage1_chat.interface import Connection, Network
+from stage1_chat.node import ChatNode
+
+Event = dict[str, Any]
+
+
+class Stranger(ChatNode):
+    """Keeps what it receives, and answers nothing by itself."""
+
+    def __init__(self, network: Network, address: str, stage: int = 1) -> None:
+        super().__init__(network, address)
+        self.stage = stage
+        self.connection: Connection
+        self.received: list[Event] = []
+        self.received_at: list[float] = []
+        self.is_closed = False
+        self.says_on_open: list[Event] = []
+
+    def start(self, peer: str | None) -> None:
+        """Call `peer` if there is one."""
+        if peer is not None:
+            self.network.connect(peer)
+
+    def on_open(self, connection: Connection) -> None:
+        """Remember the connection, and say what the test has put down for this."""
+        self.connection, self.is_closed = connection, False
+        self.connections.add(connection)
+        self.send(*self.says_on_open)
+
+    def on_frames(self, connection: Connection, frames: list[bytes], error: FrameError | None = None) -> None:
+        """Keep what has come."""
+        self.received += [json.loads(frame[4:]) for frame in frames]
+        self.received_at += [self.network.now()] * len(frames)
+
+    def on_close(self, connection: Connection) -> None:
+        """Remember that the node has closed."""
+        self.connections.discard(connection)
+        self.is_closed = True
+
+    def send(self, *messages: Event) -> None:
+        """Send messages."""
+        for message in messages:
+            self.connection.send(encode_frame(message))
+
+    def send_body(self, body: bytes) -> None:
+        """Send a frame with this body."""
+        self.connection.send(make_frame(body))
+
+    def hello_message(self, network: str | None, **changes: Any) -> Event:
+        """A hello of this peer's address and stage, with members changed as asked."""
+        return {"type": "hello", "version": 1, "stage": self.stage, "network": network, "listen": self.address,
+                **changes}
+
+    def messages(self, kind: str) -> list[Event]:
+        """What has come of one type."""
+        return [message for message in self.received if message["type"] == kind]
+
+
+def add_stranger(world: World, node: ChatNode, stage: int = 1) -> Stranger:
+    """Let a stranger call `node`; the connection is open, and nothing has been said but the node's hello."""
+    stranger = world.add(Stranger, node.address, stage)
+    world.run(seconds=0.1)
+    return stranger
+
+
+def add_linked_stranger(world: World, node: ChatNode, stage: int = 1) -> Stranger:
+    """The same, and the two have shaken hands."""
+    stranger = add_stranger(world, node, stage)
+    stranger.send(stranger.hello_message(node.network_name))
+    world.settle()
+    return stranger

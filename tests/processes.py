@@ -1,0 +1,368 @@
+"""Real nodes over loopback: start one, type to it, read its events, be its peer.
+
+    def test_greeting(launch):
+        alice = launch(1, "--peer", "none")
+        bob = launch(1, "--peer", alice.address)
+        bob.type("hi")
+        alice.wait_for("chat", text="hi")
+
+`launch` is the fixture of tests/conftest.py: it ends every node that it started, shows
+what each has reported last, and fails the test if one wrote to standard error.
+
+Nothing here imports the project. A node is what answers to contract §4 on its command
+line and to §1 and §2 on its socket, so the same tests grade nodes that others wrote.
+"""
+
+import contextlib
+import json
+import os
+import secrets
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Self
+
+ROOT = Path(__file__).resolve().parent.parent
+"""The folder that holds the stages."""
+
+STAGES = {1: "stage1_chat", 2: "stage2_ledger", 3: "stage3_signed", 4: "stage4_sequencer", 5: "stage5_pos"}
+"""The module of each stage's client (contract §4)."""
+
+DEADLINE = 30.0
+"""Seconds to wait for what takes a fraction of one, on a machine that is busy with other work."""
+
+LAST_SHOWN = 15
+"""Events and lines shown of a node when a test fails."""
+
+Event = dict[str, Any]
+"""One line of a node's `--json` output (contract §4), or one message of the wire (contract §3)."""
+
+
+def eventually(question: Callable[[], bool], timeout: float = DEADLINE,
+               state: Callable[[], object] = lambda: "") -> None:
+    """Ask until the answer is yes; AssertionError with `state()` when `timeout` seconds were not enough.
+
+    The one place that polls: for states that nobody announces, such as a ledger that is asked for.
+    """
+    deadline = time.monotonic() + timeout
+    while not question():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not so after {timeout:g} seconds: {state()}")
+        time.sleep(0.02)
+
+
+def has_members(event: Event, kind: str, name: str, members: Event) -> bool:
+    """Is member `kind` of `event` this `name`, and has it these `members` among its own?"""
+    return event.get(kind) == name and all(member in event and event[member] == value
+                                           for member, value in members.items())
+
+
+class NodeProcess:
+    """One client, as a process of its own."""
+
+    def __init__(self, stage: int, *options: str, env: dict[str, str] | None = None, as_json: bool = True) -> None:
+        """Start the client of `stage` with `options`; `env` is added to this process's environment."""
+        self.stage = stage
+        self.lines: list[str] = []
+        """What it has written to standard output so far."""
+        self.events: list[Event] = []
+        """The same as JSON, unless `as_json` is False."""
+        self.errors: list[str] = []
+        """What it has written to standard error so far."""
+        self.may_complain = False
+        """Set this where a line on standard error is expected; else the fixture takes it for a defect."""
+        self._as_json = as_json
+        self._news = threading.Condition()
+        command = [sys.executable, "-m", STAGES[stage], *(["--json"] if as_json else []), *options]
+        self.process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **(env or {})}, stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        assert self.process.stdin and self.process.stdout and self.process.stderr
+        self.stdin = self.process.stdin
+        self._readers = [threading.Thread(target=self._read, args=(stream, keep), daemon=True) for stream, keep in
+                         ((self.process.stdout, self._keep_output), (self.process.stderr, self.errors.append))]
+        for reader in self._readers:
+            reader.start()
+
+    def _read(self, stream: Any, keep: Callable[[str], None]) -> None:
+        for line in stream:
+            with self._news:
+                keep(line.decode().removesuffix("\n"))
+                self._news.notify_all()
+        with self._news:
+            self._news.notify_all()
+
+    def _keep_output(self, line: str) -> None:
+        self.lines.append(line)
+        if self._as_json:
+            self.events.append(json.loads(line))
+
+    # --- what it reports ------------------------------------------------------------------------
+
+    def _wait(self, find: Callable[[], Any], wanted: str, timeout: float) -> Any:
+        """Wait for an answer of `find` that is not None. No polling: the readers tell when a line has come."""
+        deadline = time.monotonic() + timeout
+        with self._news:
+            while (found := find()) is None:
+                left = deadline - time.monotonic()
+                ended = not any(reader.is_alive() for reader in self._readers) and self.process.poll() is not None
+                if left <= 0 or ended:
+                    reason = f"ended with status {self.process.returncode}" if ended else f"{timeout:g} seconds passed"
+                    raise AssertionError(f"no {wanted}: {reason}\n{self.describe()}")
+                self._news.wait(min(left, 1.0))
+        return found
+
+    def wait_for(self, event: str, timeout: float = DEADLINE, since: int = 0, **members: Any) -> Event:
+        """The first event of that name with these `members`, of those from number `since` on, once it has come."""
+        def find() -> Event | None:
+            return next((one for one in self.events[since:] if has_members(one, "event", event, members)), None)
+        return dict(self._wait(find, f"event {event} {members}", timeout))
+
+    def wait_for_line(self, text: str, timeout: float = DEADLINE) -> str:
+        """The first line of standard output that contains `text`, once it has come."""
+        return str(self._wait(lambda: next((line for line in self.lines if text in line), None), repr(text), timeout))
+
+    def all_of(self, event: str, **members: Any) -> list[Event]:
+        """All events of that name with these `members` that have come so far."""
+        return [one for one in list(self.events) if has_members(one, "event", event, members)]
+
+    @property
+    def listening(self) -> Event:
+        """The event `listening`, once it has come: address, stage, network, account."""
+        return self.wait_for("listening")
+
+    @property
+    def address(self) -> str:
+        """The address that it listens on, once it does."""
+        return str(self.listening["address"])
+
+    @property
+    def network(self) -> str:
+        """The name of its network, once it belongs to one."""
+        return str(self.listening["network"])
+
+    def describe(self) -> str:
+        """What it has reported last, for a person who wonders why a test has failed."""
+        status = "runs" if self.process.poll() is None else f"ended with status {self.process.returncode}"
+        last = [f"    {line[:300]}" for line in self.lines[-LAST_SHOWN:]]
+        errors = [f"    standard error: {line[:300]}" for line in self.errors[-LAST_SHOWN:]]
+        return "\n".join([f"  {' '.join(map(str, self.process.args[1:]))}  {status}", *last, *errors])  # type: ignore
+
+    # --- what it is told ------------------------------------------------------------------------
+
+    def type_bytes(self, data: bytes) -> None:
+        """Write to its standard input."""
+        self.stdin.write(data)
+        self.stdin.flush()
+
+    def type(self, line: str) -> None:
+        """Type a line."""
+        self.type_bytes(line.encode() + b"\n")
+
+    def ask(self, command: str, event: str, timeout: float = DEADLINE, **members: Any) -> Event:
+        """Type a command and give the event that answers it: the first one of that name that comes after."""
+        since = len(self.events)
+        self.type(command)
+        return self.wait_for(event, timeout, since, **members)
+
+    # --- its end --------------------------------------------------------------------------------
+
+    def end_input(self) -> None:
+        """Close its standard input, which ends it, unless it is a `--daemon`."""
+        with contextlib.suppress(BrokenPipeError):
+            self.stdin.close()
+
+    def signal(self, number: int) -> None:
+        """Send it a signal."""
+        self.process.send_signal(number)
+
+    def wait_exit(self, timeout: float = DEADLINE) -> int:
+        """Its exit status, once it has ended and all that it wrote has been read."""
+        try:
+            self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"still runs after {timeout:g} seconds\n{self.describe()}") from None
+        for reader in self._readers:
+            reader.join(timeout)
+        return self.process.returncode
+
+    def stop(self) -> int:
+        """End it in order (SIGTERM), and give its exit status."""
+        self.signal(signal.SIGTERM)
+        return self.wait_exit()
+
+    def kill(self) -> None:
+        """End it without a farewell (SIGKILL); nothing happens if it has ended."""
+        self.process.kill()
+        self.process.wait()
+        self.end_input()
+        for reader in self._readers:
+            reader.join()
+        for stream in (self.process.stdout, self.process.stderr):
+            if stream:
+                stream.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    @property
+    def resident_kib(self) -> int:
+        """The memory that it takes, in KiB (VmRSS of /proc)."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1])
+
+
+class RawPeer:
+    """A peer made of a socket, json and struct: it does what a test tells it, also what no node would do."""
+
+    def __init__(self, address: str, stage: int = 1, network: str | None = None, listen: str | None = None,
+                 receive_buffer: int = 0) -> None:
+        """Connect to the node at `address`. `listen` is what `hello` announces: by default an address of its own
+        where nobody answers. `receive_buffer`: bytes that the system keeps for it unread; 0 leaves that as it is.
+        """
+        host, _, port = address.rpartition(":")
+        # Bound and not listening: nobody else gets this port, and who calls it is refused at once.
+        self._reserved = socket.socket()
+        self._reserved.bind(("127.0.0.1", 0))
+        self.stage, self.network = stage, network
+        self.listen = listen or f"127.0.0.1:{self._reserved.getsockname()[1]}"
+        self.received: list[Event] = []
+        """All messages that have come so far."""
+        self._rest = b""
+        self.socket = socket.socket()
+        if receive_buffer:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        self.socket.settimeout(DEADLINE)
+        self.socket.connect((host, int(port)))
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    # --- out ------------------------------------------------------------------------------------
+
+    def send_bytes(self, data: bytes) -> None:
+        """Send bytes as they are."""
+        self.socket.sendall(data)
+
+    def send_body(self, body: bytes) -> None:
+        """Send a frame with this body."""
+        self.send_bytes(frame(body))
+
+    def send(self, *messages: Event) -> None:
+        """Send messages, in one piece."""
+        self.send_bytes(b"".join(frame(json.dumps(message).encode()) for message in messages))
+
+    def hello_message(self, **changes: Any) -> Event:
+        """The hello that this peer says, with members changed as asked."""
+        return {"type": "hello", "version": 1, "stage": self.stage, "network": self.network, "listen": self.listen,
+                **changes}
+
+    def hello(self, **changes: Any) -> Event:
+        """Say hello, and give the node's."""
+        self.send(self.hello_message(**changes))
+        return self.expect("hello")
+
+    def end_output(self) -> None:
+        """Shut down this peer's half of the connection: it still reads."""
+        self.socket.shutdown(socket.SHUT_WR)
+
+    # --- in -------------------------------------------------------------------------------------
+
+    def receive(self, timeout: float = DEADLINE) -> Event | None:
+        """The next message; None at the end of the stream; AssertionError if none comes in time."""
+        deadline = time.monotonic() + timeout
+        while (body := self._next_body()) is None:
+            left = deadline - time.monotonic()
+            try:
+                self.socket.settimeout(max(left, 0.001))
+                data = self.socket.recv(65_536)
+            except TimeoutError:
+                raise AssertionError(f"nothing came in {timeout:g} seconds; {self.describe()}") from None
+            except ConnectionResetError:
+                data = b""
+            if not data:
+                return None
+            self._rest += data
+        message: Event = json.loads(body)
+        self.received.append(message)
+        return message
+
+    def _next_body(self) -> bytes | None:
+        if len(self._rest) < 4:
+            return None
+        length = struct.unpack(">I", self._rest[:4])[0]
+        if len(self._rest) < 4 + length:
+            return None
+        body, self._rest = self._rest[4:4 + length], self._rest[4 + length:]
+        return body
+
+    def expect(self, kind: str, timeout: float = DEADLINE, **members: Any) -> Event:
+        """The next message of that type with these `members`; others that come before are passed over."""
+        deadline = time.monotonic() + timeout
+        while (message := self.receive(deadline - time.monotonic())) is not None:
+            if has_members(message, "type", kind, members):
+                return message
+        raise AssertionError(f"closed before {kind} {members} came; {self.describe()}")
+
+    def barrier(self, timeout: float = DEADLINE) -> list[Event]:
+        """Ping, wait for the pong, and give what came before it: all that was sent has then been handled."""
+        start, nonce = len(self.received), secrets.token_hex(16)
+        self.send({"type": "ping", "nonce": nonce})
+        self.expect("pong", timeout, nonce=nonce)
+        return self.received[start:-1]
+
+    def expect_closed(self, with_error: str | None = None, timeout: float = DEADLINE) -> list[Event]:
+        """Read to the end of the stream. The last message must be `error` of that code; with None, no error."""
+        deadline = time.monotonic() + timeout
+        while self.receive(deadline - time.monotonic()) is not None:
+            pass
+        codes = [message["code"] for message in self.received if message["type"] == "error"]
+        assert codes == ([with_error] if with_error else []), self.describe()
+        if with_error:
+            last = self.received[-1]
+            assert last.keys() == {"type", "code", "reason"} and isinstance(last["reason"], str), self.describe()
+        return self.received
+
+    def describe(self) -> str:
+        """What came last, for a person who wonders why a test has failed."""
+        last = [json.dumps(message)[:300] for message in self.received[-LAST_SHOWN:]]
+        return f"{len(self.received)} messages came, the last of them:\n    " + "\n    ".join(last)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.socket.close()
+        self._reserved.close()
+
+    def reset(self) -> None:
+        """End the connection as a crash of the machine would: with a reset, and without a farewell."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def frame(body: bytes) -> bytes:
+    """A frame of contract §1: a 4-byte big-endian length, and `body`."""
+    return struct.pack(">I", len(body)) + body
+
+
+def chat_message(text: str) -> Event:
+    """A chat message that is new to everyone."""
+    return {"type": "chat", "nonce": secrets.token_hex(16), "text": text}
+
+
+def unused_address() -> str:
+    """An address on loopback where nobody listens right now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{probe.getsockname()[1]}"
