@@ -158,8 +158,11 @@ class PeeringNode:
         self.report("peer", address=connection.address, state="down")
 
     def is_redialled(self, connection: Connection) -> bool:
-        """Is it for this node to open this lost connection again? In stage 1 it only ever opens one."""
-        return connection.dialled is not None and connection.dialled == self.peer
+        """Is it for this node to open this lost connection again? In stage 1 that is the one to `--peer`.
+
+        Whoever opened it last: the peer may have called meanwhile, which ended this node's calls.
+        """
+        return self.peer is not None and self.peer in (connection.dialled, connection.address)
 
     def redial_later(self, address: str) -> None:
         """Call a lost address again, at growing intervals (contract §2)."""

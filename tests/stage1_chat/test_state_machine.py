@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections import Counter
+from collections import Counter, defaultdict
 
 import pytest
 
@@ -35,12 +35,17 @@ def founded_world(seed: int = 1, longest_delay: float = 0.0) -> tuple[World, Cha
 
 # --- flooding ---------------------------------------------------------------------------------------
 
-def random_life(seed: int, cuts: bool) -> tuple[World, list[ChatNode], Counter[str]]:
+Said = dict[str | None, Counter[str]]
+"""What was said in each network. Usually there is one; but who calls a node that is itself still joining
+is sent away, and founds a network of its own (contract §2, §4)."""
+
+
+def random_life(seed: int, cuts: bool) -> tuple[World, list[ChatNode], Said]:
     """Nodes join, call others, talk and (with `cuts`) lose connections, in an order that `seed` decides."""
     world = World(seed)
     choose = random.Random(seed)
     nodes = [world.add(ChatNode)]
-    said: Counter[str] = Counter()
+    said: Said = defaultdict(Counter)
     for _ in range(choose.randint(10, 40)):
         action = choose.random()
         node = choose.choice(nodes)
@@ -52,7 +57,7 @@ def random_life(seed: int, cuts: bool) -> tuple[World, list[ChatNode], Counter[s
             world.cut(choose.choice(world.open_connections()))
         elif action < 0.75 and is_reading(world, node):
             text = choose.choice(["hi", "ho", "hum"])
-            said[text] += 1
+            said[node.network_name][text] += 1
             node.on_line(text)
         elif action < 0.9:
             for _ in range(choose.randint(1, 20)):
@@ -68,24 +73,16 @@ def test_each_message_is_printed_once_by_everyone_whatever_the_topology(first_se
         world, nodes, said = random_life(seed, cuts=False)
         world.run(1.0)
         for node in nodes:
-            if node.network_name == nodes[0].network_name:
-                assert Counter(texts(world, node)) == said, f"seed {seed}, {node.address}"
-            else:  # it called a node that was itself still joining, was sent away, and founded its own
-                assert errors(world, node), f"seed {seed}, {node.address}"
+            assert Counter(texts(world, node)) == said[node.network_name], f"seed {seed}, {node.address}"
 
 
 @pytest.mark.parametrize("first_seed", range(10_000, 11_000, 200))
 def test_what_was_said_while_connections_were_cut_arrives_after_the_redial(first_seed: int) -> None:
     for seed in range(first_seed, first_seed + 200):
         world, nodes, said = random_life(seed, cuts=True)
-        world.run(120.0)
-        # One that is cut off before it has joined founds a network of its own (contract §4).
-        room = [node for node in nodes if node.network_name == nodes[0].network_name]
-        heard = [Counter(texts(world, node)) for node in room]
-        assert all(one == heard[0] for one in heard), f"seed {seed}"
-        assert max(heard[0].values(), default=0) <= max(said.values(), default=0), f"seed {seed}"
-        if len(room) == len(nodes):
-            assert heard[0] == said, f"seed {seed}"
+        world.run(70.0)
+        for node in nodes:
+            assert Counter(texts(world, node)) == said[node.network_name], f"seed {seed}, {node.address}"
 
 
 def test_the_same_text_twice_is_two_messages() -> None:
@@ -171,6 +168,7 @@ def test_the_newest_thousand_messages_are_kept_and_older_ones_are_not_printed_ag
 def test_both_sides_of_a_healed_partition_read_what_the_other_said() -> None:
     world, alice = founded_world()
     bob = world.add(ChatNode, alice.address)
+    world.run(1.0)
     carol = world.add(ChatNode, bob.address)
     world.run(1.0)
     world.part({alice.address})
@@ -241,6 +239,20 @@ def test_only_the_side_that_called_calls_again() -> None:
                                              {"address": bob.address, "state": "down"}]
 
 
+def test_the_peer_is_called_again_also_when_it_had_called_meanwhile() -> None:
+    world, alice = founded_world()
+    bob = world.add(ChatNode, alice.address)
+    world.run(1.0)
+    world.cut(next(end for end in world.open_connections()))
+    world.settle()
+    world.open(world.networks[alice.address], bob.address)
+    world.run(10.0)
+    assert len(bob.links) == 1, "alice's call has made bob's own unnecessary"
+    world.cut(next(end for end in world.open_connections()))
+    world.run(10.0)
+    assert len(bob.links) == 1
+
+
 def test_the_peer_is_called_again_also_when_the_connection_was_closed_for_bad_input() -> None:
     world, alice = founded_world()
     stranger = world.add(Stranger)
@@ -248,7 +260,7 @@ def test_the_peer_is_called_again_also_when_the_connection_was_closed_for_bad_in
     bob = world.add(ChatNode, stranger.address)
     calls = calls_of(world, bob)
     world.run(20.0)
-    assert len(calls) == 5, "once a second at least: " + str(calls)
+    assert len(calls) >= 4, calls
     assert set(errors(world, bob)) == {"FORMAT"}
 
 
@@ -302,14 +314,14 @@ def test_a_peer_of_another_kind_counts_as_nobody(changes: dict[str, object]) -> 
     assert node.network_name not in (None, "0" * 32)
 
 
-def test_two_that_join_by_each_other_both_found_a_network() -> None:
-    world = World(seed=1)
-    one, two = world.add(ChatNode, "node-2:1"), world.add(ChatNode, "node-1:1")
-    world.run(20.0)
-    assert None not in (one.network_name, two.network_name)
-    assert one.network_name != two.network_name
-    for node in (one, two):
-        assert len(world.reported(node, "founded")) == 1
+def test_two_that_join_by_each_other_both_belong_to_a_network() -> None:
+    for seed in range(200):
+        world = World(seed)
+        nodes = [world.add(ChatNode, "node-2:1"), world.add(ChatNode, "node-1:1")]
+        world.run(20.0)
+        for node in nodes:
+            assert node.network_name is not None, f"seed {seed}"
+            assert len(world.reported(node, "listening")) == 1, f"seed {seed}"
 
 
 def test_while_a_node_joins_it_takes_the_network_of_the_called_peer_only() -> None:
@@ -542,7 +554,7 @@ def test_bad_input_of_one_leaves_all_random_schedules_of_the_others_as_they_were
         world.run(1.0)
         assert stranger.is_closed, f"seed {seed}"
         for node in room:
-            assert Counter(texts(world, node)) == said + Counter(["after"]), f"seed {seed}, {node.address}"
+            assert Counter(texts(world, node)) == said[room[0].network_name] + Counter(["after"]), f"seed {seed}, {node.address}"
 
 
 # --- what is typed ----------------------------------------------------------------------------------

@@ -1,0 +1,303 @@
+"""RSA keys: accounts, signatures, and the files that keep private keys (contract §1 and §4).
+
+The only module that imports pycryptodome. Two things it does itself:
+
+- It reads and writes public keys. The library's `import_key` also takes PEM, certificates, private
+  keys and second encodings; an account has one form only. It also costs more than verifying does.
+- It compares the padded hash. The library's `verify` takes two forms of it, with the NULL of
+  RFC 8017 §9.2 and without, so every message would have two signatures and every draw two tickets.
+"""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from Crypto.Hash import SHA256
+from Crypto.IO import PEM, PKCS8
+from Crypto.Math.Numbers import Integer
+from Crypto.PublicKey import RSA
+from Crypto.Signature import pkcs1_15
+from Crypto.Util.asn1 import DerSequence
+
+from common.encoding import decode_base64, encode_base64
+
+MIN_BITS, MAX_BITS = 2048, 4096
+"""Sizes of the modulus, in bits (contract §1)."""
+
+EXPONENT = 65_537
+"""The only public exponent (contract §1)."""
+
+RSA_OID = "1.2.840.113549.1.1.1"
+"""The object identifier of RSA keys (RFC 8017 appendix A.1)."""
+
+
+class InvalidAccount(ValueError):
+    """The text is not an account: no RSA key of contract §1 in its one encoding."""
+
+
+class InvalidSignature(ValueError):
+    """The signature does not hold, or is not in its one encoding."""
+
+
+class WalletError(Exception):
+    """A file of keys cannot be used. The message is one line for the user."""
+
+
+# --- accounts -----------------------------------------------------------------------------------
+
+def _element(tag: int, content: bytes) -> bytes:
+    """One element of DER. Its length takes two bytes, as that of all parts of a key of these sizes does."""
+    return bytes([tag, 0x82]) + len(content).to_bytes(2, "big") + content
+
+
+_INTEGER, _BIT_STRING, _SEQUENCE = 0x02, 0x03, 0x30
+_ALGORITHM = bytes.fromhex("300d 0609 2a864886f70d010101 0500")
+"""SEQUENCE of RSA's object identifier and NULL (RFC 8017 appendix A.1, RFC 3279 §2.3.1)."""
+_EXPONENT = bytes.fromhex("0203 010001")
+_BEFORE_MODULUS = 32
+"""Bytes in front of the modulus: the same in all keys of these sizes."""
+
+
+def _encode_key(modulus: int) -> bytes:
+    """The DER SubjectPublicKeyInfo of a key, in the one encoding that it has."""
+    number = modulus.to_bytes(modulus.bit_length() // 8 + 1, "big")  # the sign bit in front is 0
+    key = _element(_SEQUENCE, _element(_INTEGER, number) + _EXPONENT)
+    return _element(_SEQUENCE, _ALGORITHM + _element(_BIT_STRING, b"\0" + key))
+
+
+_MAX_ACCOUNT = len(encode_base64(_encode_key(2**MAX_BITS - 1)))
+
+
+def _read_account(account: str) -> int:
+    """The modulus of an account; InvalidAccount if the text is none.
+
+    Nothing is parsed: the modulus is taken from where it is in every valid key, and a
+    text that is wrong anywhere is not what this modulus encodes to.
+    """
+    if len(account) > _MAX_ACCOUNT:
+        raise InvalidAccount(f"an account has at most {_MAX_ACCOUNT} characters")
+    try:
+        key = decode_base64(account)
+    except ValueError as error:
+        raise InvalidAccount(f"an account is a key in base64: {error}") from None
+    modulus = int.from_bytes(key[_BEFORE_MODULUS:-len(_EXPONENT)], "big")
+    if not MIN_BITS <= modulus.bit_length() <= MAX_BITS or _encode_key(modulus) != key:
+        raise InvalidAccount(f"an account is the DER of an RSA key of {MIN_BITS} to {MAX_BITS} bits"
+                             f" with exponent {EXPONENT}")
+    if modulus % 2 == 0:
+        raise InvalidAccount("an RSA modulus is odd")
+    return modulus
+
+
+def check_account(account: str) -> None:
+    """InvalidAccount unless `account` is an RSA public key as contract §1 writes it."""
+    _read_account(account)
+
+
+# --- signatures ---------------------------------------------------------------------------------
+
+_DIGEST_INFO = bytes.fromhex("3031 300d 0609 608648016503040201 0500 0420")
+"""What stands before the hash: that it is a SHA-256 (RFC 8017 §9.2, note 1)."""
+
+
+def _pad_hash(canonical: bytes, size: int) -> bytes:
+    """EMSA-PKCS1-v1_5 (RFC 8017 §9.2): the hash with what goes before it, `size` bytes in all."""
+    hashed = _DIGEST_INFO + hashlib.sha256(canonical).digest()
+    return b"\x00\x01" + b"\xff" * (size - len(hashed) - 3) + b"\x00" + hashed
+
+
+def _read_signature(signature: str, modulus: int) -> int:
+    """The number that a signature is; InvalidSignature unless it has its one encoding (RFC 8017 §8.2.2)."""
+    size = (modulus.bit_length() + 7) // 8
+    if len(signature) != 4 * ((size + 2) // 3):
+        raise InvalidSignature("a signature is as long as the modulus of its key")
+    try:
+        data = decode_base64(signature)
+    except ValueError as error:
+        raise InvalidSignature(f"a signature is a number in base64: {error}") from None
+    number = int.from_bytes(data, "big")
+    # Without the second test, s + n would be another signature wherever it is not longer.
+    if len(data) != size or number >= modulus:
+        raise InvalidSignature("a signature is as long as the modulus, and smaller")
+    return number
+
+
+def verify(account: str, canonical: bytes, signature: str) -> None:
+    """Check the signature of `account` over `canonical`: RSASSA-PKCS1-v1_5 with SHA-256 (RFC 8017 §8.2.2).
+
+    InvalidAccount if `account` is no key, InvalidSignature if the signature does not hold.
+    """
+    modulus = _read_account(account)
+    number = _read_signature(signature, modulus)
+    size = (modulus.bit_length() + 7) // 8
+    # The library's numbers: three times as fast as Python's.
+    if pow(Integer(number), EXPONENT, Integer(modulus)).to_bytes(size) != _pad_hash(canonical, size):
+        raise InvalidSignature("the signature does not hold")
+
+
+class PrivateKey:
+    """A key that can sign, and its account."""
+
+    def __init__(self, key: RSA.RsaKey) -> None:
+        self.key = key
+        self.account = encode_base64(_encode_key(int(key.n)))
+        self._signer = pkcs1_15.new(key)
+
+    def sign(self, canonical: bytes) -> str:
+        """The one signature over `canonical`, in base64 (contract §1)."""
+        return encode_base64(self._signer.sign(SHA256.new(canonical)))
+
+
+def make_key(bits: int = MIN_BITS) -> PrivateKey:
+    """Make a new random key; it takes about half a second."""
+    return PrivateKey(RSA.generate(bits, e=EXPONENT))
+
+
+# --- files of keys ------------------------------------------------------------------------------
+
+_PROTECTION = "PBKDF2WithHMAC-SHA512AndAES256-CBC"
+_ROUNDS = 220_000
+"""OWASP's number for HMAC-SHA512. scrypt would resist better, but takes 128 MiB at its recommended cost."""
+_MAX_FILE = 65_536
+"""Bytes read of a file; a key of 4,096 bits takes 3,500."""
+_PLAIN, _ENCRYPTED = "PRIVATE KEY", "ENCRYPTED PRIVATE KEY"
+
+
+def load_or_make_wallet(path: Path, passphrase: str) -> PrivateKey:
+    """The key in the wallet file `path`, which is made with a new key if nothing is there.
+
+    WalletError if it cannot be read or made, or the passphrase is wrong. A wallet is never
+    written over: of two processes that make one at once, the second takes the first one's.
+    """
+    _check_passphrase(path, passphrase)
+    if not os.path.lexists(path):
+        key = make_key()
+        pem = key.key.export_key(pkcs=8, passphrase=_passphrase_bytes(passphrase), protection=_PROTECTION,
+                                 prot_params={"iteration_count": _ROUNDS})
+        if _write_new(path, pem):
+            return key
+    return load_wallet(path, passphrase)
+
+
+def load_wallet(path: Path, passphrase: str) -> PrivateKey:
+    """The key in the wallet file `path`: encrypted PKCS#8 in PEM. WalletError if that fails."""
+    _check_passphrase(path, passphrase)
+    container = _read_pem(path, _ENCRYPTED, "a wallet (an encrypted private key in PEM)")
+    try:
+        oid, key = PKCS8.unwrap(container, _passphrase_bytes(passphrase))[:2]
+    except (ValueError, TypeError, IndexError):
+        raise WalletError(f"{path}: wrong passphrase") from None
+    return _make_private_key(path, oid, key)
+
+
+def load_key(path: Path) -> PrivateKey:
+    """The key in the file `path`: unencrypted PKCS#8 in PEM. WalletError if that fails."""
+    container = _read_pem(path, _PLAIN, "an unencrypted private key in PEM (PKCS#8)")
+    try:
+        oid, key = PKCS8.unwrap(container)[:2]
+    except (ValueError, TypeError, IndexError):
+        raise WalletError(f"{path}: the file is damaged") from None
+    return _make_private_key(path, oid, key)
+
+
+def load_or_make_keys(folder: Path, count: int, make: bool,
+                      on_progress: Callable[[str], None] | None = None) -> list[PrivateKey]:
+    """The keys in `folder`/key-1.pem … key-`count`.pem; those that are missing are made if `make` says so.
+
+    `on_progress` is told, in words, of each key that is made. WalletError if that fails.
+    """
+    if make:
+        with _reported(folder):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    keys = []
+    for number in range(1, count + 1):
+        path = folder / f"key-{number}.pem"
+        if make and not os.path.lexists(path):
+            if on_progress is not None:
+                on_progress(f"making key {number} of {count}: {path}")
+            _write_new(path, make_key().key.export_key(pkcs=8))
+        keys.append(load_key(path))
+    return keys
+
+
+@contextmanager
+def _reported(path: Path) -> Iterator[None]:
+    """Turns the system's errors about `path` into WalletErrors."""
+    try:
+        yield
+    except OSError as error:
+        raise WalletError(f"{path}: {error.strerror or error}") from None
+
+
+def _check_passphrase(path: Path, passphrase: str) -> None:
+    if not passphrase:
+        raise WalletError(f"{path}: an empty passphrase would protect nothing")
+
+
+def _passphrase_bytes(passphrase: str) -> bytes:
+    # The library would take Latin-1. What was no UTF-8 in the environment comes as surrogates.
+    return passphrase.encode(errors="surrogateescape")
+
+
+def _read_pem(path: Path, expected: str, description: str) -> bytes:
+    """The bytes in a PEM file, which must be of the kind `expected`, and one whole DER sequence."""
+    with _reported(path), open(path, "rb") as file:
+        text = file.read(_MAX_FILE).decode("ascii", errors="replace")
+    for kind, fault in ((_PLAIN, "the key in it is not encrypted"), (_ENCRYPTED, "the key in it is encrypted")):
+        if kind != expected and text.lstrip().startswith(f"-----BEGIN {kind}-----"):
+            raise WalletError(f"{path}: {fault}, expected {description}")
+    if not text.lstrip().startswith(f"-----BEGIN {expected}-----"):
+        raise WalletError(f"{path}: not {description}")
+    try:
+        container = PEM.decode(text)[0]
+        DerSequence().decode(container)
+    except (ValueError, TypeError, IndexError):
+        raise WalletError(f"{path}: the file is damaged") from None
+    return container
+
+
+def _make_private_key(path: Path, oid: str, encoded: bytes) -> PrivateKey:
+    """The key that was in a container, if accounts may have such a key."""
+    try:
+        key = RSA.import_key(encoded) if oid == RSA_OID else None
+    except (ValueError, TypeError, IndexError):
+        raise WalletError(f"{path}: the key in it is damaged") from None
+    if key is None or not MIN_BITS <= key.size_in_bits() <= MAX_BITS or key.e != EXPONENT:
+        raise WalletError(f"{path}: the key in it is not an RSA key of {MIN_BITS} to {MAX_BITS} bits"
+                          f" with exponent {EXPONENT}")
+    return PrivateKey(key)
+
+
+def _write_new(path: Path, content: bytes) -> bool:
+    """Write a file that only its owner may read, completely or not at all; False if `path` is there already.
+
+    The file gets its name by a hard link, once it is on the disk. That fails if the name is taken
+    meanwhile, which `os.rename` would not.
+    """
+    with _reported(path):
+        descriptor, draft = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # mode 0600
+        try:
+            with open(descriptor, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.link(draft, path)
+            _sync_folder(path.parent)
+        except FileExistsError:
+            return False
+        finally:
+            with suppress(OSError):
+                os.unlink(draft)
+    return True
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make sure that a new name in `folder` outlives a crash."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

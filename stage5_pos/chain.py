@@ -1,0 +1,349 @@
+"""The blockchain as every node keeps it, whether it holds stake or not.
+
+The way of a block: `on_block` (seen before?) -> `check_block` (creator, slot, draw, signature) -> `put_off`
+while its parent or transactions are missing -> `enter` (valid at its point? then it is in the tree)
+-> `on_new_best`, where a rollback shows.
+"""
+
+from typing import Any
+
+from common.encoding import (ID, INTEGER, MAX_INTEGER, STRING, Field, Message, Shape, canon, decode_frame,
+                             encode_frame, ids_field, is_integer, make_id)
+from common.ledger import Transaction
+from common.limits import (MAX_ANSWER_BLOCKS, MAX_BLOCK_IDS, MAX_FORWARDED_TWINS, MAX_LOCATOR, MAX_WAITING,
+                           MAX_WAITING_SECONDS, MAX_WAITING_TWINS, WANT_AGAIN, Recent)
+from common.rsa import PrivateKey, verify
+from stage1_chat.interface import Connection, Invalid, Network
+from stage4_sequencer.total_order import TotalOrderNode
+from stage5_pos import genesis, lottery
+from stage5_pos.genesis import Genesis
+from stage5_pos.ledger import InvalidBlock, TreeLedger
+from stage5_pos.tree import Block, Path, Tree
+
+CLOCK_ERROR_SLOTS = 1
+"""How far ahead of this node's clock a block's slot may be (contract §3, stage 5)."""
+
+
+class PutOff:
+    """A block that waits for its parent or for transactions."""
+
+    def __init__(self, block: Block, connection: Connection | None, since: float) -> None:
+        self.block = block
+        self.connection = connection
+        self.since = since
+
+
+class ChainQuestion:
+    """What a neighbour is asked `get_chain` for."""
+
+    def __init__(self, tip: str) -> None:
+        self.tip = tip
+        """The tip that the neighbour has told, and this node does not know."""
+        self.last: str | None = None
+        """The last block of the answer that is just coming."""
+
+
+class ChainNode(TotalOrderNode):
+    """A node that keeps the tree of blocks, and the ledger of its best chain."""
+
+    STAGE = 5
+
+    SHAPES: dict[str, Shape] = {
+        **TotalOrderNode.SHAPES,
+        "genesis": genesis.SHAPE,
+        "block": {"slot": Field(lambda value: is_integer(value, 1), f"an integer from 1 to {MAX_INTEGER}"),
+                  "parent": ID, "creator": STRING, "draw": STRING,
+                  "transactions": ids_field(MAX_BLOCK_IDS), "signature": STRING},
+        "tip": {"id": ID, "height": INTEGER},
+        "get_chain": {"locator": ids_field(MAX_LOCATOR)},
+    }
+
+    def __init__(self, network: Network, address: str, key: PrivateKey, only_network: str | None = None) -> None:
+        super().__init__(network, address, key, only_network)
+        self.genesis: Genesis
+        self.thresholds: dict[str, int]
+        """Genesis account -> the value below which its draws win."""
+        self.tree: Tree
+        self.ledger: TreeLedger
+        self.put_off_blocks: dict[str, PutOff] = {}
+        """The blocks that wait, longest wait first."""
+        self.invalid_blocks = Recent()
+        """The ids of blocks that were properly signed, and found invalid."""
+        self.signed_blocks: dict[tuple[str, int], list[str]] = {}
+        """Creator and slot -> the ids of the first two blocks signed. Two are evidence, and are forwarded."""
+        self.chain_questions: dict[Connection, ChainQuestion] = {}
+        self.arrivals: dict[str, int] = {}
+        """Transaction -> its place in the order of arrival."""
+        self.rollbacks = 0
+        self.longest_rollback = 0
+
+    def read_genesis(self, message: Message) -> Genesis:
+        """Read a genesis of stage 5."""
+        return genesis.read_genesis(message)
+
+    def begin_with(self, genesis: Genesis) -> None:
+        """Begin with the balances of the genesis, which also are the stakes."""
+        self.genesis = genesis
+        self.thresholds = genesis.winning_thresholds()
+        self.tree = Tree(genesis.id)
+        self.ledger = TreeLedger(self.tree, genesis.starting_balances(), self.transactions)
+
+
+    def slot(self) -> int:
+        """The slot that is now."""
+        return self.genesis.slot_at(self.network.unix_ms())
+
+    # --- blocks arrive -------------------------------------------------------------------------------
+    def block_bytes(self, slot: int, parent: str, creator: str, draw: str, ids: list[str]) -> bytes:
+        """The canonical bytes of a block (contract §1)."""
+        return canon(["block", self.network_name, slot, parent, creator, draw, ids])
+
+
+    def on_block(self, connection: Connection | None, message: Message, frame: bytes) -> None:
+        """A block, from a peer or (connection None) made here."""
+        canonical = self.block_bytes(message["slot"], message["parent"], message["creator"], message["draw"],
+                                     message["transactions"])
+        block_id = make_id(canonical)
+        self.note_answer(connection, block_id, message["parent"])
+        if self.is_known_block(block_id):
+            if not self.is_same_copy(block_id, message):
+                self.check_signature(message, canonical)
+            return
+        if message["slot"] > self.slot() + CLOCK_ERROR_SLOTS:
+            return  # from the future: neither a fault of the sender for sure, nor of any use yet
+        value = self.check_block(message, canonical)
+        block = Block(block_id, message["slot"], message["parent"], message["creator"], value,
+                      message["transactions"], frame)
+        self.note_signed(block)
+        lacking = self.lacking(block.transactions)
+        if block.parent_id not in self.tree and block.parent_id not in self.invalid_blocks:
+            lacking.append(block.parent_id)
+        if lacking:
+            self.put_off(block, lacking, connection)
+        else:
+            self.enter(block, connection)
+
+    def is_known_block(self, block_id: str) -> bool:
+        """Has this block come before, with a proper signature?"""
+        return block_id in self.tree or block_id in self.put_off_blocks or block_id in self.invalid_blocks
+
+    def is_same_copy(self, block_id: str, message: Message) -> bool:
+        """Does a known block come again with the signature that it has?"""
+        if block_id in self.tree:
+            known = self.tree.blocks[block_id].frame
+        elif block_id in self.put_off_blocks:
+            known = self.put_off_blocks[block_id].block.frame
+        else:
+            return False
+        return bool(known) and decode_frame(known) == message
+
+    def check_block(self, message: Message, canonical: bytes) -> int:
+        """Invalid unless its creator holds stake, has won the slot, and has signed; give the draw's value."""
+        creator, slot, draw = message["creator"], message["slot"], message["draw"]
+        if creator not in self.thresholds:
+            raise Invalid(f"block of slot {slot}: its creator has no stake")
+        value = lottery.ticket_value(self.genesis.seed, slot, creator, draw)
+        if not lottery.is_winning(value, self.thresholds[creator]):
+            raise Invalid(f"block of slot {slot}: its draw has not won")
+        try:
+            verify(creator, lottery.lottery_bytes(self.genesis.seed, slot), draw)
+        except ValueError as error:
+            raise Invalid(f"block of slot {slot}: its draw: {error}") from None
+        self.check_signature(message, canonical)
+        return value
+
+    def check_signature(self, message: Message, canonical: bytes) -> None:
+        """Invalid unless the creator has signed the block."""
+        try:
+            verify(message["creator"], canonical, message["signature"])
+        except ValueError as error:
+            raise Invalid(f"block of slot {message['slot']}: {error}") from None
+
+    def note_signed(self, block: Block) -> None:
+        """Remember who has signed what: two blocks in one slot are evidence against their creator."""
+        ids = self.signed_blocks.setdefault((block.creator, block.slot), [])
+        if block.id not in ids and len(ids) < MAX_FORWARDED_TWINS:
+            ids.append(block.id)
+            if len(ids) > 1:
+                self.report("equivocation", creator=block.creator, slot=block.slot, ids=list(ids))
+
+    # --- blocks wait ---------------------------------------------------------------------------------
+
+    def put_off(self, block: Block, lacking: list[str], connection: Connection | None) -> None:
+        """Let a block wait while what it lacks is fetched; the bounds are the contract's."""
+        twins = sum(other.block.creator == block.creator and other.block.slot == block.slot
+                    for other in self.put_off_blocks.values())
+        if twins >= MAX_WAITING_TWINS:
+            return
+        if len(self.put_off_blocks) >= MAX_WAITING:
+            self.give_up(next(iter(self.put_off_blocks)))
+        self.put_off_blocks[block.id] = PutOff(block, connection, self.network.now())
+        self.wait_for(block.id, lacking, connection)
+
+    def is_to_be_fetched(self, lacking: str) -> bool:
+        """A parent that waits itself has been fetched already."""
+        return lacking not in self.put_off_blocks
+
+    def give_up(self, block_id: str) -> None:
+        """Let a block wait no longer, and ask no more for what only it needed."""
+        del self.put_off_blocks[block_id]
+        self.fetcher.forget(self.waiting.discard(block_id))
+
+    def fetch_again(self) -> None:
+        """Every second: give up the blocks that have waited for too long, ask again for the others."""
+        too_old = self.network.now() - MAX_WAITING_SECONDS
+        for block_id in [block_id for block_id, entry in self.put_off_blocks.items() if entry.since < too_old]:
+            self.give_up(block_id)
+        super().fetch_again()
+
+    def on_arrived(self, arrived: str) -> None:
+        """A transaction or a block has come: blocks that waited for it enter the tree, and so on up the branch."""
+        ready = self.waiting.on_arrived(arrived)
+        while ready:
+            entry = self.put_off_blocks.pop(ready.pop(0))
+            try:
+                self.put_into_tree(entry.block, entry.connection)
+            except Invalid as error:
+                self.report_error("INVALID", str(error))
+            else:
+                ready += self.waiting.on_arrived(entry.block.id)
+
+    # --- blocks enter the tree -----------------------------------------------------------------------
+
+    def enter(self, block: Block, connection: Connection | None) -> None:
+        """A block lacks nothing: it enters the tree if it is valid, and those that waited for it follow."""
+        self.put_into_tree(block, connection)
+        self.on_arrived(block.id)
+
+    def put_into_tree(self, block: Block, connection: Connection | None) -> None:
+        """Put a block into the tree and pass it on; Invalid, with all that builds on it, if it is not valid."""
+        try:
+            self.execute_at_its_point(block)
+        except InvalidBlock as error:
+            self.refuse_branch(block.id)
+            raise Invalid(f"block of slot {block.slot}: {error}") from None
+        path = self.tree.add(block)
+        self.fetcher.forget([block.id])
+        self.report("block", **self.describe_block(block))
+        if block.id in self.signed_blocks[block.creator, block.slot]:
+            self.flood(block.frame, connection)
+        if path.done:
+            self.on_new_best(path)
+
+    def execute_at_its_point(self, block: Block) -> None:
+        """Execute a block after its parent; InvalidBlock if that cannot be."""
+        parent = self.tree.blocks.get(block.parent_id)
+        if parent is None:
+            raise InvalidBlock("its parent is invalid")
+        if parent.slot >= block.slot:
+            raise InvalidBlock("its slot is not after its parent's")
+        self.ledger.move_to(parent)
+        block.parent = parent
+        self.ledger.apply_block(block)
+
+    def refuse_branch(self, block_id: str) -> None:
+        """Remember a block as invalid, and so all waiting blocks that build on it."""
+        refused = [block_id]
+        while refused:
+            refused_id = refused.pop()
+            refused += self.waiting.needed_by(refused_id)
+            self.invalid_blocks.add(refused_id)
+            self.fetcher.forget([refused_id])
+            if refused_id in self.put_off_blocks:
+                self.give_up(refused_id)
+
+    def on_new_best(self, path: Path) -> None:
+        """Another tip is the best. What only the abandoned branch had executed returns to the pool."""
+        abandoned = [transaction for block in reversed(path.undone) for transaction in block.transactions]
+        executed = [transaction for block in path.done for transaction in block.transactions]
+        back = set(abandoned) - set(executed)
+        for transaction in executed:
+            if self.pool.pop(transaction, None) is not None:
+                self.report_made_here(transaction, "applied")
+        if path.undone:
+            self.pool.update((transaction, self.transactions[transaction]) for transaction in back)
+            self.pool = dict(sorted(self.pool.items(), key=lambda entry: self.arrivals[entry[0]]))
+            for transaction in abandoned:
+                if transaction in back:
+                    self.report_made_here(transaction, "pending")
+            self.rollbacks += 1
+            self.longest_rollback = max(self.longest_rollback, len(path.undone))
+            self.report("rollback", depth=len(path.undone), **{"from": path.undone[0].id, "to": path.done[-1].id})
+
+    def on_new_transaction(self, transaction: Transaction) -> None:
+        """A new transaction has its place in the order of arrival, also when a rollback brings it back."""
+        self.arrivals[transaction.id] = len(self.arrivals)
+        super().on_new_transaction(transaction)
+
+    def balances(self) -> dict[str, int]:
+        """The balances on the best chain."""
+        self.ledger.move_to(self.tree.best)
+        return self.ledger.balances
+
+    # --- catching up ---------------------------------------------------------------------------------
+
+    def find_frame(self, wanted: str) -> bytes | None:
+        """`want` serves blocks too."""
+        block = self.tree.blocks.get(wanted)
+        return super().find_frame(wanted) if block is None else block.frame or None
+
+    def send_progress(self, connection: Connection) -> None:
+        """Tell the tip of the best chain."""
+        tip = self.tree.best
+        connection.send(encode_frame({"type": "tip", "id": tip.id, "height": tip.height}))
+
+    def on_tip(self, connection: Connection, message: Message, frame: bytes) -> None:
+        """A neighbour tells its tip: whoever may have to learn from the other asks."""
+        height = self.tree.best.height
+        if height > message["height"]:
+            self.send_progress(connection)
+        elif not self.is_known_block(message["id"]) and connection not in self.chain_questions:
+            self.chain_questions[connection] = ChainQuestion(message["id"])
+            self.ask_for_blocks(connection, {"type": "get_chain", "locator": self.tree.locator()})
+
+    def on_get_chain(self, connection: Connection, message: Message, frame: bytes) -> None:
+        """Answer with the best chain after the newest block that both have."""
+        self.send_blocks(connection, (block.frame for block in self.tree.after_locator(message["locator"])))
+
+    def note_answer(self, connection: Connection | None, block_id: str, parent_id: str) -> None:
+        """Remember the last block of an answer to `get_chain`. One that hangs in the air has come by
+        flooding meanwhile, and is none."""
+        if connection in self.chain_questions and (parent_id in self.tree or parent_id in self.put_off_blocks):
+            self.chain_questions[connection].last = block_id
+
+    def on_blocks_answered(self, connection: Connection) -> None:
+        """Ask on behind the last block of the answer, until the tip is known or an answer brings nothing."""
+        question = self.chain_questions.get(connection)
+        if question is None:
+            return
+        if question.last is None or self.is_known_block(question.tip):
+            del self.chain_questions[connection]
+        elif len(self.put_off_blocks) + MAX_ANSWER_BLOCKS > MAX_WAITING:
+            # More would push out what waits for its transactions. Wait for them first.
+            self.network.after(WANT_AGAIN, lambda: self.on_blocks_answered(connection))
+        else:
+            locator = [question.last, *self.tree.locator()]
+            question.last = None
+            self.ask_for_blocks(connection, {"type": "get_chain", "locator": list(dict.fromkeys(locator))})
+
+    def unlink(self, connection: Connection) -> None:
+        """A neighbour that is gone answers no questions."""
+        super().unlink(connection)
+        self.chain_questions.pop(connection, None)
+
+    # --- words for the user --------------------------------------------------------------------------
+    def describe_block(self, block: Block) -> dict[str, Any]:
+        """The members of the event `block`."""
+        return {"id": block.id, "transactions": len(block.transactions), "creator": block.creator,
+                "slot": block.slot, "height": block.height, "parent": block.parent_id}
+
+    def describe_blocks(self) -> list[dict[str, Any]]:
+        """The best chain, oldest first."""
+        return [self.describe_block(block) for block in self.tree.chain[1:]]
+
+    def describe_status(self) -> dict[str, Any]:
+        """How far the chain is, and what has happened to it."""
+        tip = self.tree.best
+        return {"slot": self.slot(), "height": tip.height, "tip": tip.id, "blocks": len(self.tree),
+                "waiting": len(self.put_off_blocks), "pool": len(self.pool),
+                "rollbacks": self.rollbacks, "longest_rollback": self.longest_rollback}

@@ -1,0 +1,111 @@
+"""What a network of stage 5 begins with; its id is the network's name (contract §1, §3)."""
+
+from decimal import Context, Decimal, localcontext
+from typing import NamedTuple
+
+from common.encoding import ID, INTEGER, Field, FormatError, Message, Shape, canon, is_id, is_integer, make_id
+from common.rsa import check_account
+from stage4_sequencer.genesis import ACCOUNTS, BALANCES, MAX_MILLISECONDS, MILLISECONDS
+
+__all__ = ["MAX_MILLISECONDS", "SHAPE", "Genesis", "InvalidGenesis", "make_genesis", "read_genesis", "threshold"]
+
+STAGE = 5
+
+TICKETS = 2**256
+"""How many values a ticket can have."""
+
+THRESHOLD_ERROR = 2**216
+"""How far off a listed threshold may be: a chance of 2^-40, so that a founder may compute in its own way."""
+
+DIGITS = 120
+"""Decimal digits in the computation of thresholds. 2^256 has 78; a stake of 1 in 2^53 takes 20 more."""
+
+SHAPE: Shape = {
+    "seed": ID,
+    "start_ms": INTEGER,
+    "slot_ms": MILLISECONDS,
+    "block_permille": Field(lambda value: is_integer(value, 1, 999), "an integer from 1 to 999"),
+    "accounts": ACCOUNTS,
+    "balances": BALANCES,
+    "thresholds": Field(lambda value: isinstance(value, list) and all(map(is_id, value)),
+                        "a list of numbers of 64 lower-case hex digits"),
+}
+
+
+class InvalidGenesis(ValueError):
+    """A genesis of the right form whose thresholds do not follow from its balances."""
+
+
+class Genesis(NamedTuple):
+    """When the slots are, how often a slot has a block, and what every account starts with."""
+
+    seed: str
+    start_ms: int
+    slot_ms: int
+    block_permille: int
+    accounts: list[str]
+    balances: list[int]
+    thresholds: list[str]
+
+    @property
+    def id(self) -> str:
+        """The id of the genesis, which is the name of its network."""
+        return make_id(canon(["genesis", STAGE, *self]))
+
+    def message(self) -> Message:
+        """The genesis as it goes over the wire."""
+        return {"type": "genesis", **self._asdict()}
+
+    def starting_balances(self) -> dict[str, int]:
+        """What every account has before the first block; the same numbers are the stakes."""
+        return dict(zip(self.accounts, self.balances, strict=True))
+
+    def winning_thresholds(self) -> dict[str, int]:
+        """Account -> the number below which its tickets win. It is 0 for an account without stake."""
+        return {account: int(digits, 16) for account, digits in zip(self.accounts, self.thresholds, strict=True)}
+
+    def slot_at(self, now_ms: int) -> int:
+        """The slot at a Unix time in milliseconds; negative before the network's start."""
+        return (now_ms - self.start_ms) // self.slot_ms
+
+    def slot_start(self, slot: int) -> int:
+        """When a slot begins, as a Unix time in milliseconds."""
+        return self.start_ms + slot * self.slot_ms
+
+
+def threshold(stake: int, total: int, block_permille: int) -> int:
+    """2^256 (1 - (1 - f)^s) for the share s = stake / total and f = block_permille / 1000 (contract §3).
+
+    It is 0 without stake, and f of all tickets for a single account with all the stake.
+    """
+    with localcontext(Context(prec=DIGITS)):
+        losing = (1 - Decimal(block_permille) / 1000) ** (Decimal(stake) / total)
+        return int(TICKETS * (1 - losing))
+
+
+def make_genesis(seed: str, start_ms: int, slot_ms: int, block_permille: int,
+                 accounts: list[str], balances: list[int]) -> Genesis:
+    """Make a genesis, with the thresholds that follow from the balances."""
+    total = sum(balances)
+    thresholds = [f"{threshold(stake, total, block_permille):064x}" for stake in balances]
+    return Genesis(seed, start_ms, slot_ms, block_permille, accounts, balances, thresholds)
+
+
+def read_genesis(message: Message) -> Genesis:
+    """Read a genesis that has its shape; FormatError for lists of different lengths, InvalidAccount for an
+    account that is no key, InvalidGenesis for a threshold that is off by more than 2^216 (contract §3)."""
+    genesis = Genesis(**{member: message[member] for member in Genesis._fields})
+    if not len(genesis.accounts) == len(genesis.balances) == len(genesis.thresholds):
+        raise FormatError("genesis: as many balances and thresholds as accounts are expected")
+    for account in genesis.accounts:
+        check_account(account)
+    _check_thresholds(genesis)
+    return genesis
+
+
+def _check_thresholds(genesis: Genesis) -> None:
+    """InvalidGenesis unless each listed threshold follows from its balance."""
+    total = sum(genesis.balances)
+    for balance, digits in zip(genesis.balances, genesis.thresholds, strict=True):
+        if abs(int(digits, 16) - threshold(balance, total, genesis.block_permille)) > THRESHOLD_ERROR:
+            raise InvalidGenesis(f"threshold {digits} does not follow from a balance of {balance} of {total}")

@@ -1,0 +1,40 @@
+"""The lottery: in each slot, every stake holder draws once, and wins with a chance that follows its stake.
+
+- A draw is a signature over the seed and the slot. It must be unique: the scheme is deterministic and
+  a signature has one encoding, so a stake holder cannot draw again until it likes what comes out.
+- Nobody can draw for another, since that takes the private key; everyone can check a draw.
+- A ticket is bound to the seed and to the slot. So a draw is worth nothing in another network, or in
+  another slot, and nobody can collect tickets before the seed is known.
+- Splitting a stake over several keys gains nothing. An account with share s of the stake wins a slot
+  with chance 1 - (1 - f)^s. Two accounts with shares a and b both lose with chance
+  (1 - f)^a (1 - f)^b = (1 - f)^(a + b), just as one account with both would.
+"""
+
+import hashlib
+
+from common.encoding import canon
+from common.rsa import PrivateKey
+
+
+def lottery_bytes(seed: str, slot: int) -> bytes:
+    """What a stake holder signs to draw in a slot (contract §3, stage 5)."""
+    return canon(["lottery", seed, slot])
+
+
+def make_draw(key: PrivateKey, seed: str, slot: int) -> str:
+    """The one draw of the owner of `key` in a slot, in base64."""
+    return key.sign(lottery_bytes(seed, slot))
+
+
+def ticket_value(seed: str, slot: int, account: str, draw: str) -> int:
+    """The number on the ticket of a draw, from 0 to 2^256 - 1 (contract §3, stage 5).
+
+    A hash of the draw and not the draw itself, since signatures are not spread evenly: they end at the modulus.
+    """
+    ticket = hashlib.sha256(canon(["ticket", seed, slot, account, draw]))
+    return int.from_bytes(ticket.digest(), "big")
+
+
+def is_winning(value: int, threshold: int) -> bool:
+    """May the owner of a ticket make a block? The threshold is that of its account in the genesis."""
+    return value < threshold
