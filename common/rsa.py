@@ -3,7 +3,7 @@
 The only module that imports pycryptodome. Two things it does itself:
 
 - It reads and writes public keys. The library's `import_key` also takes PEM, certificates, private
-  keys and second encodings; an account has one form only. It also costs more than verifying does.
+  keys and second encodings; an account has one form only. It also costs more than verifying.
 - It compares the padded hash. The library's `verify` takes two forms of it, with the NULL of
   RFC 8017 §9.2 and without, so every message would have two signatures and every draw two tickets.
 """
@@ -13,6 +13,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 
 from Crypto.Hash import SHA256
@@ -92,6 +93,16 @@ def _read_account(account: str) -> int:
     return modulus
 
 
+@lru_cache(maxsize=1_000)
+def _modulus_of(account: str) -> Integer:
+    """The modulus as the library's number, which keeps what it prepares at its first use.
+
+    Bounded, since anybody can make keys. What is no key raises, and takes no place; a key whose
+    place was taken costs a third of a verification.
+    """
+    return Integer(_read_account(account))
+
+
 def check_account(account: str) -> None:
     """InvalidAccount unless `account` is an RSA public key as contract §1 writes it."""
     _read_account(account)
@@ -109,20 +120,17 @@ def _pad_hash(canonical: bytes, size: int) -> bytes:
     return b"\x00\x01" + b"\xff" * (size - len(hashed) - 3) + b"\x00" + hashed
 
 
-def _read_signature(signature: str, modulus: int) -> int:
-    """The number that a signature is; InvalidSignature unless it has its one encoding (RFC 8017 §8.2.2)."""
-    size = (modulus.bit_length() + 7) // 8
+def _read_signature(signature: str, size: int) -> Integer:
+    """The number of `size` bytes that a signature is; InvalidSignature unless that is its one encoding."""
     if len(signature) != 4 * ((size + 2) // 3):
         raise InvalidSignature("a signature is as long as the modulus of its key")
     try:
         data = decode_base64(signature)
     except ValueError as error:
         raise InvalidSignature(f"a signature is a number in base64: {error}") from None
-    number = int.from_bytes(data, "big")
-    # Without the second test, s + n would be another signature wherever it is not longer.
-    if len(data) != size or number >= modulus:
-        raise InvalidSignature("a signature is as long as the modulus, and smaller")
-    return number
+    if len(data) != size:
+        raise InvalidSignature("a signature is as long as the modulus of its key")
+    return Integer.from_bytes(data)
 
 
 def verify(account: str, canonical: bytes, signature: str) -> None:
@@ -130,11 +138,13 @@ def verify(account: str, canonical: bytes, signature: str) -> None:
 
     InvalidAccount if `account` is no key, InvalidSignature if the signature does not hold.
     """
-    modulus = _read_account(account)
-    number = _read_signature(signature, modulus)
-    size = (modulus.bit_length() + 7) // 8
-    # The library's numbers: three times as fast as Python's.
-    if pow(Integer(number), EXPONENT, Integer(modulus)).to_bytes(size) != _pad_hash(canonical, size):
+    modulus = _modulus_of(account)
+    size = modulus.size_in_bytes()
+    number = _read_signature(signature, size)
+    if number >= modulus:  # or s + n would be a second signature, where it is not longer
+        raise InvalidSignature("a signature is smaller than the modulus of its key")
+    # The library's numbers are three times as fast as Python's.
+    if pow(number, EXPONENT, modulus).to_bytes(size) != _pad_hash(canonical, size):
         raise InvalidSignature("the signature does not hold")
 
 
@@ -172,35 +182,26 @@ def load_or_make_wallet(path: Path, passphrase: str) -> PrivateKey:
     WalletError if it cannot be read or made, or the passphrase is wrong. A wallet is never
     written over: of two processes that make one at once, the second takes the first one's.
     """
-    _check_passphrase(path, passphrase)
+    secret = _passphrase_bytes(path, passphrase)
     if not os.path.lexists(path):
         key = make_key()
-        pem = key.key.export_key(pkcs=8, passphrase=_passphrase_bytes(passphrase), protection=_PROTECTION,
-                                 prot_params={"iteration_count": _ROUNDS})
-        if _write_new(path, pem):
+        if _write_new(path, key.key.export_key(pkcs=8, passphrase=secret, protection=_PROTECTION,
+                                               prot_params={"iteration_count": _ROUNDS})):
             return key
     return load_wallet(path, passphrase)
 
 
 def load_wallet(path: Path, passphrase: str) -> PrivateKey:
     """The key in the wallet file `path`: encrypted PKCS#8 in PEM. WalletError if that fails."""
-    _check_passphrase(path, passphrase)
+    secret = _passphrase_bytes(path, passphrase)
     container = _read_pem(path, _ENCRYPTED, "a wallet (an encrypted private key in PEM)")
-    try:
-        oid, key = PKCS8.unwrap(container, _passphrase_bytes(passphrase))[:2]
-    except (ValueError, TypeError, IndexError):
-        raise WalletError(f"{path}: wrong passphrase") from None
-    return _make_private_key(path, oid, key)
+    return _unwrap(path, container, secret, fault="wrong passphrase")
 
 
 def load_key(path: Path) -> PrivateKey:
     """The key in the file `path`: unencrypted PKCS#8 in PEM. WalletError if that fails."""
     container = _read_pem(path, _PLAIN, "an unencrypted private key in PEM (PKCS#8)")
-    try:
-        oid, key = PKCS8.unwrap(container)[:2]
-    except (ValueError, TypeError, IndexError):
-        raise WalletError(f"{path}: the file is damaged") from None
-    return _make_private_key(path, oid, key)
+    return _unwrap(path, container, None, fault="the file is damaged")
 
 
 def load_or_make_keys(folder: Path, count: int, make: bool,
@@ -232,14 +233,11 @@ def _reported(path: Path) -> Iterator[None]:
         raise WalletError(f"{path}: {error.strerror or error}") from None
 
 
-def _check_passphrase(path: Path, passphrase: str) -> None:
+def _passphrase_bytes(path: Path, passphrase: str) -> bytes:
+    """The passphrase in UTF-8; the library would take Latin-1. WalletError if it is empty."""
     if not passphrase:
         raise WalletError(f"{path}: an empty passphrase would protect nothing")
-
-
-def _passphrase_bytes(passphrase: str) -> bytes:
-    # The library would take Latin-1. What was no UTF-8 in the environment comes as surrogates.
-    return passphrase.encode(errors="surrogateescape")
+    return passphrase.encode(errors="surrogateescape")  # an environment may hold what is no UTF-8
 
 
 def _read_pem(path: Path, expected: str, description: str) -> bytes:
@@ -259,12 +257,13 @@ def _read_pem(path: Path, expected: str, description: str) -> bytes:
     return container
 
 
-def _make_private_key(path: Path, oid: str, encoded: bytes) -> PrivateKey:
-    """The key that was in a container, if accounts may have such a key."""
+def _unwrap(path: Path, container: bytes, secret: bytes | None, fault: str) -> PrivateKey:
+    """The key in a PKCS#8 container; `fault` is what is wrong if it does not open."""
     try:
+        oid, encoded = PKCS8.unwrap(container, secret)[:2]
         key = RSA.import_key(encoded) if oid == RSA_OID else None
     except (ValueError, TypeError, IndexError):
-        raise WalletError(f"{path}: the key in it is damaged") from None
+        raise WalletError(f"{path}: {fault}") from None
     if key is None or not MIN_BITS <= key.size_in_bits() <= MAX_BITS or key.e != EXPONENT:
         raise WalletError(f"{path}: the key in it is not an RSA key of {MIN_BITS} to {MAX_BITS} bits"
                           f" with exponent {EXPONENT}")
@@ -285,19 +284,12 @@ def _write_new(path: Path, content: bytes) -> bool:
                 file.flush()
                 os.fsync(file.fileno())
             os.link(draft, path)
-            _sync_folder(path.parent)
         except FileExistsError:
             return False
         finally:
             with suppress(OSError):
                 os.unlink(draft)
+        folder = os.open(path.parent, os.O_RDONLY)
+        os.fsync(folder)  # or the name might not outlive a crash
+        os.close(folder)
     return True
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make sure that a new name in `folder` outlives a crash."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,5 +1,6 @@
 """Fixtures for the tests with real nodes. Everything that a test starts is gone when it is over."""
 
+import itertools
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -37,6 +38,28 @@ def launch() -> Iterator[Launch]:
         print(node.describe())  # pytest shows this only if the test has failed
     complaints = [node.describe() for node in nodes if node.errors and not node.may_complain]
     assert not complaints, "\n".join(["written to standard error:", *complaints])
+
+
+@pytest.fixture
+def start_node(launch: Launch, wallets: list[Path], genesis_keys: Path) -> Launch:
+    """Start a node of any stage with the keys it needs: `start_node(stage, peer="none", *options)`.
+
+    The wallets are used in turn, so the first two nodes of a test have different accounts.
+    """
+    wallet = itertools.cycle(wallets)
+    needed: dict[int, Callable[[], list[str]]] = {
+        1: list,
+        2: list,
+        3: lambda: ["--wallet", str(next(wallet))],
+        4: lambda: ["--wallet", str(next(wallet))],
+        5: lambda: ["--wallet", str(next(wallet)), "--keys", str(genesis_keys)],
+    }
+    """What a stage's client needs to start at once (contract §4)."""
+
+    def start(stage: int, peer: str = "none", *options: str, **how: object) -> NodeProcess:
+        return launch(stage, "--peer", peer, *needed[stage](), *options, **how)
+
+    return start
 
 
 @pytest.fixture

@@ -223,12 +223,13 @@ class NodeProcess:
 class RawPeer:
     """A peer made of a socket, json and struct: it does what a test tells it, also what no node would do."""
 
-    def __init__(self, address: str, stage: int = 1, network: str | None = None, listen: str | None = None,
-                 receive_buffer: int = 0) -> None:
-        """Connect to the node at `address`. `listen` is what `hello` announces: by default an address of its own
-        where nobody answers. `receive_buffer`: bytes that the system keeps for it unread; 0 leaves that as it is.
+    def __init__(self, address: str | socket.socket, stage: int = 1, network: str | None = None,
+                 listen: str | None = None, receive_buffer: int = 0) -> None:
+        """Connect to the node at `address`, or be the peer that a node has called: then it is a socket.
+
+        `listen` is what `hello` announces: by default an address of its own where nobody answers.
+        `receive_buffer`: bytes that the system keeps unread for it; 0 leaves that as it is.
         """
-        host, _, port = address.rpartition(":")
         # Bound and not listening: nobody else gets this port, and who calls it is refused at once.
         self._reserved = socket.socket()
         self._reserved.bind(("127.0.0.1", 0))
@@ -237,11 +238,13 @@ class RawPeer:
         self.received: list[Event] = []
         """All messages that have come so far."""
         self._rest = b""
-        self.socket = socket.socket()
+        self.socket = socket.socket() if isinstance(address, str) else address
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.socket.settimeout(DEADLINE)
-        self.socket.connect((host, int(port)))
+        if isinstance(address, str):
+            host, _, port = address.rpartition(":")
+            self.socket.connect((host, int(port)))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     # --- out ------------------------------------------------------------------------------------

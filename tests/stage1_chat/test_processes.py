@@ -1,0 +1,285 @@
+"""Stage 1 as real processes: the command line of contract §4, and what only real sockets can show."""
+
+import json
+import socket
+
+import pytest
+
+from tests.conftest import Call, Launch
+from tests.processes import DEADLINE, RawPeer, chat_message, frame, unused_address
+
+MEBIBYTE = 2**20
+
+
+def texts(messages: list[dict[str, object]]) -> list[object]:
+    """The texts of the chat messages among `messages`."""
+    return [message["text"] for message in messages if message["type"] == "chat"]
+
+
+# --- the room ---------------------------------------------------------------------------------------
+
+def test_what_anyone_types_is_printed_at_everyone_once(launch: Launch, call: Call) -> None:
+    alice = launch(1, "--peer", "none")
+    bob = launch(1, "--peer", alice.address)
+    bob.wait_for("joined", peer=alice.address)
+    carol = launch(1, "--peer", bob.address)
+    nodes = [alice, bob, carol]
+    assert carol.network == alice.network
+    for number, node in enumerate(nodes):
+        node.type(f"from {number}")
+        node.type("hi")
+    for node in nodes:
+        for number in range(3):
+            node.wait_for("chat", text=f"from {number}")
+        with call(node) as peer:
+            peer.hello()
+            eventually_heard = texts(peer.barrier())
+        assert len(eventually_heard) <= 6
+    late = launch(1, "--peer", carol.address)
+    for number in range(3):
+        late.wait_for("chat", text=f"from {number}")
+    for node in nodes:
+        assert node.stop() == 0
+        assert len(node.all_of("chat", text="hi")) == 3, node.describe()
+        assert len(node.all_of("chat")) == 6, node.describe()
+
+
+def test_a_peer_that_was_lost_is_called_again(launch: Launch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(DEADLINE)
+        own = f"127.0.0.1:{listener.getsockname()[1]}"
+        node = launch(1, "--peer", own)
+        with RawPeer(listener.accept()[0], network="0" * 32, listen=own) as peer:
+            assert peer.hello()["network"] is None
+            assert node.network == "0" * 32
+        node.wait_for("peer", address=own, state="down")
+        with RawPeer(listener.accept()[0], network="0" * 32, listen=own) as peer:
+            assert peer.hello()["network"] == "0" * 32
+            node.type("we meet again")
+            assert peer.expect("chat")["text"] == "we meet again"
+
+
+def test_people_read_the_text_alone_and_control_characters_as_hex(launch: Launch) -> None:
+    node = launch(1, "--peer", "none", as_json=False)
+    address = node.wait_for_line("listening on ").removeprefix("listening on ")
+    with RawPeer(address) as peer:
+        peer.hello()
+        peer.send(chat_message("plain ünï"), chat_message("\x1b[2Jred\x07\x7f\x9b\nnext"))
+        peer.barrier()
+        assert node.wait_for_line("plain") == "plain ünï"
+        assert node.wait_for_line("red") == r"\x1b[2Jred\x07\x7f\x9b\x0anext"
+
+
+def test_json_escapes_every_control_character(launch: Launch, call: Call) -> None:
+    node = launch(1, "--peer", "none")
+    peer = call(node)
+    peer.hello()
+    text = "".join(map(chr, range(0x00, 0xa1))) + "\u2028😀"
+    peer.send(chat_message(text))
+    node.wait_for("chat", text=text)
+    line = next(line for line in node.lines if '"chat"' in line)
+    assert not any(ord(character) < 0x20 or 0x7f <= ord(character) <= 0x9f for character in line), line
+
+
+# --- bytes ------------------------------------------------------------------------------------------
+
+def test_bytes_may_arrive_one_at_a_time_or_all_at_once(launch: Launch, call: Call) -> None:
+    node = launch(1, "--peer", "none")
+    slow, fast = call(node), call(node)
+    body = json.dumps(slow.hello_message()).encode() + b" \n"
+    chat = json.dumps(chat_message("drop by drop"), ensure_ascii=False).encode()
+    for byte in frame(body) + frame(chat):
+        slow.send_bytes(bytes([byte]))
+    slow.expect("hello")
+    slow.barrier()
+    node.wait_for("chat", text="drop by drop")
+    fast.send(fast.hello_message(), *(chat_message(f"line {number}") for number in range(500)))
+    fast.barrier()
+    node.wait_for("chat", text="line 499")
+    chats = [chat["text"] for chat in node.all_of("chat")]
+    assert chats == ["drop by drop"] + [f"line {number}" for number in range(500)]
+
+
+def test_a_frame_cut_off_is_nothing(launch: Launch, call: Call) -> None:
+    node = launch(1, "--peer", "none")
+    peer, other = call(node), call(node)
+    peer.hello()
+    other.hello()
+    whole = frame(json.dumps(chat_message("never whole")).encode())
+    peer.send_bytes(whole[:-1])
+    peer.close()
+    node.wait_for("peer", address=peer.listen, state="down")
+    other.barrier()
+    assert node.all_of("chat") == [] and node.all_of("error") == []
+
+
+def test_who_has_shut_down_its_half_still_reads_the_answer(launch: Launch, call: Call) -> None:
+    node = launch(1, "--peer", "none")
+    peer = call(node)
+    peer.send(peer.hello_message(), {"type": "ping", "nonce": "last"})
+    peer.end_output()
+    peer.expect("pong", nonce="last")
+    peer.expect_closed()
+    node.wait_for("peer", address=peer.listen, state="down")
+
+
+def test_a_reset_is_the_end_of_that_connection_only(launch: Launch, call: Call) -> None:
+    node = launch(1, "--peer", "none")
+    peer, other = call(node), call(node)
+    peer.hello()
+    other.hello()
+    peer.reset()
+    node.wait_for("peer", address=peer.listen, state="down")
+    other.send(chat_message("still here"))
+    other.barrier()
+    node.wait_for("chat", text="still here")
+
+
+def test_the_longest_frame_is_taken(launch: Launch, call: Call) -> None:
+    node = launch(1, "--peer", "none")
+    peer = call(node)
+    peer.hello()
+    body = json.dumps(chat_message("in a large frame")).encode()
+    peer.send_body(body.ljust(4 * MEBIBYTE))
+    peer.barrier()
+    node.wait_for("chat", text="in a large frame")
+
+
+def test_the_129th_inbound_connection_gets_busy(launch: Launch, call: Call) -> None:
+    node = launch(1, "--peer", "none")
+    first, *others = [call(node) for _ in range(128)]
+    for peer in (first, *others):
+        peer.hello()
+    call(node).expect_closed("BUSY")
+    first.send(chat_message("still served"))
+    assert texts(others[-1].received + others[-1].barrier()) in ([], ["still served"])
+    first.barrier()
+    node.wait_for("chat", text="still served")
+    others[0].close()
+    node.wait_for("peer", address=others[0].listen, state="down")
+    assert call(node).hello()["listen"] == node.address
+
+
+def test_who_never_reads_is_dropped_after_64_mebibytes_and_the_others_are_served(launch: Launch, call: Call) -> None:
+    node = launch(1, "--peer", "none")
+    stuck, source, reader = call(node, receive_buffer=4_096), call(node), call(node)
+    for peer in (stuck, source, reader):
+        peer.hello()
+    for number in range(20):  # forwarded as the bytes that came: 80 MiB
+        source.send_body(json.dumps(chat_message(f"large {number}")).encode().ljust(4 * MEBIBYTE))
+        reader.expect("chat", text=f"large {number}")
+        if number == 14:
+            source.barrier()
+            assert node.all_of("peer", state="down") == [], "60 MiB may wait"
+    node.wait_for("peer", address=stuck.listen, state="down")
+    source.barrier()
+    node.type("and on it goes")
+    reader.expect("chat", text="and on it goes")
+    assert node.all_of("peer", state="down") == [{"event": "peer", "address": stuck.listen, "state": "down"}]
+    assert len(node.all_of("error", code="BUSY")) <= 1
+
+
+# --- the command line -------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("typed, event", [(b"\n", "founded"), (b"127.0.0.1\n%d\n", "joined"), (b"127.0.0.1:%d\n", "joined")],
+                         ids=["empty answer", "host and port", "both at once"])
+def test_the_questions_on_standard_input(launch: Launch, typed: bytes, event: str) -> None:
+    alice = launch(1, "--peer", "none")
+    port = int(alice.address.rpartition(":")[2])
+    node = launch(1)
+    node.type_bytes(typed.replace(b"%d", str(port).encode()) + b"hi\n")
+    node.wait_for(event)
+    node.wait_for("chat", text="hi")
+    assert (node.network == alice.network) == (event == "joined")
+
+
+def test_the_questions_are_shown_to_people(launch: Launch) -> None:
+    node = launch(1, as_json=False)
+    node.type("")
+    node.wait_for_line("founded")
+    assert "IP address" in node.lines[0]
+
+
+@pytest.mark.parametrize("answers", [b"127.0.0.1\nnoport\n", b"not an address\n1\n", b"\xff\xfe\n1\n", b"127.0.0.1\n\n"])
+def test_answers_that_are_no_address_found_a_network(launch: Launch, answers: bytes) -> None:
+    node = launch(1)
+    node.type_bytes(answers)
+    node.wait_for("founded")
+    assert [event["event"] for event in node.events[:2]] == ["error", "founded"]
+    assert node.events[0]["code"] == "NETWORK"
+
+
+def test_input_that_ends_at_a_question_founds_and_ends_in_order(launch: Launch) -> None:
+    node = launch(1)
+    node.end_input()
+    assert node.wait_exit() == 0
+    assert node.all_of("founded")
+
+
+@pytest.mark.parametrize("peer", ["nobody", "999", "127.0.0.1", "127.0.0.1:0", "a b:1", "no.such.host.invalid:1"])
+def test_a_peer_that_is_nobody_is_told_and_a_network_founded(launch: Launch, peer: str) -> None:
+    node = launch(1, "--peer", peer)
+    node.wait_for("listening")
+    assert [event["event"] for event in node.events[:3]] == ["error", "founded", "listening"]
+    assert node.events[0]["code"] == "NETWORK" and peer in node.events[0]["reason"]
+
+
+def test_a_node_that_calls_itself_founds(launch: Launch) -> None:
+    address = unused_address()
+    node = launch(1, "--peer", address, "--port", address.rpartition(":")[2])
+    assert node.address == address
+    assert node.all_of("founded") and node.all_of("error", code="NETWORK")
+
+
+def test_a_last_line_right_before_the_end_of_input_still_reaches_the_others(launch: Launch, call: Call) -> None:
+    for number in range(5):
+        node = launch(1, "--peer", "none")
+        peer = call(node)
+        peer.hello()
+        node.type_bytes(b"x" * 4_000 + b"\n" + f"last words {number}".encode())  # no line end
+        node.end_input()
+        peer.expect("chat", text=f"last words {number}")
+        peer.expect_closed()
+        assert node.wait_exit() == 0
+
+
+def test_last_lines_reach_also_a_peer_that_is_busy_sending(launch: Launch, call: Call) -> None:
+    """Closing a socket while something unread is in it would throw away what is not delivered yet."""
+    node = launch(1, "--peer", "none")
+    peer = call(node, receive_buffer=4_096)
+    peer.hello()
+    lines = [f"{number:05} " + "x" * 3_000 for number in range(200)]
+    node.type_bytes("".join(line + "\n" for line in lines).encode())
+    node.wait_for("chat", text=lines[-1])
+    node.end_input()
+    peer.send(*[{"type": "unknown", "text": "x" * 10_000}] * 50)
+    assert texts(peer.expect_closed()) == lines
+    assert node.wait_exit() == 0
+
+
+def test_bytes_that_are_no_utf8_and_lines_too_long_are_refused(launch: Launch, call: Call) -> None:
+    node = launch(1, "--peer", "none")
+    peer = call(node)
+    peer.hello()
+    node.type_bytes(b"caf\xe9\n" + b"x" * 4_097 + b"\n" + b"y" * 4_096 + b"\r\n\n//x\n/nope\n" + "ünï\n".encode())
+    node.wait_for("chat", text="ünï")
+    assert [chat["text"] for chat in node.all_of("chat")] == ["y" * 4_096, "/x", "ünï"]
+    assert [error["code"] for error in node.all_of("error")] == ["COMMAND"] * 3
+    for text in ("y" * 4_096, "/x", "ünï"):
+        peer.expect("chat", text=text)
+
+
+def test_peers_lists_the_neighbours_and_itself(launch: Launch, call: Call) -> None:
+    alice = launch(1, "--peer", "none")
+    assert alice.ask("/peers", "peers") == {"event": "peers", "addresses": [alice.address], "connections": 0}
+    bob = launch(1, "--peer", alice.address)
+    assert bob.ask("/peers", "peers") == {"event": "peers", "addresses": sorted([alice.address, bob.address]),
+                                          "connections": 1}
+
+
+def test_announce_is_what_others_are_told(launch: Launch, call: Call) -> None:
+    port = unused_address().rpartition(":")[2]
+    node = launch(1, "--peer", "none", "--port", port, "--announce", "example.org:4711")
+    assert node.address == "example.org:4711"
+    with RawPeer(f"127.0.0.1:{port}", network=node.network) as peer:
+        assert peer.hello()["listen"] == "example.org:4711"
