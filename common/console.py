@@ -155,7 +155,8 @@ class Console:
         if self._is_json:
             text = json.dumps({"event": event, **members}, ensure_ascii=False)
             # JSON escapes U+0000-001F itself, and leaves U+007F-009F, which also drive terminals, to us.
-            return re.sub("[\x7f-\x9f]", lambda match: f"\\u{ord(match[0]):04x}", text).encode() + b"\n"
+            return re.sub("[\x7f-\x9f]", lambda match: f"\\u{ord(match[0]):04x}", text).encode(
+                errors="backslashreplace") + b"\n"  # a lone surrogate, of bytes typed that are no UTF-8: \udcNN
         lines = drawing.split("\n") if drawing is not None else FOR_PEOPLE[event](members)
         encoding = sys.stdout.encoding or "utf-8"
         return b"".join(escape_control(line).encode(encoding, "backslashreplace") + b"\n" for line in lines)

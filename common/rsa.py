@@ -277,7 +277,7 @@ def _write_new(path: Path, content: bytes) -> bool:
     meanwhile, which `os.rename` would not.
     """
     with _reported(path):
-        descriptor, draft = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # mode 0600
+        descriptor, draft = tempfile.mkstemp(prefix=".key-", dir=path.parent)  # mode 0600
         try:
             with open(descriptor, "wb") as file:
                 file.write(content)

@@ -111,6 +111,7 @@ class SocketConnection(Connection):
         self._network = network
         self._socket = sock
         self._credit = threading.Semaphore(BATCHES_AHEAD)
+        self._has_ended = threading.Event()
         self._outbox = Outbox(f"writer {self.remote}", sock.sendall, lambda: self._shut_down(socket.SHUT_WR))
         start_thread(f"reader {self.remote}", self._read)
 
@@ -133,6 +134,7 @@ class SocketConnection(Connection):
         """Write what waits, say farewell, close; at once as far as the node is concerned."""
         if self.is_open:
             self.is_open = False
+            self._credit.release()  # a reader that waits for its turn shall read on, to the peer's farewell
             self._outbox.close()
             self._network.put(self._network.node.on_close, self)
             self._network.after(FLUSH_SECONDS, self.abort)
@@ -141,9 +143,9 @@ class SocketConnection(Connection):
         """Give up what is still to be written or read."""
         self._shut_down(socket.SHUT_RDWR)
 
-    def wait_until_written(self, deadline: float) -> None:
-        """Wait until the writer has ended, at most until `deadline` of the network's clock."""
-        self._outbox.has_ended.wait(max(0.0, deadline - self._network.now()))
+    def wait_until_ended(self, deadline: float) -> None:
+        """Wait until the peer has read what was sent and said farewell, at most until `deadline` of the clock."""
+        self._has_ended.wait(max(0.0, deadline - self._network.now()))
 
     def _shut_down(self, how: int) -> None:
         try:
@@ -166,6 +168,7 @@ class SocketConnection(Connection):
         self._network.put(self.close)
         self._outbox.has_ended.wait()
         self._socket.close()
+        self._has_ended.set()
 
     def _deliver(self, frames: list[bytes], error: FrameError | None) -> None:
         try:
@@ -240,7 +243,7 @@ class SocketNetwork:
             connection.close()
         self._printer.close()
         for connection in connections:
-            connection.wait_until_written(deadline)
+            connection.wait_until_ended(deadline)
         self._printer.has_ended.wait(FLUSH_SECONDS)
 
     # --- the verbs ------------------------------------------------------------------------------

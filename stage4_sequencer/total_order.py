@@ -7,7 +7,7 @@ sequencer (node.py), in stage 5 a lottery.
 from collections.abc import Iterable
 from typing import Any
 
-from common.encoding import Message, encode_frame
+from common.encoding import FormatError, Message, encode_frame
 from common.ledger import Transaction
 from common.limits import MAX_ANSWER_BLOCKS, MAX_ANSWER_BYTES
 from common.rsa import PrivateKey, WalletError
@@ -98,6 +98,8 @@ class TotalOrderNode(SignedNode):
         """The genesis of the peer's network: take it when joining; later there is nothing to learn from it."""
         try:
             genesis = self.read_genesis(message)
+        except FormatError:
+            raise
         except ValueError as error:
             raise Invalid(f"genesis: {error}") from None
         if self.network_name is not None:

@@ -56,7 +56,7 @@ class StakeNode(ChainNode):
         for number in [number for number, key in self.stakes.items() if key.account not in self.thresholds]:
             self.report_error("ACCOUNT", f"key {number} is of no account in this network's genesis")
             del self.stakes[number]
-        self.last_slot = self.slot()
+        self.last_slot = max(0, self.slot())
         if self.stakes:
             self.await_slot()
 
