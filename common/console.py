@@ -9,6 +9,7 @@ import json
 import os
 import re
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
@@ -95,8 +96,12 @@ class Console:
         self.is_daemon = is_daemon
         self._is_terminal = not is_json and sys.stdin.isatty() and sys.stdout.isatty()
         self._is_prompting = False
+        self._screen = threading.Lock()
+        """Held by who changes the screen: what prints an event, or readline while it puts up the prompt."""
         self._lines = self._read_terminal() if self._is_terminal else self._read_pipe()
         self._terminal_mode = _terminal_mode() if self._is_terminal else None
+        if self._is_terminal:
+            sys.stdin.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]  # see `lines`
 
     # --- in -------------------------------------------------------------------------------------
 
@@ -112,6 +117,7 @@ class Console:
             try:
                 return input(question).strip()
             except EOFError:
+                self.write(b"\n")
                 return ""
         if not self._is_json:
             self.write(question.encode())
@@ -137,16 +143,25 @@ class Console:
             yield rest.decode(errors="surrogateescape")
 
     def _read_terminal(self) -> Iterator[str]:
-        import readline  # noqa: F401 -- importing it gives input() line editing and history
+        import readline  # importing it also gives input() line editing and history
+        readline.set_pre_input_hook(self._on_prompt)
         while True:
-            self._is_prompting = True
+            self._screen.acquire()
             try:
                 line = input(PROMPT)
             except EOFError:
+                os.write(1, b"\n")
                 return
             finally:
+                if not self._is_prompting:
+                    self._screen.release()
                 self._is_prompting = False
             yield line
+
+    def _on_prompt(self) -> None:
+        """The prompt stands: from now on, what is printed has to lift it."""
+        self._is_prompting = True
+        self._screen.release()
 
     # --- out ------------------------------------------------------------------------------------
 
@@ -155,22 +170,24 @@ class Console:
         if self._is_json:
             text = json.dumps({"event": event, **members}, ensure_ascii=False)
             # JSON escapes U+0000-001F itself, and leaves U+007F-009F, which also drive terminals, to us.
-            return re.sub("[\x7f-\x9f]", lambda match: f"\\u{ord(match[0]):04x}", text).encode(
-                errors="backslashreplace") + b"\n"  # a lone surrogate, of bytes typed that are no UTF-8: \udcNN
+            text = re.sub("[\x7f-\x9f]", lambda match: f"\\u{ord(match[0]):04x}", text)
+            # Bytes that were typed and are no UTF-8 are lone surrogates by now: those become escapes, too.
+            return text.encode(errors="backslashreplace") + b"\n"
         lines = drawing.split("\n") if drawing is not None else FOR_PEOPLE[event](members)
         encoding = sys.stdout.encoding or "utf-8"
         return b"".join(escape_control(line).encode(encoding, "backslashreplace") + b"\n" for line in lines)
 
     def write(self, data: bytes) -> None:
         """Print lines. On a terminal, lift the prompt and what is being typed, and put it back below them."""
-        if self._is_prompting:
-            import readline
-            typed = PROMPT + readline.get_line_buffer()
-            rows_above = max(0, len(typed) - 1) // os.get_terminal_size().columns
-            lift = (f"\x1b[{rows_above}A" if rows_above else "") + "\r\x1b[J"
-            data = lift.encode() + data + typed.encode(errors="replace")
-        while data:
-            data = data[os.write(1, data):]
+        with self._screen:
+            if self._is_prompting:
+                import readline
+                typed = PROMPT + readline.get_line_buffer()
+                rows_above = max(0, len(typed) - 1) // os.get_terminal_size().columns
+                lift = (f"\x1b[{rows_above}A" if rows_above else "") + "\r\x1b[J"
+                data = lift.encode() + data + typed.encode(errors="replace")
+            while data:
+                data = data[os.write(1, data):]
 
     def restore_terminal(self) -> None:
         """Give the terminal back as it was: the thread that reads a line may have changed it."""

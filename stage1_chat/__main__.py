@@ -34,6 +34,8 @@ class ChatClient:
         self.add_options(parser)
         options = parser.parse_args()
         console = Console(options.json, options.daemon)
+        # While a question is open, SIGTERM shall end the program as Ctrl-C does: by KeyboardInterrupt.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             network = SocketNetwork(options.host, options.port, console)
             node = self.make_node(network, announced_address(network, options), options)
@@ -41,9 +43,10 @@ class ChatClient:
             return complain(self.PROGRAM, f"cannot listen on {options.host}:{options.port}: {error.strerror or error}")
         except CannotStart as error:
             return complain(self.PROGRAM, str(error))
+        peer = find_peer(console, options)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: network.put(network.stop))
-        network.run(node, find_peer(console, options))
+        network.run(node, peer)
         console.restore_terminal()
         return network.status
 

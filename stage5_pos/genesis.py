@@ -17,8 +17,8 @@ TICKETS = 2**256
 THRESHOLD_ERROR = 2**216
 """How far off a listed threshold may be: a chance of 2^-40, so that a founder may compute in its own way."""
 
-DIGITS = 120
-"""Decimal digits in the computation of thresholds. 2^256 has 78; a stake of 1 in 2^53 takes 20 more."""
+DIGITS = 90
+"""Decimal digits in the computation of thresholds. 2^256 has 78, so the result is off by less than 1."""
 
 SHAPE: Shape = {
     "seed": ID,

@@ -1,0 +1,176 @@
+"""What must outlive a crash: a list of entries in the order in which they happened, in one SQLite file.
+
+A node appends what it accepts, and commits before anybody is told: what was said to the
+user or to a peer is still there after `kill -9`. The commit belongs to all that one batch
+of messages has brought, so that it costs little.
+
+A damaged file is never mended in silence. SQLite checks its own pages; each row carries a
+checksum of its content, since the pages' structure says nothing about that; and the
+number of rows must be what the last commit says.
+"""
+
+import fcntl
+import os
+import sqlite3
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+FILE = "journal.sqlite"
+LOCK = "lock"
+
+APPLICATION = 0x6C656467
+"""SQLite's `application_id`: "ledg"."""
+
+FORMAT = 1
+"""SQLite's `user_version`: of the tables below."""
+
+TABLES = """
+    CREATE TABLE entries (number INTEGER PRIMARY KEY, kind TEXT NOT NULL, content BLOB NOT NULL,
+                          checksum INTEGER NOT NULL);
+    CREATE TABLE notes (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+"""
+
+
+class JournalError(Exception):
+    """The journal cannot be used or written. The message is one line for the user."""
+
+
+class Entry(NamedTuple):
+    """Something that happened: its kind, and its content as bytes."""
+
+    kind: str
+    content: bytes
+
+
+class Journal:
+    """The journal of one node, in a folder of its own, which no second process may use meanwhile."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open the journal in `folder`, or begin one; JournalError if that cannot be."""
+        self._path = folder / FILE
+        with self._told():
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock = self._take_lock(folder)
+            is_new = not self._path.exists()
+            self._database = sqlite3.connect(self._path, isolation_level=None)
+            self._database.execute("PRAGMA journal_mode = WAL")
+            # NORMAL and not FULL: a commit survives the death of this process. It takes a power cut to
+            # lose the last ones, and waiting for the disk at each would cost most of the speed.
+            self._database.execute("PRAGMA synchronous = NORMAL")
+            if is_new:
+                self._begin(folder)
+            self._check()
+            self._count = self._count_rows()
+        self._is_open = False
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Turns the errors of SQLite and the system into JournalErrors that say what to do."""
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            raise JournalError(f"{self._path}: {error}; {_advice(error)}") from None
+        except OSError as error:
+            raise JournalError(f"{error.filename or self._path}: {error.strerror or error}") from None
+
+    @staticmethod
+    def _take_lock(folder: Path) -> int:
+        lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            raise JournalError(f"{folder}: another process uses this folder; each node needs its own") from None
+        return lock
+
+    def _begin(self, folder: Path) -> None:
+        os.chmod(self._path, 0o600)
+        self._database.executescript(f"BEGIN; {TABLES} PRAGMA application_id = {APPLICATION};"
+                                     f" PRAGMA user_version = {FORMAT}; COMMIT;")
+
+    def _check(self) -> None:
+        """JournalError unless this is a journal of this format whose pages are whole."""
+        if self._pragma("application_id") != APPLICATION:
+            raise JournalError(f"{self._path}: not a journal of a node; name another folder")
+        if self._pragma("user_version") != FORMAT:
+            raise JournalError(f"{self._path}: format {self._pragma('user_version')}, and this program reads"
+                               f" {FORMAT}; use the program that wrote it, or another folder")
+        if self._pragma("quick_check") != "ok":
+            raise sqlite3.DatabaseError("database disk image is malformed")
+
+    def _pragma(self, name: str) -> int | str:
+        value: int | str = self._database.execute(f"PRAGMA {name}").fetchone()[0]
+        return value
+
+    def _count_rows(self) -> int:
+        rows = int(self._database.execute("SELECT count(*) FROM entries").fetchone()[0])
+        if rows != int(self.read_note("entries") or 0):
+            raise sqlite3.DatabaseError("rows are missing")
+        return rows
+
+    # --- writing --------------------------------------------------------------------------------
+
+    def append(self, kind: str, content: bytes) -> None:
+        """Add an entry, which lasts from the next `commit` on. JournalError if the disk does not take it."""
+        with self._told():
+            self._open_transaction()
+            self._count += 1
+            self._database.execute("INSERT INTO entries VALUES (?, ?, ?, ?)",
+                                   (self._count, kind, content, _checksum(kind, content)))
+
+    def note(self, name: str, value: str) -> None:
+        """Keep one value under a name, instead of what was there; it lasts from the next `commit` on."""
+        with self._told():
+            self._open_transaction()
+            self._database.execute("INSERT OR REPLACE INTO notes VALUES (?, ?)", (name, value))
+
+    def commit(self) -> None:
+        """Make what was added last. JournalError if the disk does not take it: then nothing was added."""
+        if self._is_open:
+            with self._told():
+                self._database.execute("INSERT OR REPLACE INTO notes VALUES ('entries', ?)", (str(self._count),))
+                self._database.execute("COMMIT")
+            self._is_open = False
+
+    def _open_transaction(self) -> None:
+        if not self._is_open:
+            self._database.execute("BEGIN")
+            self._is_open = True
+
+    def close(self) -> None:
+        """Let another process have the folder. What was not committed is gone."""
+        self._database.close()
+        os.close(self._lock)
+
+    # --- reading --------------------------------------------------------------------------------
+
+    def read_note(self, name: str) -> str | None:
+        """The value kept under a name; None if there is none."""
+        row = self._database.execute("SELECT value FROM notes WHERE name = ?", (name,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def entries(self) -> Iterator[Entry]:
+        """All entries in order; JournalError at one whose content is not what was written."""
+        with self._told():
+            for number, kind, content, checksum in self._database.execute("SELECT * FROM entries ORDER BY number"):
+                if _checksum(kind, content) != checksum:
+                    raise sqlite3.DatabaseError(f"entry {number} is damaged")
+                yield Entry(kind, content)
+
+
+def _checksum(kind: str, content: bytes) -> int:
+    return zlib.crc32(content, zlib.crc32(kind.encode()))
+
+
+def _advice(error: sqlite3.DatabaseError) -> str:
+    """What the user can do about an error."""
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
+    return {
+        sqlite3.SQLITE_FULL: "make room on the disk and start again",
+        sqlite3.SQLITE_READONLY: "make the folder writable, or name another one",
+        sqlite3.SQLITE_CANTOPEN: "make the folder readable and writable, or name another one",
+        sqlite3.SQLITE_IOERR: "look after the disk; nothing was replaced",
+    }.get(code, "put a copy back, or name an empty folder to fetch all from the peers; nothing was replaced")
