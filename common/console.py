@@ -100,8 +100,6 @@ class Console:
         """Held by who changes the screen: what prints an event, or readline while it puts up the prompt."""
         self._lines = self._read_terminal() if self._is_terminal else self._read_pipe()
         self._terminal_mode = _terminal_mode() if self._is_terminal else None
-        if self._is_terminal:
-            sys.stdin.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]  # see `lines`
 
     # --- in -------------------------------------------------------------------------------------
 
@@ -193,6 +191,9 @@ class Console:
         """Give the terminal back as it was: the thread that reads a line may have changed it."""
         if self._terminal_mode is not None:
             import termios
+            # For good, so that readline does not put up another prompt, and its mode, behind us. Not for
+            # ever: who prints holds it too, and waits if somebody has stopped the terminal by Ctrl-S.
+            self._screen.acquire(timeout=1.0)
             termios.tcsetattr(0, termios.TCSADRAIN, self._terminal_mode)
             if self._is_prompting:
                 os.write(1, b"\n")

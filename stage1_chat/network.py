@@ -238,7 +238,7 @@ class SocketNetwork:
     def _end(self) -> None:
         self._listener.close()
         deadline = self.now() + FLUSH_SECONDS
-        connections = list(self.node.connections)
+        connections = [one for one in self.node.connections if isinstance(one, SocketConnection)]
         for connection in connections:
             connection.close()
         self._printer.close()

@@ -73,7 +73,8 @@ class Fetcher:
         self._generator = generator
         self._missing: dict[str, Missing] = {}
         self._queues: dict[Connection, deque[str]] = {}
-        self._open_questions: dict[Connection, int] = {}
+        self._open_questions: dict[Connection, deque[float]] = {}
+        """When each question was asked that is not answered yet, oldest first."""
 
     def __len__(self) -> int:
         return len(self._missing)
@@ -106,29 +107,43 @@ class Fetcher:
 
     def on_answered(self, connection: Connection) -> None:
         """A question on this connection has been answered: there is room for the next."""
-        if self._open_questions.get(connection, 0):
-            self._open_questions[connection] -= 1
+        if self._open_questions.get(connection):
+            self._open_questions[connection].popleft()
             self._ask_next(connection)
 
     def on_lost(self, connection: Connection) -> None:
         """A connection is gone: what waited for it is asked for elsewhere."""
         self._open_questions.pop(connection, None)
-        for missing_id in self._queues.pop(connection, ()):
-            if missing_id in self._missing:
-                self._missing[missing_id].again_at = self._now()
+        self._give_up_queue(connection)
 
     def ask_again(self, connections: Collection[Connection]) -> None:
-        """Ask for what did not come within 5 s, each on a random connection; give up after 20 times."""
+        """Ask for what did not come within 5 s, each on a random connection; give up after 20 times.
+
+        A connection that answers nothing is left alone, and what waits for it is asked for elsewhere:
+        whoever names ids and then falls silent must not keep them from coming.
+        """
+        stalled = {connection for connection in connections if self._is_stalled(connection)}
+        for connection in stalled:
+            self._give_up_queue(connection)
         due = [missing_id for missing_id, missing in self._missing.items()
                if missing.again_at is not None and missing.again_at <= self._now()]
         self.forget([missing_id for missing_id in due
                      if self._missing[missing_id].tries >= MAX_TRIES and not self._missing[missing_id].is_needed])
-        candidates = sorted(connections, key=attrgetter("opened"))
+        candidates = sorted(set(connections) - stalled, key=attrgetter("opened"))
         for missing_id in due if candidates else ():
             if missing_id in self._missing:
                 self._queue(missing_id, self._generator.choice(candidates))
         for connection in candidates:
             self._ask_next(connection)
+
+    def _is_stalled(self, connection: Connection) -> bool:
+        questions = self._open_questions.get(connection, ())
+        return len(questions) == MAX_WANTS_OPEN and questions[0] + WANT_AGAIN <= self._now()
+
+    def _give_up_queue(self, connection: Connection) -> None:
+        for missing_id in self._queues.pop(connection, ()):
+            if missing_id in self._missing:
+                self._missing[missing_id].again_at = self._now()
 
     def _queue(self, missing_id: str, connection: Connection) -> None:
         self._missing[missing_id].again_at = None
@@ -136,12 +151,13 @@ class Fetcher:
 
     def _ask_next(self, connection: Connection) -> None:
         queue = self._queues.get(connection)
-        while queue and self._open_questions.get(connection, 0) < MAX_WANTS_OPEN:
+        questions = self._open_questions.setdefault(connection, deque())
+        while queue and len(questions) < MAX_WANTS_OPEN:
             ids = [missing_id for missing_id in (queue.popleft() for _ in range(min(MAX_WANT, len(queue))))
                    if missing_id in self._missing]
             for missing_id in ids:
                 self._missing[missing_id].tries += 1
                 self._missing[missing_id].again_at = self._now() + WANT_AGAIN
             if ids:
-                self._open_questions[connection] = self._open_questions.get(connection, 0) + 1
+                questions.append(self._now())
                 self._ask(connection, ids)

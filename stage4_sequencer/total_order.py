@@ -91,8 +91,9 @@ class TotalOrderNode(SignedNode):
         self.expected_network = name
 
     def is_before_link(self, connection: Connection, name: str) -> bool:
-        """A node that joins hears the genesis before it is linked."""
-        return super().is_before_link(connection, name) or (name == "genesis" and connection is self.joining)
+        """A node that joins hears the genesis before it is linked, but behind the hello."""
+        is_greeted = connection is self.joining and connection.address is not None
+        return super().is_before_link(connection, name) or (name == "genesis" and is_greeted)
 
     def on_genesis(self, connection: Connection, message: Message, frame: bytes) -> None:
         """The genesis of the peer's network: take it when joining; later there is nothing to learn from it."""

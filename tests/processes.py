@@ -214,6 +214,12 @@ class NodeProcess:
         self.kill()
 
     @property
+    def cpu_seconds(self) -> float:
+        """The processor time that it has taken (utime and stime of /proc)."""
+        times = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+        return sum(map(int, times)) / os.sysconf("SC_CLK_TCK")
+
+    @property
     def resident_kib(self) -> int:
         """The memory that it takes, in KiB (VmRSS of /proc)."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
@@ -267,7 +273,7 @@ class RawPeer:
                 **changes}
 
     def hello(self, **changes: Any) -> Event:
-        """Say hello, and give the node's."""
+        """Say hello, and give the node's. It has sent that at once: a `barrier` tells when it has let this one in."""
         self.send(self.hello_message(**changes))
         return self.expect("hello")
 

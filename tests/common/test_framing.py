@@ -20,7 +20,7 @@ def cut_streams(draw: st.DrawFn) -> tuple[list[bytes], list[bytes]]:
 
 def feed_all(splitter: Splitter, pieces: list[bytes]) -> list[bytes]:
     """The bodies that come out when all goes well."""
-    bodies = []
+    bodies: list[bytes] = []
     for piece in pieces:
         frames, error = splitter.feed(piece)
         assert error is None

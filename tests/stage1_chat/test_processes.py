@@ -1,7 +1,9 @@
 """Stage 1 as real processes: the command line of contract §4, and what only real sockets can show."""
 
+import contextlib
 import json
 import socket
+import threading
 
 import pytest
 
@@ -70,7 +72,7 @@ def test_json_escapes_every_control_character(launch: Launch, call: Call) -> Non
     node = launch(1, "--peer", "none")
     peer = call(node)
     peer.hello()
-    text = "".join(map(chr, range(0x00, 0xa1))) + "\u2028😀"
+    text = "".join(map(chr, range(0xa1))) + "\u2028😀"
     peer.send(chat_message(text))
     node.wait_for("chat", text=text)
     line = next(line for line in node.lines if '"chat"' in line)
@@ -101,6 +103,7 @@ def test_a_frame_cut_off_is_nothing(launch: Launch, call: Call) -> None:
     peer, other = call(node), call(node)
     peer.hello()
     other.hello()
+    peer.barrier()
     whole = frame(json.dumps(chat_message("never whole")).encode())
     peer.send_bytes(whole[:-1])
     peer.close()
@@ -124,6 +127,7 @@ def test_a_reset_is_the_end_of_that_connection_only(launch: Launch, call: Call) 
     peer, other = call(node), call(node)
     peer.hello()
     other.hello()
+    peer.barrier()
     peer.reset()
     node.wait_for("peer", address=peer.listen, state="down")
     other.send(chat_message("still here"))
@@ -172,6 +176,14 @@ def test_who_never_reads_is_dropped_after_64_mebibytes_and_the_others_are_served
     reader.expect("chat", text="and on it goes")
     assert node.all_of("peer", state="down") == [{"event": "peer", "address": stuck.listen, "state": "down"}]
     assert len(node.all_of("error", code="BUSY")) <= 1
+
+
+def send_until_it_fails(peer: RawPeer) -> None:
+    """Send what nobody knows, so that at no moment all that was sent has been read."""
+    junk = frame(b'{"type":"unknown","text":"%s"}' % (b"x" * 10_000))
+    with contextlib.suppress(OSError):
+        while True:
+            peer.send_bytes(junk)
 
 
 # --- the command line -------------------------------------------------------------------------------
@@ -231,6 +243,7 @@ def test_a_last_line_right_before_the_end_of_input_still_reaches_the_others(laun
         node = launch(1, "--peer", "none")
         peer = call(node)
         peer.hello()
+        peer.barrier()  # the node has let it in
         node.type_bytes(b"x" * 4_000 + b"\n" + f"last words {number}".encode())  # no line end
         node.end_input()
         peer.expect("chat", text=f"last words {number}")
@@ -244,13 +257,19 @@ def test_last_lines_reach_also_a_peer_that_is_busy_sending(launch: Launch, call:
     node = launch(1, "--peer", "none")
     peer = call(node, receive_buffer=4_096)
     peer.hello()
+    peer.barrier()
     lines = [f"{number:05} " + "x" * 3_000 for number in range(200)]
     node.type_bytes("".join(line + "\n" for line in lines).encode())
     node.wait_for("chat", text=lines[-1])
+    sender = threading.Thread(target=send_until_it_fails, args=(peer,))
+    sender.start()
+    peer.receive()
     node.end_input()
-    peer.send(*[{"type": "unknown", "text": "x" * 10_000}] * 50)
-    assert texts(peer.expect_closed()) == lines
+    heard = texts(peer.expect_closed())
+    peer.end_output()
+    sender.join()
     peer.close()
+    assert heard == lines
     assert node.wait_exit() == 0
 
 

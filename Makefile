@@ -1,0 +1,94 @@
+# Everything is made on first use, in the virtual environment .venv. Stamps in it say what is there: "made", and
+# "installed-..." for each group of pyproject.toml. A stamp is written last, so what was interrupted is done again.
+# The project itself is not installed, it runs from this folder: pip has nothing to build, and no copy grows stale.
+
+VENV := .venv
+RUN := $(VENV)/bin/python -m
+STAGES := stage1_chat stage2_ledger stage3_signed stage4_sequencer stage5_pos
+
+# An environment keeps its interpreter until PYTHON names another one, or until its interpreter is gone.
+MADE_WITH := $(shell test -x $(VENV)/bin/python && cat $(VENV)/made 2>/dev/null)
+PYTHON ?= $(or $(MADE_WITH),python3)
+
+# Some shells and build tools export HOST or PORT and mean something else, so these two count only where they were
+# given to make itself. All but ARGS is quoted; ARGS is several words, cut by the shell: ARGS='--wallet "my wallet"'.
+given = $(if $(filter command,$(origin $(1))),$($(1)))
+option = $(if $(2),$(1) '$(subst ','\'',$(2))')
+node_options = $(call option,--peer,$(PEER)) $(call option,--host,$(call given,HOST)) \
+	$(call option,--port,$(call given,PORT)) $(ARGS)
+
+.PHONY: help clean bench lint test test1 test2 test3 test4 test5 stage1 stage2 stage3 stage4 stage5 again
+.NOTPARALLEL:
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "make %-8s%s\n", $$1, $$2 }' Makefile
+	@echo 'A node takes PEER=host:port HOST=... PORT=... ARGS="more options"; PYTHON=python3.12 picks the interpreter.'
+
+# --- nodes -------------------------------------------------------------------------------------------------------
+
+stage1: ## a node of the chat room
+stage2: ## a node of the replicated ledger
+stage3: ## a node of the ledger of signed transactions
+stage4: ## a node of the ledger in one order, set by a sequencer
+stage5: ## a node of the ledger ordered by a proof-of-stake blockchain
+
+# exec: no shell between make and the node, which gets the terminal and the signals.
+stage1 stage2 stage3 stage4 stage5: $(VENV)/installed-run
+	@exec $(RUN) $(filter $@_%,$(STAGES)) $(node_options)
+
+# --- tests, lint, bench ------------------------------------------------------------------------------------------
+
+test: ## all tests; ARGS="-k fork" goes to pytest, here and below
+test1: ## the tests of stage 1
+test2: ## the tests of stage 2
+test3: ## the tests of stage 3
+test4: ## the tests of stage 4
+test5: ## the tests of stage 5
+
+# Two tests at a time: no test knows of another one, and many wait more than they compute.
+test test1 test2 test3 test4 test5: $(VENV)/installed-test
+	@exec $(RUN) pytest --numprocesses=2 --dist=worksteal \
+		$(patsubst %,tests/%,$(filter $(@:test%=stage%)_%,$(STAGES))) $(ARGS)
+
+lint: $(VENV)/installed-lint ## ruff and mypy over the tree
+	@$(RUN) ruff check --quiet --output-format=concise; ruff=$$?; $(RUN) mypy && exit $$ruff
+
+bench: $(VENV)/installed-run ## measure ten nodes on this machine; JSON=1 prints JSON
+	@exec $(RUN) lab.bench $(if $(filter-out 0,$(JSON)),--json) $(ARGS)
+
+clean: ## remove .venv and the caches; wallets and keys stay
+	@rm -rf $(VENV) .pytest_cache .hypothesis .mypy_cache .ruff_cache
+	@find . -name __pycache__ -prune -exec rm -rf {} +
+
+# --- the virtual environment -------------------------------------------------------------------------------------
+
+# "new" if PYTHON is new enough, "new venv" if it can also make virtual environments.
+abilities = $(shell $(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11); print("new"); \
+	import venv, ensurepip; print("venv")' 2>/dev/null)
+advice = or name another Python, as in: make $(MAKECMDGOALS) PYTHON=python3.12
+
+# Prints what a group of pyproject.toml needs, one requirement a line; "run" is what every node needs.
+print_requirements = import sys, tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
+	groups = {"run": project["dependencies"], **project["optional-dependencies"]}; \
+	print(*groups[sys.argv[1]], sep="\n")
+
+ifneq ($(PYTHON),$(MADE_WITH))
+$(VENV)/made: again
+endif
+$(VENV)/made:
+	@$(if $(filter new,$(abilities)),,$(error $(PYTHON) is no Python 3.11 or newer: install one, $(advice)))
+	@$(if $(filter venv,$(abilities)),,$(error $(PYTHON) lacks venv: install it (Debian, Ubuntu: apt install python3-venv), $(advice)))
+	@echo 'making $(VENV) with $(PYTHON)' >&2
+	@log=$$($(PYTHON) -m venv --clear $(VENV) 2>&1) || { echo "$$log" >&2; exit 1; }
+	@echo '$(PYTHON)' > $@
+
+# What pip says is shown only if it fails. Without --compile: half of the time, for modules that nobody imports.
+$(VENV)/installed-run $(VENV)/installed-test $(VENV)/installed-lint: $(VENV)/installed-%: pyproject.toml $(VENV)/made
+	@echo 'installing into $(VENV) what pyproject.toml lists for $*' >&2
+	@$(VENV)/bin/python -c '$(print_requirements)' $* > $(VENV)/$*.txt
+	@log=$$($(RUN) pip --disable-pip-version-check install --no-input --no-compile -r $(VENV)/$*.txt 2>&1) || \
+		{ echo "$$log" >&2; echo 'pip has failed, see above; make $(MAKECMDGOALS) tries again' >&2; exit 1; }
+	@touch $@
+
+$(VENV)/installed-test: $(VENV)/installed-run
+$(VENV)/installed-lint: $(VENV)/installed-test

@@ -1,0 +1,295 @@
+"""The files of keys: made once, completely or not at all, and every fault told in one line (contract §4)."""
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+from Crypto.IO import PEM, PKCS8
+from Crypto.PublicKey import ECC, RSA
+from Crypto.Util.asn1 import DerNull, DerObject, DerObjectId, DerOctetString, DerSequence
+
+from common import rsa
+from common.rsa import PrivateKey, WalletError, load_key, load_or_make_keys, load_or_make_wallet, load_wallet
+from tests.fixtures import KEYS, kept_key
+
+PASSPHRASE = "correct horse"
+REAL_ROUNDS = rsa._ROUNDS
+HMAC_SHA512 = "1.2.840.113549.2.11"
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """New keys are kept ones, in turn, and few rounds will do: these tests are about files."""
+    keys = iter([kept_key(number) for number in range(1, 13)])
+    monkeypatch.setattr(rsa, "make_key", lambda: next(keys))
+    monkeypatch.setattr(rsa, "_ROUNDS", 1_000)
+
+
+@pytest.fixture
+def open_umask() -> Iterator[None]:
+    """A umask that takes nothing away."""
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+@pytest.fixture
+def wallet(tmp_path: Path) -> Path:
+    """A wallet with the first kept key."""
+    path = tmp_path / "wallet.pem"
+    assert load_or_make_wallet(path, PASSPHRASE).account == kept_key(1).account
+    return path
+
+
+def fault_of(action: Callable[[], object], path: Path) -> str:
+    """The one line that a WalletError says about `path`."""
+    with pytest.raises(WalletError) as caught:
+        action()
+    line = str(caught.value)
+    assert line.startswith(f"{path}: ") and "\n" not in line
+    return line.removeprefix(f"{path}: ")
+
+
+def mode(path: Path) -> int:
+    """The permissions of a file."""
+    return path.stat().st_mode & 0o777
+
+
+# --- wallets ------------------------------------------------------------------------------------
+
+def test_a_wallet_is_made_once_and_then_loaded(wallet: Path) -> None:
+    content = wallet.read_bytes()
+    assert load_or_make_wallet(wallet, PASSPHRASE).account == kept_key(1).account
+    assert load_wallet(wallet, PASSPHRASE).account == kept_key(1).account
+    assert wallet.read_bytes() == content
+    assert os.listdir(wallet.parent) == [wallet.name]
+
+
+@pytest.mark.usefixtures("open_umask")
+def test_only_its_owner_may_read_a_wallet(tmp_path: Path) -> None:
+    load_or_make_wallet(tmp_path / "wallet.pem", PASSPHRASE)
+    assert mode(tmp_path / "wallet.pem") == 0o600
+
+
+def sequence_in(encoded: bytes) -> list[Any]:
+    """The elements of a SEQUENCE in DER."""
+    return list(DerSequence().decode(encoded)[:])
+
+
+def test_a_wallet_is_encrypted_pkcs_8_with_a_costly_key_derivation(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rsa, "_ROUNDS", REAL_ROUNDS)
+    load_or_make_wallet(tmp_path / "wallet.pem", PASSPHRASE)
+    container, marker, _ = PEM.decode((tmp_path / "wallet.pem").read_text())
+    assert marker == "ENCRYPTED PRIVATE KEY"
+    parameters = sequence_in(sequence_in(sequence_in(container)[0])[1])
+    derivation = sequence_in(sequence_in(parameters[0])[1])
+    assert len(DerOctetString().decode(derivation[0]).payload) >= 8
+    assert derivation[1] >= 210_000
+    assert DerObjectId().decode(sequence_in(derivation[-1])[0]).value == HMAC_SHA512
+    assert load_wallet(tmp_path / "wallet.pem", PASSPHRASE).account == kept_key(1).account
+
+
+@pytest.mark.parametrize("passphrase", ["x", " ", "pässwörd €", "\U0001f600", "a\udcff", "p" * 2_000, "a\nb"])
+def test_any_passphrase_but_the_empty_one_will_do(tmp_path: Path, passphrase: str) -> None:
+    path = tmp_path / "wallet.pem"
+    account = load_or_make_wallet(path, passphrase).account
+    assert load_wallet(path, passphrase).account == account
+    assert fault_of(lambda: load_wallet(path, passphrase + "x"), path) == "wrong passphrase"
+
+
+def test_a_passphrase_is_utf_8(wallet: Path) -> None:
+    """As OpenSSL takes it from a terminal; the library by itself would take Latin-1."""
+    wallet.write_bytes(kept_key(2).key.export_key(passphrase="pässwörd".encode(), pkcs=8,
+                                                  protection="PBKDF2WithHMAC-SHA1AndDES-EDE3-CBC",
+                                                  prot_params={"iteration_count": 1_000}))
+    assert load_wallet(wallet, "pässwörd").account == kept_key(2).account
+
+
+def test_a_wrong_passphrase_says_so_and_changes_nothing(wallet: Path) -> None:
+    content = wallet.read_bytes()
+    for counter in range(300):  # one of 256 leaves padding that looks right
+        assert fault_of(lambda: load_or_make_wallet(wallet, f"wrong {counter}"), wallet) == "wrong passphrase"  # noqa: B023
+    assert wallet.read_bytes() == content
+
+
+def test_an_empty_passphrase_makes_and_opens_nothing(wallet: Path) -> None:
+    missing = wallet.with_name("missing.pem")
+    assert "empty passphrase" in fault_of(lambda: load_or_make_wallet(wallet, ""), wallet)
+    assert "empty passphrase" in fault_of(lambda: load_wallet(wallet, ""), wallet)
+    assert "empty passphrase" in fault_of(lambda: load_or_make_wallet(missing, ""), missing)
+    assert not missing.exists()
+
+
+def pem_of(key: RSA.RsaKey | ECC.EccKey) -> bytes:
+    """A wallet with any key."""
+    container = key.export_key(format="DER") if isinstance(key, ECC.EccKey) else key.export_key(format="DER", pkcs=8)
+    oid, encoded, parameters = PKCS8.unwrap(container)
+    wallet = PKCS8.wrap(encoded, oid, PASSPHRASE, "PBKDF2WithHMAC-SHA512AndAES256-CBC", {"iteration_count": 1_000},
+                        DerObject().decode(parameters) if parameters else DerNull())
+    return PEM.encode(wallet, "ENCRYPTED PRIVATE KEY").encode()
+
+
+PLAIN = (KEYS / "key-1.pem").read_bytes()
+ENCRYPTED = pem_of(kept_key(1).key)
+NOT_OURS = "not an RSA key of 2048 to 4096 bits with exponent 65537"
+NO_WALLETS = {
+    "empty": (b"", "not a wallet"),
+    "text": (b"hello\n", "not a wallet"),
+    "bytes": (bytes(range(256)) * 10, "not a wallet"),
+    "a public key": (kept_key(1).key.public_key().export_key(), "not a wallet"),
+    "PKCS#1": (kept_key(1).key.export_key(pkcs=1), "not a wallet"),
+    "not encrypted": (PLAIN, "the key in it is not encrypted"),
+    "cut off": (ENCRYPTED[:-60], "damaged"),
+    "only the first line": (ENCRYPTED.split(b"\n")[0] + b"\n", "damaged"),
+    "a line missing": (b"\n".join(line for number, line in enumerate(ENCRYPTED.split(b"\n")) if number != 5), "damaged"),
+    "not base64": (ENCRYPTED.replace(b"M", b"\xff"), "damaged"),
+    "too short": (pem_of(RSA.generate(1024)), NOT_OURS),
+    "another exponent": (pem_of(RSA.construct((int(kept_key(1).key.n), 257, pow(257, -1, (int(kept_key(1).key.p) - 1)
+                                               * (int(kept_key(1).key.q) - 1))))), NOT_OURS),
+    "an elliptic curve": (pem_of(ECC.construct(curve="p256", d=5)), NOT_OURS),
+}
+
+
+@pytest.mark.parametrize(("content", "fault"), NO_WALLETS.values(), ids=NO_WALLETS)
+def test_a_file_that_is_no_wallet_says_why_and_stays_as_it_is(tmp_path: Path, content: bytes, fault: str) -> None:
+    path = tmp_path / "wallet.pem"
+    path.write_bytes(content)
+    assert fault in fault_of(lambda: load_or_make_wallet(path, PASSPHRASE), path)
+    assert path.read_bytes() == content
+    assert os.listdir(tmp_path) == ["wallet.pem"]
+
+
+def test_a_wallet_that_came_by_another_system_is_one(wallet: Path) -> None:
+    wallet.write_bytes(b"\n" + wallet.read_bytes().replace(b"\n", b"\r\n") + b"\r\n")
+    assert load_wallet(wallet, PASSPHRASE).account == kept_key(1).account
+
+
+def test_paths_that_cannot_hold_a_wallet(tmp_path: Path, wallet: Path) -> None:
+    dangling = tmp_path / "dangling"
+    dangling.symlink_to(tmp_path / "nowhere")
+    faults = {tmp_path: "Is a directory", tmp_path / "no" / "wallet": "No such file or directory",
+              wallet / "wallet": "Not a directory", dangling: "No such file or directory",
+              Path("/dev/zero"): "not a wallet", tmp_path / ("x" * 300): "File name too long"}
+    for path, fault in faults.items():
+        assert fault in fault_of(lambda: load_or_make_wallet(path, PASSPHRASE), path)  # noqa: B023
+    assert sorted(os.listdir(tmp_path)) == ["dangling", "wallet.pem"]
+
+
+def test_an_unreadable_file_says_so(wallet: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_arguments: object) -> NoReturn:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(rsa, "open", refuse, raising=False)  # root may read everything
+    assert fault_of(lambda: load_or_make_wallet(wallet, PASSPHRASE), wallet) == "Permission denied"
+
+
+@pytest.mark.parametrize("step", ["fsync", "link"])
+def test_a_wallet_that_cannot_be_written_leaves_nothing(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    def fail(*_arguments: object) -> NoReturn:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, step, fail)
+    path = tmp_path / "wallet.pem"
+    assert fault_of(lambda: load_or_make_wallet(path, PASSPHRASE), path) == "No space left on device"
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_wallet_has_its_name_only_when_it_is_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "wallet.pem"
+    steps: list[tuple[str, bool]] = []
+
+    def noted(name: str, step: Callable[..., None]) -> Callable[..., None]:
+        def run(*arguments: Any) -> None:
+            steps.append((name, path.exists()))
+            step(*arguments)
+        return run
+
+    monkeypatch.setattr(os, "fsync", noted("fsync", os.fsync))
+    monkeypatch.setattr(os, "link", noted("link", os.link))
+    load_or_make_wallet(path, PASSPHRASE)
+    assert steps == [("fsync", False), ("link", False), ("fsync", True)]
+
+
+def test_of_two_that_make_a_wallet_at_once_one_wins_and_the_other_takes_it(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    both_are_making = threading.Barrier(2, timeout=20)
+    keys = [kept_key(1), kept_key(2)]
+
+    def make_key() -> PrivateKey:
+        key = keys.pop()
+        both_are_making.wait()
+        return key
+
+    monkeypatch.setattr(rsa, "make_key", make_key)
+    path = tmp_path / "wallet.pem"
+    accounts: list[str] = []
+    threads = [threading.Thread(target=lambda: accounts.append(load_or_make_wallet(path, PASSPHRASE).account))
+               for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=30)
+    assert keys == [] and len(accounts) == 2 and len(set(accounts)) == 1
+    assert load_wallet(path, PASSPHRASE).account == accounts[0]
+    assert os.listdir(tmp_path) == ["wallet.pem"]
+
+
+# --- genesis keys -------------------------------------------------------------------------------
+
+@pytest.mark.usefixtures("open_umask")
+def test_missing_keys_are_made_and_those_that_are_there_kept(tmp_path: Path) -> None:
+    folder = tmp_path / "run" / "keys"
+    folder.mkdir(parents=True)
+    (folder / "key-2.pem").write_bytes((KEYS / "key-12.pem").read_bytes())
+    told: list[str] = []
+    keys = load_or_make_keys(folder, 3, make=True, on_progress=told.append)
+    assert [key.account for key in keys] == [kept_key(number).account for number in (1, 12, 2)]
+    assert [line.split(":")[0] for line in told] == ["making key 1 of 3", "making key 3 of 3"]
+    assert sorted(os.listdir(folder)) == ["key-1.pem", "key-2.pem", "key-3.pem"]
+    assert [mode(folder / f"key-{number}.pem") for number in (1, 3)] == [0o600] * 2
+    assert (folder / "key-1.pem").read_bytes().startswith(b"-----BEGIN PRIVATE KEY-----\n")
+
+
+def test_the_folder_is_made_and_the_keys_are_the_same_the_next_time(tmp_path: Path) -> None:
+    folder = tmp_path / "run" / "keys"
+    made = [key.account for key in load_or_make_keys(folder, 2, make=True)]
+    assert mode(folder) & 0o077 == 0
+    assert [key.account for key in load_or_make_keys(folder, 2, make=False)] == made
+    assert [key.account for key in load_or_make_keys(folder, 2, make=True)] == made
+
+
+def test_a_missing_key_is_named_and_nothing_is_made_unless_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "key-1.pem").write_bytes(PLAIN)
+    second = tmp_path / "key-2.pem"
+    assert fault_of(lambda: load_or_make_keys(tmp_path, 2, make=False), second) == "No such file or directory"
+    missing = tmp_path / "missing"
+    assert "No such file" in fault_of(lambda: load_or_make_keys(missing, 2, make=False), missing / "key-1.pem")
+    assert os.listdir(tmp_path) == ["key-1.pem"]
+
+
+def test_a_folder_that_cannot_be_made_says_so(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    folder = tmp_path / "file" / "keys"
+    assert fault_of(lambda: load_or_make_keys(folder, 1, make=True), folder) == "Not a directory"
+    assert fault_of(lambda: load_or_make_keys(tmp_path / "file", 1, make=True), tmp_path / "file") == "File exists"
+
+
+@pytest.mark.parametrize(("content", "fault"), [
+    (b"", "not an unencrypted private key"), (ENCRYPTED, "the key in it is encrypted"), (PLAIN[:-100], "damaged"),
+    (PLAIN.replace(b"MII", b"MIJ", 1), "damaged"),
+    (kept_key(1).key.export_key(pkcs=1), "not an unencrypted private key in PEM (PKCS#8)"),
+    (RSA.generate(1024).export_key(pkcs=8), NOT_OURS),
+    (ECC.construct(curve="p256", d=5).export_key(format="PEM").encode(), NOT_OURS),
+], ids=["empty", "encrypted", "cut off", "wrong length", "PKCS#1", "too short", "elliptic curve"])
+def test_a_file_that_holds_no_genesis_key_says_why_and_stays_as_it_is(
+        tmp_path: Path, content: bytes, fault: str) -> None:
+    path = tmp_path / "key-1.pem"
+    path.write_bytes(content)
+    assert fault in fault_of(lambda: load_key(path), path)
+    assert fault in fault_of(lambda: load_or_make_keys(tmp_path, 1, make=True), path)
+    assert path.read_bytes() == content

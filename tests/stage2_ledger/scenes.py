@@ -1,0 +1,119 @@
+"""What the tests of the ledgers share: worlds with ledger nodes in them, transactions, and what to ask of both."""
+
+import hashlib
+import json
+import secrets
+from collections import Counter
+from typing import Any
+
+from common.framing import FrameError
+from lab.simulation import World
+from stage1_chat.interface import Connection
+from stage1_chat.node import ChatNode
+from stage2_ledger.node import LedgerNode
+from tests.memory import Event, Stranger
+
+
+class PolitePeer(Stranger):
+    """A scripted peer that answers pings, and nothing else by itself."""
+
+    def on_frames(self, connection: Connection, frames: list[bytes], error: FrameError | None = None) -> None:
+        """Keep what has come, and answer its pings."""
+        super().on_frames(connection, frames, error)
+        for message in self.received[-len(frames):]:
+            if message["type"] == "ping":
+                self.send({"type": "pong", "nonce": message["nonce"]})
+
+    def news(self, *kinds: str) -> list[Event]:
+        """What has come since the last time that this was asked; with `kinds`, only messages of these types."""
+        news, self.received = self.received, []
+        return [message for message in news if not kinds or message["type"] in kinds]
+
+
+def founded_world(seed: int = 1, longest_delay: float = 0.0) -> tuple[World, LedgerNode]:
+    """A world with one node, which has founded a network."""
+    world = World(seed, longest_delay=longest_delay)
+    return world, world.add(LedgerNode)
+
+
+def add_linked_peer(world: World, node: ChatNode, kind: type[Stranger] = PolitePeer) -> Any:
+    """A peer of this kind calls `node`, the two shake hands, and what the node said so far is put aside."""
+    peer = world.add(kind, node.address, node.STAGE)
+    world.run(world.longest_delay)
+    peer.send(peer.hello_message(node.network_name))
+    world.settle()
+    peer.received = []
+    return peer
+
+
+def transaction(sender: str = "alice", receiver: str = "bob", amount: Any = 1, **changes: Any) -> Event:
+    """A transaction of stage 2 that is new to everyone, with members changed as asked."""
+    return {"type": "transaction", "nonce": secrets.token_hex(16), "from": sender, "to": receiver, "amount": amount,
+            **changes}
+
+
+def transaction_id(network: str | None, message: Event) -> str:
+    """Its id, from the words of contract §1 and not from the code that is tested."""
+    values = ["transaction", network, *(message[name] for name in ("nonce", "from", "to", "amount"))]
+    return hashlib.sha256(json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode()).hexdigest()
+
+
+def summary_of(ids: list[str]) -> dict[str, str]:
+    """The buckets of a summary of these ids, from the words of contract §3."""
+    sums: Counter[str] = Counter()
+    for one in ids:
+        sums[one[:2]] ^= int(one, 16)
+    return {bucket: f"{xor:064x}" for bucket, xor in sums.items()}
+
+
+def balances(transactions: list[Event]) -> dict[str, int]:
+    """The ledger that these transactions make."""
+    ledger: dict[str, int] = {}
+    for one in transactions:
+        ledger[one["from"]] = ledger.get(one["from"], 0) - one["amount"]
+        ledger[one["to"]] = ledger.get(one["to"], 0) + one["amount"]
+    return ledger
+
+
+def ledger_of(world: World, node: ChatNode) -> dict[str, int]:
+    """What `/ledger` shows at `node`."""
+    accounts: dict[str, int] = world.ask(node, "/ledger", "ledger")["accounts"]
+    return accounts
+
+
+def list_of(world: World, node: ChatNode) -> list[str]:
+    """The list of peers that `/peers` shows at `node`."""
+    addresses: list[str] = world.ask(node, "/peers", "peers")["addresses"]
+    return addresses
+
+
+def errors(world: World, node: ChatNode) -> list[str]:
+    """The codes of the errors that `node` has printed."""
+    return [error["code"] for error in world.reported(node, "error")]
+
+
+def calls_of(world: World, node: ChatNode) -> list[tuple[float, str]]:
+    """A list that grows by time and address of each call that `node` makes from now on."""
+    network = world.networks[node.address]
+    calls: list[tuple[float, str]] = []
+    connect = network.connect
+
+    def note_and_connect(address: str) -> None:
+        calls.append((world.now, address))
+        connect(address)
+
+    network.connect = note_and_connect  # type: ignore[method-assign]
+    return calls
+
+
+def pairs(world: World) -> Counter[frozenset[str]]:
+    """How many connections are open between each two addresses."""
+    ends = Counter(frozenset((end.owner.address, end.other.owner.address)) for end in world.open_connections())
+    return Counter({pair: count // 2 for pair, count in ends.items()})
+
+
+def cut_all(world: World, *nodes: ChatNode) -> None:
+    """Cut every connection of `nodes`."""
+    for end in world.open_connections():
+        if end.owner in nodes:
+            world.cut(end)

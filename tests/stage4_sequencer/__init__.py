@@ -1,0 +1,1 @@
+"""Stage 4: one order for all, set by a sequencer."""
