@@ -82,7 +82,7 @@ $(VENV)/made:
 	@log=$$($(PYTHON) -m venv --clear $(VENV) 2>&1) || { echo "$$log" >&2; exit 1; }
 	@echo '$(PYTHON)' > $@
 
-# What pip says is shown only if it fails. Without --compile: half of the time, for modules that nobody imports.
+# What pip says is shown only if it fails. --no-compile halves the time; Python compiles what it imports.
 $(VENV)/installed-run $(VENV)/installed-test $(VENV)/installed-lint: $(VENV)/installed-%: pyproject.toml $(VENV)/made
 	@echo 'installing into $(VENV) what pyproject.toml lists for $*' >&2
 	@$(VENV)/bin/python -c '$(print_requirements)' $* > $(VENV)/$*.txt

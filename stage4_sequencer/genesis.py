@@ -2,8 +2,8 @@
 
 from typing import Any, NamedTuple
 
-from common.encoding import (INTEGER, MAX_INTEGER, NONCE, STRING, Field, FormatError, Message, Shape, canon,
-                             is_integer, is_list_of, make_id)
+from common.encoding import (MAX_INTEGER, NONCE, STRING, Field, FormatError, Message, Shape, canon, is_integer,
+                             is_list_of, make_id)
 from common.rsa import check_account
 
 STAGE = 4

@@ -188,7 +188,8 @@ def send_until_it_fails(peer: RawPeer) -> None:
 
 # --- the command line -------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("typed, event", [(b"\n", "founded"), (b"127.0.0.1\n%d\n", "joined"), (b"127.0.0.1:%d\n", "joined")],
+@pytest.mark.parametrize("typed, event", [(b"\n", "founded"), (b"127.0.0.1\n%d\n", "joined"),
+                                          (b"127.0.0.1:%d\n", "joined")],
                          ids=["empty answer", "host and port", "both at once"])
 def test_the_questions_on_standard_input(launch: Launch, typed: bytes, event: str) -> None:
     alice = launch(1, "--peer", "none")
@@ -207,7 +208,8 @@ def test_the_questions_are_shown_to_people(launch: Launch) -> None:
     assert "IP address" in node.lines[0]
 
 
-@pytest.mark.parametrize("answers", [b"127.0.0.1\nnoport\n", b"not an address\n1\n", b"\xff\xfe\n1\n", b"127.0.0.1\n\n"])
+@pytest.mark.parametrize("answers", [b"127.0.0.1\nnoport\n", b"not an address\n1\n", b"\xff\xfe\n1\n",
+                                     b"127.0.0.1\n\n"])
 def test_answers_that_are_no_address_found_a_network(launch: Launch, answers: bytes) -> None:
     node = launch(1)
     node.type_bytes(answers)

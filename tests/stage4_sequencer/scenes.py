@@ -13,7 +13,7 @@ from common.rsa import InvalidSignature, PrivateKey
 from lab.simulation import World
 from stage4_sequencer.node import SequencedNode
 from tests.fixtures import kept_key
-from tests.memory import Event
+from tests.memory import Event, Stranger
 from tests.stage2_ledger.scenes import PolitePeer, transaction_id
 
 STAGE = 4
@@ -113,7 +113,7 @@ def followed_world(seed: int = 1, key: Any = ALICE, genesis: Event = GENESIS,
     return world, node, peer
 
 
-def tell(world: World, peer: PolitePeer, *messages: Event) -> None:
+def tell(world: World, peer: Stranger, *messages: Event) -> None:
     """Let `peer` send messages, and let everything that follows happen."""
     peer.send(*messages)
     world.settle()

@@ -41,7 +41,7 @@ batches_of_transfers = st.lists(st.lists(transfers, max_size=4), max_size=5)
 
 
 @given(batches_of_transfers, st.randoms(use_true_random=False))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_whatever_the_order_of_arrival_the_order_of_execution_is_that_of_the_blocks(
         batches: list[list[Any]], choose: Any) -> None:
     with toy_signatures():
@@ -89,7 +89,7 @@ steps = st.lists(st.one_of(st.tuples(st.just("add"), st.sets(few_ids, min_size=1
 
 
 @given(steps)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_waiting_is_a_table_of_sets(steps: list[tuple[str, Any]]) -> None:
     waiting, naive = Waiting(), dict[str, set[str]]()
     for position, (action, what) in enumerate(steps):
@@ -119,10 +119,10 @@ def test_waiting_for_nobody_known_changes_nothing() -> None:
 
 # --- the genesis ------------------------------------------------------------------------------------
 
-geneses = st.integers(1, len(ACCOUNTS)).flatmap(lambda count: st.fixed_dictionaries({
-    "type": st.just("genesis"), "nonce": st.from_regex("[0-9a-f]{32}", fullmatch=True),
+geneses = st.integers(1, 4).flatmap(lambda count: st.fixed_dictionaries({
+    "type": st.just("genesis"), "nonce": st.integers(0, 2**128 - 1).map("{:032x}".format),
     "sequencer": st.sampled_from(ACCOUNTS), "interval_ms": st.integers(1, 3_600_000),
-    "accounts": st.permutations(ACCOUNTS).map(lambda all_of_them: all_of_them[:count]),
+    "accounts": st.lists(st.sampled_from(ACCOUNTS), min_size=count, max_size=count, unique=True),
     "balances": st.lists(st.integers(0, MAX_INTEGER // 12), min_size=count, max_size=count).filter(any)}))
 
 
@@ -134,7 +134,7 @@ def check(message: Event) -> Genesis:
 
 
 @given(geneses)
-@settings(deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_a_genesis_in_range_is_read_as_it_was_sent_and_has_the_id_of_the_contract(message: Event) -> None:
     genesis = check(message)
     assert genesis.message() == message
@@ -142,12 +142,13 @@ def test_a_genesis_in_range_is_read_as_it_was_sent_and_has_the_id_of_the_contrac
     assert genesis.starting_balances() == starting_balances(message)
 
 
-anything = st.one_of(st.none(), st.booleans(), st.integers(-2, 2**54), st.text(max_size=5), st.lists(st.integers(-1, 3)),
-                     st.lists(st.sampled_from(ACCOUNTS[:3]), max_size=3), st.integers(3_599_999, 3_600_001))
+anything = st.one_of(st.none(), st.booleans(), st.integers(-2, 2**54), st.text(max_size=5),
+                     st.lists(st.integers(-1, 3), max_size=3), st.lists(st.sampled_from(ACCOUNTS[:3]), max_size=3),
+                     st.integers(3_599_999, 3_600_001))
 
 
 @given(st.sampled_from(sorted(GENESIS.keys() - {"type", "sequencer"})), anything)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_a_genesis_with_something_else_in_a_member_is_a_format_error_unless_in_range(member: str, value: Any) -> None:
     message = {**GENESIS, member: value}
     if is_in_range(message):
@@ -174,7 +175,7 @@ def is_in_range(message: Event) -> bool:
 
 
 @given(geneses, st.sampled_from(["nonce", "sequencer", "interval_ms", "accounts", "balances"]), geneses)
-@settings(deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_every_member_of_a_genesis_is_part_of_its_id(one: Event, member: str, two: Event) -> None:
     changed = {**one, member: two[member]}
     is_same = changed == one

@@ -1,0 +1,205 @@
+"""The house rules that a program can check: who may import what, and that public names are explained.
+
+They are what makes the stages readable one after the other, and what lets one node run on sockets,
+in a test and in a simulation. The files are read, not run: an import that is hidden in a function,
+or made only for the type checker, counts like any other.
+"""
+
+import ast
+import itertools
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+STAGES = ["stage1_chat", "stage2_ledger", "stage3_signed", "stage4_sequencer", "stage5_pos"]
+
+MAY_IMPORT = {"common": {"common"}, STAGES[0]: {"common", STAGES[0]},
+              **{later: {"common", earlier, later} for earlier, later in itertools.pairwise(STAGES)}}
+"""Of the project's folders, by folder: a stage knows common/ and the stage that it extends. Nobody knows lab/ or
+tests/."""
+
+CRYPTO_FILE, NETWORK_FILE = "common/rsa.py", "stage1_chat/network.py"
+
+SOCKETS = {"_socket", "asyncio", "select", "selectors", "socket", "socketserver", "ssl"}
+THREADS = {"_thread", "concurrent", "multiprocessing", "threading"}
+THREAD_FILES = {NETWORK_FILE, "common/console.py"}
+
+OUTSIDE_THE_NODE = SOCKETS | THREADS | {"datetime", "queue", "sched", "signal", "subprocess", "time"}
+"""What a node must be given by its network: what comes in, and the time."""
+NOT_OF_THE_NODE = {"network.py", "__main__.py"}
+"""Files of a stage that are not part of its state machine."""
+
+BY_NAME = {"__import__", "builtins", "eval", "exec", "imp", "importlib", "pkgutil", "runpy"}
+"""Ways to import what no reader finds with a text search, and this lint neither."""
+
+FILES = sorted(path.relative_to(ROOT).as_posix() for pattern in ("common/**/*.py", "stage*/**/*.py")
+               for path in ROOT.glob(pattern))
+
+
+class Found(NamedTuple):
+    """Something in a file, named so that it can be found."""
+
+    name: str
+    line: int
+
+    @property
+    def root(self) -> str:
+        """The part before the first dot."""
+        return self.name.partition(".")[0]
+
+    def __str__(self) -> str:
+        return f"line {self.line}: {self.name}"
+
+
+def find_imports(path: str, tree: ast.Module) -> Iterator[Found]:
+    """All imports, with their full names: `from a.b import c` is a.b.c, `from . import c` in x/y.py is x.c."""
+    package = path.split("/")[:-1]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (Found(alias.name, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            start = package[:len(package) + 1 - node.level] if node.level else []
+            parts = [*start, node.module] if node.module else start
+            yield from (Found(".".join([*parts, alias.name]), node.lineno) for alias in node.names)
+
+
+def forbidden_by_place(path: str, tree: ast.Module) -> list[str]:
+    """Imports that this file's folder rules out: other stages, lab, tests, packages that we do not depend on."""
+    allowed = MAY_IMPORT.get(path.split("/")[0], set()) | sys.stdlib_module_names
+    if path == CRYPTO_FILE:
+        allowed = allowed | {"Crypto"}
+    return [str(found) for found in find_imports(path, tree) if found.root not in allowed]
+
+
+def forbidden_sockets_and_threads(path: str, tree: ast.Module) -> list[str]:
+    """Imports of sockets and threads outside the files that are there for them."""
+    forbidden = (set() if path == NETWORK_FILE else SOCKETS) | (set() if path in THREAD_FILES else THREADS)
+    return [str(found) for found in find_imports(path, tree) if found.root in forbidden]
+
+
+def forbidden_in_a_node(path: str, tree: ast.Module) -> list[str]:
+    """Imports that would tie a stage's state machine to a clock, to threads, or to the real network."""
+    folder, _, file = path.partition("/")
+    if folder == "common" or file in NOT_OF_THE_NODE:
+        return []
+    outside = {f"{stage}.{Path(file).stem}" for stage in STAGES for file in NOT_OF_THE_NODE}
+    return [str(found) for found in find_imports(path, tree)
+            if found.root in OUTSIDE_THE_NODE or ".".join(found.name.split(".")[:2]) in outside]
+
+
+def imports_by_name(path: str, tree: ast.Module) -> list[str]:
+    """What imports a module whose name is a value."""
+    names = [Found(node.id, node.lineno) for node in ast.walk(tree) if isinstance(node, ast.Name)]
+    members = [Found(f"{ast.unparse(node.value)}.{node.attr}", node.lineno)
+               for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
+    imports = list(find_imports(path, tree))
+    return [str(found) for found in [*names, *members, *imports]
+            if found.root in BY_NAME or found.name == "sys.modules" or found.name.endswith(".__import__")]
+
+
+def without_docstring(path: str, tree: ast.Module) -> list[str]:
+    """The module, and its public classes, functions and methods, as far as they have no docstring."""
+    named = [Found(path, 1)] if not ast.get_docstring(tree) else []
+    return [str(found) for found in [*named, *_unexplained(tree)]]
+
+
+def _unexplained(node: ast.AST) -> Iterator[Found]:
+    for child in ast.iter_child_nodes(node):
+        if not isinstance(child, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            yield from _unexplained(child)  # `if` and `try` hold definitions too
+        elif not child.name.startswith("_"):
+            if not ast.get_docstring(child) and not _is_part_of_another(child):
+                yield Found(child.name, child.lineno)
+            if isinstance(child, ast.ClassDef):
+                yield from _unexplained(child)
+
+
+def _is_part_of_another(definition: ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """Has another definition of the same name the docstring: the getter of a setter, what an overload declares?"""
+    decorators = {ast.unparse(decorator) for decorator in definition.decorator_list}
+    return not decorators.isdisjoint({"overload", f"{definition.name}.setter", f"{definition.name}.deleter"})
+
+
+Rule = Callable[[str, ast.Module], list[str]]
+"""Given a path and what is in that file, a rule lists what breaks it."""
+
+RULES: list[Rule] = [forbidden_by_place, forbidden_sockets_and_threads, forbidden_in_a_node, imports_by_name,
+                     without_docstring]
+
+
+@pytest.mark.parametrize("path", FILES)
+@pytest.mark.parametrize("rule", RULES)
+def test_the_files_keep_the_house_rules(rule: Rule, path: str) -> None:
+    assert rule(path, ast.parse((ROOT / path).read_bytes())) == []
+
+
+def test_all_five_stages_exist() -> None:
+    """No rule may hold only because there was nothing to check; and a sixth stage must enter the table above."""
+    assert sorted({path.partition("/")[0] for path in FILES}) == sorted(MAY_IMPORT)
+    expected = {f"{stage}/{file}" for stage in STAGES for file in ("node.py", "__main__.py")}
+    assert expected | {CRYPTO_FILE} | THREAD_FILES <= set(FILES)
+
+
+NODE = "stage2_ledger/node.py"
+BROKEN = [
+    (forbidden_by_place, "common/ledger.py", "import stage1_chat.node", "line 1: stage1_chat.node"),
+    (forbidden_by_place, "common/ledger.py", "def f():\n from lab import bench", "line 2: lab.bench"),
+    (forbidden_by_place, "stage1_chat/node.py", "from stage2_ledger import node", "line 1: stage2_ledger.node"),
+    (forbidden_by_place, "stage4_sequencer/node.py", "import os, stage2_ledger", "line 1: stage2_ledger"),
+    (forbidden_by_place, NODE, "if TYPE_CHECKING:\n from lab.bench import Row", "line 2: lab.bench.Row"),
+    (forbidden_by_place, NODE, "from tests import processes", "line 1: tests.processes"),
+    (forbidden_by_place, NODE, "from ..stage3_signed import node", "line 1: stage3_signed.node"),
+    (forbidden_by_place, NODE, "import numpy", "line 1: numpy"),
+    (forbidden_by_place, NODE, "from Crypto.Hash import SHA256", "line 1: Crypto.Hash.SHA256"),
+    (forbidden_by_place, "common/encoding.py", "import Crypto.Hash", "line 1: Crypto.Hash"),
+    (forbidden_by_place, "stage6_shards/node.py", "import stage5_pos", "line 1: stage5_pos"),
+    (forbidden_sockets_and_threads, "stage1_chat/peering.py", "import socket as s", "line 1: socket"),
+    (forbidden_sockets_and_threads, "stage5_pos/__main__.py", "from threading import Lock", "line 1: threading.Lock"),
+    (forbidden_sockets_and_threads, "common/framing.py", "import concurrent.futures", "line 1: concurrent.futures"),
+    (forbidden_sockets_and_threads, "common/console.py", "import threading, socket", "line 1: socket"),
+    (forbidden_in_a_node, NODE, "class A:\n def f(self):\n  from time import time", "line 3: time.time"),
+    (forbidden_in_a_node, NODE, "import socket", "line 1: socket"),
+    (forbidden_in_a_node, NODE, "import threading", "line 1: threading"),
+    (forbidden_in_a_node, "stage2_ledger/reconcile.py", "import queue", "line 1: queue"),
+    (forbidden_in_a_node, NODE, "from stage1_chat.network import Outbox", "line 1: stage1_chat.network.Outbox"),
+    (forbidden_in_a_node, "stage1_chat/node.py", "from . import network", "line 1: stage1_chat.network"),
+    (forbidden_in_a_node, "stage1_chat/node.py", "from .network import A", "line 1: stage1_chat.network.A"),
+    (forbidden_in_a_node, NODE, "import stage1_chat.__main__", "line 1: stage1_chat.__main__"),
+    (imports_by_name, NODE, "socket = __import__('socket')", "line 1: __import__"),
+    (imports_by_name, NODE, "from importlib import import_module as f", "line 1: importlib.import_module"),
+    (imports_by_name, NODE, "import sys\nsocket = sys.modules['socket']", "line 2: sys.modules"),
+    (imports_by_name, "common/ledger.py", "exec('import socket')", "line 1: exec"),
+    (without_docstring, NODE, "x = 1", "line 1: stage2_ledger/node.py"),
+    (without_docstring, NODE, "def f(): pass", "line 1: f"),
+    (without_docstring, NODE, "class A:\n x = 1", "line 1: A"),
+    (without_docstring, NODE, "class A:\n ' '", "line 1: A"),
+    (without_docstring, NODE, "class A:\n 'A'\n async def f(self): pass", "line 3: f"),
+    (without_docstring, NODE, "if True:\n def f(): pass", "line 2: f"),
+]
+
+
+@pytest.mark.parametrize("rule, path, source, complaint", BROKEN)
+def test_a_rule_notices_what_breaks_it(rule: Rule, path: str, source: str, complaint: str) -> None:
+    assert complaint in rule(path, ast.parse(source))
+
+
+KEPT = [
+    (NODE, "import os.path, stage1_chat.node\nfrom common import limits\nfrom .membership import Membership"),
+    (CRYPTO_FILE, "from Crypto.PublicKey import RSA"),
+    (NETWORK_FILE, "import queue, socket, threading, time\nfrom stage1_chat.node import ChatNode"),
+    ("common/console.py", "import threading"),
+    ("stage2_ledger/__main__.py", "import time\nfrom stage1_chat.network import SocketNetwork"),
+    (NODE, "def _f(): pass\nclass _A:\n def f(self): pass\nclass A:\n 'A'\n def __len__(self):\n  def inner(): pass"),
+    (NODE, "class A:\n 'A'\n @property\n def f(self): 'F'\n @f.setter\n def f(self, value): pass"),
+]
+
+
+@pytest.mark.parametrize("path, source", KEPT)
+def test_no_rule_complains_of_what_is_allowed(path: str, source: str) -> None:
+    tree = ast.parse(f"'''A module.'''\n{source}")
+    assert [rule(path, tree) for rule in RULES] == [[]] * len(RULES)

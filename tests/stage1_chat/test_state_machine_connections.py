@@ -1,0 +1,303 @@
+"""The chat node in memory: joining, calling again, handshake, silence, on a clock turned by hand."""
+
+from itertools import pairwise
+
+import pytest
+
+from lab.simulation import World
+from stage1_chat.node import ChatNode
+from tests.memory import Stranger, add_linked_stranger, add_stranger
+from tests.processes import chat_message
+from tests.stage1_chat.rooms import errors, founded_world, is_reading, texts
+
+
+# --- joining and calling again ----------------------------------------------------------------------
+
+def calls_of(world: World, node: ChatNode) -> list[float]:
+    """A list that grows by the time of each call that `node` makes from now on."""
+    network, times = world.networks[node.address], []
+    connect = network.connect
+
+    def count_and_connect(address: str) -> None:
+        times.append(world.now)
+        connect(address)
+
+    network.connect = count_and_connect  # type: ignore[method-assign]
+    return times
+
+
+def test_the_peer_is_called_again_after_1_2_4_seconds_and_then_every_30_for_ever() -> None:
+    world, alice = founded_world()
+    bob = world.add(ChatNode, alice.address)
+    world.run(1.0)
+    calls = calls_of(world, bob)
+    world.part({alice.address})
+    start = world.now
+    world.run(3 * 3_600.0)
+    assert [round(time - start) for time in calls[:8]] == [1, 3, 7, 15, 31, 61, 91, 121]
+    waits = {round(later - earlier) for earlier, later in pairwise(calls[5:])}
+    assert waits == {30}
+    assert calls[-1] - start > 3 * 3_600 - 31
+
+
+def test_after_a_link_the_waiting_begins_at_one_second_again() -> None:
+    world, alice = founded_world()
+    bob = world.add(ChatNode, alice.address)
+    world.run(1.0)
+    world.part({alice.address})
+    world.run(100.0)
+    world.heal()
+    world.run(31.0)
+    assert [peer["state"] for peer in world.reported(bob, "peer")] == ["up", "down", "up"]
+    calls = calls_of(world, bob)
+    world.part({alice.address})
+    start = world.now
+    world.run(8.0)
+    assert [round(time - start) for time in calls] == [1, 3, 7]
+
+
+def test_only_the_side_that_called_calls_again() -> None:
+    world, alice = founded_world()
+    bob = world.add(ChatNode, alice.address)
+    world.run(1.0)
+    calls = calls_of(world, alice)
+    world.kill(bob)
+    world.run(100.0)
+    assert calls == []
+    assert world.reported(alice, "peer") == [{"address": bob.address, "state": "up"},
+                                             {"address": bob.address, "state": "down"}]
+
+
+def test_the_peer_is_called_again_also_when_it_had_called_meanwhile() -> None:
+    world, alice = founded_world()
+    bob = world.add(ChatNode, alice.address)
+    world.run(1.0)
+    world.cut(next(end for end in world.open_connections()))
+    world.settle()
+    world.open(world.networks[alice.address], bob.address)
+    world.run(10.0)
+    assert len(bob.links) == 1, "alice's call has made bob's own unnecessary"
+    world.cut(next(end for end in world.open_connections()))
+    world.run(10.0)
+    assert len(bob.links) == 1
+
+
+def test_the_peer_is_called_again_also_when_the_connection_was_closed_for_bad_input() -> None:
+    world, alice = founded_world()
+    stranger = world.add(Stranger)
+    stranger.says_on_open = [stranger.hello_message(alice.network_name), {"type": "chat"}]
+    bob = world.add(ChatNode, stranger.address)
+    calls = calls_of(world, bob)
+    world.run(20.0)
+    assert len(calls) >= 4, calls
+    assert set(errors(world, bob)) == {"FORMAT"}
+
+
+@pytest.mark.parametrize("peer", ["node-9:1", "nobody", "node-1:0", "node-1:65536", "node 1:1", ":1", "host:", "a:01"])
+def test_who_finds_nobody_says_so_and_founds_a_network(peer: str) -> None:
+    world = World(seed=1)
+    node = world.add(ChatNode, peer)
+    world.run(6.0)
+    reported = world.networks[node.address].reported
+    assert [entry["event"] for entry in reported] == ["error", "founded", "listening"]
+    assert reported[0]["code"] == "NETWORK" and peer in reported[0]["reason"]
+    assert reported[2]["address"] == node.address and reported[2]["network"] == node.network_name
+    assert is_reading(world, node)
+
+
+def test_who_joins_says_so_takes_the_name_and_then_listens() -> None:
+    world, alice = founded_world()
+    bob = world.add(ChatNode, alice.address)
+    world.run(1.0)
+    assert bob.network_name == alice.network_name
+    reported = [entry["event"] for entry in world.networks[bob.address].reported]
+    assert sorted(reported) == ["joined", "listening", "peer"] and reported.index("joined") < reported.index(
+        "listening")
+    assert world.reported(bob, "joined") == [{"peer": alice.address}]
+
+
+def test_a_peer_that_says_nothing_for_5_seconds_counts_as_nobody() -> None:
+    world = World(seed=1, longest_delay=0.0)
+    stranger = world.add(Stranger)
+    node = world.add(ChatNode, stranger.address)
+    world.run(4.9)
+    assert node.network_name is None
+    world.run(0.2)
+    assert node.network_name is not None
+    assert errors(world, node).count("NETWORK") == 1
+    world.run(100.0)
+    assert len(world.reported(node, "founded")) == len(world.reported(node, "listening")) == 1
+    assert stranger.is_closed
+
+
+@pytest.mark.parametrize("changes", [{"stage": 2}, {"version": 2}, {"network": None}])
+def test_a_peer_of_another_kind_counts_as_nobody(changes: dict[str, object]) -> None:
+    world = World(seed=1)
+    stranger = world.add(Stranger)
+    stranger.says_on_open = [stranger.hello_message(**{"network": "0" * 32, **changes})]  # type: ignore[arg-type]
+    node = world.add(ChatNode, stranger.address)
+    world.run(6.0)
+    assert errors(world, node) == ["HANDSHAKE", "NETWORK"]
+    assert stranger.messages("error")[0]["code"] == "HANDSHAKE"
+    assert len(world.reported(node, "founded")) == 1
+    assert node.network_name not in (None, "0" * 32)
+
+
+def test_two_that_join_by_each_other_both_belong_to_a_network() -> None:
+    for seed in range(200):
+        world = World(seed)
+        nodes = [world.add(ChatNode, "node-2:1"), world.add(ChatNode, "node-1:1")]
+        world.run(20.0)
+        for node in nodes:
+            assert node.network_name is not None, f"seed {seed}"
+            assert len(world.reported(node, "listening")) == 1, f"seed {seed}"
+
+
+def test_while_a_node_joins_it_takes_the_network_of_the_called_peer_only() -> None:
+    world = World(seed=1, longest_delay=0.0)
+    called = world.add(Stranger)
+    node = world.add(ChatNode, called.address)
+    intruder = add_stranger(world, node)
+    intruder.send(intruder.hello_message("f" * 32))
+    world.settle()
+    assert intruder.is_closed and intruder.messages("error")[0]["code"] == "HANDSHAKE"
+    assert node.network_name is None
+    called.send(called.hello_message("a" * 32))
+    world.settle()
+    assert node.network_name == "a" * 32
+
+
+# --- handshake --------------------------------------------------------------------------------------
+
+WRONG_HELLOS = {"version 0": {"version": 0}, "version 2": {"version": 2}, "stage 2": {"stage": 2},
+                "stage 0": {"stage": 0}, "another network": {"network": "0" * 32},
+                "a genesis for a name": {"network": "0" * 64}, "itself": {"listen": "node-1:1"}}
+
+MALFORMED_HELLOS = {
+    "no version": {"version": ...}, "no network": {"network": ...}, "no listen": {"listen": ...},
+    "no stage": {"stage": ...}, "version true": {"version": True}, "version text": {"version": "1"},
+    "version 1.0": {"version": 1.0}, "stage -1": {"stage": -1}, "extra": {"color": "red"},
+    "network not hex": {"network": "x" * 32}, "network short": {"network": "0" * 31}, "network 0": {"network": 0},
+    "network upper case": {"network": "A" * 32}, "listen null": {"listen": None}, "listen no port": {"listen": "a"},
+    "port 0": {"listen": "a:0"}, "port 65536": {"listen": "a:65536"}, "port 07": {"listen": "a:07"},
+    "no host": {"listen": ":7"}, "host of 256": {"listen": "a" * 256 + ":7"}, "host with _": {"listen": "a_b:7"},
+    "line end": {"listen": "a:7\n"}, "arabic digits": {"listen": "a:\u0667"},
+}
+
+
+@pytest.mark.parametrize("code, changes",
+                         [pytest.param("HANDSHAKE", changes, id=name) for name, changes in WRONG_HELLOS.items()]
+                         + [pytest.param("FORMAT", changes, id=name) for name, changes in MALFORMED_HELLOS.items()])
+def test_a_bad_hello_ends_the_connection(code: str, changes: dict[str, object]) -> None:
+    world, alice = founded_world()
+    stranger = add_stranger(world, alice)
+    hello = {**stranger.hello_message(alice.network_name), **changes}
+    stranger.send({name: value for name, value in hello.items() if value is not ...})
+    stranger.send(chat_message("never heard"))
+    world.settle()
+    assert stranger.is_closed
+    assert [message["type"] for message in stranger.received] == ["hello", "error"]
+    assert stranger.messages("error")[0]["code"] == code
+    assert errors(world, alice) == [code]
+    assert not alice.links and not alice.connections and texts(world, alice) == []
+    assert world.reported(alice, "peer") == []
+
+
+@pytest.mark.parametrize("listen", ["a:1", "a" * 255 + ":65535", "127.0.0.1:80", "a-b.C:10", "--1:9"])
+def test_any_address_will_do_for_a_hello(listen: str) -> None:
+    world, alice = founded_world()
+    stranger = add_stranger(world, alice)
+    stranger.send(stranger.hello_message(None, listen=listen))
+    world.settle()
+    assert world.reported(alice, "peer") == [{"address": listen, "state": "up"}]
+    assert world.ask(alice, "/peers", "peers") == {"addresses": sorted([listen, alice.address]), "connections": 1}
+
+
+def test_both_ends_say_hello_first_and_at_once() -> None:
+    world, alice = founded_world()
+    stranger = add_stranger(world, alice)
+    assert stranger.received == [{"type": "hello", "version": 1, "stage": 1, "network": alice.network_name,
+                                  "listen": alice.address}]
+    listener = world.add(Stranger)
+    world.add(ChatNode, listener.address)
+    world.run(0.1)
+    assert [(hello["type"], hello["network"]) for hello in listener.received] == [("hello", None)]
+
+
+def test_no_hello_within_5_seconds_ends_the_connection() -> None:
+    world, alice = founded_world()
+    stranger = add_stranger(world, alice)
+    opened = world.now
+    world.run(4.8)
+    assert not stranger.is_closed
+    world.run(0.3)
+    assert stranger.is_closed and stranger.messages("error")[0]["code"] == "HANDSHAKE"
+    assert 4.8 < stranger.received_at[-1] - opened + 0.1 < 5.2
+    assert errors(world, alice) == ["HANDSHAKE"]
+
+
+@pytest.mark.parametrize("message", [chat_message("hi"), {"type": "ping", "nonce": ""}, {"type": "pong", "nonce": ""},
+                                     {"type": "nobody knows this"}, {"type": "chat"}])
+def test_nothing_but_error_may_come_before_hello(message: dict[str, object]) -> None:
+    world, alice = founded_world()
+    stranger = add_stranger(world, alice)
+    stranger.send(message, stranger.hello_message(alice.network_name))
+    world.settle()
+    assert stranger.is_closed and stranger.messages("error")[0]["code"] == "HANDSHAKE"
+    assert errors(world, alice) == ["HANDSHAKE"] and texts(world, alice) == []
+
+
+@pytest.mark.parametrize("is_linked", [True, False])
+def test_an_error_of_the_peer_is_shown_and_ends_the_connection(is_linked: bool) -> None:
+    world, alice = founded_world()
+    stranger = (add_linked_stranger if is_linked else add_stranger)(world, alice)
+    stranger.send({"type": "error", "code": "BUSY", "reason": "too many"})
+    world.settle()
+    assert stranger.is_closed and stranger.messages("error") == []
+    assert errors(world, alice) == ["BUSY"]
+    assert "too many" in world.reported(alice, "error")[0]["reason"]
+
+
+def test_a_second_hello_is_format() -> None:
+    world, alice = founded_world()
+    stranger = add_linked_stranger(world, alice)
+    stranger.send(stranger.hello_message(alice.network_name))
+    world.settle()
+    assert stranger.is_closed and [error["code"] for error in stranger.messages("error")] == ["FORMAT"]
+
+
+# --- silence ----------------------------------------------------------------------------------------
+
+def test_a_silent_connection_is_pinged_at_20_seconds_and_closed_at_60() -> None:
+    world, alice = founded_world()
+    stranger = add_linked_stranger(world, alice)
+    linked = world.now
+    world.run(19.0)
+    assert stranger.messages("ping") == []
+    world.run(7.0)
+    assert 20 <= stranger.received_at[-1] - linked <= 26
+    assert stranger.messages("ping")[0].keys() == {"type", "nonce"}
+    world.run(33.0)
+    assert not stranger.is_closed
+    world.run(7.0)
+    assert stranger.is_closed and stranger.messages("error") == []
+
+
+def test_a_connection_on_which_pings_are_answered_stays() -> None:
+    world, alice = founded_world()
+    bob = world.add(ChatNode, alice.address)
+    world.run(600.0)
+    assert len(alice.links) == len(bob.links) == 1
+    assert [peer["state"] for peer in world.reported(alice, "peer")] == ["up"]
+
+
+def test_a_ping_is_a_barrier() -> None:
+    world, alice = founded_world()
+    one, two = add_linked_stranger(world, alice), add_linked_stranger(world, alice)
+    one.send(chat_message("hi"), {"type": "ping", "nonce": "x" * 64}, {"type": "ping", "nonce": ""})
+    while not one.messages("pong"):
+        assert world.step()
+    assert texts(world, alice) == ["hi"]
+    world.settle()
+    assert one.messages("pong") == [{"type": "pong", "nonce": "x" * 64}, {"type": "pong", "nonce": ""}]
+    assert two.messages("pong") == []
