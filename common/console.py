@@ -24,6 +24,10 @@ MAX_NAME = 64
 """Characters of the longest account name of stage 2. What is longer is a key."""
 
 
+class CannotStart(Exception):
+    """The node cannot start, for a reason that its user can do something about."""
+
+
 class Options(argparse.ArgumentParser):
     """Options as contract §4 has them: a wrong one is one line on standard error, and status 2."""
 
@@ -276,3 +280,23 @@ FOR_PEOPLE: dict[str, Callable[[Members], list[str]]] = {
     "error": lambda m: [f"error {m['code']}: {m['reason']}"],
 }
 """How people are told each event of contract §4; `tree` comes with its drawing."""
+
+
+# --- beginning and end of a client --------------------------------------------------------------
+
+def complain(program: str, reason: str) -> int:
+    """Say in one line on standard error why the client does not start; status 1."""
+    print(f"python -m {program}: {reason}", file=sys.stderr)
+    return 1
+
+
+def run_client(main: Callable[[], int]) -> None:
+    """Run a client's `main`, and end the process with the status that it gives."""
+    try:
+        status = main()
+    except KeyboardInterrupt:
+        status = 0  # Ctrl-C while a question was open
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Not sys.exit: threads that still wait for input or a socket must not keep the interpreter from ending.
+    os._exit(status)

@@ -51,20 +51,27 @@ class Journal:
     def __init__(self, folder: Path) -> None:
         """Open the journal in `folder`, or begin one; JournalError if that cannot be."""
         self._path = folder / FILE
+        self._is_open = False
         with self._told():
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock = self._take_lock(folder)
-            is_new = not self._path.exists()
-            self._database = sqlite3.connect(self._path, isolation_level=None)
-            self._database.execute("PRAGMA journal_mode = WAL")
-            # NORMAL and not FULL: a commit survives the death of this process. It takes a power cut to
-            # lose the last ones, and waiting for the disk at each would cost most of the speed.
-            self._database.execute("PRAGMA synchronous = NORMAL")
-            if is_new:
-                self._begin(folder)
-            self._check()
-            self._count = self._count_rows()
-        self._is_open = False
+            try:
+                self._open()
+            except BaseException:
+                os.close(self._lock)
+                raise
+
+    def _open(self) -> None:
+        is_new = not self._path.exists()
+        self._database = sqlite3.connect(self._path, isolation_level=None)
+        self._database.execute("PRAGMA journal_mode = WAL")
+        # NORMAL and not FULL: a commit survives the death of this process. It takes a power cut to
+        # lose the last ones, and waiting for the disk at each would cost most of the speed.
+        self._database.execute("PRAGMA synchronous = NORMAL")
+        if is_new:
+            self._begin()
+        self._check()
+        self._count = self._count_rows()
 
     @contextmanager
     def _told(self) -> Iterator[None]:
@@ -86,7 +93,7 @@ class Journal:
             raise JournalError(f"{folder}: another process uses this folder; each node needs its own") from None
         return lock
 
-    def _begin(self, folder: Path) -> None:
+    def _begin(self) -> None:
         os.chmod(self._path, 0o600)
         self._database.executescript(f"BEGIN; {TABLES} PRAGMA application_id = {APPLICATION};"
                                      f" PRAGMA user_version = {FORMAT}; COMMIT;")

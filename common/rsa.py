@@ -216,12 +216,17 @@ def load_or_make_keys(folder: Path, count: int, make: bool,
     keys = []
     for number in range(1, count + 1):
         path = folder / f"key-{number}.pem"
-        if make and not os.path.lexists(path):
-            if on_progress is not None:
-                on_progress(f"making key {number} of {count}: {path}")
-            _write_new(path, make_key().key.export_key(pkcs=8))
-        keys.append(load_key(path))
+        if make and not os.path.lexists(path) and on_progress is not None:
+            on_progress(f"making key {number} of {count}: {path}")
+        keys.append(load_or_make_key(path) if make else load_key(path))
     return keys
+
+
+def load_or_make_key(path: Path) -> PrivateKey:
+    """The key in the file `path`: unencrypted PKCS#8 in PEM, made if nothing is there. WalletError if that fails."""
+    if not os.path.lexists(path):
+        _write_new(path, make_key().key.export_key(pkcs=8))
+    return load_key(path)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from stage1_chat.interface import Connection
+from common.interface import Connection
 from stage1_chat.node import ChatNode
 
 Node = TypeVar("Node", bound=ChatNode)
@@ -60,7 +60,7 @@ class MemoryConnection(Connection):
 
 
 class MemoryNetwork:
-    """The verbs of `stage1_chat.interface.Network` for one node of a `World`."""
+    """The verbs of `common.interface.Network` for one node of a `World`."""
 
     def __init__(self, world: "World", address: str) -> None:
         self.world = world

@@ -5,14 +5,10 @@ import os
 import signal
 import sys
 
-from common.console import Console, Options, make_options
+from common.console import CannotStart, Console, Options, complain, make_options, run_client
 from common.encoding import is_address
 from stage1_chat.network import SocketNetwork, find_own_address
 from stage1_chat.node import ChatNode
-
-
-class CannotStart(Exception):
-    """The node cannot start, for a reason that its user can do something about."""
 
 
 class ChatClient:
@@ -43,18 +39,17 @@ class ChatClient:
             return complain(self.PROGRAM, f"cannot listen on {options.host}:{options.port}: {error.strerror or error}")
         except CannotStart as error:
             return complain(self.PROGRAM, str(error))
-        peer = find_peer(console, options)
+        peer = options.peer if node.remembers_network else find_peer(console, options)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: network.put(network.stop))
-        network.run(node, peer)
+        network.run(node, None if peer == "none" else peer)
         console.restore_terminal()
         return network.status
 
 
 def find_peer(console: Console, options: argparse.Namespace) -> str | None:
     """The peer to join, from the options or from the user; None to found a network."""
-    peer = console.ask_peer() if options.peer is None else options.peer
-    return None if peer == "none" else peer
+    return console.ask_peer() if options.peer is None else str(options.peer)
 
 
 def announced_address(network: SocketNetwork, options: argparse.Namespace) -> str:
@@ -68,23 +63,5 @@ def announced_address(network: SocketNetwork, options: argparse.Namespace) -> st
     return address
 
 
-def complain(program: str, reason: str) -> int:
-    """Say in one line on standard error why the client does not start; status 1."""
-    print(f"python -m {program}: {reason}", file=sys.stderr)
-    return 1
-
-
-def run_client(client: ChatClient) -> None:
-    """Run a client and end the process."""
-    try:
-        status = client.main()
-    except KeyboardInterrupt:
-        status = 0  # Ctrl-C while a question was open
-    sys.stdout.flush()
-    sys.stderr.flush()
-    # Not sys.exit: threads that still wait for input or a socket must not keep the interpreter from ending.
-    os._exit(status)
-
-
 if __name__ == "__main__":
-    run_client(ChatClient())
+    run_client(ChatClient().main)

@@ -35,9 +35,10 @@ from typing import Any
 from common.console import Console
 from common.encoding import encode_frame, split_address
 from common.framing import FrameError, Splitter
+from common.journal import JournalError
 from common.limits import (BATCHES_AHEAD, FLUSH_SECONDS, HELLO_SECONDS, LINES_AHEAD, MAX_INBOUND, MAX_OUTBOX,
                            RECEIVE_BYTES)
-from stage1_chat.interface import Connection
+from common.interface import Connection
 from stage1_chat.node import ChatNode
 
 
@@ -75,6 +76,10 @@ class Outbox:
     def collect(self, data: bytes) -> None:
         """Keep `data` until `hand_over`."""
         self._collected.append(data)
+
+    def drop_collected(self) -> None:
+        """Forget what was collected since the last `hand_over`."""
+        self._collected.clear()
 
     def hand_over(self) -> None:
         """Let the writer have all that was collected, in one piece."""
@@ -121,6 +126,10 @@ class SocketConnection(Connection):
             if self._outbox.is_empty:
                 self._network.has_collected(self)
             self._outbox.collect(frame)
+
+    def drop_collected(self) -> None:
+        """Do not send what the last handler sent."""
+        self._outbox.drop_collected()
 
     def hand_over(self) -> None:
         """Let the writer have what the last handler sent."""
@@ -179,7 +188,7 @@ class SocketConnection(Connection):
 
 
 class SocketNetwork:
-    """The verbs of `stage1_chat.interface.Network` on TCP, and the loop of the node's thread."""
+    """The verbs of `common.interface.Network` on TCP, and the loop of the node's thread."""
 
     node: ChatNode
 
@@ -221,12 +230,27 @@ class SocketNetwork:
     def _do(self, handler: Callable[..., None], *arguments: Any) -> None:
         try:
             handler(*arguments)
+        except JournalError as error:
+            self._end_for_lack_of_storage(error)
         except Exception:
             traceback.print_exc()  # a defect of this program must not end what it does for all the others
+        try:
+            self.node.commit()
+        except JournalError as error:
+            self._end_for_lack_of_storage(error)
         for connection in self._collecting:
             connection.hand_over()
         self._collecting.clear()
         self._printer.hand_over()
+
+    def _end_for_lack_of_storage(self, error: JournalError) -> None:
+        """What cannot be kept must not be told: drop what the last handler has said, and end."""
+        for connection in self._collecting:
+            connection.drop_collected()
+        self._printer.drop_collected()
+        if self._is_running:
+            self.node.report_error("STORAGE", str(error))
+            self.stop(status=1)
 
     def _run_timers(self) -> None:
         while self._timers and self._timers[0][0] <= self.now():

@@ -9,7 +9,7 @@ from typing import Any
 
 from common.encoding import NONCE, Field, Message, Shape, canon, encode_frame, is_text, make_id, shorten
 from common.limits import MAX_HISTORY, Recent
-from stage1_chat.interface import Command, CommandError, Connection, Network
+from common.interface import Command, CommandError, Connection, Network
 from stage1_chat.peering import PeeringNode
 
 MAX_TEXT = 4_096

@@ -19,7 +19,7 @@ from common.encoding import (ADDRESS, INTEGER, NONCE, Field, FormatError, Messag
 from common.framing import FrameError
 from common.limits import (CLOSE_AFTER, FIRST_REDIAL, HELLO_SECONDS, LAST_REDIAL, MAX_INVALID, PING_AFTER,
                            REDIAL_FOR, Recent)
-from stage1_chat.interface import Connection, Invalid, Network, Refused
+from common.interface import Connection, Invalid, Network, Refused
 
 VERSION = 1
 """Of the contract; a hello with another one is refused."""
@@ -80,13 +80,28 @@ class PeeringNode:
         """Join the network that `peer` is in, or found one if there is none."""
         self.peer = peer
         self.network.after(PING_AFTER / 4, self.check_silence)
-        if peer is None:
+        if self.remembers_network:
+            self.resume()
+        elif peer is None:
             self.found()
         elif not is_address(peer):
             self.on_join_failed("expected HOST:PORT")
         else:
             self.network.connect(peer)
             self.network.after(HELLO_SECONDS, lambda: self.on_join_failed("no answer within 5 seconds"))
+
+    @property
+    def remembers_network(self) -> bool:
+        """Does this node go on with a network that it was in before it was started? In stage 1 it does not."""
+        return False
+
+    def resume(self) -> None:
+        """Go on with the network that this node remembers."""
+        raise NotImplementedError
+
+    def commit(self) -> None:
+        """Make what has happened outlast a crash. The network calls it after every handler, before anything
+        that was reported or sent leaves the node; stage 1 has nothing to keep."""
 
     def found(self) -> None:
         """Found a network: choose its name, which is part of every id in it (contract §1)."""
@@ -171,6 +186,11 @@ class PeeringNode:
             redial.is_planned = True
             self.network.after(redial.wait, lambda: self.redial(address))
             redial.wait = min(2 * redial.wait, LAST_REDIAL)
+
+    def call_again(self, address: str) -> None:
+        """Call an address that was known before, now and at growing intervals."""
+        self.redials.setdefault(address, Redial(self.network.now()))
+        self.network.connect(address)
 
     def redial(self, address: str) -> None:
         """Call a lost address, unless it is linked by now or has been gone for too long."""

@@ -1,9 +1,12 @@
 """The client of stage 2: `python -m stage2_ledger`."""
 
 import argparse
+from pathlib import Path
 
-from stage1_chat.__main__ import ChatClient, run_client
-from stage1_chat.network import SocketNetwork
+from common.console import CannotStart, Options, run_client
+from common.interface import Network
+from common.journal import Journal, JournalError
+from stage1_chat.__main__ import ChatClient
 from stage2_ledger.node import LedgerNode
 
 
@@ -13,10 +16,29 @@ class LedgerClient(ChatClient):
     PROGRAM = "stage2_ledger"
     DESCRIPTION = "A replicated ledger: transactions are flooded, and every node ends up with the same balances."
 
-    def make_node(self, network: SocketNetwork, address: str, options: argparse.Namespace) -> LedgerNode:
+    def add_options(self, options: Options) -> None:
+        """Add where the node keeps what it must still know after a crash."""
+        super().add_options(options)
+        options.add_argument("--data", type=Path, metavar="DIR",
+                             help="keep what is needed to go on after a crash; go on with the network that it holds")
+
+    def make_node(self, network: Network, address: str, options: argparse.Namespace) -> LedgerNode:
         """Make the node."""
-        return LedgerNode(network, address)
+        return LedgerNode(network, address, self.open_journal(options, LedgerNode.STAGE))
+
+    def open_journal(self, options: argparse.Namespace, stage: int) -> Journal | None:
+        """The journal in the folder of `--data`; CannotStart if it cannot be used, or is that of another stage."""
+        if options.data is None:
+            return None
+        try:
+            journal = Journal(options.data)
+        except JournalError as error:
+            raise CannotStart(str(error)) from None
+        kept = journal.read_note("stage")
+        if kept not in (None, str(stage)):
+            raise CannotStart(f"{options.data} holds a network of stage {kept}, and this is stage {stage}")
+        return journal
 
 
 if __name__ == "__main__":
-    run_client(LedgerClient())
+    run_client(LedgerClient().main)

@@ -6,12 +6,16 @@ Unlike stage 1:
 - two neighbours compare what they have (reconcile.py), so that nothing is lost with a connection.
 """
 
+import json
+from typing import Any
+
 from common.encoding import (ADDRESS, FLAG, INTEGER, MAX_INTEGER, NONCE, Field, FormatError, Message, Shape, canon,
                              decode_frame, encode_frame, ids_field, is_address, is_integer, is_list_of, is_matching, make_id)
 from common.framing import MAX_BODY
+from common.journal import Journal
 from common.ledger import Ledger, Transaction
 from common.limits import GOSSIP_SECONDS, MAX_PEERS, MAX_WANT
-from stage1_chat.interface import Command, CommandError, Connection, Network
+from common.interface import Command, CommandError, Connection, Network
 from stage1_chat.node import ChatNode
 from stage2_ledger.membership import Membership
 from stage2_ledger.reconcile import BUCKET, BUCKETS, Buckets, Fetcher
@@ -44,8 +48,12 @@ class LedgerNode(ChatNode):
         "ledger": Command("/ledger", "show the balance of every account"),
     }
 
-    def __init__(self, network: Network, address: str) -> None:
+    def __init__(self, network: Network, address: str, journal: Journal | None = None) -> None:
+        """With a journal the node keeps what it accepts, and goes on with what the journal holds."""
         super().__init__(network, address)
+        self.journal = journal
+        self.is_replaying = False
+        """Does the journal tell what has happened? Then nothing is reported, checked or kept again."""
         self.members = Membership(address, network.random)
         self.dialling: set[str] = set()
         """Addresses that are being called for a new connection."""
@@ -72,6 +80,8 @@ class LedgerNode(ChatNode):
     def on_ready(self) -> None:
         """The node belongs to a network: begin to compare with the others."""
         super().on_ready()
+        self.note("stage", str(self.STAGE))
+        self.note("network", str(self.network_name))
         self.network.after(GOSSIP_SECONDS, self.gossip)
         self.network.after(1.0, self.fetch_again)
 
@@ -195,6 +205,7 @@ class LedgerNode(ChatNode):
         """Keep a transaction for those who will ask for it."""
         self.transactions[transaction.id] = transaction
         self.frames[transaction.id] = frame
+        self.keep("transaction", frame)
         self.buckets.add(transaction.id)
         self.fetcher.forget([transaction.id])
 
@@ -207,6 +218,7 @@ class LedgerNode(ChatNode):
     def gossip(self) -> None:
         """Every 5 s: compare with one random neighbour."""
         self.network.after(GOSSIP_SECONDS, self.gossip)
+        self.note("peers", json.dumps(self.peers()))
         if self.links:
             self.gossip_with(self.network.random.choice(list(self.links)))
 
@@ -255,6 +267,57 @@ class LedgerNode(ChatNode):
         """Every second: ask again for what did not come."""
         self.network.after(1.0, self.fetch_again)
         self.fetcher.ask_again(self.links)
+
+    # --- what outlasts a crash ------------------------------------------------------------------
+
+    @property
+    def remembers_network(self) -> bool:
+        """Does the journal hold a network?"""
+        return self.journal is not None and self.journal.read_note("network") is not None
+
+    def resume(self) -> None:
+        """Go on with the network in the journal: what has happened happens again, through the same handlers."""
+        assert self.journal is not None, "only who remembers a network resumes"
+        self.network_name = self.journal.read_note("network")
+        self.is_replaying = True
+        for entry in self.journal.entries():
+            self.replay(entry.kind, entry.content)
+        self.is_replaying = False
+        self.report("founded", resumed=True)
+        peers = json.loads(self.journal.read_note("peers") or "[]")
+        self.on_ready()
+        self.call_known_peers(peers)
+
+    def replay(self, kind: str, frame: bytes) -> None:
+        """Let an entry of the journal happen again; its kind is the type of its message."""
+        getattr(self, f"on_{kind}")(None, decode_frame(frame), frame)
+
+    def call_known_peers(self, addresses: list[str]) -> None:
+        """Go back to the peers known before, and to that of `--peer`."""
+        for address in addresses:
+            self.members.add(address)
+        for address in dict.fromkeys([*filter(is_address, [self.peer]), *self.members.wanted()]):
+            self.call_again(address)
+
+    def keep(self, kind: str, frame: bytes) -> None:
+        """Put what was accepted into the journal."""
+        if self.journal is not None and not self.is_replaying:
+            self.journal.append(kind, frame)
+
+    def note(self, name: str, value: str) -> None:
+        """Put a value into the journal, in the place of what it was before."""
+        if self.journal is not None and not self.is_replaying:
+            self.journal.note(name, value)
+
+    def commit(self) -> None:
+        """Make what was kept outlast a crash, before anybody is told."""
+        if self.journal is not None:
+            self.journal.commit()
+
+    def report(self, event: str, **members: Any) -> None:
+        """Tell the user what happened, not what happens again."""
+        if not self.is_replaying:
+            super().report(event, **members)
 
     # --- the user -------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from operator import attrgetter
 
 from common.encoding import Field, is_id, is_matching
 from common.limits import MAX_MISSING, MAX_TRIES, MAX_WANT, MAX_WANTS_OPEN, WANT_AGAIN
-from stage1_chat.interface import Connection
+from common.interface import Connection
 
 _is_prefix = is_matching("[0-9a-f]{2}")
 

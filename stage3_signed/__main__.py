@@ -6,14 +6,16 @@ import os
 import sys
 from pathlib import Path
 
-from common.console import Options
-from common.rsa import PrivateKey, WalletError, load_or_make_wallet, make_key
-from stage1_chat.__main__ import CannotStart, run_client
-from stage1_chat.network import SocketNetwork
+from common.console import CannotStart, Options, run_client
+from common.interface import Network
+from common.rsa import PrivateKey, WalletError, load_or_make_key, load_or_make_wallet, make_key
 from stage2_ledger.__main__ import LedgerClient
 from stage3_signed.node import SignedNode
 
 PASSPHRASE = "WALLET_PASSPHRASE"
+WALLET_FILE = "wallet.pem"
+KEY_FILE = "account.pem"
+"""Where `--data` keeps this node's key, with a passphrase and without."""
 
 
 class SignedClient(LedgerClient):
@@ -29,19 +31,33 @@ class SignedClient(LedgerClient):
                              help=f"the private key of this node's account, made if missing; the passphrase comes"
                                   f" from {PASSPHRASE}, or is asked for")
 
-    def make_node(self, network: SocketNetwork, address: str, options: argparse.Namespace) -> SignedNode:
+    def make_node(self, network: Network, address: str, options: argparse.Namespace) -> SignedNode:
         """Make the node with its key."""
-        return SignedNode(network, address, find_key(options))
+        journal = self.open_journal(options, SignedNode.STAGE)
+        return SignedNode(network, address, self.find_key(options), journal)
+
+    def find_key(self, options: argparse.Namespace) -> PrivateKey:
+        """The key of this node's account: from its wallet, or a new one that goes with the process."""
+        if options.wallet is None and options.data is not None:
+            return find_kept_key(options)
+        if options.wallet is None:
+            if not options.json:
+                print("warning: no --wallet, so this account and its money end with this process", file=sys.stderr)
+            return make_key()
+        try:
+            return load_or_make_wallet(options.wallet, find_passphrase(options.wallet))
+        except WalletError as error:
+            raise CannotStart(str(error)) from None
 
 
-def find_key(options: argparse.Namespace) -> PrivateKey:
-    """The key of this node's account: from its wallet, or a new one that goes with the process."""
-    if options.wallet is None:
-        if not options.json:
-            print("warning: no --wallet, so this account and its money end with this process", file=sys.stderr)
-        return make_key()
+def find_kept_key(options: argparse.Namespace) -> PrivateKey:
+    """The key that is kept in the folder of `--data`: encrypted if there is a passphrase, else for its owner's
+    eyes only, as the keys of the genesis are."""
+    passphrase = os.environ.get(PASSPHRASE)
     try:
-        return load_or_make_wallet(options.wallet, find_passphrase(options.wallet))
+        if passphrase or (options.data / WALLET_FILE).exists():
+            return load_or_make_wallet(options.data / WALLET_FILE, find_passphrase(options.data / WALLET_FILE))
+        return load_or_make_key(options.data / KEY_FILE)
     except WalletError as error:
         raise CannotStart(str(error)) from None
 
@@ -55,4 +71,4 @@ def find_passphrase(wallet: Path) -> str:
 
 
 if __name__ == "__main__":
-    run_client(SignedClient())
+    run_client(SignedClient().main)

@@ -2,14 +2,17 @@
 
 import argparse
 
-from common.console import Options, read_id, thousandths_from
-from common.rsa import make_key
-from stage1_chat.__main__ import run_client
-from stage1_chat.network import SocketNetwork
-from stage3_signed.__main__ import SignedClient, find_key
+from common.console import CannotStart, Options, read_id, run_client, thousandths_from
+from common.interface import Network
+from common.rsa import PrivateKey, WalletError, load_key, load_or_make_key, make_key
+from stage3_signed.__main__ import SignedClient
 from stage4_sequencer.genesis import MAX_MILLISECONDS
 from stage4_sequencer.node import SequencedNode
 from stage4_sequencer.total_order import TotalOrderNode
+
+
+SEQUENCER_FILE = "sequencer.pem"
+"""Where `--data` keeps the sequencer's key, which is not the account's."""
 
 
 class SequencedClient(SignedClient):
@@ -29,10 +32,21 @@ class SequencedClient(SignedClient):
         options.add_argument("--interval", type=thousandths_from(1, MAX_MILLISECONDS, "seconds"), default=10_000,
                              metavar="SECONDS", help="founding: time between blocks (default: 10)")
 
-    def make_node(self, network: SocketNetwork, address: str, options: argparse.Namespace) -> TotalOrderNode:
+    def make_node(self, network: Network, address: str, options: argparse.Namespace) -> TotalOrderNode:
         """Make the node."""
-        return SequencedNode(network, address, find_key(options), make_key, options.interval, options.network)
+        journal = self.open_journal(options, SequencedNode.STAGE)
+        kept = None if options.data is None else options.data / SEQUENCER_FILE
+
+        def make_sequencer_key() -> PrivateKey:
+            return make_key() if kept is None else load_or_make_key(kept)
+
+        try:
+            sequencer_key = load_key(kept) if kept is not None and kept.exists() else None
+        except WalletError as error:
+            raise CannotStart(str(error)) from None
+        return SequencedNode(network, address, self.find_key(options), make_sequencer_key, options.interval,
+                             options.network, journal, sequencer_key)
 
 
 if __name__ == "__main__":
-    run_client(SequencedClient())
+    run_client(SequencedClient().main)

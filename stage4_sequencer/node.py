@@ -11,10 +11,11 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from common.encoding import INTEGER, STRING, Message, Shape, canon, decode_frame, encode_frame, ids_field, make_id
+from common.journal import Journal
 from common.ledger import Ledger
 from common.limits import MAX_BLOCK_IDS, MAX_EVIDENCE, MAX_WAITING
 from common.rsa import PrivateKey, verify
-from stage1_chat.interface import Connection, Invalid, Network
+from common.interface import Connection, Invalid, Network
 from stage4_sequencer import genesis
 from stage4_sequencer.genesis import FOUNDERS_BALANCE, Genesis
 from stage4_sequencer.total_order import TotalOrderNode
@@ -43,12 +44,14 @@ class SequencedNode(TotalOrderNode):
     }
 
     def __init__(self, network: Network, address: str, key: PrivateKey, make_key: Callable[[], PrivateKey],
-                 interval_ms: int = 10_000, only_network: str | None = None) -> None:
-        """`make_key` gives the sequencer's key, when this node comes to found a network."""
-        super().__init__(network, address, key, only_network)
+                 interval_ms: int = 10_000, only_network: str | None = None, journal: Journal | None = None,
+                 sequencer_key: PrivateKey | None = None) -> None:
+        """`make_key` gives the sequencer's key, when this node comes to found a network; `sequencer_key` is
+        that key, when it goes on with one that it has founded."""
+        super().__init__(network, address, key, only_network, journal)
         self.make_key = make_key
         self.interval_ms = interval_ms
-        self.sequencer_key: PrivateKey | None = None
+        self.sequencer_key = sequencer_key
         """The key that signs blocks; None at every node but the sequencer."""
         self.sequencer = ""
         """The account whose signature makes a block."""
@@ -76,7 +79,6 @@ class SequencedNode(TotalOrderNode):
     def make_genesis(self) -> Genesis:
         """Make the sequencer's key and a genesis; from now on this node makes the blocks."""
         self.sequencer_key = self.make_key()
-        self.network.after(self.interval_ms / 1000, self.make_block)
         return Genesis(self.make_nonce(), self.sequencer_key.account, self.interval_ms,
                        [self.key.account], [FOUNDERS_BALANCE])
 
@@ -85,6 +87,9 @@ class SequencedNode(TotalOrderNode):
         self.sequencer = genesis.sequencer
         self.know_account(genesis.sequencer)
         self.ledger = Ledger(genesis.starting_balances())
+        self.interval_ms = genesis.interval_ms
+        if self.sequencer_key is not None and self.sequencer_key.account == self.sequencer:
+            self.network.after(self.interval_ms / 1000, self.make_block)
 
     # --- the sequencer --------------------------------------------------------------------------
 
@@ -128,6 +133,8 @@ class SequencedNode(TotalOrderNode):
 
     def check_signature(self, message: Message, canonical: bytes) -> None:
         """Invalid unless the sequencer has signed the block."""
+        if self.is_replaying:
+            return
         try:
             verify(self.sequencer, canonical, message["signature"])
         except ValueError as error:
@@ -137,6 +144,7 @@ class SequencedNode(TotalOrderNode):
         """Take the next block: pass it on, fetch what it orders, execute it when that is there."""
         if not self.ordered.isdisjoint(block.transactions):
             raise Invalid(f"block {block.number}: it orders a transaction of an earlier block again")
+        self.keep("block", block.frame)
         self.blocks.append(block)
         self.ordered.update(block.transactions)
         self.flood(block.frame, connection)
@@ -167,6 +175,7 @@ class SequencedNode(TotalOrderNode):
         """The sequencer has signed two blocks with one number. The first stands; everyone shall know."""
         if first.number not in self.evidence and len(self.evidence) < MAX_EVIDENCE:
             self.evidence[first.number] = (first.frame, second.frame)
+            self.keep("block", second.frame)
             self.report("equivocation", creator=self.sequencer, number=first.number, ids=[first.id, second.id])
             self.flood(second.frame, connection)
 

@@ -7,11 +7,12 @@ sequencer (node.py), in stage 5 a lottery.
 from collections.abc import Iterable
 from typing import Any
 
-from common.encoding import FormatError, Message, encode_frame
+from common.encoding import FormatError, Message, decode_frame, encode_frame
+from common.journal import Journal
 from common.ledger import Transaction
 from common.limits import MAX_ANSWER_BLOCKS, MAX_ANSWER_BYTES
 from common.rsa import PrivateKey, WalletError
-from stage1_chat.interface import Command, CommandError, Connection, Invalid, Network, Refused
+from common.interface import Command, CommandError, Connection, Invalid, Network, Refused
 from stage3_signed.node import SignedNode
 from stage4_sequencer.waiting import Waiting
 
@@ -28,8 +29,9 @@ class TotalOrderNode(SignedNode):
         "status": Command("/status", "show how far this node is"),
     }
 
-    def __init__(self, network: Network, address: str, key: PrivateKey, only_network: str | None = None) -> None:
-        super().__init__(network, address, key)
+    def __init__(self, network: Network, address: str, key: PrivateKey, only_network: str | None = None,
+                 journal: Journal | None = None) -> None:
+        super().__init__(network, address, key, journal)
         self.only_network = only_network
         """The network of `--network`: no other is joined, and none is founded."""
         self.expected_network: str | None = None
@@ -73,9 +75,27 @@ class TotalOrderNode(SignedNode):
         self.report("founded")
         self.on_ready()
 
+    def resume(self) -> None:
+        """Go on with the network in the journal, unless the user wants another one."""
+        assert self.journal is not None
+        kept = self.journal.read_note("network")
+        if self.only_network not in (None, kept):
+            self.report_error("NETWORK", f"the folder of --data holds network {kept}, and {self.only_network} is wanted")
+            self.network.stop(status=1)
+        else:
+            super().resume()
+
+    def replay(self, kind: str, frame: bytes) -> None:
+        """The journal begins with the genesis."""
+        if kind == "genesis":
+            self.keep_genesis(self.read_genesis(decode_frame(frame)))
+        else:
+            super().replay(kind, frame)
+
     def keep_genesis(self, genesis: Any) -> None:
         """Begin with this genesis, and keep it for those who join."""
         self.genesis_frame = encode_frame(genesis.message())
+        self.keep("genesis", self.genesis_frame)
         for account in genesis.accounts:
             self.know_account(account)
         self.begin_with(genesis)

@@ -7,11 +7,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from common.console import Options, thousandths_from
+from common.console import CannotStart, Options, run_client, thousandths_from
+from common.interface import Network
 from common.rsa import PrivateKey, WalletError, load_key, load_or_make_keys
-from stage1_chat.__main__ import CannotStart, run_client
-from stage1_chat.network import SocketNetwork
-from stage3_signed.__main__ import find_key
 from stage4_sequencer.__main__ import SequencedClient
 from stage5_pos.genesis import MAX_MILLISECONDS, Genesis, make_genesis
 from stage5_pos.node import StakeNode
@@ -39,7 +37,7 @@ class StakeClient(SequencedClient):
         options.add_argument("--forge", type=read_numbers, metavar="all|none|1,3,…",
                              help="the genesis accounts that this node plays (default: all when founding, none else)")
 
-    def make_node(self, network: SocketNetwork, address: str, options: argparse.Namespace) -> StakeNode:
+    def make_node(self, network: Network, address: str, options: argparse.Namespace) -> StakeNode:
         """Make the node, with the keys of the accounts that it plays if it joins."""
 
         def found_with() -> tuple[Genesis, dict[int, PrivateKey]]:
@@ -50,15 +48,21 @@ class StakeClient(SequencedClient):
             played = range(1, STAKE_HOLDERS + 1) if options.forge is None else options.forge
             return genesis, {number: keys[number - 1] for number in played}
 
-        return StakeNode(network, address, find_key(options), load_stakes(options), found_with, options.network)
+        journal = self.open_journal(options, StakeNode.STAGE)
+        stakes = load_stakes(options, goes_on=journal is not None and journal.read_note("network") is not None)
+        return StakeNode(network, address, self.find_key(options), stakes, found_with, options.network, journal)
 
 
-def load_stakes(options: argparse.Namespace) -> dict[int, PrivateKey]:
-    """The keys of the accounts named by `--forge`, by their number."""
-    if not options.forge or options.peer == "none":
+def load_stakes(options: argparse.Namespace, goes_on: bool) -> dict[int, PrivateKey]:
+    """The keys of the accounts named by `--forge`, by their number. A founder makes and loads them later; who
+    goes on with a network from `--data` plays those that it names, or without `--forge` those whose keys are there."""
+    numbers = options.forge
+    if goes_on and numbers is None:
+        numbers = [number for number in range(1, STAKE_HOLDERS + 1) if (options.keys / f"key-{number}.pem").exists()]
+    if not numbers or (options.peer == "none" and not goes_on):
         return {}
     try:
-        return {number: load_key(options.keys / f"key-{number}.pem") for number in options.forge}
+        return {number: load_key(options.keys / f"key-{number}.pem") for number in numbers}
     except WalletError as error:
         raise CannotStart(str(error)) from None
 
@@ -80,4 +84,4 @@ def read_numbers(text: str) -> list[int]:
 
 
 if __name__ == "__main__":
-    run_client(StakeClient())
+    run_client(StakeClient().main)

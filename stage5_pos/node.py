@@ -12,10 +12,11 @@ What a node does with a block that arrives is in chain.py. Here is how one is ma
 from collections.abc import Callable
 
 from common.encoding import Message, encode_frame
+from common.journal import Journal
 from common.ledger import Transaction
 from common.limits import MAX_BLOCK_IDS
 from common.rsa import PrivateKey
-from stage1_chat.interface import Command, CommandError, Invalid, Network
+from common.interface import Command, CommandError, Invalid, Network
 from stage5_pos import lottery
 from stage5_pos.chain import ChainNode
 from stage5_pos.genesis import Genesis
@@ -34,10 +35,11 @@ class StakeNode(ChainNode):
     }
 
     def __init__(self, network: Network, address: str, key: PrivateKey, stakes: dict[int, PrivateKey],
-                 found_with: Callable[[], tuple[Genesis, dict[int, PrivateKey]]], only_network: str | None = None) -> None:
+                 found_with: Callable[[], tuple[Genesis, dict[int, PrivateKey]]], only_network: str | None = None,
+                 journal: Journal | None = None) -> None:
         """`stakes` has the keys of the genesis accounts that are played here, by their number from 1 on;
         `found_with` gives a genesis and such keys, when this node comes to found a network."""
-        super().__init__(network, address, key, only_network)
+        super().__init__(network, address, key, only_network, journal)
         self.stakes = stakes
         self.found_with = found_with
         self.last_slot = 0
@@ -56,7 +58,8 @@ class StakeNode(ChainNode):
         for number in [number for number, key in self.stakes.items() if key.account not in self.thresholds]:
             self.report_error("ACCOUNT", f"key {number} is of no account in this network's genesis")
             del self.stakes[number]
-        self.last_slot = max(0, self.slot())
+        kept = self.journal.read_note("slot") if self.journal is not None else None
+        self.last_slot = max(0, self.slot(), int(kept or 0))
         if self.stakes:
             self.await_slot()
 
@@ -77,6 +80,9 @@ class StakeNode(ChainNode):
                 if lottery.is_winning(value, self.thresholds[key.account]):
                     tickets.append((value, draw, key))
             if tickets:
+                # Before anything is signed: killed in between, this node does not sign for the slot again.
+                self.note("slot", str(slot))
+                self.commit()
                 self.make_block(slot, *min(tickets, key=lambda ticket: ticket[0]))
         self.await_slot()
 

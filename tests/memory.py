@@ -6,7 +6,7 @@ from typing import Any
 from common.encoding import encode_frame
 from common.framing import FrameError, make_frame
 from lab.simulation import World
-from stage1_chat.interface import Connection, Network
+from common.interface import Connection, Network
 from stage1_chat.node import ChatNode
 
 Event = dict[str, Any]

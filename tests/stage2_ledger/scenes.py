@@ -8,7 +8,7 @@ from typing import Any
 
 from common.framing import FrameError
 from lab.simulation import World
-from stage1_chat.interface import Connection
+from common.interface import Connection
 from stage1_chat.node import ChatNode
 from stage2_ledger.node import LedgerNode
 from tests.memory import Event, Stranger

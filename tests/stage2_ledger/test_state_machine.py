@@ -400,7 +400,7 @@ def test_who_was_refused_is_not_called_again(ending: str) -> None:
 
 def refuse(message: Event, canonical: bytes) -> None:
     """Stands for a rule of a later stage: no transaction is valid."""
-    from stage1_chat.interface import Invalid
+    from common.interface import Invalid
     raise Invalid("nothing is valid today")
 
 
