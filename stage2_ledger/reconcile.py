@@ -137,7 +137,7 @@ class Fetcher:
             self._ask_next(connection)
 
     def _is_stalled(self, connection: Connection) -> bool:
-        questions = self._open_questions.get(connection, ())
+        questions = self._open_questions.get(connection, deque())
         return len(questions) == MAX_WANTS_OPEN and questions[0] + WANT_AGAIN <= self._now()
 
     def _give_up_queue(self, connection: Connection) -> None:

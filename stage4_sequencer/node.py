@@ -96,7 +96,8 @@ class SequencedNode(TotalOrderNode):
     def make_block(self) -> None:
         """Every interval: order what is in the pool, as it arrived. Nothing there, no block."""
         self.network.after(self.interval_ms / 1000, self.make_block)
-        ids = list(self.pool)[:MAX_BLOCK_IDS]
+        # What is ordered stays in the pool while an earlier block lacks something: not twice, then.
+        ids = [pooled for pooled in self.pool if pooled not in self.ordered][:MAX_BLOCK_IDS]
         if ids and self.sequencer_key is not None:
             number = len(self.blocks)
             signature = self.sequencer_key.sign(self.block_bytes(number, ids))
@@ -252,5 +253,5 @@ class SequencedNode(TotalOrderNode):
         return [self.describe_block(block) for block in self.blocks[:self.executed]]
 
     def describe_status(self) -> dict[str, Any]:
-        """The next number awaited, and how many transactions no block has ordered yet."""
+        """The next number awaited, and how many transactions wait to be ordered or executed."""
         return {"next": len(self.blocks), "pending": len(self.pool)}

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import secrets
+import socket
 from typing import Any
 
 import pytest
@@ -108,7 +109,6 @@ def without_gossip(messages: list[Event]) -> list[Event]:
 
 
 def test_a_node_joins_by_a_scripted_peer_and_calls_who_is_listed(launch: Launch) -> None:
-    import socket
     with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
         for listener in (one, two):
             listener.settimeout(30)
@@ -130,7 +130,8 @@ def test_a_node_joins_by_a_scripted_peer_and_calls_who_is_listed(launch: Launch)
 
 
 @pytest.mark.parametrize("amount", [b"1.0", b"1e0", b"-0", b"-1", b"true", b"9007199254740992", b'"1"'])
-def test_an_amount_in_another_form_is_format_and_the_others_are_served(launch: Launch, call: Call, amount: bytes) -> None:
+def test_an_amount_in_another_form_is_format_and_the_others_are_served(
+        launch: Launch, call: Call, amount: bytes) -> None:
     node = launch(2, "--peer", "none")
     bad, good = call(node), call(node)
     bad.hello()

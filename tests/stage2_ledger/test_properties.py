@@ -1,5 +1,6 @@
 """What holds of every transaction, ring and set of ids, not only of those that somebody thought of."""
 
+import hashlib
 import json
 import random
 from typing import Any
@@ -16,8 +17,8 @@ from stage2_ledger.membership import Membership
 from stage2_ledger.node import LedgerNode
 from stage2_ledger.reconcile import Buckets
 from tests.memory import Event
-from tests.stage2_ledger.scenes import (add_linked_peer, balances, errors, founded_world, ledger_of, summary_of, transaction,
-                                        transaction_id)
+from tests.stage2_ledger.scenes import (add_linked_peer, balances, errors, founded_world, ledger_of, summary_of,
+                                        transaction, transaction_id)
 
 NETWORK = "0" * 32
 names = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=64)
@@ -26,7 +27,8 @@ nonces = st.integers(0, 2**128 - 1).map(lambda number: f"{number:032x}")
 messages = st.builds(lambda nonce, sender, receiver, amount: transaction(sender, receiver, amount, nonce=nonce),
                      nonces, names, names, amounts)
 
-ids = st.integers(0, 2**256 - 1).map(lambda number: f"{number:064x}")
+ids = st.integers(0, 2**64).map(lambda number: hashlib.sha256(str(number).encode()).hexdigest())
+"""Hashes, as in life: of numbers picked by hand one bucket's sum may be another one's."""
 close_ids = st.builds(lambda bucket, rest: f"{bucket:02x}{rest:062x}", st.integers(0, 3), st.integers(0, 20))
 """Ids of which many share a bucket."""
 
@@ -41,7 +43,7 @@ def node_in(network: str) -> LedgerNode:
 # --- canonical bytes --------------------------------------------------------------------------------
 
 # Parts that look like JSON: they tell apart whoever joins members instead of writing an array.
-tricky = st.lists(st.sampled_from(['"', ",", "\\", "1", "0", "a", '","', "[", "]"]), min_size=1, max_size=4).map("".join)
+tricky = st.text('",\\10a[]', min_size=1, max_size=6)
 tricky_messages = st.builds(lambda sender, receiver, amount: transaction(sender, receiver, amount, nonce="0" * 32),
                             tricky, tricky, st.integers(0, 12))
 
@@ -80,8 +82,8 @@ def test_every_member_counts(message: Event, member: str, data: st.DataObject) -
 
 # --- form -------------------------------------------------------------------------------------------
 
-json_values = st.one_of(st.none(), st.booleans(), st.integers(-2**60, 2**60), st.floats(allow_nan=False, allow_infinity=False),
-                        st.text(max_size=70), names, nonces, st.lists(st.integers(), max_size=2),
+json_values = st.one_of(st.none(), st.booleans(), st.integers(-2**60, 2**60),
+                        st.floats(allow_nan=False, allow_infinity=False), st.text(max_size=70), names, nonces, st.lists(st.integers(), max_size=2),
                         st.dictionaries(st.text(max_size=3), st.integers(), max_size=2))
 
 

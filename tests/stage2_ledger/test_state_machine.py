@@ -1,5 +1,6 @@
 """The ledger node in memory: ring, links, transactions and reconciliation, under random schedules."""
 
+import itertools
 import json
 import random
 from collections import Counter
@@ -309,7 +310,7 @@ def test_of_two_links_between_the_same_two_one_is_left(order: str) -> None:
 
 def test_no_two_links_are_left_after_any_life() -> None:
     for seed in range(100):
-        world, nodes, _ = random_life(seed, has_cuts=True)
+        world = random_life(seed, has_cuts=True)[0]
         world.heal()
         world.run(40.0)
         assert set(pairs(world).values()) <= {1}, f"seed {seed}: {pairs(world)}"
@@ -338,7 +339,7 @@ def test_both_sides_call_again_for_an_hour(who: str) -> None:
     times = [time - start for time, _ in calls]
     assert {address for _, address in calls} == {other.address}
     assert [round(time) for time in times[:8]] == [1, 3, 7, 15, 31, 61, 91, 121]
-    assert {round(later - earlier) for earlier, later in zip(times[5:], times[6:], strict=False)} == {30}
+    assert {round(later - earlier) for earlier, later in itertools.pairwise(times[5:])} == {30}
     assert 3_600 - 31 < times[-1] <= 3_600 + 1
 
 
@@ -405,7 +406,7 @@ def refuse(message: Event, canonical: bytes) -> None:
 
 
 def test_the_peer_of_the_command_line_is_called_again_whatever_it_did() -> None:
-    world, [peer], node, calls = joining_world(1)
+    world, [peer], _, calls = joining_world(1)
     peer.says_on_open = [peer.hello_message("a" * 32)]
     peer.send(peer.hello_message("a" * 32))
     peer.send_body(b"rubbish")
@@ -708,7 +709,7 @@ def test_what_was_fetched_is_flooded_on() -> None:
 
 
 def test_the_own_summary_grows_with_the_ids_and_names_no_empty_bucket() -> None:
-    world, alice, peer, known = stocked_world(0)
+    world, alice, peer, _ = stocked_world(0)
     ids: list[str] = []
     for number in range(60):
         message = transaction(amount=number)
@@ -783,7 +784,7 @@ def test_what_did_not_come_is_asked_for_again_after_5_seconds_elsewhere_20_times
                 for message in peer.news("want"):
                     assert message["ids"] == [missing]
                     asked.append((world.now, number))
-        waits = [later[0] - earlier[0] for earlier, later in zip(asked, asked[1:], strict=False)]
+        waits = [later[0] - earlier[0] for earlier, later in itertools.pairwise(asked)]
         assert len(asked) == 20, f"seed {seed}: {asked}"
         assert all(5 <= wait <= 7 for wait in waits), f"seed {seed}: {waits}"
         assert {number for _, number in asked} == {0, 1, 2}, f"seed {seed}: {asked}"
@@ -812,7 +813,7 @@ def test_who_names_ids_and_falls_silent_does_not_keep_them_from_coming() -> None
         honest = world.add(LedgerNode, alice.address)
         world.run(1.0)
         silent = add_linked_peer(world, alice, SilentPeer)
-        honest.flood = lambda frame, source: None
+        honest.flood = lambda frame, source: None  # type: ignore[method-assign]
         for _ in range(5_000):
             honest.on_line("/send a b 1")
         silent.send(inventory("00", list(honest.transactions)))

@@ -124,7 +124,8 @@ def exponent_of(public: int) -> int:
 
 def signer_of(public: int) -> Callable[[bytes], str]:
     """Sign with the owner's modulus and another exponent, as a verifier that takes any would want it."""
-    return lambda canonical: signature_of(pow(int.from_bytes(padded_hash(canonical), "big"), exponent_of(public), MODULUS))
+    private = exponent_of(public)
+    return lambda canonical: signature_of(pow(int.from_bytes(padded_hash(canonical), "big"), private, MODULUS))
 
 
 OTHER_EXPONENT = next(public for public in range(3, 100, 2)
@@ -157,7 +158,8 @@ FORGERIES: dict[str, Forgery] = {
     "long garbage": resigned(lambda one: "A" * 100_000),
     "no padding": resigned(lambda one: one["signature"].rstrip("=")),
     "spare bits": resigned(lambda one: other_spare_bits(one["signature"])),
-    "line end": resigned(lambda one: one["signature"] + "\n"), "line break": resigned(lambda one: "\n" + one["signature"]),
+    "line end": resigned(lambda one: one["signature"] + "\n"),
+    "line break": resigned(lambda one: "\n" + one["signature"]),
     "hex": resigned(lambda one: f"{number_of(one):0512x}"),
     "raw hash": signed_by(lambda data: signature_of(pow(int.from_bytes(SHA256.new(data).digest(), "big"),
                                                         int(OWNER.key.d), MODULUS))),

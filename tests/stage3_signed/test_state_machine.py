@@ -17,9 +17,10 @@ from stage3_signed.node import SignedNode
 from tests.common.keys_by_hand import account_of, der_of, odd_number
 from tests.fixtures import kept_key
 from tests.memory import Event
-from tests.stage2_ledger.scenes import (PolitePeer, add_linked_peer, balances, calls_of, errors, ledger_of, transaction_id)
-from tests.stage3_signed.scenes import (FORGERIES, NODE_KEY, OTHER, OWNER, Forgery, canonical_bytes, founded_world, sign_with,
-                                        signed, unsigned)
+from tests.stage2_ledger.scenes import (PolitePeer, add_linked_peer, balances, calls_of, errors, ledger_of,
+                                        transaction_id)
+from tests.stage3_signed.scenes import (FORGERIES, NODE_KEY, OTHER, OWNER, Forgery, canonical_bytes, founded_world,
+                                        sign_with, signed, unsigned)
 
 PING = {"type": "ping", "nonce": "end"}
 PONG = {"type": "pong", "nonce": "end"}
@@ -51,7 +52,8 @@ def test_what_the_owner_has_signed_is_applied_and_forwarded_once() -> None:
 
 
 @pytest.mark.parametrize("amount", [0, 2**53 - 1])
-@pytest.mark.parametrize("receiver", [OTHER.account, OWNER.account, NODE_KEY.account, encode_base64(der_of(odd_number(4096)))],
+@pytest.mark.parametrize("receiver", [OTHER.account, OWNER.account, NODE_KEY.account,
+                                      encode_base64(der_of(odd_number(4096)))],
                          ids=["other", "itself", "the node", "4,096 bits"])
 def test_the_bounds_of_what_is_accepted(amount: int, receiver: str) -> None:
     world, alice = founded_world()
@@ -289,7 +291,7 @@ BAD_LINES: dict[str, tuple[Callable[[str], str], str]] = {
     "too many digits": (lambda known: f"/send {known}0 1", "ACCOUNT"),
     "a name": (lambda known: "/send bob 1", "ACCOUNT"), "bad bytes": (lambda known: "/send \udcff 1", "ACCOUNT"),
     "a key cut off": (lambda known: f"/send {OTHER.account[:-4]} 1", "ACCOUNT"),
-    "a key without padding": (lambda known: f"/send {encode_base64(der_of(odd_number(2047)))} 1", "ACCOUNT"),
+    "a key too short": (lambda known: f"/send {encode_base64(der_of(odd_number(2047)))} 1", "ACCOUNT"),
     "stage 2's form": (lambda known: f"/send {known} {known} 1", "COMMAND"),
     "no amount": (lambda known: f"/send {known}", "COMMAND"), "nothing": (lambda known: "/send", "COMMAND"),
     "amount -1": (lambda known: f"/send {known} -1", "COMMAND"),
@@ -372,6 +374,8 @@ def mixed_life(seed: int, genuine: list[Event], forged: list[Event]) -> None:
         nodes.append(world.add(SignedNode, choose.choice(nodes).address, kept_key(4 + number)))
         world.run(0.5)
     peers = [add_linked_peer(world, choose.choice(nodes)) for _ in range(4)]
+    scripted = {peer.address for peer in peers}
+    world.is_parted = lambda one, other: other in scripted  # nodes need not call them: they would say no hello
     liars, faults, sent = peers[:2], [0, 0], []
     for _ in range(choose.randint(10, 50)):
         action = choose.random()
@@ -386,7 +390,8 @@ def mixed_life(seed: int, genuine: list[Event], forged: list[Event]) -> None:
         elif action < 0.7:
             ends = [end for end in world.open_connections()
                     if isinstance(end.owner, SignedNode) and isinstance(end.other.owner, SignedNode)]
-            world.cut(choose.choice(ends)) if ends else None
+            for end in choose.sample(ends, min(1, len(ends))):
+                world.cut(end)
         else:
             for _ in range(choose.randint(1, 15)):
                 world.step()
@@ -423,7 +428,7 @@ def test_ledgers_are_equal_after_random_sends_of_all_nodes() -> None:
             sender.on_line(f"/send {receiver.key.account} 2")
             expected[sender.key.account] = expected.get(sender.key.account, 0) - 2
             expected[receiver.key.account] = expected.get(receiver.key.account, 0) + 2
-            if choose.random() < 0.3:
+            if choose.random() < 0.3 and world.open_connections():
                 world.cut(choose.choice(world.open_connections()))
             world.run(choose.random() * 0.1)
         world.run(20.0)

@@ -347,6 +347,22 @@ def test_a_block_holds_50_000_transactions_and_the_rest_waits_for_the_next() -> 
     assert ledger_of(world, founder)[BOB.account] == 50_001
 
 
+def test_what_an_unfinished_block_has_ordered_is_not_ordered_again() -> None:
+    """As after a crash that took the end of the journal: the sequencer gets its own blocks from others."""
+    world, founder = founded_world()
+    peer, network = add_linked_peer(world, founder), founder.network_name
+    lacking, known, new = (signed_transaction(ALICE, BOB, amount, network) for amount in (1, 2, 4))
+    ids = [transaction_id(network, one) for one in (lacking, known, new)]
+    tell(world, peer, known, *[signed_block(number, ids[number:number + 1], SEQUENCER, network) for number in (0, 1)])
+    world.run(10.1)
+    assert status_of(world, founder) == (2, 1) and peer.news("block") == []
+    tell(world, peer, new)
+    world.run(10.0)
+    assert [block["transactions"] for block in peer.news("block")] == [ids[2:]]
+    tell(world, peer, lacking)
+    assert ledger_of(world, founder)[BOB.account] == 7 and status_of(world, founder) == (3, 0)
+
+
 # --- which block is accepted ------------------------------------------------------------------------
 
 def bad_blocks() -> dict[str, Event]:
