@@ -83,7 +83,8 @@ def test_every_member_counts(message: Event, member: str, data: st.DataObject) -
 # --- form -------------------------------------------------------------------------------------------
 
 json_values = st.one_of(st.none(), st.booleans(), st.integers(-2**60, 2**60),
-                        st.floats(allow_nan=False, allow_infinity=False), st.text(max_size=70), names, nonces, st.lists(st.integers(), max_size=2),
+                        st.floats(allow_nan=False, allow_infinity=False), st.text(max_size=70), names, nonces,
+                        st.lists(st.integers(), max_size=2),
                         st.dictionaries(st.text(max_size=3), st.integers(), max_size=2))
 
 

@@ -1,0 +1,77 @@
+"""What this machine can do: its cores, who uses them, and how long one signature takes to verify."""
+
+import os
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from Crypto.Hash import SHA256
+from Crypto.PublicKey import RSA
+from Crypto.Signature import pkcs1_15
+
+RUNS = 25
+VERIFICATIONS = 40
+"""In one run, which takes a few milliseconds: most runs are not interrupted."""
+
+SIGNED_BYTES = 900
+"""About as long as the canonical bytes of a transaction."""
+
+
+def count_cores() -> int:
+    """The cores that this process and its children may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def time_verifications(private_key: RSA.RsaKey) -> list[float]:
+    """Seconds for one verification of a signature, by pycryptodome in one thread, in each of 25 short runs."""
+    message = bytes(SIGNED_BYTES)
+    signature = pkcs1_15.new(private_key).sign(SHA256.new(message))
+    verifier = pkcs1_15.new(RSA.import_key(private_key.public_key().export_key()))
+    return [_time_run(verifier, message, signature) for _ in range(RUNS)]
+
+
+def _time_run(verifier: pkcs1_15.PKCS115_SigScheme, message: bytes, signature: bytes) -> float:
+    # The thread's own time: what other programs take in between is not the cost of a verification.
+    start = time.thread_time()
+    for _ in range(VERIFICATIONS):
+        verifier.verify(SHA256.new(message), signature)
+    return (time.thread_time() - start) / VERIFICATIONS
+
+
+class CoreWatch:
+    """Who uses the cores from now on: the nodes, this process, and all other programs."""
+
+    def __init__(self, pids: Iterable[int]) -> None:
+        """`pids` are the nodes' processes. Where the system has no /proc, nothing is known."""
+        self._pids = list(pids)
+        self._before = self._read()
+
+    def shares(self) -> dict[str, float] | None:
+        """Of all that the cores could do since the watch began, the shares of the three, and what was left idle."""
+        if self._before is None or (after := self._read()) is None:
+            return None
+        *spent, total = (new - old for new, old in zip(after, self._before, strict=True))
+        nodes, own, used = (one / total for one in spent)
+        return {"nodes": nodes, "bench": own, "others": max(0.0, used - nodes - own), "idle": max(0.0, 1.0 - used)}
+
+    def _read(self) -> tuple[float, float, float, float] | None:
+        """Seconds that the nodes, this process and everybody have used, and what there was to use, since boot."""
+        try:
+            everybody, total = _read_all_cores()
+            return sum(map(_read_process, self._pids)), time.process_time(), everybody, total
+        except (OSError, ValueError):
+            return None
+
+
+def _read_all_cores() -> tuple[float, float]:
+    """Seconds used, and used or idle, by the first line of /proc/stat (proc(5)); time stolen by a host is used."""
+    user, nice, system, idle, waiting, interrupts, soft_interrupts, stolen = (
+        int(ticks) / os.sysconf("SC_CLK_TCK") for ticks in Path("/proc/stat").read_text().split()[1:9])
+    used = user + nice + system + interrupts + soft_interrupts + stolen
+    return used, used + idle + waiting
+
+
+def _read_process(pid: int) -> float:
+    """Seconds of user and system time that a process has used (fields 14 and 15 of /proc/PID/stat, proc(5))."""
+    times = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return sum(map(int, times)) / os.sysconf("SC_CLK_TCK")

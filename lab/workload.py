@@ -1,0 +1,168 @@
+"""What nodes are given to do: signed transactions, made beforehand and by the thousand, and a peer that sends them."""
+
+import contextlib
+import multiprocessing
+import os
+import random
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from common.encoding import canon, encode_frame, split_address
+from common.limits import MEBIBYTE
+from common.rsa import PrivateKey, load_key, load_or_make_keys
+from lab.processes import NodeError, NodeProcess
+from stage1_chat.peering import VERSION
+
+PASSPHRASE = "these keys protect nothing"
+"""Of the wallets made here."""
+
+WALLET_ROUNDS = 1_000
+"""Of the key derivation. These wallets shall open quickly; a user's have 220,000."""
+
+SIGNED_AT_ONCE = 250
+"""Transactions that one process signs before it takes the next share."""
+
+
+# --- keys ---------------------------------------------------------------------------------------
+
+class KeyRing:
+    """Keys and wallets in a folder, for this and later runs: `key-1.pem` and the same key in `wallet-1.pem`, ….
+
+    The last key is that of the sink, the account which all transactions go to.
+    """
+
+    def __init__(self, folder: Path, accounts: int, on_progress: Callable[[str], None]) -> None:
+        """Read the keys, make those that are missing; WalletError if that cannot be, `on_progress` is told."""
+        self.folder = folder.resolve()
+        *self.keys, sink = load_or_make_keys(folder, accounts + 1, make=True, on_progress=on_progress)
+        self.sink = sink.account
+        self._wallets = [self._make_wallet(number, key) for number, key in enumerate(self.keys, start=1)]
+
+    def _make_wallet(self, number: int, key: PrivateKey) -> Path:
+        path = self.folder / f"wallet-{number}.pem"
+        path.touch(mode=0o600)
+        path.write_bytes(key.key.export_key(
+            pkcs=8, passphrase=PASSPHRASE, protection="PBKDF2WithHMAC-SHA512AndAES256-CBC",
+            prot_params={"iteration_count": WALLET_ROUNDS}))
+        return path
+
+    def path(self, number: int) -> Path:
+        """The file of a key; `number` counts from 0."""
+        return self.folder / f"key-{number + 1}.pem"
+
+    def wallet(self, number: int) -> Path:
+        """A wallet with that key."""
+        return self._wallets[number]
+
+
+# --- transactions -------------------------------------------------------------------------------
+
+class Order(NamedTuple):
+    """Some transactions to be signed: all from one key, each of the same amount."""
+
+    key_file: Path
+    network: str
+    receiver: str
+    amount: int
+    nonces: list[str]
+
+
+def sign_order(order: Order) -> list[bytes]:
+    """The transactions of an order, as frames (contract §1, §3 stage 3)."""
+    key = load_key(order.key_file)
+    return [_sign_transaction(order, key, nonce) for nonce in order.nonces]
+
+
+def _sign_transaction(order: Order, key: PrivateKey, nonce: str) -> bytes:
+    canonical = canon(["transaction", order.network, nonce, key.account, order.receiver, order.amount])
+    return encode_frame({"type": "transaction", "nonce": nonce, "from": key.account, "to": order.receiver,
+                         "amount": order.amount, "signature": key.sign(canonical)})
+
+
+class Signers:
+    """Processes that sign, one a core: a signature takes fifteen times as long as its verification."""
+
+    def __init__(self, cores: int) -> None:
+        # Spawned, since this program has threads, and forking a program with threads can leave a lock taken.
+        self._pool = ProcessPoolExecutor(cores, multiprocessing.get_context("spawn"),
+                                         partial(signal.signal, signal.SIGINT, signal.SIG_IGN))
+
+    def sign(self, orders: Sequence[Order]) -> list[list[bytes]]:
+        """The frames of each order."""
+        small = [(number, order._replace(nonces=order.nonces[start:start + SIGNED_AT_ONCE]))
+                 for number, order in enumerate(orders) for start in range(0, len(order.nonces), SIGNED_AT_ONCE)]
+        frames: list[list[bytes]] = [[] for _ in orders]
+        for (number, _), signed in zip(small, self._pool.map(sign_order, [order for _, order in small]), strict=True):
+            frames[number] += signed
+        return frames
+
+    def __enter__(self) -> "Signers":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+
+def make_nonces(generator: random.Random, count: int) -> list[str]:
+    """As many nonces (contract §1)."""
+    return [f"{generator.getrandbits(128):032x}" for _ in range(count)]
+
+
+# --- a peer that only sends ---------------------------------------------------------------------
+
+class Injector:
+    """A peer of one node: it says hello, sends what it is given, and throws away what comes."""
+
+    def __init__(self, node: NodeProcess, stage: int, listen: str) -> None:
+        """Connect, and say that this peer listens on `listen`; NodeError if the node cannot be reached."""
+        self._node = node
+        self.is_cut_off = False
+        """Has the node ended the connection?"""
+        try:
+            self._socket = socket.create_connection(split_address(node.address))
+        except OSError as error:
+            raise NodeError(f"{node.name} cannot be reached: {error.strerror}") from None
+        self._socket.sendall(encode_frame({"type": "hello", "version": VERSION, "stage": stage,
+                                           "network": node.network, "listen": listen}))
+        threading.Thread(target=self._discard, name=f"discards from {node.pid}", daemon=True).start()
+
+    def _discard(self) -> None:
+        buffer = bytearray(MEBIBYTE)
+        with contextlib.suppress(OSError):
+            while self._socket.recv_into(buffer):
+                pass
+        self.is_cut_off = True
+
+    def start(self, frames: bytes) -> None:
+        """Begin to send `frames`, as fast as the node takes them."""
+        threading.Thread(target=self._send, args=(frames,), name=f"sends to {self._node.pid}", daemon=True).start()
+
+    def _send(self, frames: bytes) -> None:
+        with contextlib.suppress(OSError):
+            self._socket.sendall(frames)
+
+    def close(self) -> None:
+        """End the connection, whatever is still to be sent."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+
+
+@contextlib.contextmanager
+def injectors(nodes: Sequence[NodeProcess], stage: int) -> Iterator[list[Injector]]:
+    """Have one injector at every node; NodeError if a node cannot be reached."""
+    # All have one address. Each node is linked to it, so none of them tries to call it. Nobody answers there.
+    with socket.socket() as reserved, contextlib.ExitStack() as stack:
+        reserved.bind(("127.0.0.1", 0))
+        listen = f"127.0.0.1:{reserved.getsockname()[1]}"
+        opened = []
+        for node in nodes:
+            opened.append(Injector(node, stage, listen))
+            stack.callback(opened[-1].close)
+        yield opened
