@@ -270,7 +270,7 @@ FOR_PEOPLE: dict[str, Callable[[Members], list[str]]] = {
     "sent": lambda m: [f"sent {shown_id(m['id'])}"],
     "transaction": _transaction,
     "ledger": _ledger,
-    "account": lambda m: [f"account {m['fingerprint']} has {m['balance']}"],
+    "account": lambda m: [f"account {m['fingerprint']} has {m['balance']}; its key, to hand to others:", m["account"]],
     "block": _block,
     "rollback": lambda m: [f"rollback of {count(m['depth'], 'block')}, from {shown_id(m['from'])}"
                            f" to {shown_id(m['to'])}"],

@@ -34,7 +34,7 @@ class MemoryConnection(Connection):
         super().__init__(dialled, remote, world.now)
         self.world = world
         self.owner = owner
-        self.other: "MemoryConnection"
+        self.other: MemoryConnection
         self.arriving: deque[bytes | None] = deque()
         """Frames on their way to this end; None is the end of the stream."""
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import multiprocessing
-import os
 import random
 import signal
 import socket
@@ -32,33 +31,31 @@ SIGNED_AT_ONCE = 250
 # --- keys ---------------------------------------------------------------------------------------
 
 class KeyRing:
-    """Keys and wallets in a folder, for this and later runs: `key-1.pem` and the same key in `wallet-1.pem`, ….
+    """Keys in a folder, kept there for later runs, and wallets with the same keys in another one.
 
     The last key is that of the sink, the account which all transactions go to.
     """
 
-    def __init__(self, folder: Path, accounts: int, on_progress: Callable[[str], None]) -> None:
+    def __init__(self, folder: Path, wallets: Path, accounts: int, on_progress: Callable[[str], None]) -> None:
         """Read the keys, make those that are missing; WalletError if that cannot be, `on_progress` is told."""
         self.folder = folder.resolve()
         *self.keys, sink = load_or_make_keys(folder, accounts + 1, make=True, on_progress=on_progress)
         self.sink = sink.account
-        self._wallets = [self._make_wallet(number, key) for number, key in enumerate(self.keys, start=1)]
+        self._wallets = [_make_wallet(wallets / f"wallet-{number}.pem", key) for number, key in enumerate(self.keys)]
 
-    def _make_wallet(self, number: int, key: PrivateKey) -> Path:
-        path = self.folder / f"wallet-{number}.pem"
-        path.touch(mode=0o600)
-        path.write_bytes(key.key.export_key(
-            pkcs=8, passphrase=PASSPHRASE, protection="PBKDF2WithHMAC-SHA512AndAES256-CBC",
-            prot_params={"iteration_count": WALLET_ROUNDS}))
-        return path
-
-    def path(self, number: int) -> Path:
+    def file(self, number: int) -> Path:
         """The file of a key; `number` counts from 0."""
         return self.folder / f"key-{number + 1}.pem"
 
     def wallet(self, number: int) -> Path:
         """A wallet with that key."""
         return self._wallets[number]
+
+
+def _make_wallet(path: Path, key: PrivateKey) -> Path:
+    path.write_bytes(key.key.export_key(pkcs=8, passphrase=PASSPHRASE, protection="PBKDF2WithHMAC-SHA512AndAES256-CBC",
+                                        prot_params={"iteration_count": WALLET_ROUNDS}))
+    return path
 
 
 # --- transactions -------------------------------------------------------------------------------

@@ -1,9 +1,7 @@
 """The client of stage 1: `python -m stage1_chat`. Later stages add their options to it."""
 
 import argparse
-import os
 import signal
-import sys
 
 from common.console import CannotStart, Console, Options, complain, make_options, run_client
 from common.encoding import is_address

@@ -10,7 +10,8 @@ import json
 from typing import Any
 
 from common.encoding import (ADDRESS, FLAG, INTEGER, MAX_INTEGER, NONCE, Field, FormatError, Message, Shape, canon,
-                             decode_frame, encode_frame, ids_field, is_address, is_integer, is_list_of, is_matching, make_id)
+                             decode_frame, encode_frame, ids_field, is_address, is_integer, is_list_of,
+                             is_matching, make_id)
 from common.framing import MAX_BODY
 from common.journal import Journal
 from common.ledger import Ledger, Transaction
@@ -171,8 +172,8 @@ class LedgerNode(ChatNode):
         """From stage 2 on both sides call again, unless they are linked otherwise or this node has refused."""
         address = connection.dialled or connection.address or ""
         has_been_linked = connection.address is not None or address in self.redials
-        return (super().is_redialled(connection)
-                or has_been_linked and not connection.was_refused and not self.is_linked(address))
+        is_wanted = has_been_linked and not connection.was_refused and not self.is_linked(address)
+        return super().is_redialled(connection) or is_wanted
 
     # --- transactions ---------------------------------------------------------------------------
 
@@ -296,7 +297,8 @@ class LedgerNode(ChatNode):
         """Go back to the peers known before, and to that of `--peer`."""
         for address in addresses:
             self.members.add(address)
-        for address in dict.fromkeys([*filter(is_address, [self.peer]), *self.members.wanted()]):
+        first = [self.peer] if self.peer is not None and is_address(self.peer) else []
+        for address in dict.fromkeys(first + self.members.wanted()):
             self.call_again(address)
 
     def keep(self, kind: str, frame: bytes) -> None:

@@ -80,7 +80,7 @@ class TotalOrderNode(SignedNode):
         assert self.journal is not None
         kept = self.journal.read_note("network")
         if self.only_network not in (None, kept):
-            self.report_error("NETWORK", f"the folder of --data holds network {kept}, and {self.only_network} is wanted")
+            self.report_error("NETWORK", f"--data holds network {kept}, and {self.only_network} is wanted")
             self.network.stop(status=1)
         else:
             super().resume()

@@ -429,11 +429,14 @@ def test_an_id_in_an_earlier_block_makes_a_block_invalid() -> None:
 
 def test_an_early_block_with_an_id_of_an_earlier_one_is_not_accepted_either() -> None:
     world, node, peer = followed_world()
+    innocent = add_linked_peer(world, node)
     paid = signed_transaction(ALICE, BOB, 30)
     first = signed_block(0, ids_of([paid]))
-    tell(world, peer, paid, signed_block(1, ids_of([paid])), first)
+    tell(world, peer, paid, signed_block(1, ids_of([paid])))
+    tell(world, innocent, *[signed_block(0, [], ALICE)] * 9, first)
     assert_took(world, node, [first], [paid])
-    assert not peer.is_closed and errors(world, node) == ["INVALID"]
+    assert not innocent.is_closed, "its nine are not ten by what somebody else has sent"
+    assert errors(world, node) == ["INVALID", "INVALID"]
 
 
 def test_a_replayed_block_is_executed_once_and_never_counts() -> None:
@@ -565,6 +568,17 @@ def test_of_two_neighbours_the_one_that_is_behind_asks() -> None:
     assert peer.news("block") == [chain[1], *chain[:2]]
     tell(world, peer, {"type": "height", "number": 4})
     assert peer.news("height", "get_blocks")[0] == {"type": "get_blocks", "from": 2}, "behind: asks"
+
+
+def test_blocks_are_told_of_and_handed_on_before_they_are_executed() -> None:
+    """Or one transaction that nobody has would also keep the blocks behind it from spreading."""
+    world, node, peer = followed_world()
+    chain = chain_of([[signed_transaction(ALICE, BOB, 1)], []])
+    tell(world, peer, *chain)
+    stranger = add_stranger(world, node, STAGE)
+    tell(world, stranger, stranger.hello_message(NETWORK), {"type": "get_blocks", "from": 0})
+    assert blocks_of(world, node) == []
+    assert heights(stranger.received) == [2] and stranger.messages("block") == chain
 
 
 class ChainPeer(PolitePeer):

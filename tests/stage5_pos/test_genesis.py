@@ -131,10 +131,10 @@ WRONG_FORMS = {
     "one account less": {"accounts": ACCOUNTS[:9]}, "one balance less": {"balances": [MILLION] * 9},
     "one threshold less": {"thresholds": GENESIS.thresholds[:9]}, "one account more": {"accounts": [*ACCOUNTS, "a"]},
     "one balance more": {"balances": [MILLION] * 11}, "one threshold more": {"thresholds": GENESIS.thresholds + ZEROS},
-    "threshold too short": {"thresholds": GENESIS.thresholds[:9] + ["0" * 63]},
-    "threshold of 2^256": {"thresholds": GENESIS.thresholds[:9] + ["1" + "0" * 64]},
+    "threshold too short": {"thresholds": [*GENESIS.thresholds[:9], "0" * 63]},
+    "threshold of 2^256": {"thresholds": [*GENESIS.thresholds[:9], "1" + "0" * 64]},
     "threshold in upper case": {"thresholds": [digits.upper() for digits in GENESIS.thresholds]},
-    "threshold a number": {"thresholds": GENESIS.thresholds[:9] + [0]}, "thresholds no list": {"thresholds": "0" * 64},
+    "threshold a number": {"thresholds": [*GENESIS.thresholds[:9], 0]}, "thresholds no list": {"thresholds": "0" * 64},
     "one member more": {"nonce": "0" * 32},
 }
 
@@ -167,7 +167,7 @@ def test_an_account_that_is_no_key_is_refused(account: str) -> None:
 
 def shifted(by: int) -> Message:
     """The good genesis with its last threshold off."""
-    return changed(thresholds=GENESIS.thresholds[:9] + [f"{int(GENESIS.thresholds[9], 16) + by:064x}"])
+    return changed(thresholds=[*GENESIS.thresholds[:9], f"{int(GENESIS.thresholds[9], 16) + by:064x}"])
 
 
 @pytest.mark.parametrize("by", [THRESHOLD_ERROR, -THRESHOLD_ERROR, 1, -1])
