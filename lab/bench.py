@@ -97,7 +97,8 @@ def measure(options: argparse.Namespace) -> list[Row]:
             print(text, file=sys.stderr)
 
     settings = Settings(options.nodes, options.messages, options.transactions, options.timeout / 1000,
-                        options.block_seconds and options.block_seconds / 1000, random.Random(options.seed), on_progress)
+                        options.block_seconds and options.block_seconds / 1000, random.Random(options.seed),
+                        on_progress)
     rows = [measure_chat(settings)] if 1 in options.stages else []
     ledger_stages = [stage for stage in options.stages if stage > 1]
     if ledger_stages:
@@ -148,10 +149,10 @@ def shown(number: float | None, digits: int = 0) -> str:
 
 def draw_blocks(row: Row) -> str:
     """How many blocks there were, and how large."""
-    text = "{number} blocks with {mean_transactions:.0f} transactions on average".format(**row.blocks)
+    text = "{number} blocks with {mean_transactions:.0f} transactions on average"
     if "rollbacks" in row.blocks:
-        text += ", at most {rollbacks} rollbacks at a node, the longest of depth {longest_rollback}".format(**row.blocks)
-    return text
+        text += ", at most {rollbacks} rollbacks at a node, the longest of depth {longest_rollback}"
+    return text.format(**row.blocks)
 
 
 def draw_cores(row: Row) -> str:
