@@ -51,8 +51,8 @@ def make_options() -> Options:
                          help="chat messages in stage 1 (default: %(default)s)")
     options.add_argument("--transactions", type=integer_from(1, 10**6), default=10_000, metavar="N",
                          help="transactions in each other stage (default: %(default)s)")
-    options.add_argument("--block-seconds", type=thousandths_from(2, 3_600_000, "seconds"), metavar="SECONDS",
-                         help="mean time between blocks (default: so that a block has some 1,500 transactions)")
+    options.add_argument("--block-seconds", type=thousandths_from(4, 3_600_000, "seconds"), default=2_000,
+                         metavar="SECONDS", help="mean time between two blocks (default: 2)")
     options.add_argument("--timeout", type=thousandths_from(1, 3_600_000, "seconds"), default=180_000,
                          metavar="SECONDS", help="for each stage (default: 180)")
     options.add_argument("--keys", type=Path, default=ROOT / "run" / "bench-keys", metavar="DIR",
@@ -97,15 +97,11 @@ def measure(options: argparse.Namespace) -> list[Row]:
             print(text, file=sys.stderr)
 
     settings = Settings(options.nodes, options.messages, options.transactions, options.timeout / 1000,
-                        options.block_seconds and options.block_seconds / 1000, random.Random(options.seed),
-                        on_progress)
-    rows = [measure_chat(settings)] if 1 in options.stages else []
-    ledger_stages = [stage for stage in options.stages if stage > 1]
-    if ledger_stages:
-        with tempfile.TemporaryDirectory() as wallets, Signers(count_cores()) as signers:
-            key_ring = KeyRing(options.keys, Path(wallets), STAKE_HOLDERS, on_progress)
-            rows += [LedgerMeasurement(stage, settings, key_ring, signers).run() for stage in ledger_stages]
-    return rows
+                        options.block_seconds / 1000, random.Random(options.seed), on_progress)
+    with tempfile.TemporaryDirectory() as wallets, Signers(count_cores()) as signers:
+        key_ring = KeyRing(options.keys, Path(wallets), STAKE_HOLDERS, on_progress)
+        return [measure_chat(settings) if stage == 1 else LedgerMeasurement(stage, settings, key_ring, signers).run()
+                for stage in options.stages]
 
 
 # --- what came out ------------------------------------------------------------------------------
@@ -138,7 +134,7 @@ def draw_row(row: Row) -> list[str]:
     line = TABLE.format(row.stage, NAMES[row.stage], row.number, shown(row.seconds, 2), shown(row.per_second),
                         shown(micros), shown(row.ceiling), shown(row.ratio, 2), f"{MARKS[row.stage]:g}",
                         "yes" if row.is_met else "no")
-    notes = [*row.faults, *([draw_blocks(row)] if row.blocks else []), *([draw_cores(row)] if row.cores else [])]
+    notes = [*row.faults, *([draw_blocks(row.blocks)] if row.blocks else []), *([draw_cores(row)] if row.cores else [])]
     return [line.rstrip(), *(f"       {note}" for note in notes)]
 
 
@@ -147,19 +143,20 @@ def shown(number: float | None, digits: int = 0) -> str:
     return "" if number is None else f"{number:.{digits}f}"
 
 
-def draw_blocks(row: Row) -> str:
+def draw_blocks(blocks: dict[str, float]) -> str:
     """How many blocks there were, and how large."""
-    text = "{number} blocks with {mean_transactions:.0f} transactions on average"
-    if "rollbacks" in row.blocks:
-        text += ", at most {rollbacks} rollbacks at a node, the longest of depth {longest_rollback}"
-    return text.format(**row.blocks)
+    text = "blocks: {number}, with {mean_transactions:.0f} transactions on average, at most {largest}"
+    if "rollbacks" in blocks:
+        text += "; rollbacks at a node: at most {rollbacks}, the deepest of {longest_rollback}"
+    return text.format(**blocks)
 
 
 def draw_cores(row: Row) -> str:
     """Who has used the cores; a warning, if others have."""
     shares = row.cores or {}
     text = "cores: " + ", ".join(f"{name} {share:.0%}" for name, share in shares.items())
-    return text + ("; the machine is busy, so the figures are too low" if shares.get("others", 0) > BUSY else "")
+    text += f"; a node needs {(row.node_seconds or 0) * 1e6:.0f} µs for one"
+    return text + ("; OTHER PROGRAMS ARE BUSY, so the speed is too low" if shares.get("others", 0) > BUSY else "")
 
 
 if __name__ == "__main__":

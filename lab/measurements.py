@@ -30,11 +30,8 @@ NAMES = {1: "chat messages that reached all nodes", 3: "signed transactions, app
 MEAN_BLOCK = 1_000
 """Transactions that a block has at least on average, or the mark does not count."""
 
-PLANNED_BLOCK = 1_500
-"""Transactions that come between two blocks at half the ceiling."""
-
-BLOCK_RATE = 0.5
-"""Probability that a slot of stage 5 has a block."""
+BLOCK_RATE = 0.25
+"""Probability that a slot of stage 5 has a block. A larger one gives more slots two blocks, and so more forks."""
 
 SETTLE_SECONDS = 30.0
 """Time for ten ledgers to be equal once everything has been executed."""
@@ -49,8 +46,8 @@ class Settings:
     transactions: int
     timeout: float
     """Seconds that a stage may take from the first byte on."""
-    block_seconds: float | None
-    """Mean time between blocks; None: as long as 1,500 transactions take at half the ceiling."""
+    block_seconds: float
+    """Mean time between two blocks."""
     random: random.Random
     on_progress: Callable[[str], None]
 
@@ -90,6 +87,14 @@ class Row:
         return self.per_second / self.ceiling if self.per_second and self.ceiling else None
 
     @property
+    def node_seconds(self) -> float | None:
+        """Seconds of a core that one node has used for one message or transaction: what other programs do
+        to the figures above, they hardly do to this one."""
+        if self.cores is None or self.seconds is None:
+            return None
+        return self.cores["nodes"] * count_cores() * self.seconds / (self.number * self.nodes)
+
+    @property
     def is_met(self) -> bool:
         """Is the mark reached, with nothing lost, and with blocks that are large enough?"""
         reached = self.per_second if self.stage == 1 else self.ratio
@@ -102,7 +107,7 @@ class Row:
                 "per_second": self.per_second, "ceiling": self.ceiling, "ratio": self.ratio,
                 "mark": MARKS[self.stage], "is_met": self.is_met,
                 "verification_seconds": median(self.verifications) if self.verifications else None,
-                "blocks": self.blocks, "cores": self.cores, "faults": self.faults}
+                "node_seconds": self.node_seconds, "blocks": self.blocks, "cores": self.cores, "faults": self.faults}
 
 
 # --- stage 1 ------------------------------------------------------------------------------------
@@ -175,19 +180,12 @@ class LedgerMeasurement:
         """The options of one node. The accounts of the genesis of stage 5 are dealt out among all nodes."""
         options = ["--wallet", str(self.key_ring.wallet(number % STAKE_HOLDERS))]
         if self.stage == 4:
-            options += ["--interval", f"{self.block_seconds():.3f}"]
+            options += ["--interval", f"{self.settings.block_seconds:.3f}"]
         if self.stage == 5:
             played = range(number + 1, STAKE_HOLDERS + 1, self.settings.nodes)
             options += ["--keys", str(self.key_ring.folder), "--forge", ",".join(map(str, played)) or "none",
-                        "--slot", f"{self.block_seconds() * BLOCK_RATE:.3f}", "--rate", str(BLOCK_RATE)]
+                        "--slot", f"{self.settings.block_seconds * BLOCK_RATE:.3f}", "--rate", str(BLOCK_RATE)]
         return options
-
-    def block_seconds(self) -> float:
-        """The mean time between blocks."""
-        if self.settings.block_seconds is None:
-            one = median(time_verifications(self.key_ring.keys[0].key))
-            self.settings.block_seconds = PLANNED_BLOCK * self.settings.nodes * one / (0.5 * count_cores())
-        return self.settings.block_seconds
 
     def make_loads(self, network: str) -> list[bytes]:
         """What each node is sent: its share of the transactions, as frames, all from one account."""

@@ -59,6 +59,9 @@ def load_stakes(options: argparse.Namespace, goes_on: bool) -> dict[int, Private
     numbers = options.forge
     if goes_on and numbers is None:
         numbers = [number for number in range(1, STAKE_HOLDERS + 1) if (options.keys / f"key-{number}.pem").exists()]
+    if options.peer is None and not goes_on:
+        # It is not known yet whether this node will found a network, and make the keys.
+        numbers = [number for number in numbers or () if (options.keys / f"key-{number}.pem").exists()]
     if not numbers or (options.peer == "none" and not goes_on):
         return {}
     try:

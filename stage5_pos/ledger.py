@@ -5,7 +5,7 @@ the common ancestor and executes those up to the other one, so a rollback takes 
 follows the depth of the fork, and not the length of the chain.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from common.ledger import Ledger, Transaction
 from stage5_pos.tree import Block, Tree
@@ -65,6 +65,21 @@ class TreeLedger(Ledger):
         self._undo_transactions(block, len(block.transactions))
         assert block.parent is not None, "the genesis is never undone"
         self.at = block.parent
+
+    def choose_valid(self, candidates: Iterable[Transaction], most: int) -> list[str]:
+        """Ids of those candidates that are valid one after the other, as a child of the block stood at would
+        execute them: at most `most`, in their order. Nothing has changed in the end."""
+        draft = Block("", self.at.slot, self.at.id, "", 0, [], b"")
+        self._new_accounts[draft.id] = []
+        for transaction in candidates:
+            if len(draft.transactions) == most:
+                break
+            if self.why_invalid(transaction) is None:
+                self._note_new(draft, transaction.sender, transaction.receiver)
+                self.apply(transaction)
+                draft.transactions.append(transaction.id)
+        self._undo_transactions(draft, len(draft.transactions))
+        return draft.transactions
 
     def why_invalid(self, transaction: Transaction) -> str | None:
         """Why a transaction is not valid here, if it is not; its signature has been checked when it arrived."""

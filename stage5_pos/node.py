@@ -13,7 +13,6 @@ from collections.abc import Callable
 
 from common.encoding import Message, encode_frame
 from common.journal import Journal
-from common.ledger import Transaction
 from common.limits import MAX_BLOCK_IDS
 from common.rsa import PrivateKey
 from common.interface import Command, CommandError, Invalid, Network
@@ -102,16 +101,7 @@ class StakeNode(ChainNode):
     def choose_transactions(self, parent: Block) -> list[str]:
         """Take from the pool, in order of arrival, what is valid at its point; the others stay."""
         self.ledger.move_to(parent)
-        chosen: list[Transaction] = []
-        for transaction in self.pool.values():
-            if len(chosen) == MAX_BLOCK_IDS:
-                break
-            if self.ledger.why_invalid(transaction) is None:
-                self.ledger.apply(transaction)
-                chosen.append(transaction)
-        for transaction in reversed(chosen):
-            self.ledger.undo(transaction)
-        return [transaction.id for transaction in chosen]
+        return self.ledger.choose_valid(self.pool.values(), MAX_BLOCK_IDS)
 
     # --- transactions --------------------------------------------------------------------------------
 
