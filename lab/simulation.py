@@ -100,6 +100,7 @@ class MemoryNetwork:
         """End the node: its connections close in order, its timers are void."""
         for connection in list(self.node.connections):
             connection.close()
+        self.status = status
         self.is_running = False
 
 

@@ -122,7 +122,7 @@ class PeeringNode:
             if self.joining is not None:
                 self.joining.was_refused = True
                 self.joining.close()
-            self.report_error("NETWORK", f"{self.peer}: {reason}; founding a network")
+            self.report_error("NETWORK", f"{self.peer}: {reason}")
             self.peer = self.joining = None
             self.found()
 

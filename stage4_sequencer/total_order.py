@@ -38,7 +38,7 @@ class TotalOrderNode(SignedNode):
         """The network in the hello of the peer that this node joins by; its genesis is awaited."""
         self.genesis_frame = b""
         self.pool: dict[str, Transaction] = {}
-        """The transactions that no block has ordered yet, in order of arrival."""
+        """The transactions that have not taken effect, in order of arrival."""
         self.waiting = Waiting()
         """Blocks that lack something, and what."""
         self.made_here: set[str] = set()

@@ -279,7 +279,7 @@ def test_a_killed_node_leaves_every_list_and_the_ten_links_are_kept_up() -> None
             nodes.remove(killed := choose.choice(nodes))
             neighbours = [link.owner for link in world.open_connections() if link.other.owner is killed]
             world.kill(killed)
-            world.run(6.0)
+            world.run(0.9)  # less than a second: the first call of the killed one must not be what brings others
             for node in neighbours:
                 assert isinstance(node, LedgerNode)
                 own = list_of(world, node)
@@ -507,7 +507,7 @@ BAD_MEMBERS: dict[str, dict[str, Any]] = {
     "nonce upper": {"nonce": "A" * 32}, "nonce not hex": {"nonce": "g" * 32}, "no nonce": {"nonce": ...},
     "nonce 1": {"nonce": 1}, "no amount": {"amount": ...}, "no from": {"from": ...}, "no to": {"to": ...},
     "extra": {"id": "0" * 64}, "signature": {"signature": ""}}
-BAD_BODIES = {f"amount {text}": json.dumps(transaction(amount=77)).replace("77", text).encode()
+BAD_BODIES = {f"amount {text}": json.dumps(transaction(amount=77, nonce="0" * 32)).replace("77", text).encode()
               for text in ("-0", "1e2", "1E2", "1.5", "-1", "1e400", "9007199254740992", "0.0")}
 OTHER_BAD_MESSAGES: dict[str, Event] = {
     "presence without port": {"type": "presence", "nonce": "0" * 32, "address": "a"},
@@ -985,6 +985,22 @@ def test_after_a_long_partition_everybody_is_in_every_list_again() -> None:
             world.run(0.5)
         world.part({node.address for node in nodes[:3]})
         world.run(1_000.0)
+        world.heal()
+        world.run(40.0)
+        for node in nodes:
+            assert list_of(world, node) == ring_order(one.address for one in nodes), f"seed {seed}, {node.address}"
+
+
+def test_after_more_than_an_hour_the_peer_of_the_command_line_brings_the_others() -> None:
+    """By then nobody else is called any more: the two that meet again tell each other who there is."""
+    for seed in range(2):
+        world, choose = World(seed), random.Random(seed)
+        nodes = [world.add(LedgerNode)]
+        for _ in range(5):
+            nodes.append(world.add(LedgerNode, choose.choice(nodes).address))
+            world.run(0.5)
+        world.part({node.address for node in nodes[:3]})
+        world.run(3_700.0)
         world.heal()
         world.run(40.0)
         for node in nodes:
