@@ -336,12 +336,12 @@ def test_of_two_payments_of_the_same_money_exactly_one_is_executed_after_a_parti
 
 def test_a_late_joiner_fetches_more_blocks_than_may_wait_and_their_transactions() -> None:
     world, node, peer = scene()
-    blocks = chain(1_300)
+    blocks = chain(1_040)
     paid = [transaction(1, X, 10, nonce) for nonce in range(5)]
     last = next_slot(blocks[-1]["slot"])
     blocks.append(block(last, block_id(blocks[-1]), [transaction_id(message) for message in paid]))
     tell(world, peer, *paid, *blocks)
-    assert node.tree.best.height == 1_301
+    assert node.tree.best.height == 1_041
     late = add_node(world, node.address)
     world.run(seconds=30)
     assert late.tree.best.id == node.tree.best.id and balances(late) == balances(node)
@@ -350,16 +350,16 @@ def test_a_late_joiner_fetches_more_blocks_than_may_wait_and_their_transactions(
 
 def test_a_fork_deeper_than_one_answer_is_followed_to_its_tip() -> None:
     world, node, peer = scene()
-    tell(world, peer, *chain(1_200, first_slot=2))
+    tell(world, peer, *chain(600, first_slot=2))
     other = add_node(world)
     other_peer = add_linked_stranger(world, other, 5)
-    other_peer.send(*chain(1_201, first_slot=1_500))
+    other_peer.send(*chain(601, first_slot=800))
     world.settle()
-    assert (node.tree.best.height, other.tree.best.height) == (1_200, 1_201)
+    assert (node.tree.best.height, other.tree.best.height) == (600, 601)
     node.network.connect(other.address)
     world.run(seconds=30)
-    assert node.tree.best.id == other.tree.best.id and node.longest_rollback == 1_200
-    assert sum(balances(node).values()) == 10 * MILLION + 10 * 1_201
+    assert node.tree.best.id == other.tree.best.id and node.longest_rollback == 600
+    assert sum(balances(node).values()) == 10 * MILLION + 10 * 601
 
 
 def test_who_is_ahead_answers_a_tip_with_its_own_and_who_is_behind_asks() -> None:
