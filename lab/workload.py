@@ -2,13 +2,13 @@
 
 import contextlib
 import multiprocessing
+import os
 import random
 import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -87,8 +87,7 @@ class Signers:
 
     def __init__(self, cores: int) -> None:
         # Spawned, since this program has threads, and forking a program with threads can leave a lock taken.
-        self._pool = ProcessPoolExecutor(cores, multiprocessing.get_context("spawn"),
-                                         partial(signal.signal, signal.SIGINT, signal.SIG_IGN))
+        self._pool = ProcessPoolExecutor(cores, multiprocessing.get_context("spawn"), _begin_signing)
 
     def sign(self, orders: Sequence[Order]) -> list[list[bytes]]:
         """The frames of each order."""
@@ -104,6 +103,19 @@ class Signers:
 
     def __exit__(self, *_: object) -> None:
         self._pool.shutdown(cancel_futures=True)
+
+
+def _begin_signing() -> None:
+    """Set up a process that signs: Ctrl-C is for its parent, and it ends when the parent does, whatever ends that."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, name="end with parent", daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+    os._exit(1)
 
 
 def make_nonces(generator: random.Random, count: int) -> list[str]:

@@ -1,11 +1,13 @@
 """Fixtures for the tests with real nodes. Everything that a test starts is gone when it is over."""
 
 import itertools
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from Crypto.PublicKey import RSA
 
 from tests.processes import ROOT, NodeProcess, RawPeer
@@ -18,6 +20,11 @@ KEYS = ROOT / "tests" / "keys"
 
 Launch = Callable[..., NodeProcess]
 Call = Callable[..., RawPeer]
+
+
+# How long an example takes says how busy the machine is, not whether it is right.
+settings.register_profile("house", deadline=None, print_blob=True, derandomize="CI" in os.environ)
+settings.load_profile("house")
 
 
 @pytest.fixture

@@ -991,8 +991,8 @@ def test_after_a_long_partition_everybody_is_in_every_list_again() -> None:
             assert list_of(world, node) == ring_order(one.address for one in nodes), f"seed {seed}, {node.address}"
 
 
-def test_after_more_than_an_hour_the_peer_of_the_command_line_brings_the_others() -> None:
-    """By then nobody else is called any more: the two that meet again tell each other who there is."""
+def test_after_more_than_an_hour_who_calls_its_peer_again_learns_of_all_the_others() -> None:
+    """By then nobody else is called any more. Were it not told who there is, one link would join the halves."""
     for seed in range(2):
         world, choose = World(seed), random.Random(seed)
         nodes = [world.add(LedgerNode)]
@@ -1001,10 +1001,15 @@ def test_after_more_than_an_hour_the_peer_of_the_command_line_brings_the_others(
             world.run(0.5)
         world.part({node.address for node in nodes[:3]})
         world.run(3_700.0)
+        sent = send_randomly(world, nodes[0], choose) | send_randomly(world, nodes[5], choose)
         world.heal()
         world.run(40.0)
-        for node in nodes:
+        check_ledgers(world, nodes, sent, f"seed {seed}")
+        callers = [node for node in nodes[3:] if node.peer in {one.address for one in nodes[:3]}]
+        assert callers
+        for node in callers:
             assert list_of(world, node) == ring_order(one.address for one in nodes), f"seed {seed}, {node.address}"
+            assert len(node.links) == 5, f"seed {seed}, {node.address}"
 
 
 def test_the_others_agree_when_a_node_is_killed_while_it_sends() -> None:

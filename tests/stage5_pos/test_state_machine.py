@@ -363,7 +363,7 @@ def test_a_fork_deeper_than_one_answer_is_followed_to_its_tip() -> None:
 
 
 def test_who_is_ahead_answers_a_tip_with_its_own_and_who_is_behind_asks() -> None:
-    world, node, peer = scene()
+    world, _node, peer = scene()
     blocks = chain(3)
     tell(world, peer, *blocks)
     peer.received.clear()
@@ -379,7 +379,7 @@ def test_who_is_ahead_answers_a_tip_with_its_own_and_who_is_behind_asks() -> Non
 
 
 def test_get_chain_is_answered_behind_the_first_id_that_is_on_the_best_chain() -> None:
-    world, node, peer = scene()
+    world, _node, peer = scene()
     blocks = chain(4)
     tell(world, peer, *blocks, {"type": "get_chain", "locator": ["0" * 64, block_id(blocks[1]), GENESIS]})
     assert [block_id(message) for message in peer.messages("block")] == [block_id(one) for one in blocks[2:]]
@@ -391,7 +391,7 @@ def test_two_winners_of_a_slot_on_one_node_make_one_block_with_the_smaller_value
     world = new_world()
     node = add_node(world, plays=tuple(range(1, 11)))
     world.run(seconds=8)
-    made = [event for event in world.reported(node, "block")]
+    made = world.reported(node, "block")
     assert len(made) >= 6 and len({event["slot"] for event in made}) == len(made) and node.rollbacks == 0
     numbers = {kept_key(number).account: number for number in range(1, 11)}
     for event in made:
