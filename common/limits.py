@@ -36,6 +36,9 @@ CLOSE_AFTER = 60.0
 MAX_INVALID = 10
 """Invalid messages that one connection may bring; this one closes it (contract §2)."""
 
+HAND_OVER_SECONDS = 0.005
+"""How long a busy node goes on with its inbox before it lets the writers have what was sent meanwhile."""
+
 FLUSH_SECONDS = 2.0
 """How long a closing connection may take to write what waits, and to read the other's farewell."""
 

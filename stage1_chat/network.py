@@ -11,8 +11,8 @@ a lock. Only a reader receives from a socket and only a writer sends to it, so
 two nodes that send to each other at once cannot block each other, and a peer
 that reads slowly holds up nobody: its outbox grows until it is closed.
 
-What a handler sends is collected and handed to the writers when the handler is
-done, so a batch of a hundred messages wakes each writer once.
+What handlers send is collected and handed to the writers when nothing more waits in
+the inbox, or after some milliseconds: so a hundred messages wake each writer once.
 
 `close()` does not wake a thread that blocks in `recv` or `accept`;
 `shutdown()` does. Hence the way that a connection ends: the writer writes what
@@ -36,8 +36,8 @@ from common.console import Console
 from common.encoding import encode_frame, split_address
 from common.framing import FrameError, Splitter
 from common.journal import JournalError
-from common.limits import (BATCHES_AHEAD, FLUSH_SECONDS, HELLO_SECONDS, LINES_AHEAD, MAX_INBOUND, MAX_OUTBOX,
-                           RECEIVE_BYTES)
+from common.limits import (BATCHES_AHEAD, FLUSH_SECONDS, HAND_OVER_SECONDS, HELLO_SECONDS,
+                           LINES_AHEAD, MAX_INBOUND, MAX_OUTBOX, RECEIVE_BYTES)
 from common.interface import Connection
 from stage1_chat.node import ChatNode
 
@@ -214,6 +214,7 @@ class SocketNetwork:
         self.node = node
         start_thread("accept", self._accept)
         self._do(node.start, peer)
+        self._hand_over()
         while self._is_running:
             self._run_timers()
             try:
@@ -221,6 +222,8 @@ class SocketNetwork:
             except queue.Empty:
                 continue
             self._do(handler, *arguments)
+            self._do_what_waits()
+            self._hand_over()
         self._end()
 
     def put(self, handler: Callable[..., None], *arguments: Any) -> None:
@@ -234,6 +237,16 @@ class SocketNetwork:
             self._end_for_lack_of_storage(error)
         except Exception:
             traceback.print_exc()  # a defect of this program must not end what it does for all the others
+
+    def _do_what_waits(self) -> None:
+        """Under load, handle some more before anything is handed over: it wakes each writer once for all."""
+        deadline = self.now() + HAND_OVER_SECONDS
+        while self._is_running and not self._inbox.empty() and self.now() < deadline:
+            handler, *arguments = self._inbox.get()
+            self._do(handler, *arguments)
+
+    def _hand_over(self) -> None:
+        """Make last what the handlers have done, then let the writers have what they have said."""
         try:
             self.node.commit()
         except JournalError as error:
@@ -244,7 +257,7 @@ class SocketNetwork:
         self._printer.hand_over()
 
     def _end_for_lack_of_storage(self, error: JournalError) -> None:
-        """What cannot be kept must not be told: drop what the last handler has said, and end."""
+        """What cannot be kept must not be told: drop what was said since the last commit, and end."""
         for connection in self._collecting:
             connection.drop_collected()
         self._printer.drop_collected()
@@ -255,6 +268,7 @@ class SocketNetwork:
     def _run_timers(self) -> None:
         while self._timers and self._timers[0][0] <= self.now():
             self._do(heapq.heappop(self._timers)[2])
+            self._hand_over()
 
     def _seconds_to_next_timer(self) -> float | None:
         return max(0.0, self._timers[0][0] - self.now()) if self._timers else None

@@ -129,7 +129,7 @@ class Fetcher:
                if missing.again_at is not None and missing.again_at <= self._now()]
         self.forget([missing_id for missing_id in due
                      if self._missing[missing_id].tries >= MAX_TRIES and not self._missing[missing_id].is_needed])
-        candidates = sorted(set(connections) - stalled, key=attrgetter("opened"))
+        candidates = sorted((one for one in connections if one not in stalled), key=attrgetter("opened"))
         for missing_id in due if candidates else ():
             if missing_id in self._missing:
                 self._queue(missing_id, self._generator.choice(candidates))
