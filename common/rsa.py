@@ -105,7 +105,7 @@ def _modulus_of(account: str) -> Integer:
 
 def check_account(account: str) -> None:
     """InvalidAccount unless `account` is an RSA public key as contract §1 writes it."""
-    _read_account(account)
+    _modulus_of(account)
 
 
 # --- signatures ---------------------------------------------------------------------------------
