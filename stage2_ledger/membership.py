@@ -6,6 +6,7 @@ so that a message needs a few hops and not a tenth of the ring.
 """
 
 import random
+from bisect import bisect_left
 
 from common.encoding import split_address
 from common.limits import MAX_PEERS, RANDOM_LINKS, RING_LINKS
@@ -17,37 +18,45 @@ class Membership:
     def __init__(self, own: str, generator: random.Random) -> None:
         self.own = own
         self._generator = generator
-        self._addresses = {own}
+        self._ring = [split_address(own)]
+        """The addresses as (host, port), always sorted: a list of 10,000 must not be sorted at every change."""
         self._picked: list[str] = []
 
     def __contains__(self, address: str) -> bool:
-        return address in self._addresses
+        place = self._place(address)
+        return place < len(self._ring) and self._ring[place] == split_address(address)
 
     def add(self, address: str) -> None:
         """Put `address` in the list, unless the list is full."""
-        if len(self._addresses) < MAX_PEERS:
-            self._addresses.add(address)
+        if len(self._ring) < MAX_PEERS and address not in self:
+            self._ring.insert(self._place(address), split_address(address))
 
     def discard(self, address: str) -> None:
         """Take an address that does not answer out of the list; a node's own stays."""
-        if address != self.own:
-            self._addresses.discard(address)
+        if address in self and address != self.own:
+            del self._ring[self._place(address)]
 
     def sorted(self) -> list[str]:
         """All addresses, by host as text and then by port as a number."""
-        return sorted(self._addresses, key=split_address)
+        return [f"{host}:{port}" for host, port in self._ring]
 
     def successors(self) -> list[str]:
         """The ten addresses that follow this node's own, wrapping around; all others if there are fewer."""
-        ring = self.sorted()
-        start = ring.index(self.own) + 1
-        return (ring[start:] + ring[:start - 1])[:RING_LINKS]
+        start = self._place(self.own) + 1
+        count = min(RING_LINKS, len(self._ring) - 1)
+        following = (self._ring[(start + step) % len(self._ring)] for step in range(count))
+        return [f"{host}:{port}" for host, port in following]
 
     def wanted(self) -> list[str]:
         """The addresses to be connected to: the successors, and two that were picked at random for good."""
         successors = self.successors()
         self._picked = [address for address in self._picked if address in self and address not in successors]
-        others = sorted(self._addresses - {self.own, *successors, *self._picked})
-        count = min(len(others), RANDOM_LINKS - len(self._picked))
-        self._picked += self._generator.sample(others, count)
+        taken = {self.own, *successors, *self._picked}
+        # Among that many there are enough that are not taken, if there are enough at all.
+        sample = self._generator.sample(self._ring, min(len(self._ring), len(taken) + RANDOM_LINKS))
+        free = [address for host, port in sample if (address := f"{host}:{port}") not in taken]
+        self._picked += free[:RANDOM_LINKS - len(self._picked)]
         return successors + self._picked
+
+    def _place(self, address: str) -> int:
+        return bisect_left(self._ring, split_address(address))
