@@ -25,13 +25,12 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from platform import python_version
-from statistics import median
 from typing import Any
 
 from common.console import Options, integer_from, thousandths_from
 from common.rsa import WalletError
 from lab.machine import count_cores
-from lab.measurements import MARKS, NAMES, LedgerMeasurement, Row, Settings, measure_chat
+from lab.measurements import MARKS, NAMES, LedgerMeasurement, Row, Settings, find_median, measure_chat
 from lab.processes import ROOT
 from lab.workload import KeyRing, Signers
 from stage5_pos.__main__ import STAKE_HOLDERS
@@ -111,7 +110,7 @@ def describe(options: argparse.Namespace, rows: Sequence[Row]) -> dict[str, Any]
     verifications = [seconds for row in rows for seconds in row.verifications]
     return {"nodes": options.nodes, "cores": count_cores(), "seed": options.seed,
             "python": python_version(), "pycryptodome": version("pycryptodome"),
-            "verification_seconds": median(verifications) if verifications else None,
+            "verification_seconds": find_median(verifications),
             "rows": [row.members() for row in rows]}
 
 
@@ -130,9 +129,8 @@ def draw(options: argparse.Namespace, rows: Sequence[Row]) -> str:
 
 def draw_row(row: Row) -> list[str]:
     """The lines of one stage."""
-    micros = median(row.verifications) * 1e6 if row.verifications else None
     line = TABLE.format(row.stage, NAMES[row.stage], row.number, shown(row.seconds, 2), shown(row.per_second),
-                        shown(micros), shown(row.ceiling), shown(row.ratio, 2), f"{MARKS[row.stage]:g}",
+                        micros(find_median(row.verifications)), shown(row.ceiling), shown(row.ratio, 2), f"{MARKS[row.stage]:g}",
                         "yes" if row.is_met else "no")
     notes = [*row.faults, *([draw_blocks(row.blocks)] if row.blocks else []), *([draw_cores(row)] if row.cores else [])]
     return [line.rstrip(), *(f"       {note}" for note in notes)]
@@ -141,6 +139,11 @@ def draw_row(row: Row) -> list[str]:
 def shown(number: float | None, digits: int = 0) -> str:
     """A number in a table; nothing where there is none."""
     return "" if number is None else f"{number:.{digits}f}"
+
+
+def micros(seconds: float | None) -> str:
+    """Seconds as microseconds in a table; nothing where there are none."""
+    return "" if seconds is None else f"{seconds * 1e6:.0f}"
 
 
 def draw_blocks(blocks: dict[str, float]) -> str:
@@ -155,7 +158,9 @@ def draw_cores(row: Row) -> str:
     """Who has used the cores; a warning, if others have."""
     shares = row.cores or {}
     text = "cores: " + ", ".join(f"{name} {share:.0%}" for name, share in shares.items())
-    text += f"; a node needs {(row.node_seconds or 0) * 1e6:.0f} µs for one"
+    text += f"; a node needed {micros(row.node_seconds)} µs for one"
+    if row.verifications_meanwhile:
+        text += f", when V was {micros(find_median(row.verifications_meanwhile))} µs"
     return text + ("; OTHER PROGRAMS ARE BUSY, so the speed is too low" if shares.get("others", 0) > BUSY else "")
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from statistics import mean, median
 from typing import Any
 
-from lab.machine import CoreWatch, count_cores, time_verifications
+from lab.machine import CoreWatch, VerificationTimer, count_cores
 from lab.processes import POLL_SECONDS, Event, NodeError, NodeProcess, running_network
 from lab.workload import PASSPHRASE, Injector, KeyRing, Order, Signers, injectors, make_nonces
 from stage4_sequencer.genesis import FOUNDERS_BALANCE
@@ -64,6 +64,8 @@ class Row:
     """From the first byte until the last node had everything; None if that never came."""
     verifications: list[float] = field(default_factory=list)
     """Seconds for one verification, in short runs before and after, while the nodes had nothing to do."""
+    verifications_meanwhile: list[float] = field(default_factory=list)
+    """The same while the nodes were at work. If it differs, the machine was not equally fast all the time."""
     cores: dict[str, float] | None = None
     """Who has used the cores meanwhile, as shares of all that they could do."""
     blocks: dict[str, float] = field(default_factory=dict)
@@ -106,8 +108,14 @@ class Row:
         return {"stage": self.stage, "name": NAMES[self.stage], "number": self.number, "seconds": self.seconds,
                 "per_second": self.per_second, "ceiling": self.ceiling, "ratio": self.ratio,
                 "mark": MARKS[self.stage], "is_met": self.is_met,
-                "verification_seconds": median(self.verifications) if self.verifications else None,
+                "verification_seconds": find_median(self.verifications),
+                "verification_seconds_meanwhile": find_median(self.verifications_meanwhile),
                 "node_seconds": self.node_seconds, "blocks": self.blocks, "cores": self.cores, "faults": self.faults}
+
+
+def find_median(numbers: Sequence[float]) -> float | None:
+    """The median; None if there are no numbers."""
+    return median(numbers) if numbers else None
 
 
 # --- stage 1 ------------------------------------------------------------------------------------
@@ -159,6 +167,7 @@ class LedgerMeasurement:
         # In stage 4 only the founder has money at the start. The receiver's fee in stage 5 is taken from the amount.
         self.senders = key_ring.keys[:1] if stage == 4 else key_ring.keys
         self.amount = 1 + FEE if stage == 5 else 1
+        self.timer = VerificationTimer(key_ring.keys[0].key)
         self.row = Row(stage, settings.transactions, settings.nodes)
 
     def run(self) -> Row:
@@ -198,8 +207,7 @@ class LedgerMeasurement:
 
     def measure(self, nodes: Sequence[NodeProcess], peers: Sequence[Injector], loads: Sequence[bytes]) -> None:
         """Take the time from the first byte until the last node has executed everything."""
-        key = self.key_ring.keys[0].key
-        self.row.verifications += time_verifications(key)
+        self.row.verifications += self.timer.measure()
         watch = CoreWatch(node.pid for node in nodes)
         start = time.monotonic()
         for peer, load in zip(peers, loads, strict=True):
@@ -207,7 +215,7 @@ class LedgerMeasurement:
         for node in nodes:
             self.wait_until_executed(node, start + self.settings.timeout)
         self.row.seconds, self.row.cores = time.monotonic() - start, watch.shares()
-        self.row.verifications += time_verifications(key)
+        self.row.verifications += self.timer.measure()
 
     def wait_until_executed(self, node: NodeProcess, deadline: float) -> None:
         """Wait until `node` has executed everything; NodeError if it has not by `deadline`, of the monotonic clock."""
@@ -215,6 +223,7 @@ class LedgerMeasurement:
             if time.monotonic() > deadline:
                 raise NodeError(f"{node.name} has executed {executed} of {self.row.number} transactions"
                                 f" after {self.settings.timeout:g} seconds")
+            self.row.verifications_meanwhile += self.timer.measure(runs=1)
             time.sleep(POLL_SECONDS)
 
     # --- checking -------------------------------------------------------------------------------

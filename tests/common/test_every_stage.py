@@ -223,8 +223,8 @@ def seconds_of_bare_python() -> float:
 def test_it_listens_in_less_than_half_a_second(stage: int, start_node: Launch, launch: Launch, tmp_path: Path) -> None:
     """One that joins, with a wallet as nodes make them. (A founder of stage 4 makes a key, which takes longer.)
 
-    The half second is one of processor time, and for the clock ten times what Python itself takes:
-    so the test holds on a machine that is busy with other work, and a node that sleeps still fails.
+    The half second is one of processor time, or three times what Python itself takes where the machine is slow
+    just now, and for the clock ten times that: a node that sleeps, or computes for long, still fails.
     """
     founder = start_node(stage)
     options = ["--peer", founder.address] + (["--wallet", str(tmp_path / "wallet.pem")] if stage >= 3 else [])
@@ -237,7 +237,8 @@ def test_it_listens_in_less_than_half_a_second(stage: int, start_node: Launch, l
         node.wait_for("listening")
         tries.append((time.monotonic() - start, node.cpu_seconds, bare))
         node.stop()
-    assert min(cpu for _, cpu, _ in tries) < 0.5, f"(seconds, processor seconds, of bare Python): {tries}"
+    limit = max(0.5, 3 * min(bare for _, _, bare in tries))
+    assert min(cpu for _, cpu, _ in tries) < limit, f"(seconds, processor seconds, of bare Python): {tries}"
     assert any(seconds < max(0.5, 10 * bare) for seconds, _, bare in tries), tries
 
 
