@@ -130,8 +130,8 @@ def draw(options: argparse.Namespace, rows: Sequence[Row]) -> str:
 def draw_row(row: Row) -> list[str]:
     """The lines of one stage."""
     line = TABLE.format(row.stage, NAMES[row.stage], row.number, shown(row.seconds, 2), shown(row.per_second),
-                        micros(find_median(row.verifications)), shown(row.ceiling), shown(row.ratio, 2), f"{MARKS[row.stage]:g}",
-                        "yes" if row.is_met else "no")
+                        micros(find_median(row.verifications)), shown(row.ceiling), shown(row.ratio, 2),
+                        f"{MARKS[row.stage]:g}", "yes" if row.is_met else "no")
     notes = [*row.faults, *([draw_blocks(row.blocks)] if row.blocks else []), *([draw_cores(row)] if row.cores else [])]
     return [line.rstrip(), *(f"       {note}" for note in notes)]
 

@@ -51,32 +51,28 @@ class CoreWatch:
         self._before = self._read()
 
     def shares(self) -> dict[str, float] | None:
-        """Of all that the cores could do since the watch began, the shares of the three. Interrupts, which
-        carry the packets on loopback, are told apart, since the system books them on no process."""
+        """Of all that the cores could do since the watch began, the shares of the three, and what was left idle."""
         if self._before is None or (after := self._read()) is None:
             return None
         *spent, total = (new - old for new, old in zip(after, self._before, strict=True))
-        nodes, own, everybody, interrupts = (one / total for one in spent)
-        return {"nodes": nodes, "bench": own, "others": max(0.0, everybody - nodes - own), "interrupts": interrupts,
-                "idle": max(0.0, 1.0 - everybody - interrupts)}
+        nodes, own, used = (one / total for one in spent)
+        return {"nodes": nodes, "bench": own, "others": max(0.0, used - nodes - own), "idle": max(0.0, 1.0 - used)}
 
-    def _read(self) -> tuple[float, ...] | None:
-        """Seconds since boot: of the nodes, this process, all processes, interrupts, and of all that with what was idle."""
+    def _read(self) -> tuple[float, float, float, float] | None:
+        """Seconds that the nodes, this process and everybody have used, and what there was to use, since boot."""
         try:
-            return sum(map(_read_process, self._pids)), time.process_time(), *_read_all_cores()
+            everybody, total = _read_all_cores()
+            return sum(map(_read_process, self._pids)), time.process_time(), everybody, total
         except (OSError, ValueError):
             return None
 
 
-def _read_all_cores() -> tuple[float, float, float]:
-    """Seconds of all processes, of interrupts, and of both with what was idle (first line of /proc/stat, proc(5)).
-
-    Time that a host has stolen is what another program has used, so it counts as that.
-    """
-    user, nice, system, idle, waiting, hard, soft, stolen = (
+def _read_all_cores() -> tuple[float, float]:
+    """Seconds used, and used or idle, by the first line of /proc/stat (proc(5)); time stolen by a host is used."""
+    user, nice, system, idle, waiting, interrupts, soft_interrupts, stolen = (
         int(ticks) / os.sysconf("SC_CLK_TCK") for ticks in Path("/proc/stat").read_text().split()[1:9])
-    processes, interrupts = user + nice + system + stolen, hard + soft
-    return processes, interrupts, processes + interrupts + idle + waiting
+    used = user + nice + system + interrupts + soft_interrupts + stolen
+    return used, used + idle + waiting
 
 
 def _read_process(pid: int) -> float:

@@ -136,7 +136,7 @@ def measure_chat(settings: Settings) -> Row:
             row.seconds, row.cores = max(ended) - start, watch.shares()
         # The nodes have ended, so this is all that they have ever printed.
         row.faults += [f"node {number}: {fault}" for number, node in enumerate(nodes)
-                       if (fault := _find_chat_fault(node.output, marker, settings.messages))]
+                       if (fault := find_chat_fault(node.output, marker, settings.messages))]
     except NodeError as error:
         row.faults.append(str(error))
     return row
@@ -147,7 +147,7 @@ def _type_in_background(node: NodeProcess, lines: list[str]) -> None:
         threading.Thread(target=node.type, args=("\n".join(lines),), name=f"types to {node.pid}", daemon=True).start()
 
 
-def _find_chat_fault(output: bytes, marker: str, messages: int) -> str:
+def find_chat_fault(output: bytes, marker: str, messages: int) -> str:
     """What is wrong with the messages in a node's output; nothing if each is there once."""
     printed = Counter(map(int, re.findall(marker.encode() + rb" ([0-9]+)", output)))
     lost, twice = messages - len(printed), sum(printed.values()) - len(printed)
