@@ -5,6 +5,7 @@ while its parent or transactions are missing -> `enter` (valid at its point? the
 -> `on_new_best`, where a rollback shows.
 """
 
+import hashlib
 from typing import Any
 
 from common.encoding import (ID, INTEGER, MAX_INTEGER, STRING, Field, Message, Shape, canon, decode_frame,
@@ -309,6 +310,16 @@ class ChainNode(TotalOrderNode):
     def on_get_chain(self, connection: Connection, message: Message, frame: bytes) -> None:
         """Answer with the best chain after the newest block that both have."""
         self.send_blocks(connection, (block.frame for block in self.tree.after_locator(message["locator"])))
+
+    def on_frame(self, connection: Connection, frame: bytes) -> None:
+        """One frame. Copies in an answer to `get_chain` are looked at too: they tell how far it goes.
+
+        Else an answer of blocks that came before a connection was lost would look empty, and nobody would ask on.
+        """
+        if connection in self.chain_questions and hashlib.sha256(frame).digest() in self.seen_frames:
+            self.on_message(connection, decode_frame(frame), frame)
+        else:
+            super().on_frame(connection, frame)
 
     def note_answer(self, connection: Connection | None, block_id: str, parent_id: str) -> None:
         """Remember the last block of an answer to `get_chain`. One that hangs in the air has come by
