@@ -32,7 +32,8 @@ from common.rsa import WalletError
 from lab.machine import count_cores
 from lab.measurements import MARKS, NAMES, LedgerMeasurement, Row, Settings, find_median, measure_chat
 from lab.processes import ROOT
-from lab.workload import KeyRing, Signers
+from lab.signing import SigningError
+from lab.workload import KeyRing
 from stage5_pos.__main__ import STAKE_HOLDERS
 
 BUSY = 0.1
@@ -77,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         rows = measure(options)
     except KeyboardInterrupt:
         return complain("interrupted", 130)
-    except (OSError, WalletError) as error:
+    except (OSError, WalletError, SigningError) as error:
         return complain(str(error), 1)
     print(json.dumps(describe(options, rows), indent=2) if options.json else draw(options, rows))
     return 1 if any(row.faults for row in rows) else 0
@@ -97,9 +98,9 @@ def measure(options: argparse.Namespace) -> list[Row]:
 
     settings = Settings(options.nodes, options.messages, options.transactions, options.timeout / 1000,
                         options.block_seconds / 1000, random.Random(options.seed), on_progress)
-    with tempfile.TemporaryDirectory() as wallets, Signers(count_cores()) as signers:
+    with tempfile.TemporaryDirectory() as wallets:
         key_ring = KeyRing(options.keys, Path(wallets), STAKE_HOLDERS, on_progress)
-        return [measure_chat(settings) if stage == 1 else LedgerMeasurement(stage, settings, key_ring, signers).run()
+        return [measure_chat(settings) if stage == 1 else LedgerMeasurement(stage, settings, key_ring).run()
                 for stage in options.stages]
 
 
@@ -118,13 +119,17 @@ TABLE = "{:<5}  {:<46}  {:>7}  {:>7}  {:>10}  {:>6}  {:>7}  {:>5}  {:>5}  {}"
 HEADINGS = ("stage", "what", "number", "seconds", "per second", "V [µs]", "ceiling", "ratio", "mark", "met")
 
 
+LEGEND = ("V: one RSA-2048 verification by pycryptodome in one thread; the median of short runs before and after,",
+          "while the nodes were idle. Ceiling: cores / (nodes x V), as if nothing else took time. A machine whose",
+          "speed changes has another V meanwhile; then the ratio with that one says more.")
+
+
 def draw(options: argparse.Namespace, rows: Sequence[Row]) -> str:
     """All figures, for people."""
     head = (f"{options.nodes} nodes on {count_cores()} cores, Python {python_version()},"
             f" pycryptodome {version('pycryptodome')}, seed {options.seed}")
     return "\n".join([head, "", TABLE.format(*HEADINGS), *(line for row in rows for line in draw_row(row)), "",
-                      "V: one RSA-2048 verification by pycryptodome in one thread; the median of short runs before and"
-                      " after,", "while the nodes were idle. Ceiling: cores / (nodes x V), if nothing else took time."])
+                      *LEGEND])
 
 
 def draw_row(row: Row) -> list[str]:
@@ -160,7 +165,8 @@ def draw_cores(row: Row) -> str:
     text = "cores: " + ", ".join(f"{name} {share:.0%}" for name, share in shares.items())
     text += f"; a node needed {micros(row.node_seconds)} µs for one"
     if row.verifications_meanwhile:
-        text += f", when V was {micros(find_median(row.verifications_meanwhile))} µs"
+        text += f"; V meanwhile: {micros(find_median(row.verifications_meanwhile))} µs"
+        text += f", ratio {shown(row.ratio_meanwhile, 2)}"
     return text + ("; OTHER PROGRAMS ARE BUSY, so the speed is too low" if shares.get("others", 0) > BUSY else "")
 
 

@@ -9,7 +9,10 @@ from Crypto.Hash import SHA256
 from Crypto.PublicKey import RSA
 from Crypto.Signature import pkcs1_15
 
-RUNS = 100
+RUNS = 50
+PAUSE_SECONDS = 0.005
+"""Between two runs. A shared machine is faster in one moment and slower in the next; 50 runs take some 0.3 s."""
+
 VERIFICATIONS = 10
 """In one run, which takes about a millisecond: most runs are not interrupted."""
 
@@ -30,11 +33,16 @@ class VerificationTimer:
         self._signature = pkcs1_15.new(private_key).sign(SHA256.new(self._message))
         self._verifier = pkcs1_15.new(RSA.import_key(private_key.public_key().export_key()))
 
-    def measure(self, runs: int = RUNS) -> list[float]:
-        """Seconds for one verification, in each of some short runs."""
-        return [self._time_run() for _ in range(runs)]
+    def measure(self) -> list[float]:
+        """Seconds for one verification, in each of 50 short runs."""
+        seconds = []
+        for _ in range(RUNS):
+            seconds.append(self.measure_once())
+            time.sleep(PAUSE_SECONDS)
+        return seconds
 
-    def _time_run(self) -> float:
+    def measure_once(self) -> float:
+        """Seconds for one verification, in one short run."""
         # The thread's own time: what other programs take in between is not the cost of a verification.
         start = time.thread_time()
         for _ in range(VERIFICATIONS):
@@ -46,7 +54,7 @@ class CoreWatch:
     """Who uses the cores from now on: the nodes, this process, and all other programs."""
 
     def __init__(self, pids: Iterable[int]) -> None:
-        """`pids` are the nodes' processes. Where the system has no /proc, nothing is known."""
+        """`pids` are the nodes' processes. Where the system has no /proc, nothing is known of them."""
         self._pids = list(pids)
         self._before = self._read()
 
@@ -55,6 +63,8 @@ class CoreWatch:
         if self._before is None or (after := self._read()) is None:
             return None
         *spent, total = (new - old for new, old in zip(after, self._before, strict=True))
+        if not total:
+            return None  # less than the hundredth of a second in which the system counts
         nodes, own, used = (one / total for one in spent)
         return {"nodes": nodes, "bench": own, "others": max(0.0, used - nodes - own), "idle": max(0.0, 1.0 - used)}
 

@@ -10,13 +10,15 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from statistics import mean, median
 from typing import Any
 
 from lab.machine import CoreWatch, VerificationTimer, count_cores
 from lab.processes import POLL_SECONDS, Event, NodeError, NodeProcess, running_network
-from lab.workload import PASSPHRASE, Injector, KeyRing, Order, Signers, injectors, make_nonces
+from lab.signing import Order, sign_all
+from lab.workload import PASSPHRASE, Injector, KeyRing, injectors
 from stage4_sequencer.genesis import FOUNDERS_BALANCE
 from stage5_pos.__main__ import FOUNDING_BALANCE, STAKE_HOLDERS
 from stage5_pos.ledger import FEE, REWARD
@@ -89,6 +91,13 @@ class Row:
         return self.per_second / self.ceiling if self.per_second and self.ceiling else None
 
     @property
+    def ratio_meanwhile(self) -> float | None:
+        """The same, with the V that was measured while the nodes were at work."""
+        if self.per_second is None or not self.verifications_meanwhile:
+            return None
+        return self.per_second * self.nodes * median(self.verifications_meanwhile) / count_cores()
+
+    @property
     def node_seconds(self) -> float | None:
         """Seconds of a core that one node has used for one message or transaction: what other programs do
         to the figures above, they hardly do to this one."""
@@ -110,7 +119,8 @@ class Row:
                 "mark": MARKS[self.stage], "is_met": self.is_met,
                 "verification_seconds": find_median(self.verifications),
                 "verification_seconds_meanwhile": find_median(self.verifications_meanwhile),
-                "node_seconds": self.node_seconds, "blocks": self.blocks, "cores": self.cores, "faults": self.faults}
+                "ratio_meanwhile": self.ratio_meanwhile, "node_seconds": self.node_seconds,
+                "blocks": self.blocks, "cores": self.cores, "faults": self.faults}
 
 
 def find_median(numbers: Sequence[float]) -> float | None:
@@ -143,8 +153,12 @@ def measure_chat(settings: Settings) -> Row:
 
 
 def _type_in_background(node: NodeProcess, lines: list[str]) -> None:
+    def type_all() -> None:
+        with suppress(NodeError):  # it has ended, which whoever waits for its output is told
+            node.type("\n".join(lines))
+
     if lines:
-        threading.Thread(target=node.type, args=("\n".join(lines),), name=f"types to {node.pid}", daemon=True).start()
+        threading.Thread(target=type_all, name=f"types to {node.pid}", daemon=True).start()
 
 
 def find_chat_fault(output: bytes, marker: str, messages: int) -> str:
@@ -159,11 +173,10 @@ def find_chat_fault(output: bytes, marker: str, messages: int) -> str:
 class LedgerMeasurement:
     """Sends signed transactions to all nodes, until every node has executed all of them."""
 
-    def __init__(self, stage: int, settings: Settings, key_ring: KeyRing, signers: Signers) -> None:
+    def __init__(self, stage: int, settings: Settings, key_ring: KeyRing) -> None:
         self.stage = stage
         self.settings = settings
         self.key_ring = key_ring
-        self.signers = signers
         # In stage 4 only the founder has money at the start. The receiver's fee in stage 5 is taken from the amount.
         self.senders = key_ring.keys[:1] if stage == 4 else key_ring.keys
         self.amount = 1 + FEE if stage == 5 else 1
@@ -198,10 +211,10 @@ class LedgerMeasurement:
 
     def make_loads(self, network: str) -> list[bytes]:
         """What each node is sent: its share of the transactions, as frames, all from one account."""
-        nonces = make_nonces(self.settings.random, self.row.number)
-        orders = [Order(self.key_ring.file(number % len(self.senders)), network, self.key_ring.sink, self.amount,
-                        nonces[number::self.settings.nodes]) for number in range(self.settings.nodes)]
-        return [b"".join(frames) for frames in self.signers.sign(orders)]
+        nonces = [f"{self.settings.random.getrandbits(128):032x}" for _ in range(self.row.number)]
+        return sign_all([Order(str(self.key_ring.file(number % len(self.senders))), network, self.key_ring.sink,
+                               self.amount, nonces[number::self.settings.nodes])
+                         for number in range(self.settings.nodes)])
 
     # --- measuring ------------------------------------------------------------------------------
 
@@ -219,11 +232,14 @@ class LedgerMeasurement:
 
     def wait_until_executed(self, node: NodeProcess, deadline: float) -> None:
         """Wait until `node` has executed everything; NodeError if it has not by `deadline`, of the monotonic clock."""
-        while (executed := _ask_ledger(node).get(self.key_ring.sink, 0)) < self.row.number:
+        while True:
+            self.row.verifications_meanwhile.append(self.timer.measure_once())
+            executed = _ask_ledger(node).get(self.key_ring.sink, 0)
+            if executed >= self.row.number:
+                return
             if time.monotonic() > deadline:
                 raise NodeError(f"{node.name} has executed {executed} of {self.row.number} transactions"
                                 f" after {self.settings.timeout:g} seconds")
-            self.row.verifications_meanwhile += self.timer.measure(runs=1)
             time.sleep(POLL_SECONDS)
 
     # --- checking -------------------------------------------------------------------------------

@@ -1,20 +1,14 @@
-"""What nodes are given to do: signed transactions, made beforehand and by the thousand, and a peer that sends them."""
+"""What nodes are given: the keys of their accounts, and a peer that sends them work as fast as they take it."""
 
 import contextlib
-import multiprocessing
-import os
-import random
-import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
 
-from common.encoding import canon, encode_frame, split_address
+from common.encoding import encode_frame, split_address
 from common.limits import MEBIBYTE
-from common.rsa import PrivateKey, load_key, load_or_make_keys
+from common.rsa import PrivateKey, load_or_make_keys
 from lab.processes import NodeError, NodeProcess
 from stage1_chat.peering import VERSION
 
@@ -23,9 +17,6 @@ PASSPHRASE = "these keys protect nothing"
 
 WALLET_ROUNDS = 1_000
 """Of the key derivation. These wallets shall open quickly; a user's have 220,000."""
-
-SIGNED_AT_ONCE = 250
-"""Transactions that one process signs before it takes the next share."""
 
 
 # --- keys ---------------------------------------------------------------------------------------
@@ -58,71 +49,6 @@ def _make_wallet(path: Path, key: PrivateKey) -> Path:
     return path
 
 
-# --- transactions -------------------------------------------------------------------------------
-
-class Order(NamedTuple):
-    """Some transactions to be signed: all from one key, each of the same amount."""
-
-    key_file: Path
-    network: str
-    receiver: str
-    amount: int
-    nonces: list[str]
-
-
-def sign_order(order: Order) -> list[bytes]:
-    """The transactions of an order, as frames (contract §1, §3 stage 3)."""
-    key = load_key(order.key_file)
-    return [_sign_transaction(order, key, nonce) for nonce in order.nonces]
-
-
-def _sign_transaction(order: Order, key: PrivateKey, nonce: str) -> bytes:
-    canonical = canon(["transaction", order.network, nonce, key.account, order.receiver, order.amount])
-    return encode_frame({"type": "transaction", "nonce": nonce, "from": key.account, "to": order.receiver,
-                         "amount": order.amount, "signature": key.sign(canonical)})
-
-
-class Signers:
-    """Processes that sign, one a core: a signature takes fifteen times as long as its verification."""
-
-    def __init__(self, cores: int) -> None:
-        # Spawned, since this program has threads, and forking a program with threads can leave a lock taken.
-        self._pool = ProcessPoolExecutor(cores, multiprocessing.get_context("spawn"), _begin_signing)
-
-    def sign(self, orders: Sequence[Order]) -> list[list[bytes]]:
-        """The frames of each order."""
-        small = [(number, order._replace(nonces=order.nonces[start:start + SIGNED_AT_ONCE]))
-                 for number, order in enumerate(orders) for start in range(0, len(order.nonces), SIGNED_AT_ONCE)]
-        frames: list[list[bytes]] = [[] for _ in orders]
-        for (number, _), signed in zip(small, self._pool.map(sign_order, [order for _, order in small]), strict=True):
-            frames[number] += signed
-        return frames
-
-    def __enter__(self) -> "Signers":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._pool.shutdown(cancel_futures=True)
-
-
-def _begin_signing() -> None:
-    """Set up a process that signs: Ctrl-C is for its parent, and it ends when the parent does, whatever ends that."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, name="end with parent", daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-    os._exit(1)
-
-
-def make_nonces(generator: random.Random, count: int) -> list[str]:
-    """As many nonces (contract §1)."""
-    return [f"{generator.getrandbits(128):032x}" for _ in range(count)]
-
-
 # --- a peer that only sends ---------------------------------------------------------------------
 
 class Injector:
@@ -131,8 +57,6 @@ class Injector:
     def __init__(self, node: NodeProcess, stage: int, listen: str) -> None:
         """Connect, and say that this peer listens on `listen`; NodeError if the node cannot be reached."""
         self._node = node
-        self.is_cut_off = False
-        """Has the node ended the connection?"""
         try:
             self._socket = socket.create_connection(split_address(node.address))
         except OSError as error:
@@ -146,7 +70,6 @@ class Injector:
         with contextlib.suppress(OSError):
             while self._socket.recv_into(buffer):
                 pass
-        self.is_cut_off = True
 
     def start(self, frames: bytes) -> None:
         """Begin to send `frames`, as fast as the node takes them."""
