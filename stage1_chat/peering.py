@@ -236,7 +236,7 @@ class PeeringNode:
 
     def on_frame(self, connection: Connection, frame: bytes) -> None:
         """One frame. Most are copies of what another neighbour has sent: those end at the first line."""
-        if connection in self.links and hashlib.sha256(frame).digest() in self.seen_frames:
+        if self.is_copy(connection, frame):
             return
         try:
             self.on_message(connection, decode_frame(frame), frame)
@@ -248,6 +248,10 @@ class PeeringNode:
             self.refuse(connection, error.code, str(error))
         except Invalid as error:
             self.on_invalid(connection, str(error))
+
+    def is_copy(self, connection: Connection, frame: bytes) -> bool:
+        """Were these very bytes flooded before, so that there is nothing to learn from them?"""
+        return connection in self.links and hashlib.sha256(frame).digest() in self.seen_frames
 
     def on_message(self, connection: Connection, message: Message, frame: bytes) -> None:
         """Find the handler by the message's type, once the message has the shape that its stage declares."""

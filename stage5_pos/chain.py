@@ -5,7 +5,6 @@ while its parent or transactions are missing -> `enter` (valid at its point? the
 -> `on_new_best`, where a rollback shows.
 """
 
-import hashlib
 from typing import Any
 
 from common.encoding import (ID, INTEGER, MAX_INTEGER, STRING, Field, Message, Shape, canon, decode_frame,
@@ -311,15 +310,12 @@ class ChainNode(TotalOrderNode):
         """Answer with the best chain after the newest block that both have."""
         self.send_blocks(connection, (block.frame for block in self.tree.after_locator(message["locator"])))
 
-    def on_frame(self, connection: Connection, frame: bytes) -> None:
-        """One frame. Copies in an answer to `get_chain` are looked at too: they tell how far it goes.
+    def is_copy(self, connection: Connection, frame: bytes) -> bool:
+        """Copies in an answer to `get_chain` are looked at all the same: they tell how far the answer goes.
 
-        Else an answer of blocks that came before a connection was lost would look empty, and nobody would ask on.
+        Else one with the blocks that came before a connection was lost would look empty, and nobody would ask on.
         """
-        if connection in self.chain_questions and hashlib.sha256(frame).digest() in self.seen_frames:
-            self.on_message(connection, decode_frame(frame), frame)
-        else:
-            super().on_frame(connection, frame)
+        return connection not in self.chain_questions and super().is_copy(connection, frame)
 
     def note_answer(self, connection: Connection | None, block_id: str, parent_id: str) -> None:
         """Remember the last block of an answer to `get_chain`. One that hangs in the air has come by

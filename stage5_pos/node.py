@@ -86,14 +86,14 @@ class StakeNode(ChainNode):
         self.await_slot()
 
     def make_block(self, slot: int, value: int, draw: str, key: PrivateKey) -> None:
-        """Make a block on the best chain, unless it would rank no higher than what is there.
-
-        It ranks the same if another node plays this account, and has made a block of the slot: one is enough.
-        """
+        """Make a block on the best chain, unless it would rank below what another has made of this slot, or the
+        account has signed one already, at another node that plays it too."""
+        if (key.account, slot) in self.signed_blocks:
+            return
         parent = self.tree.best
         while parent.slot >= slot and parent.parent is not None:
             parent = parent.parent
-        if (-parent.height - 1, value) >= self.tree.best.rank[:2]:
+        if (-parent.height - 1, value) > self.tree.best.rank[:2]:
             return
         ids = self.choose_transactions(parent)
         signature = key.sign(self.block_bytes(slot, parent.id, key.account, draw, ids))
