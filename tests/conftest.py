@@ -3,6 +3,7 @@
 import itertools
 import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -21,6 +22,10 @@ KEYS = ROOT / "tests" / "keys"
 Launch = Callable[..., NodeProcess]
 Call = Callable[..., RawPeer]
 
+
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    # A shell that starts the tests in the background has them ignore Ctrl-C, and with them the nodes that get one here.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # How long an example takes says how busy the machine is, not whether it is right.
 settings.register_profile("house", deadline=None, print_blob=True, derandomize="CI" in os.environ)

@@ -119,6 +119,11 @@ class NodeProcess:
         """All events of that name with these `members` that have come so far."""
         return [one for one in list(self.events) if has_members(one, "event", event, members)]
 
+    def told(self, event: str, **members: Any) -> list[Event]:
+        """The same, once all has come that it has reported so far: a command's answer comes behind that."""
+        self.ask("/peers", "peers")
+        return self.all_of(event, **members)
+
     @property
     def listening(self) -> Event:
         """The event `listening`, once it has come: address, stage, network, account."""
