@@ -21,6 +21,22 @@ BATCHES_AHEAD = 2
 """What one connection may have in the inbox: one batch at work and one behind it. A reader waits for
 that, so a flood fills its sender's TCP window and not our memory, and everyone gets a turn."""
 
+TURN_SECONDS = 0.01
+"""How long the node works for one connection while others wait. Sixty bytes can ask for megabytes."""
+
+LARGE_BYTES = MEBIBYTE
+"""What one connection may hold before anybody counts what all hold together."""
+
+MAX_RECEIVED = 48 * MEBIBYTE
+"""Bytes that all connections together have read and the node has not handled: else 128 unfinished frames
+would take 512 MiB. A dozen neighbours may send the largest block at once."""
+
+MAX_OUTBOXES = 128 * MEBIBYTE
+"""Bytes that may wait for all peers together to read them; then the slowest is closed."""
+
+ACCEPTS_AHEAD = 4
+"""New connections that wait in the inbox: who connects again and again gets no more turns than others."""
+
 LINES_AHEAD = 100
 """Lines of standard input that wait for the node; the reader waits beyond."""
 

@@ -1,4 +1,4 @@
-"""Every thread and every socket of the project.
+"""Every thread and every socket of the project; one connection's own are in connection.py.
 
     accept thread ────┐
     dial threads ─────┤                                              ┌──> writer thread ──> socket
@@ -7,18 +7,13 @@
 
 One thread owns the node: it takes one item after the other from the inbox and
 calls the node's method for it. Nobody else touches the node, so no stage needs
-a lock. Only a reader receives from a socket and only a writer sends to it, so
-two nodes that send to each other at once cannot block each other, and a peer
-that reads slowly holds up nobody: its outbox grows until it is closed.
+a lock.
 
 What handlers send is collected and handed to the writers when nothing more waits in
 the inbox, or after some milliseconds: so a hundred messages wake each writer once.
 
-`close()` does not wake a thread that blocks in `recv` or `accept`;
-`shutdown()` does. Hence the way that a connection ends: the writer writes what
-is left and shuts down its half; the reader reads until the other side has done
-the same (closing at once would throw away what the peer has not read yet, the
-reason for the closing before all); then the socket is closed.
+Everyone gets a turn: each connection has at most two items in the inbox, and when one takes
+long, what is left of it goes to the end of the queue.
 """
 
 import heapq
@@ -34,157 +29,15 @@ from typing import Any
 
 from common.console import Console
 from common.encoding import encode_frame, split_address
-from common.framing import FrameError, Splitter
 from common.journal import JournalError
-from common.limits import (BATCHES_AHEAD, FLUSH_SECONDS, HAND_OVER_SECONDS, HELLO_SECONDS,
-                           LINES_AHEAD, MAX_INBOUND, MAX_OUTBOX, RECEIVE_BYTES)
-from common.interface import Connection
+from common.limits import (ACCEPTS_AHEAD, FLUSH_SECONDS, HAND_OVER_SECONDS, HELLO_SECONDS, LINES_AHEAD, MAX_INBOUND,
+                           MAX_OUTBOX)
+from stage1_chat.connection import Outbox, SocketConnection, start_thread
 from stage1_chat.node import ChatNode
 
 
-def start_thread(name: str, target: Callable[[], None]) -> None:
-    """Start a thread that does not keep the process alive."""
-    threading.Thread(target=target, name=name, daemon=True).start()
-
-
-class Outbox:
-    """What waits for one writer: collected by the node's thread, written by a thread of its own.
-
-    The two byte counters have one writer each, so that no lock is needed to know how much waits.
-    """
-
-    def __init__(self, name: str, write: Callable[[bytes], None], on_end: Callable[[], None]) -> None:
-        self._write = write
-        self._on_end = on_end
-        self._collected: list[bytes] = []
-        self._queue: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
-        self._bytes_in = self._bytes_out = 0
-        self._is_closed = False
-        self.has_ended = threading.Event()
-        start_thread(name, self._run)
-
-    @property
-    def is_empty(self) -> bool:
-        """Has nothing been collected since the last `hand_over`?"""
-        return not self._collected
-
-    @property
-    def waiting(self) -> int:
-        """Bytes that were handed over and are not written yet."""
-        return self._bytes_in - self._bytes_out
-
-    def collect(self, data: bytes) -> None:
-        """Keep `data` until `hand_over`."""
-        self._collected.append(data)
-
-    def drop_collected(self) -> None:
-        """Forget what was collected since the last `hand_over`."""
-        self._collected.clear()
-
-    def hand_over(self) -> None:
-        """Let the writer have all that was collected, in one piece."""
-        data = b"".join(self._collected)
-        self._collected.clear()
-        if data and not self._is_closed:
-            self._bytes_in += len(data)
-            self._queue.put(data)
-
-    def close(self) -> None:
-        """Let the writer write what waits, and end."""
-        self.hand_over()
-        if not self._is_closed:
-            self._is_closed = True
-            self._queue.put(None)
-
-    def _run(self) -> None:
-        try:
-            while (data := self._queue.get()) is not None:
-                self._write(data)
-                self._bytes_out += len(data)
-        except OSError:
-            pass  # the other side is gone; the reader finds out too, and tells the node
-        self._on_end()
-        self.has_ended.set()
-
-
-class SocketConnection(Connection):
-    """A connection on a real socket, with a reader thread and a writer thread."""
-
-    def __init__(self, network: "SocketNetwork", sock: socket.socket, dialled: str | None) -> None:
-        host, port = sock.getpeername()[:2]
-        super().__init__(dialled, f"{host}:{port}", network.now())
-        self._network = network
-        self._socket = sock
-        self._credit = threading.Semaphore(BATCHES_AHEAD)
-        self._has_ended = threading.Event()
-        self._outbox = Outbox(f"writer {self.remote}", sock.sendall, lambda: self._shut_down(socket.SHUT_WR))
-        start_thread(f"reader {self.remote}", self._read)
-
-    def send(self, frame: bytes) -> None:
-        """Collect `frame` for the writer. Too much that waits ends the connection (contract §2)."""
-        if self.is_open:
-            if self._outbox.is_empty:
-                self._network.has_collected(self)
-            self._outbox.collect(frame)
-
-    def drop_collected(self) -> None:
-        """Do not send what the last handler sent."""
-        self._outbox.drop_collected()
-
-    def hand_over(self) -> None:
-        """Let the writer have what the last handler sent."""
-        self._outbox.hand_over()
-        if self._outbox.waiting > MAX_OUTBOX and self.is_open:
-            self._network.node.report_error("BUSY", f"{self.remote}: reads too slowly, {MAX_OUTBOX} bytes wait for it")
-            self.close()
-            self.abort()
-
-    def close(self) -> None:
-        """Write what waits, say farewell, close; at once as far as the node is concerned."""
-        if self.is_open:
-            self.is_open = False
-            self._credit.release()  # a reader that waits for its turn shall read on, to the peer's farewell
-            self._outbox.close()
-            self._network.put(self._network.node.on_close, self)
-            self._network.after(FLUSH_SECONDS, self.abort)
-
-    def abort(self) -> None:
-        """Give up what is still to be written or read."""
-        self._shut_down(socket.SHUT_RDWR)
-
-    def wait_until_ended(self, deadline: float) -> None:
-        """Wait until the peer has read what was sent and said farewell, at most until `deadline` of the clock."""
-        self._has_ended.wait(max(0.0, deadline - self._network.now()))
-
-    def _shut_down(self, how: int) -> None:
-        try:
-            self._socket.shutdown(how)
-        except OSError:
-            pass  # it is down already
-
-    def _read(self) -> None:
-        splitter = Splitter()
-        try:
-            while data := self._socket.recv(RECEIVE_BYTES):
-                if not self.is_open:
-                    continue  # the node has done with it: read on only until the peer has ended too
-                frames, error = splitter.feed(data)
-                if frames or error:
-                    self._credit.acquire()
-                    self._network.put(self._deliver, frames, error)
-        except OSError:
-            pass  # reset by the peer, or shut down by us: the end, in any case
-        self._network.put(self.close)
-        self._outbox.has_ended.wait()
-        self._socket.close()
-        self._has_ended.set()
-
-    def _deliver(self, frames: list[bytes], error: FrameError | None) -> None:
-        try:
-            if self.is_open:
-                self._network.node.on_frames(self, frames, error)
-        finally:
-            self._credit.release()
+TURN_AWAY_SECONDS = 0.2
+"""Time for somebody who is turned away to read why."""
 
 
 class SocketNetwork:
@@ -276,7 +129,7 @@ class SocketNetwork:
     def _end(self) -> None:
         self._listener.close()
         deadline = self.now() + FLUSH_SECONDS
-        connections = [one for one in self.node.connections if isinstance(one, SocketConnection)]
+        connections = self._connections()
         for connection in connections:
             connection.close()
         self._printer.close()
@@ -316,21 +169,43 @@ class SocketNetwork:
         self._is_running = False
         self.status = status
 
+    # --- what connections ask for -----------------------------------------------------------------
+
     def has_collected(self, connection: SocketConnection) -> None:
         """Remember that `connection` has something to hand over."""
         self._collecting.append(connection)
 
+    def shed(self, most: int, held_by: Callable[[SocketConnection], int]) -> None:
+        """While all connections together hold more than `most` bytes, close the one that holds most of them."""
+        connections = sorted(self._connections(), key=held_by, reverse=True)
+        held = sum(map(held_by, connections))
+        for connection in connections:
+            if held > most:
+                held -= held_by(connection)
+                connection.give_up(f"all connections hold more than {most} bytes, and this one holds most")
+
+    def _connections(self) -> list[SocketConnection]:
+        return [one for one in self.node.connections if isinstance(one, SocketConnection) and one.is_open]
+
     # --- the other threads ----------------------------------------------------------------------
 
     def _accept(self) -> None:
-        while self._is_running:
+        credit = threading.Semaphore(ACCEPTS_AHEAD)
+
+        def welcome(sock: socket.socket) -> None:
             try:
-                sock = self._listener.accept()[0]
+                self._welcome(sock)
+            finally:
+                credit.release()
+
+        while self._is_running:
+            credit.acquire()
+            try:
+                self.put(welcome, self._listener.accept()[0])
             except OSError:
                 # Out of file descriptors, or the caller has gone again. Wait, do not spin.
+                credit.release()
                 threading.Event().wait(0.1)
-                continue
-            self.put(self._open, sock, None)
 
     def _dial(self, address: str) -> None:
         try:
@@ -346,10 +221,6 @@ class SocketNetwork:
             self.put(self._open, sock, address)
 
     def _open(self, sock: socket.socket, dialled: str | None) -> None:
-        inbound = sum(connection.dialled is None for connection in self.node.connections)
-        if dialled is None and inbound >= MAX_INBOUND:
-            self._turn_away(sock)
-            return
         try:
             # The node's thread hands over whole batches: waiting for more to send would only cost time.
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -361,6 +232,13 @@ class SocketNetwork:
         else:
             self.node.on_open(connection)
 
+    def _welcome(self, sock: socket.socket) -> None:
+        inbound = sum(connection.dialled is None for connection in self.node.connections)
+        if inbound < MAX_INBOUND:
+            self._open(sock, None)
+        else:
+            self._turn_away(sock)
+
     def _turn_away(self, sock: socket.socket) -> None:
         try:
             sock.setblocking(False)
@@ -368,7 +246,8 @@ class SocketNetwork:
             sock.shutdown(socket.SHUT_WR)
         except OSError:
             pass  # it did not wait for the answer
-        self.after(1.0, sock.close)
+        # Not at once: bytes of its that nobody has read would make a reset of it, and that throws the answer away.
+        self.after(TURN_AWAY_SECONDS, sock.close)
 
     def _read_lines(self) -> None:
         credit = threading.Semaphore(LINES_AHEAD)

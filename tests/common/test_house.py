@@ -24,14 +24,15 @@ MAY_IMPORT = {"common": {"common"}, STAGES[0]: {"common", STAGES[0]},
 tests/."""
 
 CRYPTO_FILE, NETWORK_FILE = "common/rsa.py", "stage1_chat/network.py"
+SOCKET_FILES = {NETWORK_FILE, "stage1_chat/connection.py"}
 
 SOCKETS = {"_socket", "asyncio", "select", "selectors", "socket", "socketserver", "ssl"}
 THREADS = {"_thread", "concurrent", "multiprocessing", "threading"}
-THREAD_FILES = {NETWORK_FILE, "common/console.py"}
+THREAD_FILES = {*SOCKET_FILES, "common/console.py"}
 
 OUTSIDE_THE_NODE = SOCKETS | THREADS | {"datetime", "queue", "sched", "signal", "subprocess", "time"}
 """What a node must be given by its network: what comes in, and the time."""
-NOT_OF_THE_NODE = {"network.py", "__main__.py"}
+NOT_OF_THE_NODE = {"network.py", "connection.py", "__main__.py"}
 """Files of a stage that are not part of its state machine."""
 
 BY_NAME = {"__import__", "builtins", "eval", "exec", "imp", "importlib", "pkgutil", "runpy"}
@@ -78,7 +79,7 @@ def forbidden_by_place(path: str, tree: ast.Module) -> list[str]:
 
 def forbidden_sockets_and_threads(path: str, tree: ast.Module) -> list[str]:
     """Imports of sockets and threads outside the files that are there for them."""
-    forbidden = (set() if path == NETWORK_FILE else SOCKETS) | (set() if path in THREAD_FILES else THREADS)
+    forbidden = (set() if path in SOCKET_FILES else SOCKETS) | (set() if path in THREAD_FILES else THREADS)
     return [str(found) for found in find_imports(path, tree) if found.root in forbidden]
 
 

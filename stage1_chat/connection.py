@@ -1,0 +1,215 @@
+"""One connection on a socket: its reader thread, its writer thread, and what waits between them and the node.
+
+Only a reader receives from a socket and only a writer sends to it, so two nodes that send
+to each other at once cannot block each other, and a peer that reads slowly holds up nobody:
+its outbox grows until it is closed.
+
+`close()` does not wake a thread that blocks in `recv` or `accept`; `shutdown()` does. Hence
+the way that a connection ends: the writer writes what is left and shuts down its half; the
+reader reads until the other side has done the same (closing at once would throw away what
+the peer has not read yet, the reason for the closing before all); then the socket is closed.
+"""
+
+import queue
+import socket
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from common.framing import FrameError, Splitter
+from common.interface import Connection
+from common.limits import (BATCHES_AHEAD, FLUSH_SECONDS, LARGE_BYTES, MAX_OUTBOX, MAX_OUTBOXES, MAX_RECEIVED,
+                           RECEIVE_BYTES, TURN_SECONDS)
+
+if TYPE_CHECKING:
+    from stage1_chat.network import SocketNetwork
+
+
+def start_thread(name: str, target: Callable[[], None]) -> None:
+    """Start a thread that does not keep the process alive."""
+    threading.Thread(target=target, name=name, daemon=True).start()
+
+
+class Outbox:
+    """What waits for one writer: collected by the node's thread, written by a thread of its own.
+
+    The two byte counters have one writer each, so that no lock is needed to know how much waits.
+    """
+
+    def __init__(self, name: str, write: Callable[[bytes], None], on_end: Callable[[], None]) -> None:
+        self._write = write
+        self._on_end = on_end
+        self._collected: list[bytes] = []
+        self._queue: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._bytes_in = self._bytes_out = 0
+        self._is_closed = False
+        self.has_ended = threading.Event()
+        start_thread(name, self._run)
+
+    @property
+    def is_empty(self) -> bool:
+        """Has nothing been collected since the last `hand_over`?"""
+        return not self._collected
+
+    @property
+    def waiting(self) -> int:
+        """Bytes that were collected and are not written yet."""
+        return self._bytes_in - self._bytes_out
+
+    def collect(self, data: bytes) -> None:
+        """Keep `data` until `hand_over`."""
+        self._collected.append(data)
+        self._bytes_in += len(data)
+
+    def drop_collected(self) -> None:
+        """Forget what was collected since the last `hand_over`."""
+        self._bytes_in -= sum(map(len, self._collected))
+        self._collected.clear()
+
+    def hand_over(self) -> None:
+        """Let the writer have all that was collected, in one piece."""
+        if self._collected and not self._is_closed:
+            self._queue.put(b"".join(self._collected))
+        self._collected.clear()
+
+    def close(self) -> None:
+        """Let the writer write what waits, and end."""
+        self.hand_over()
+        if not self._is_closed:
+            self._is_closed = True
+            self._queue.put(None)
+
+    def _run(self) -> None:
+        try:
+            while (data := self._queue.get()) is not None:
+                self._write(data)
+                self._bytes_out += len(data)
+        except OSError:
+            pass  # the other side is gone; the reader finds out too, and tells the node
+        self._on_end()
+        self.has_ended.set()
+
+
+class SocketConnection(Connection):
+    """A connection on a real socket, with a reader thread and a writer thread."""
+
+    def __init__(self, network: "SocketNetwork", sock: socket.socket, dialled: str | None) -> None:
+        host, port = sock.getpeername()[:2]
+        super().__init__(dialled, f"{host}:{port}", network.now())
+        self._network = network
+        self._socket = sock
+        self._batches: deque[tuple[deque[bytes], FrameError | None]] = deque()
+        """What was read and not handled yet: frames, and what is wrong with the bytes after them."""
+        self._bytes_read = self._bytes_handled = 0
+        self._credit = threading.Semaphore(BATCHES_AHEAD)
+        self._has_ended = threading.Event()
+        self._outbox = Outbox(f"writer {self.remote}", sock.sendall, lambda: self._shut_down(socket.SHUT_WR))
+        start_thread(f"reader {self.remote}", self._read)
+
+    # --- out ------------------------------------------------------------------------------------
+
+    @property
+    def unwritten(self) -> int:
+        """Bytes that wait for the peer to read."""
+        return self._outbox.waiting
+
+    def send(self, frame: bytes) -> None:
+        """Collect `frame` for the writer. Too much that waits ends the connection (contract §2)."""
+        if self.is_open:
+            if self._outbox.is_empty:
+                self._network.has_collected(self)
+            self._outbox.collect(frame)
+            if self.unwritten > MAX_OUTBOX:
+                self.give_up(f"reads too slowly, more than {MAX_OUTBOX} bytes wait for it")
+
+    def drop_collected(self) -> None:
+        """Do not send what the last handler sent."""
+        self._outbox.drop_collected()
+
+    def hand_over(self) -> None:
+        """Let the writer have what the last handler sent."""
+        self._outbox.hand_over()
+        if self.unwritten > LARGE_BYTES:
+            self._network.shed(MAX_OUTBOXES, lambda connection: connection.unwritten)
+
+    # --- the end --------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Write what waits, say farewell, close; at once as far as the node is concerned."""
+        if self.is_open:
+            self.is_open = False
+            self._credit.release()  # a reader that waits for its turn shall read on, to the peer's farewell
+            self._outbox.close()
+            self._network.put(self._network.node.on_close, self)
+            self._network.after(FLUSH_SECONDS, self.abort)
+
+    def give_up(self, reason: str) -> None:
+        """Close without writing what waits: this connection takes more memory than it may."""
+        self._network.node.report_error("BUSY", f"{self.remote}: {reason}")
+        self.drop_collected()
+        self.close()
+        self.abort()
+
+    def abort(self) -> None:
+        """Give up what is still to be written or read."""
+        self._shut_down(socket.SHUT_RDWR)
+
+    def wait_until_ended(self, deadline: float) -> None:
+        """Wait until the peer has read what was sent and said farewell, at most until `deadline` of the clock."""
+        self._has_ended.wait(max(0.0, deadline - self._network.now()))
+
+    def _shut_down(self, how: int) -> None:
+        try:
+            self._socket.shutdown(how)
+        except OSError:
+            pass  # it is down already
+
+    # --- in -------------------------------------------------------------------------------------
+
+    @property
+    def unhandled(self) -> int:
+        """Bytes that were read and not handled yet, those of an unfinished frame included."""
+        return self._bytes_read - self._bytes_handled
+
+    def _read(self) -> None:
+        splitter = Splitter()
+        try:
+            while data := self._socket.recv(RECEIVE_BYTES):
+                if self.is_open:
+                    self._bytes_read += len(data)
+                    self._put(*splitter.feed(data))
+                else:
+                    splitter = Splitter()  # the node has done with it: read on only until the peer has ended too
+        except OSError:
+            pass  # reset by the peer, or shut down by us: the end, in any case
+        self._network.put(self.close)
+        self._outbox.has_ended.wait()
+        self._socket.close()
+        self._has_ended.set()
+
+    def _put(self, frames: list[bytes], error: FrameError | None) -> None:
+        if frames or error:
+            self._credit.acquire()
+            self._batches.append((deque(frames), error))
+            self._network.put(self._take_turn)
+        if self.unhandled > LARGE_BYTES:
+            self._network.put(self._network.shed, MAX_RECEIVED, lambda connection: connection.unhandled)
+
+    def _take_turn(self) -> None:
+        """Have the node handle what one `recv` has brought, or as much as one turn allows; the rest in the next."""
+        frames, error = self._batches.popleft()
+        turn_ends = self._network.now() + TURN_SECONDS
+        try:
+            while frames and self.is_open and self._network.now() < turn_ends:
+                frame = frames.popleft()
+                self._bytes_handled += len(frame)
+                self._network.node.on_frames(self, [frame])
+            if error and not frames and self.is_open:
+                self._network.node.on_frames(self, [], error)
+        finally:
+            if frames and self.is_open:
+                self._batches.appendleft((frames, error))
+                self._network.put(self._take_turn)
+            else:
+                self._credit.release()
