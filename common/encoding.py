@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, NoReturn
 
 from common.framing import FrameError, frame_body, make_frame
+from common.limits import KEPT_AS_IT_CAME
 
 MAX_INTEGER = 2**53 - 1
 """The largest integer on the wire: beyond it, other languages' JSON numbers lose digits."""
@@ -72,6 +73,11 @@ def decode_frame(frame: bytes) -> Message:
 def encode_frame(message: Message) -> bytes:
     """Write `message` as a frame."""
     return make_frame(json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode())
+
+
+def without_padding(frame: bytes, message: Message) -> bytes:
+    """The frame of `message` as it is kept: as it came, or written anew if it is so long that it may be blanks."""
+    return frame if len(frame) <= KEPT_AS_IT_CAME else encode_frame(message)
 
 
 # --- canonical bytes and ids --------------------------------------------------------------------

@@ -48,6 +48,8 @@ class Connection:
         self.invalid = 0
         self.is_open = True
         self.was_refused = False
+        self.was_reported = False
+        """Has the user been told that it brings invalid messages?"""
 
     def send(self, frame: bytes) -> None:
         """Let the peer have `frame` after all that was sent before; never blocks."""

@@ -69,6 +69,9 @@ REDIAL_FOR = 3600.0
 MAX_HISTORY = 1_000
 """Chat messages kept for late joiners (contract §3 asks for at least 1,000)."""
 
+KEPT_AS_IT_CAME = 4_096
+"""Bytes of a frame that is kept as it came. A longer one is written anew: JSON has room for 4 MiB of blanks."""
+
 MAX_SEEN = 100_000
 """Ids or frames in one generation of a `Recent`; an entry is forgotten after one to two generations."""
 
@@ -98,16 +101,39 @@ WANT_AGAIN = 5.0
 MAX_TRIES = 20
 """How often an id is asked for, unless a block needs it (contract §3, stage 2)."""
 
-MAX_MISSING = 200_000
-"""Ids that are asked for at a time (contract §3, stage 2)."""
+MAX_MISSING = 100_000
+"""Ids that are asked for at a time (contract §3, stage 2, allows 200,000): some 40 MiB if nobody has them. When
+that many are, whoever has named most gives way."""
+
+MAX_DIALS, DIALS_PER_SECOND = 24, 1.0
+"""Calls to addresses that were only heard of: enough for all links twice, and then slowly. Anybody can name
+addresses, and a node must not become a tool to knock on strangers' doors."""
+
+MAX_REDIALS = 256
+"""Lost addresses that are called again."""
+
+MAX_CALLED_BACK = 32
+"""Those of them that only ever called this node, and may have named any address as their own."""
 
 # --- blocks -------------------------------------------------------------------------------------
 
 MAX_BLOCK_IDS = 50_000
 """Transactions in one block, which makes it 3.4 of a frame's 4 MiB (contract §3, stages 4 and 5)."""
 
+MAX_POOL = 32 * MEBIBYTE
+"""Transactions that wait for a block, as bytes of their frames; those that come when it is full are not taken."""
+
+MAX_UNCOVERED = MAX_POOL // 2
+"""The same, once it is so full, of those whose sender cannot pay them: they cost nobody anything."""
+
 MAX_WAITING = 1_000
 """Blocks that wait for an earlier one or for transactions (contract §3, stages 4 and 5)."""
+
+MAX_WAITING_IDS = 300_000
+"""Transactions that these blocks name in stage 5: as many as one answer to `get_chain` holds, some 100 MiB."""
+
+MAX_TWINS = 100
+"""Blocks by one creator in one slot that enter the tree of stage 5, but for those on which another one builds."""
 
 MAX_ANSWER_BLOCKS = 500
 """Blocks in one answer to `get_blocks` or `get_chain` (contract §3)."""
@@ -130,6 +156,25 @@ MAX_LOCATOR = 100
 
 MAX_EVIDENCE = 1_000
 """Pairs of blocks kept as evidence against their signer. One would be proof enough."""
+
+
+class Allowance:
+    """Something that may be done `burst` times at once, and `per_second` times a second after that."""
+
+    def __init__(self, burst: int, per_second: float) -> None:
+        self._burst = burst
+        self._per_second = per_second
+        self._left = float(burst)
+        self._counted_at = 0.0
+
+    def take(self, now: float) -> bool:
+        """May it be done once more, at this time in seconds?"""
+        self._left = min(self._burst, self._left + (now - self._counted_at) * self._per_second)
+        self._counted_at = now
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
 
 
 class Recent:

@@ -7,7 +7,8 @@ passing on what is new, and the commands.
 
 from typing import Any
 
-from common.encoding import NONCE, Field, Message, Shape, canon, encode_frame, is_text, make_id, shorten
+from common.encoding import (NONCE, Field, Message, Shape, canon, encode_frame, is_text, make_id, shorten,
+                             without_padding)
 from common.limits import MAX_HISTORY, Recent
 from common.interface import Command, CommandError, Connection, Network
 from stage1_chat.peering import PeeringNode
@@ -64,7 +65,7 @@ class ChatNode(PeeringNode):
         if chat_id in self.seen_ids or chat_id in self.history:
             return
         self.seen_ids.add(chat_id)
-        self.history[chat_id] = frame
+        self.history[chat_id] = without_padding(frame, message)
         if len(self.history) > MAX_HISTORY:
             del self.history[next(iter(self.history))]
         self.report("chat", text=message["text"])

@@ -17,9 +17,9 @@ from typing import Any
 from common.encoding import (ADDRESS, INTEGER, NONCE, Field, FormatError, Message, Shape, check_shape, decode_frame,
                              encode_frame, is_address, is_id, is_text, shorten)
 from common.framing import FrameError
-from common.limits import (CLOSE_AFTER, FIRST_REDIAL, HELLO_SECONDS, LAST_REDIAL, MAX_INVALID, PING_AFTER,
-                           REDIAL_FOR, Recent)
+from common.limits import CLOSE_AFTER, HELLO_SECONDS, MAX_INVALID, PING_AFTER, Recent
 from common.interface import Connection, Invalid, Network, Refused
+from stage1_chat.redial import Redials
 
 VERSION = 1
 """Of the contract; a hello with another one is refused."""
@@ -30,17 +30,6 @@ MAX_REASON = 4_096
 
 def _is_network(value: Any) -> bool:
     return value is None or is_id(value) or NONCE.is_good(value)
-
-
-class Redial:
-    """A lost address that is called again."""
-
-    def __init__(self, lost_at: float) -> None:
-        self.lost_at = lost_at
-        self.wait = FIRST_REDIAL
-        """Seconds before the next call."""
-        self.is_planned = False
-        """Is a call due? Not while one is on its way, or its connection has not shown what it is worth."""
 
 
 class PeeringNode:
@@ -70,7 +59,7 @@ class PeeringNode:
         self.connections: set[Connection] = set()
         self.links: dict[Connection, None] = {}
         """The connections whose handshake is done, oldest first (a dict keeps the order, a set does not)."""
-        self.redials: dict[str, Redial] = {}
+        self.redials = Redials(network, self.is_linked, lambda address: address == self.peer)
         self.seen_frames = Recent()
         """The SHA-256 of the frames that were flooded: copies of these need not be looked at."""
 
@@ -145,8 +134,8 @@ class PeeringNode:
         """Nobody could be reached at `address`."""
         if self.network_name is None and address == self.peer:
             self.on_join_failed(reason)
-        elif address in self.redials:
-            self.redial_later(address)
+        else:
+            self.redials.on_no_answer(address)
 
     def on_close(self, connection: Connection) -> None:
         """A connection has ended, whoever ended it."""
@@ -156,15 +145,16 @@ class PeeringNode:
         if connection is self.joining:
             self.on_join_failed("the connection was closed before the node had joined")
         elif self.is_redialled(connection):
-            self.redial_later(connection.dialled or connection.address or "")
+            self.redials.on_lost(connection)
+        else:
+            self.redials.on_gone(connection)
 
     def link(self, connection: Connection) -> None:
         """The handshake is done: this peer belongs to the network."""
         if connection is self.joining:
             self.joining = None
         self.links[connection] = None
-        self.redials.pop(connection.address or "", None)
-        self.redials.pop(connection.dialled or "", None)
+        self.redials.on_linked(connection)
         self.report("peer", address=connection.address, state="up")
 
     def unlink(self, connection: Connection) -> None:
@@ -178,30 +168,6 @@ class PeeringNode:
         Whoever opened it last: the peer may have called meanwhile, which ended this node's calls.
         """
         return self.peer is not None and self.peer in (connection.dialled, connection.address)
-
-    def redial_later(self, address: str) -> None:
-        """Call a lost address again, at growing intervals (contract §2)."""
-        redial = self.redials.setdefault(address, Redial(self.network.now()))
-        if not redial.is_planned:
-            redial.is_planned = True
-            self.network.after(redial.wait, lambda: self.redial(address))
-            redial.wait = min(2 * redial.wait, LAST_REDIAL)
-
-    def call_again(self, address: str) -> None:
-        """Call an address that was known before, now and at growing intervals."""
-        self.redials.setdefault(address, Redial(self.network.now()))
-        self.network.connect(address)
-
-    def redial(self, address: str) -> None:
-        """Call a lost address, unless it is linked by now or has been gone for too long."""
-        redial = self.redials.get(address)
-        if redial is None:
-            return
-        redial.is_planned = False
-        if address != self.peer and self.network.now() - redial.lost_at > REDIAL_FOR:
-            del self.redials[address]
-        elif not self.is_linked(address):
-            self.network.connect(address)
 
     def is_linked(self, address: str) -> bool:
         """Is there a link to the node at `address`?"""
@@ -326,12 +292,17 @@ class PeeringNode:
     def on_invalid(self, connection: Connection, reason: str) -> None:
         """An invalid message is ignored, and the tenth is enough. Its sender gets one line here, not ten."""
         connection.invalid += 1
-        if connection.invalid == 1:
-            self.report_error("INVALID", f"{connection.remote}: {reason}")
+        self.report_invalid(connection, reason)
         if connection.invalid >= MAX_INVALID:
             connection.send(encode_frame({"type": "error", "code": "INVALID", "reason": reason}))
             connection.was_refused = True
             connection.close()
+
+    def report_invalid(self, connection: Connection, reason: str) -> None:
+        """Tell the user that a peer has sent something invalid: one line for each connection."""
+        if not connection.was_reported:
+            connection.was_reported = True
+            self.report_error("INVALID", f"{connection.remote}: {reason}")
 
     # --- words for the user --------------------------------------------------------------------------
     def report(self, event: str, **members: Any) -> None:

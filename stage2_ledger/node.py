@@ -11,11 +11,11 @@ from typing import Any
 
 from common.encoding import (ADDRESS, FLAG, INTEGER, MAX_INTEGER, NONCE, Field, FormatError, Message, Shape, canon,
                              decode_frame, encode_frame, ids_field, is_address, is_integer, is_list_of,
-                             is_matching, make_id)
+                             is_matching, make_id, without_padding)
 from common.framing import MAX_BODY
 from common.journal import Journal
 from common.ledger import Ledger, Transaction
-from common.limits import GOSSIP_SECONDS, MAX_PEERS, MAX_WANT
+from common.limits import DIALS_PER_SECOND, GOSSIP_SECONDS, MAX_DIALS, MAX_PEERS, MAX_WANT, Allowance
 from common.interface import Command, CommandError, Connection, Network
 from stage1_chat.node import ChatNode
 from stage2_ledger.membership import Membership
@@ -58,6 +58,9 @@ class LedgerNode(ChatNode):
         self.members = Membership(address, network.random)
         self.dialling: set[str] = set()
         """Addresses that are being called for a new connection."""
+        self.dials = Allowance(MAX_DIALS, DIALS_PER_SECOND)
+        self.dials_later = False
+        """Is another call due that would have been one too many at once?"""
         self.asked_for_peers: set[Connection] = set()
         self.ledger = Ledger()
         self.transactions: dict[str, Transaction] = {}
@@ -117,8 +120,21 @@ class LedgerNode(ChatNode):
         """Call those of the wanted addresses that are not linked."""
         for address in self.members.wanted():
             if address not in self.dialling and not self.is_linked(address):
+                if not self.dials.take(self.network.now()):
+                    self.keep_up_links_later()
+                    break
                 self.dialling.add(address)
                 self.network.connect(address)
+
+    def keep_up_links_later(self) -> None:
+        """Go on calling when it is allowed again."""
+        def go_on() -> None:
+            self.dials_later = False
+            self.keep_up_links()
+
+        if not self.dials_later:
+            self.dials_later = True
+            self.network.after(1 / DIALS_PER_SECOND, go_on)
 
     def link(self, connection: Connection) -> None:
         """A neighbour more: whoever called compares the two stores first."""
@@ -185,8 +201,8 @@ class LedgerNode(ChatNode):
         if known is None or decode_frame(known) != message:
             # Also if it is a known one with another signature: a forged copy is no repeat.
             self.check_transaction(message, canonical)
-        if known is None:
-            self.keep_transaction(transaction, frame)
+        if known is None and self.has_room_for(transaction):
+            self.keep_transaction(transaction, without_padding(frame, message))
             self.flood(frame, connection)
             self.on_new_transaction(transaction)
 
@@ -201,6 +217,10 @@ class LedgerNode(ChatNode):
 
     def check_transaction(self, message: Message, canonical: bytes) -> None:
         """Invalid unless the transaction is good by itself. In stage 2 its form is all there is to it."""
+
+    def has_room_for(self, transaction: Transaction) -> bool:
+        """May this transaction come in? Here all do: the ledger is the sum of every one."""
+        return True
 
     def keep_transaction(self, transaction: Transaction, frame: bytes) -> None:
         """Keep a transaction for those who will ask for it."""
@@ -241,7 +261,11 @@ class LedgerNode(ChatNode):
 
     def on_inventory(self, connection: Connection, message: Message, frame: bytes) -> None:
         """Ask for the ids that this node lacks."""
-        self.fetcher.need((id for id in message["ids"] if id not in self.transactions), connection)
+        self.fetcher.need(filter(self.is_lacking, message["ids"]), connection)
+
+    def is_lacking(self, transaction_id: str) -> bool:
+        """Does this node lack a transaction that others have?"""
+        return transaction_id not in self.transactions
 
     def on_want(self, connection: Connection, message: Message, frame: bytes) -> None:
         """Send the messages asked for, as they were flooded."""
@@ -299,7 +323,7 @@ class LedgerNode(ChatNode):
             self.members.add(address)
         first = [self.peer] if self.peer is not None and is_address(self.peer) else []
         for address in dict.fromkeys(first + self.members.wanted()):
-            self.call_again(address)
+            self.redials.call_now(address)
 
     def keep(self, kind: str, frame: bytes) -> None:
         """Put what was accepted into the journal."""

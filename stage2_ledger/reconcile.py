@@ -54,7 +54,10 @@ class Buckets:
 class Missing:
     """An id that is asked for."""
 
-    def __init__(self) -> None:
+    __slots__ = ("again_at", "is_needed", "named_by", "tries")  # there may be very many
+
+    def __init__(self, named_by: Connection | None) -> None:
+        self.named_by = named_by
         self.tries = 0
         self.again_at: float | None = None
         """When to ask again; None while it waits in the queue of a connection."""
@@ -73,6 +76,8 @@ class Fetcher:
         self._generator = generator
         self._missing: dict[str, Missing] = {}
         self._queues: dict[Connection, deque[str]] = {}
+        self._named: dict[Connection | None, dict[str, None]] = {}
+        """The ids that each connection has named; those that blocks need are under None."""
         self._open_questions: dict[Connection, deque[float]] = {}
         """When each question was asked that is not answered yet, oldest first."""
 
@@ -89,9 +94,11 @@ class Fetcher:
         whoever `ask_again` picks. Ids for which there is no room are left out; need them again later."""
         for missing_id in ids:
             if missing_id not in self._missing:
-                if self.is_full:
+                named_by = None if for_block else connection
+                if self.is_full and not self._make_room(named_by):
                     break
-                self._missing[missing_id] = Missing()
+                self._missing[missing_id] = Missing(named_by)
+                self._named.setdefault(named_by, {})[missing_id] = None
                 if connection is None:
                     self._missing[missing_id].again_at = self._now()
                 else:
@@ -103,7 +110,24 @@ class Fetcher:
     def forget(self, ids: Iterable[str]) -> None:
         """Ask no more for `ids`: they have come, or nobody needs them any longer."""
         for known_id in ids:
-            self._missing.pop(known_id, None)
+            missing = self._missing.pop(known_id, None)
+            if missing is not None:
+                named = self._named[missing.named_by]
+                del named[known_id]
+                if not named:
+                    del self._named[missing.named_by]
+
+    def _make_room(self, asker: Connection | None) -> bool:
+        """Whoever has named most gives way to who has named less, and everybody to blocks: the ids that one
+        peer makes up must not keep out those of the others."""
+        greediest = max((one for one in self._named if one is not None), key=lambda one: len(self._named[one]),
+                        default=None)
+        if greediest is None:
+            return False
+        if asker is not None and len(self._named[greediest]) <= len(self._named.get(asker, ())) + 1:
+            return False
+        self.forget([next(reversed(self._named[greediest]))])
+        return True
 
     def on_answered(self, connection: Connection) -> None:
         """A question on this connection has been answered: there is room for the next."""

@@ -39,14 +39,6 @@ class SignedNode(LedgerNode):
     def __init__(self, network: Network, address: str, key: PrivateKey, journal: Journal | None = None) -> None:
         super().__init__(network, address, journal)
         self.key = key
-        self.fingerprints: dict[str, str] = {}
-        """The accounts that this node has heard of: account -> fingerprint."""
-        self.know_account(key.account)
-
-    def know_account(self, account: str) -> None:
-        """Remember an account, so that its fingerprint will do when the user names it."""
-        if account not in self.fingerprints:
-            self.fingerprints[account] = fingerprint(account)
 
     def describe(self) -> dict[str, Any]:
         """The members of the event `listening`: this node's account is one more."""
@@ -68,8 +60,6 @@ class SignedNode(LedgerNode):
         """Keep a transaction, and each account's 400 characters only once."""
         transaction = transaction._replace(sender=intern(transaction.sender), receiver=intern(transaction.receiver))
         super().keep_transaction(transaction, frame)
-        self.know_account(transaction.sender)
-        self.know_account(transaction.receiver)
 
     # --- the user -------------------------------------------------------------------------------
 
@@ -91,7 +81,7 @@ class SignedNode(LedgerNode):
     def find_account(self, text: str) -> str:
         """The account that the user means: the key itself, or the fingerprint's first digits (contract §4)."""
         if is_fingerprint_prefix(text):
-            found = [account for account, digits in self.fingerprints.items() if digits.startswith(text)]
+            found = [account for account in self.known_accounts() if fingerprint(account).startswith(text)]
             if len(found) != 1:
                 raise CommandError(f"{len(found)} known accounts begin with {text}, expected one", "ACCOUNT")
             return found[0]
@@ -102,9 +92,13 @@ class SignedNode(LedgerNode):
                                "ACCOUNT") from None
         return text
 
+    def known_accounts(self) -> set[str]:
+        """The accounts that the user can mean by a fingerprint: this node's own, and all in its ledger."""
+        return {self.key.account, *self.balances()}
+
     def command_account(self, arguments: list[str]) -> None:
         """`/account`: show this node's account."""
         self.expect_arguments("account", arguments)
         account = self.key.account
-        self.report("account", account=account, fingerprint=self.fingerprints[account],
+        self.report("account", account=account, fingerprint=fingerprint(account),
                     balance=self.balances().get(account, 0))

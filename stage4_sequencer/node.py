@@ -10,7 +10,8 @@ Unlike stage 3:
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from common.encoding import INTEGER, STRING, Message, Shape, canon, decode_frame, encode_frame, ids_field, make_id
+from common.encoding import (INTEGER, STRING, Message, Shape, canon, decode_frame, encode_frame, ids_field, make_id,
+                             without_padding)
 from common.journal import Journal
 from common.ledger import Ledger
 from common.limits import MAX_BLOCK_IDS, MAX_EVIDENCE, MAX_WAITING
@@ -85,7 +86,6 @@ class SequencedNode(TotalOrderNode):
     def begin_with(self, genesis: Genesis) -> None:
         """Begin with the balances of the genesis."""
         self.sequencer = genesis.sequencer
-        self.know_account(genesis.sequencer)
         self.ledger = Ledger(genesis.starting_balances())
         self.interval_ms = genesis.interval_ms
         if self.sequencer_key is not None and self.sequencer_key.account == self.sequencer:
@@ -113,7 +113,8 @@ class SequencedNode(TotalOrderNode):
     def on_block(self, connection: Connection | None, message: Message, frame: bytes) -> None:
         """A block: the next one is accepted, an early one kept, a second one with its number is evidence."""
         canonical = self.block_bytes(message["number"], message["transactions"])
-        block = Block(make_id(canonical), message["number"], message["transactions"], frame)
+        block = Block(make_id(canonical), message["number"], message["transactions"],
+                      without_padding(frame, message))
         rival = self.find_block(block.number)
         if rival is not None and decode_frame(rival.frame) == message:
             return
@@ -199,7 +200,7 @@ class SequencedNode(TotalOrderNode):
     def execute(self, transaction_id: str) -> None:
         """Let a transaction take effect; one that would make its sender negative is ignored for good."""
         transaction = self.transactions[transaction_id]
-        del self.pool[transaction_id]
+        self.pool.remove(transaction_id)
         if self.ledger.is_covered(transaction):
             self.ledger.apply(transaction)
             self.report_made_here(transaction_id, "applied")
@@ -242,6 +243,10 @@ class SequencedNode(TotalOrderNode):
         self.asked_from.pop(connection, None)
 
     # --- the user -------------------------------------------------------------------------------
+
+    def known_accounts(self) -> set[str]:
+        """The sequencer's too, which people see with every block."""
+        return super().known_accounts() | {self.sequencer}
 
     def describe_block(self, block: Block) -> dict[str, Any]:
         """The members of the event `block`."""

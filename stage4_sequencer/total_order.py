@@ -10,10 +10,11 @@ from typing import Any
 from common.encoding import FormatError, Message, decode_frame, encode_frame
 from common.journal import Journal
 from common.ledger import Transaction
-from common.limits import MAX_ANSWER_BLOCKS, MAX_ANSWER_BYTES
+from common.limits import MAX_ANSWER_BLOCKS, MAX_ANSWER_BYTES, Recent
 from common.rsa import PrivateKey, WalletError
 from common.interface import Command, CommandError, Connection, Invalid, Network, Refused
 from stage3_signed.node import SignedNode
+from stage4_sequencer.pool import Pool
 from stage4_sequencer.waiting import Waiting
 
 BLOCKS_PING = "blocks"
@@ -37,8 +38,10 @@ class TotalOrderNode(SignedNode):
         self.expected_network: str | None = None
         """The network in the hello of the peer that this node joins by; its genesis is awaited."""
         self.genesis_frame = b""
-        self.pool: dict[str, Transaction] = {}
-        """The transactions that have not taken effect, in order of arrival."""
+        self.pool = Pool(lambda transaction_id: len(self.frames[transaction_id]))
+        """The transactions that have not taken effect."""
+        self.refused = Recent()
+        """The ids of transactions for which the pool had no room."""
         self.waiting = Waiting()
         """Blocks that lack something, and what."""
         self.made_here: set[str] = set()
@@ -96,8 +99,6 @@ class TotalOrderNode(SignedNode):
         """Begin with this genesis, and keep it for those who join."""
         self.genesis_frame = encode_frame(genesis.message())
         self.keep("genesis", self.genesis_frame)
-        for account in genesis.accounts:
-            self.know_account(account)
         self.begin_with(genesis)
 
     def check_network(self, connection: Connection, name: str | None) -> None:
@@ -153,8 +154,23 @@ class TotalOrderNode(SignedNode):
 
     def on_new_transaction(self, transaction: Transaction) -> None:
         """A new transaction waits in the pool until a block orders it; balances do not count yet."""
-        self.pool[transaction.id] = transaction
+        self.pool.add(transaction)
         self.on_arrived(transaction.id)
+
+    def has_room_for(self, transaction: Transaction) -> bool:
+        """Is there room in the pool? What a block needs, or was made here, comes in also if there is not."""
+        if transaction.id in self.made_here or self.waiting.needed_by(transaction.id) or self.is_replaying:
+            return True
+        # A sender that has nothing cannot pay an amount of 0 either, as far as room is concerned.
+        is_covered = self.available(transaction.sender) >= max(1, transaction.amount)
+        has_room = self.pool.has_room(is_covered)
+        if not has_room:
+            self.refused.add(transaction.id)
+        return has_room
+
+    def is_lacking(self, transaction_id: str) -> bool:
+        """What had no room is not asked for either, until there is room again."""
+        return super().is_lacking(transaction_id) and transaction_id not in self.refused
 
     def on_arrived(self, arrived: str) -> None:
         """Something has come for which blocks may have waited."""
@@ -166,8 +182,7 @@ class TotalOrderNode(SignedNode):
 
     def available(self, account: str) -> int:
         """What an account has, less what it has pending."""
-        pending = sum(transaction.amount for transaction in self.pool.values() if transaction.sender == account)
-        return self.balances().get(account, 0) - pending
+        return self.balances().get(account, 0) - self.pool.pending(account)
 
     def wait_for(self, block_id: str, lacking: list[str], connection: Connection | None) -> None:
         """Let a block wait for what it lacks, and ask for that where the block came from."""
@@ -180,12 +195,19 @@ class TotalOrderNode(SignedNode):
         return True
 
     def fetch_again(self) -> None:
-        """Ask again, also for what there was no room to ask for before: a block may lack very much."""
+        """Ask again, also for what there was no room for before: a block may lack very much."""
+        if self.pool.has_room(is_covered=False):
+            self.refused = Recent()
         for block_id in self.waiting:
             if self.fetcher.is_full:
                 break
             self.fetcher.need(filter(self.is_to_be_fetched, self.waiting.lacking(block_id)), None, for_block=True)
         super().fetch_again()
+
+    def known_accounts(self) -> set[str]:
+        """Those in the ledger, and those that wait in the pool to come into it."""
+        waiting = {account for one in self.pool.transactions() for account in (one.sender, one.receiver)}
+        return super().known_accounts() | waiting
 
     # --- blocks ---------------------------------------------------------------------------------
 

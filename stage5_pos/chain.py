@@ -8,11 +8,10 @@ while its parent or transactions are missing -> `enter` (valid at its point? the
 from typing import Any
 
 from common.encoding import (ID, INTEGER, MAX_INTEGER, STRING, Field, Message, Shape, canon, decode_frame,
-                             encode_frame, ids_field, is_integer, make_id)
+                             encode_frame, ids_field, is_integer, make_id, without_padding)
 from common.journal import Journal
-from common.ledger import Transaction
-from common.limits import (MAX_ANSWER_BLOCKS, MAX_BLOCK_IDS, MAX_FORWARDED_TWINS, MAX_LOCATOR, MAX_WAITING,
-                           MAX_WAITING_SECONDS, MAX_WAITING_TWINS, WANT_AGAIN, Recent)
+from common.limits import (MAX_ANSWER_BLOCKS, MAX_BLOCK_IDS, MAX_FORWARDED_TWINS, MAX_LOCATOR, MAX_TWINS, MAX_WAITING,
+                           MAX_WAITING_IDS, MAX_WAITING_SECONDS, MAX_WAITING_TWINS, WANT_AGAIN, Recent)
 from common.rsa import PrivateKey, verify
 from common.interface import Connection, Invalid, Network
 from stage4_sequencer.total_order import TotalOrderNode
@@ -71,11 +70,9 @@ class ChainNode(TotalOrderNode):
         """The blocks that wait, longest wait first."""
         self.invalid_blocks = Recent()
         """The ids of blocks that were properly signed, and found invalid."""
-        self.signed_blocks: dict[tuple[str, int], list[str]] = {}
-        """Creator and slot -> the ids of the first two blocks signed. Two are evidence, and are forwarded."""
+        self.signed_blocks: dict[tuple[str, int], dict[str, bytes]] = {}
+        """Creator and slot -> the blocks signed, id -> frame. Two are evidence: these are kept, and forwarded."""
         self.chain_questions: dict[Connection, ChainQuestion] = {}
-        self.arrivals: dict[str, int] = {}
-        """Transaction -> its place in the order of arrival."""
         self.rollbacks = 0
         self.longest_rollback = 0
 
@@ -113,9 +110,11 @@ class ChainNode(TotalOrderNode):
             return
         if message["slot"] > self.slot() + CLOCK_ERROR_SLOTS and not self.is_replaying:
             return  # from the future: neither a fault of the sender for sure, nor of any use yet
+        if self.is_surplus(block_id, message):
+            return
         value = self.check_block(message, canonical)
         block = Block(block_id, message["slot"], message["parent"], message["creator"], value,
-                      message["transactions"], frame)
+                      message["transactions"], without_padding(frame, message))
         self.note_signed(block)
         lacking = self.lacking(block.transactions)
         if block.parent_id not in self.tree and block.parent_id not in self.invalid_blocks:
@@ -124,6 +123,11 @@ class ChainNode(TotalOrderNode):
             self.put_off(block, lacking, connection)
         else:
             self.enter(block, connection)
+
+    def is_surplus(self, block_id: str, message: Message) -> bool:
+        """Is this one of very many blocks that its creator has signed for one slot, and none builds on it?"""
+        twins = self.signed_blocks.get((message["creator"], message["slot"]), {})
+        return len(twins) >= MAX_TWINS and block_id not in twins and not self.waiting.needed_by(block_id)
 
     def is_known_block(self, block_id: str) -> bool:
         """Has this block come before, with a proper signature?"""
@@ -165,11 +169,14 @@ class ChainNode(TotalOrderNode):
 
     def note_signed(self, block: Block) -> None:
         """Remember who has signed what: two blocks in one slot are evidence against their creator."""
-        ids = self.signed_blocks.setdefault((block.creator, block.slot), [])
-        if block.id not in ids and len(ids) < MAX_FORWARDED_TWINS:
-            ids.append(block.id)
-            if len(ids) > 1:
-                self.report("equivocation", creator=block.creator, slot=block.slot, ids=list(ids))
+        twins = self.signed_blocks.setdefault((block.creator, block.slot), {})
+        if block.id in twins or len(twins) >= MAX_TWINS:
+            return
+        twins[block.id] = block.frame if len(twins) < MAX_FORWARDED_TWINS else b""
+        if len(twins) == 2:
+            for evidence in twins.values():
+                self.keep("evidence", evidence)
+            self.report("equivocation", creator=block.creator, slot=block.slot, ids=list(twins))
 
     # --- blocks wait ---------------------------------------------------------------------------------
 
@@ -179,10 +186,15 @@ class ChainNode(TotalOrderNode):
                     for other in self.put_off_blocks.values())
         if twins >= MAX_WAITING_TWINS:
             return
-        if len(self.put_off_blocks) >= MAX_WAITING:
+        while self.put_off_blocks and not self.has_room_to_wait(len(block.transactions)):
             self.give_up(next(iter(self.put_off_blocks)))
         self.put_off_blocks[block.id] = PutOff(block, connection, self.network.now())
         self.wait_for(block.id, lacking, connection)
+
+    def has_room_to_wait(self, ids: int, blocks: int = 1) -> bool:
+        """May that many more blocks wait, which name that many transactions?"""
+        waiting_ids = sum(len(entry.block.transactions) for entry in self.put_off_blocks.values())
+        return len(self.put_off_blocks) + blocks <= MAX_WAITING and waiting_ids + ids <= MAX_WAITING_IDS
 
     def is_to_be_fetched(self, lacking: str) -> bool:
         """A parent that waits itself has been fetched already."""
@@ -208,7 +220,8 @@ class ChainNode(TotalOrderNode):
             try:
                 self.put_into_tree(entry.block, entry.connection)
             except Invalid as error:
-                self.report_error("INVALID", str(error))
+                if entry.connection is not None:
+                    self.report_invalid(entry.connection, str(error))
             else:
                 ready += self.waiting.on_arrived(entry.block.id)
 
@@ -230,7 +243,7 @@ class ChainNode(TotalOrderNode):
         path = self.tree.add(block)
         self.fetcher.forget([block.id])
         self.report("block", **self.describe_block(block))
-        if block.id in self.signed_blocks[block.creator, block.slot]:
+        if self.signed_blocks[block.creator, block.slot].get(block.id):
             self.flood(block.frame, connection)
         if path.done:
             self.on_new_best(path)
@@ -263,22 +276,16 @@ class ChainNode(TotalOrderNode):
         executed = [transaction for block in path.done for transaction in block.transactions]
         back = set(abandoned) - set(executed)
         for transaction in executed:
-            if self.pool.pop(transaction, None) is not None:
+            if self.pool.remove(transaction):
                 self.report_made_here(transaction, "applied")
         if path.undone:
-            self.pool.update((transaction, self.transactions[transaction]) for transaction in back)
-            self.pool = dict(sorted(self.pool.items(), key=lambda entry: self.arrivals[entry[0]]))
+            self.pool.put_back(self.transactions[transaction] for transaction in back)
             for transaction in abandoned:
                 if transaction in back:
                     self.report_made_here(transaction, "pending")
             self.rollbacks += 1
             self.longest_rollback = max(self.longest_rollback, len(path.undone))
             self.report("rollback", depth=len(path.undone), **{"from": path.undone[0].id, "to": path.done[-1].id})
-
-    def on_new_transaction(self, transaction: Transaction) -> None:
-        """A new transaction has its place in the order of arrival, also when a rollback brings it back."""
-        self.arrivals[transaction.id] = len(self.arrivals)
-        super().on_new_transaction(transaction)
 
     def balances(self) -> dict[str, int]:
         """The balances on the best chain."""
@@ -330,7 +337,7 @@ class ChainNode(TotalOrderNode):
             return
         if question.last is None or self.is_known_block(question.tip):
             del self.chain_questions[connection]
-        elif len(self.put_off_blocks) + MAX_ANSWER_BLOCKS > MAX_WAITING:
+        elif self.put_off_blocks and not self.has_room_to_wait(MAX_WAITING_IDS // 2, MAX_ANSWER_BLOCKS):
             # More would push out what waits for its transactions. Wait for them first.
             self.network.after(WANT_AGAIN, lambda: self.on_blocks_answered(connection))
         else:

@@ -47,13 +47,25 @@ def test_after_a_link_the_waiting_begins_at_one_second_again() -> None:
     world.part({alice.address})
     world.run(100.0)
     world.heal()
-    world.run(31.0)
+    world.run(62.0)
     assert [peer["state"] for peer in world.reported(bob, "peer")] == ["up", "down", "up"]
     calls = calls_of(world, bob)
     world.part({alice.address})
     start = world.now
     world.run(8.0)
     assert [round(time - start) for time in calls] == [1, 3, 7]
+
+
+def test_a_peer_that_shakes_hands_and_then_ends_the_connection_is_called_less_and_less_often() -> None:
+    world, alice = founded_world()
+    bob = world.add(ChatNode, alice.address)
+    world.run(1.0)
+    calls, start = calls_of(world, bob), world.now
+    for _ in range(200):
+        for connection in world.open_connections():
+            world.cut(connection)
+        world.run(0.5)
+    assert [round(time - start) for time in calls] == [1, 3, 7, 15, 31, 61, 91]
 
 
 def test_only_the_side_that_called_calls_again() -> None:

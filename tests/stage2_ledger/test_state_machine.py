@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from common.limits import MAX_MISSING
 from lab.simulation import World
 from stage1_chat.node import ChatNode
 from stage2_ledger.membership import Membership
@@ -837,7 +838,7 @@ def test_what_has_come_is_not_asked_for_again() -> None:
     assert one.news("want") == two.news("want") == []
 
 
-def test_two_hundred_thousand_ids_are_asked_for_at_a_time() -> None:
+def test_so_many_ids_are_asked_for_at_a_time_and_no_more() -> None:
     world, alice = founded_world()
     peer = add_linked_peer(world, alice)
     ids = unknown_ids(201_000)
@@ -845,7 +846,20 @@ def test_two_hundred_thousand_ids_are_asked_for_at_a_time() -> None:
         peer.send(inventory("00", ids[start:start + 50_250]))
     world.settle()
     asked = [id for message in peer.news("want") for id in message["ids"]]
-    assert len(asked) == len(set(asked)) == 200_000
+    assert len(asked) == len(set(asked)) == MAX_MISSING <= 200_000, "the contract's bound"
+
+
+def test_who_names_very_many_ids_does_not_keep_out_those_of_the_others() -> None:
+    world, alice = founded_world()
+    greedy, modest = add_linked_peer(world, alice), add_linked_peer(world, alice)
+    for seed in range(3):
+        greedy.send(inventory("00", unknown_ids(MAX_MISSING // 2, seed)))
+    world.settle()
+    ids = unknown_ids(3_000, seed=3)
+    modest.send(inventory("00", ids))
+    world.settle()
+    assert {id for message in modest.news("want") for id in message["ids"]} == set(ids)
+    assert len(alice.fetcher) == MAX_MISSING
 
 
 def test_every_5_seconds_a_summary_goes_to_one_random_neighbour() -> None:

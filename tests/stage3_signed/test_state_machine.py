@@ -305,7 +305,7 @@ BAD_LINES: dict[str, tuple[Callable[[str], str], str]] = {
 def test_a_command_that_cannot_be_carried_out_changes_nothing(make_line: Callable[[str], str], code: str) -> None:
     world, alice, peer = world_with_accounts(OTHER.account)
     known = fingerprint(OTHER.account)
-    assert known.upper() != known and known[1:7] not in (fingerprint(one)[:6] for one in alice.fingerprints)
+    assert known.upper() != known and known[1:7] not in (fingerprint(one)[:6] for one in alice.known_accounts())
     before = ledger_of(world, alice).copy()
     alice.on_line(make_line(known))
     world.settle()

@@ -1,0 +1,93 @@
+"""Lost addresses are called again, at growing intervals (contract §2).
+
+How many, and for how long, is bounded: anybody can name any address as its own, and a node
+must not become a tool to knock on strangers' doors.
+"""
+
+from collections.abc import Callable
+
+from common.interface import Connection, Network
+from common.limits import FIRST_REDIAL, LAST_REDIAL, MAX_CALLED_BACK, MAX_REDIALS, REDIAL_FOR
+
+
+class Redial:
+    """A lost address that is called again."""
+
+    def __init__(self, lost_at: float, has_only_called: bool) -> None:
+        self.lost_at = lost_at
+        self.has_only_called = has_only_called
+        """Has this node never reached it? Then the address is what the peer said, and may be anybody's."""
+        self.wait = FIRST_REDIAL
+        """Seconds before the next call."""
+        self.is_planned = False
+        """Is a call due? Not while one is on its way, or its connection has not shown what it is worth."""
+
+
+class Redials:
+    """All lost addresses of one node that are called again."""
+
+    def __init__(self, network: Network, is_linked: Callable[[str], bool], is_for_ever: Callable[[str], bool]) -> None:
+        """`is_linked` tells whether there is a link to an address, so that it need not be called; `is_for_ever`
+        whether it is the one that is called until it answers."""
+        self._network = network
+        self._is_linked = is_linked
+        self._is_for_ever = is_for_ever
+        self._redials: dict[str, Redial] = {}
+        self._next_waits: dict[Connection, float] = {}
+        """Links that had to be called again, and the seconds to wait should they be lost again soon."""
+
+    def __contains__(self, address: str | None) -> bool:
+        return address in self._redials
+
+    def on_lost(self, connection: Connection) -> None:
+        """Call the other end of a lost connection again, unless that are too many already."""
+        address = connection.dialled or connection.address or ""
+        next_wait = self._next_waits.pop(connection, FIRST_REDIAL)
+        if address in self._redials or self._is_for_ever(address) or self._has_room(connection):
+            redial = self._redials.setdefault(address, Redial(self._network.now(), connection.dialled is None))
+            if self._network.now() - connection.opened < LAST_REDIAL:
+                # It did not last, and may not last the next time either.
+                redial.wait = max(redial.wait, next_wait)
+            self._plan(address, redial)
+
+    def on_no_answer(self, address: str) -> None:
+        """A call was in vain: try again after a longer wait, if it is an address that was lost."""
+        if address in self._redials:
+            self._plan(address, self._redials[address])
+
+    def on_linked(self, connection: Connection) -> None:
+        """The other end of this connection is lost no more."""
+        for address in (connection.address, connection.dialled):
+            redial = self._redials.pop(address or "", None)
+            if redial is not None:
+                self._next_waits[connection] = redial.wait
+
+    def on_gone(self, connection: Connection) -> None:
+        """A connection has ended that is for nobody here to open again."""
+        self._next_waits.pop(connection, None)
+
+    def call_now(self, address: str) -> None:
+        """Call an address that was known before, now and then at growing intervals."""
+        self._redials.setdefault(address, Redial(self._network.now(), has_only_called=False))
+        self._network.connect(address)
+
+    def _has_room(self, connection: Connection) -> bool:
+        if connection.dialled is None:
+            return sum(redial.has_only_called for redial in self._redials.values()) < MAX_CALLED_BACK
+        return len(self._redials) < MAX_REDIALS
+
+    def _plan(self, address: str, redial: Redial) -> None:
+        if not redial.is_planned:
+            redial.is_planned = True
+            self._network.after(redial.wait, lambda: self._call(address))
+            redial.wait = min(2 * redial.wait, LAST_REDIAL)
+
+    def _call(self, address: str) -> None:
+        redial = self._redials.get(address)
+        if redial is None:
+            return
+        redial.is_planned = False
+        if not self._is_for_ever(address) and self._network.now() - redial.lost_at > REDIAL_FOR:
+            del self._redials[address]
+        elif not self._is_linked(address):
+            self._network.connect(address)

@@ -1,0 +1,70 @@
+"""The pool: transactions that wait for a block, in order of arrival, and what their senders have promised by them."""
+
+from collections.abc import Callable, Iterable, Iterator
+
+from common.ledger import Transaction
+from common.limits import MAX_POOL, MAX_UNCOVERED
+
+
+class Pool:
+    """Transactions that have not taken effect."""
+
+    def __init__(self, size_of: Callable[[str], int]) -> None:
+        """`size_of` gives the bytes that a transaction takes, by its id."""
+        self._size_of = size_of
+        self._waiting: dict[str, Transaction] = {}
+        self._places: dict[str, int] = {}
+        """Of every transaction that was ever here, its place in the order of arrival."""
+        self._pending: dict[str, int] = {}
+        """What an account has promised by what waits here."""
+        self.size = 0
+        """Bytes of all that waits here."""
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def __contains__(self, transaction_id: str) -> bool:
+        return transaction_id in self._waiting
+
+    def __iter__(self) -> Iterator[str]:
+        """The ids of what waits, in order of arrival."""
+        return iter(self._waiting)
+
+    def transactions(self) -> Iterable[Transaction]:
+        """What waits, in order of arrival."""
+        return self._waiting.values()
+
+    def pending(self, account: str) -> int:
+        """The sum of what an account sends by transactions that wait here."""
+        return self._pending.get(account, 0)
+
+    def has_room(self, is_covered: bool) -> bool:
+        """Is there room for one more? Those that their sender cannot pay cost nobody anything: they get half."""
+        return self.size < (MAX_POOL if is_covered else MAX_UNCOVERED)
+
+    def add(self, transaction: Transaction) -> None:
+        """Let a transaction wait that has just arrived."""
+        self._places[transaction.id] = len(self._places)
+        self._put(transaction)
+
+    def remove(self, transaction_id: str) -> bool:
+        """A transaction has taken effect. Did it wait here?"""
+        transaction = self._waiting.pop(transaction_id, None)
+        if transaction is None:
+            return False
+        self.size -= self._size_of(transaction_id)
+        left = self._pending.pop(transaction.sender, 0) - transaction.amount
+        if left:
+            self._pending[transaction.sender] = left
+        return True
+
+    def put_back(self, transactions: Iterable[Transaction]) -> None:
+        """Transactions that had taken effect have not any longer: each goes back to its place."""
+        for transaction in transactions:
+            self._put(transaction)
+        self._waiting = dict(sorted(self._waiting.items(), key=lambda entry: self._places[entry[0]]))
+
+    def _put(self, transaction: Transaction) -> None:
+        self._waiting[transaction.id] = transaction
+        self.size += self._size_of(transaction.id)
+        self._pending[transaction.sender] = self.pending(transaction.sender) + transaction.amount
