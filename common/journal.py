@@ -5,8 +5,10 @@ user or to a peer is still there after `kill -9`. The commit belongs to all that
 of messages has brought, so that it costs little.
 
 A damaged file is never mended in silence. SQLite checks its own pages; each row carries a
-checksum of its content, since the pages' structure says nothing about that; and the
-number of rows must be what the last commit says.
+checksum of its content, since the pages' structure says nothing about that. And the number of
+entries is written down once more after each commit, in a file beside: SQLite takes a
+write-ahead log that is damaged or gone for one that was never finished, and forgets in
+silence what it held.
 """
 
 import fcntl
@@ -20,12 +22,17 @@ from typing import NamedTuple
 
 FILE = "journal.sqlite"
 LOCK = "lock"
+"""The file that is locked by the process that uses the folder. It holds the number of entries committed."""
 
 APPLICATION = 0x6C656467
 """SQLite's `application_id`: "ledg"."""
 
-FORMAT = 1
+FORMAT = 2
 """SQLite's `user_version`: of the tables below."""
+
+COUNT_DIGITS = 16
+
+PUT_BACK = "put a copy of the folder back, or name an empty one to fetch all from the peers; nothing was replaced"
 
 TABLES = """
     CREATE TABLE entries (number INTEGER PRIMARY KEY, kind TEXT NOT NULL, content BLOB NOT NULL,
@@ -61,6 +68,9 @@ class Journal:
                 os.close(self._lock)
                 raise
 
+    def __str__(self) -> str:
+        return str(self._path)
+
     def _open(self) -> None:
         is_new = not self._path.exists()
         self._database = sqlite3.connect(self._path, isolation_level=None)
@@ -71,7 +81,7 @@ class Journal:
         if is_new:
             self._begin()
         self._check()
-        self._count = self._count_rows()
+        self._count = self._count_entries()
 
     @contextmanager
     def _told(self) -> Iterator[None]:
@@ -112,11 +122,14 @@ class Journal:
         value: int | str = self._database.execute(f"PRAGMA {name}").fetchone()[0]
         return value
 
-    def _count_rows(self) -> int:
-        rows = int(self._database.execute("SELECT count(*) FROM entries").fetchone()[0])
-        if rows != int(self.read_note("entries") or 0):
-            raise sqlite3.DatabaseError("rows are missing")
-        return rows
+    def _count_entries(self) -> int:
+        found, last = self._database.execute("SELECT count(*), ifnull(max(number), 0) FROM entries").fetchone()
+        committed = os.pread(self._lock, COUNT_DIGITS, 0) or b"0"
+        if not committed.isdigit():
+            raise JournalError(f"{self._path.parent / LOCK}: damaged; {PUT_BACK}")
+        if found != last or found < int(committed):
+            raise sqlite3.DatabaseError(f"{found} entries are left of {max(last, int(committed))}")
+        return int(found)
 
     # --- writing --------------------------------------------------------------------------------
 
@@ -138,8 +151,8 @@ class Journal:
         """Make what was added last. JournalError if the disk does not take it: then nothing was added."""
         if self._is_open:
             with self._told():
-                self._database.execute("INSERT OR REPLACE INTO notes VALUES ('entries', ?)", (str(self._count),))
                 self._database.execute("COMMIT")
+                os.pwrite(self._lock, f"{self._count:0{COUNT_DIGITS}}".encode(), 0)
             self._is_open = False
 
     def _open_transaction(self) -> None:
@@ -180,4 +193,4 @@ def _advice(error: sqlite3.DatabaseError) -> str:
         sqlite3.SQLITE_READONLY: "make the folder writable, or name another one",
         sqlite3.SQLITE_CANTOPEN: "make the folder readable and writable, or name another one",
         sqlite3.SQLITE_IOERR: "look after the disk; nothing was replaced",
-    }.get(code, "put a copy back, or name an empty folder to fetch all from the peers; nothing was replaced")
+    }.get(code, PUT_BACK)

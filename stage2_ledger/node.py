@@ -13,10 +13,10 @@ from common.encoding import (ADDRESS, FLAG, INTEGER, MAX_INTEGER, NONCE, Field, 
                              decode_frame, encode_frame, ids_field, is_address, is_integer, is_list_of,
                              is_matching, make_id, without_padding)
 from common.framing import MAX_BODY
-from common.journal import Journal
+from common.journal import Journal, JournalError
 from common.ledger import Ledger, Transaction
 from common.limits import DIALS_PER_SECOND, GOSSIP_SECONDS, MAX_DIALS, MAX_PEERS, MAX_WANT, Allowance
-from common.interface import Command, CommandError, Connection, Network
+from common.interface import Command, CommandError, Connection, Invalid, Network
 from stage1_chat.node import ChatNode
 from stage2_ledger.membership import Membership
 from stage2_ledger.reconcile import BUCKET, BUCKETS, Buckets, Fetcher
@@ -306,7 +306,10 @@ class LedgerNode(ChatNode):
         self.network_name = self.journal.read_note("network")
         self.is_replaying = True
         for entry in self.journal.entries():
-            self.replay(entry.kind, entry.content)
+            try:
+                self.replay(entry.kind, entry.content)
+            except (Invalid, ValueError) as error:
+                raise JournalError(f"{self.journal}: an entry that this program would not have kept: {error}") from None
         self.is_replaying = False
         self.report("founded", resumed=True)
         peers = json.loads(self.journal.read_note("peers") or "[]")

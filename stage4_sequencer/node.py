@@ -99,20 +99,19 @@ class SequencedNode(TotalOrderNode):
         # What is ordered stays in the pool while an earlier block lacks something: not twice, then.
         ids = [pooled for pooled in self.pool if pooled not in self.ordered][:MAX_BLOCK_IDS]
         if ids and self.sequencer_key is not None:
-            number = len(self.blocks)
-            signature = self.sequencer_key.sign(self.block_bytes(number, ids))
-            message = {"type": "block", "number": number, "transactions": ids, "signature": signature}
+            message = {"type": "block", "number": len(self.blocks), "transactions": ids}
+            message["signature"] = self.sequencer_key.sign(self.block_bytes(message))
             self.on_block(None, message, encode_frame(message))
 
-    def block_bytes(self, number: int, ids: list[str]) -> bytes:
+    def block_bytes(self, message: Message) -> bytes:
         """The canonical bytes of a block (contract §1)."""
-        return canon(["block", self.network_name, number, ids])
+        return canon(["block", self.network_name, message["number"], message["transactions"]])
 
     # --- blocks ---------------------------------------------------------------------------------
 
     def on_block(self, connection: Connection | None, message: Message, frame: bytes) -> None:
         """A block: the next one is accepted, an early one kept, a second one with its number is evidence."""
-        canonical = self.block_bytes(message["number"], message["transactions"])
+        canonical = self.block_bytes(message)
         block = Block(make_id(canonical), message["number"], message["transactions"],
                       without_padding(frame, message))
         rival = self.find_block(block.number)

@@ -87,21 +87,19 @@ class ChainNode(TotalOrderNode):
         self.tree = Tree(genesis.id)
         self.ledger = TreeLedger(self.tree, genesis.starting_balances(), self.transactions)
 
-
     def slot(self) -> int:
         """The slot that is now."""
         return self.genesis.slot_at(self.network.unix_ms())
 
     # --- blocks arrive -------------------------------------------------------------------------------
-    def block_bytes(self, slot: int, parent: str, creator: str, draw: str, ids: list[str]) -> bytes:
+    def block_bytes(self, message: Message) -> bytes:
         """The canonical bytes of a block (contract §1)."""
-        return canon(["block", self.network_name, slot, parent, creator, draw, ids])
-
+        return canon(["block", self.network_name, message["slot"], message["parent"], message["creator"],
+                      message["draw"], message["transactions"]])
 
     def on_block(self, connection: Connection | None, message: Message, frame: bytes) -> None:
         """A block, from a peer or (connection None) made here."""
-        canonical = self.block_bytes(message["slot"], message["parent"], message["creator"], message["draw"],
-                                     message["transactions"])
+        canonical = self.block_bytes(message)
         block_id = make_id(canonical)
         self.note_answer(connection, block_id, message["parent"])
         if self.is_known_block(block_id):
@@ -115,7 +113,7 @@ class ChainNode(TotalOrderNode):
         value = self.check_block(message, canonical)
         block = Block(block_id, message["slot"], message["parent"], message["creator"], value,
                       message["transactions"], without_padding(frame, message))
-        self.note_signed(block)
+        self.note_signed(message, block_id, block.frame)
         lacking = self.lacking(block.transactions)
         if block.parent_id not in self.tree and block.parent_id not in self.invalid_blocks:
             lacking.append(block.parent_id)
@@ -167,16 +165,25 @@ class ChainNode(TotalOrderNode):
         except ValueError as error:
             raise Invalid(f"block of slot {message['slot']}: {error}") from None
 
-    def note_signed(self, block: Block) -> None:
+    def note_signed(self, message: Message, block_id: str, frame: bytes) -> None:
         """Remember who has signed what: two blocks in one slot are evidence against their creator."""
-        twins = self.signed_blocks.setdefault((block.creator, block.slot), {})
-        if block.id in twins or len(twins) >= MAX_TWINS:
+        creator, slot = message["creator"], message["slot"]
+        twins = self.signed_blocks.setdefault((creator, slot), {})
+        if block_id in twins or len(twins) >= MAX_TWINS:
             return
-        twins[block.id] = block.frame if len(twins) < MAX_FORWARDED_TWINS else b""
+        twins[block_id] = frame if len(twins) < MAX_FORWARDED_TWINS else b""
         if len(twins) == 2:
             for evidence in twins.values():
                 self.keep("evidence", evidence)
-            self.report("equivocation", creator=block.creator, slot=block.slot, ids=list(twins))
+            self.report("equivocation", creator=creator, slot=slot, ids=list(twins))
+
+    def replay(self, kind: str, content: bytes) -> None:
+        """The journal holds both blocks of an equivocation, also if one of them never entered the tree."""
+        if kind == "evidence":
+            message = decode_frame(content)
+            self.note_signed(message, make_id(self.block_bytes(message)), content)
+        else:
+            super().replay(kind, content)
 
     # --- blocks wait ---------------------------------------------------------------------------------
 

@@ -57,8 +57,7 @@ class StakeNode(ChainNode):
         for number in [number for number, key in self.stakes.items() if key.account not in self.thresholds]:
             self.report_error("ACCOUNT", f"key {number} is of no account in this network's genesis")
             del self.stakes[number]
-        kept = self.journal.read_note("slot") if self.journal is not None else None
-        self.last_slot = max(0, self.slot(), int(kept or 0))
+        self.last_slot = max(0, self.slot())
         if self.stakes:
             self.await_slot()
 
@@ -80,10 +79,17 @@ class StakeNode(ChainNode):
                     tickets.append((value, draw, key))
             if tickets:
                 # Before anything is signed: killed in between, this node does not sign for the slot again.
-                self.note("slot", str(slot))
+                self.keep("slot", str(slot).encode())
                 self.commit()
                 self.make_block(slot, *min(tickets, key=lambda ticket: ticket[0]))
         self.await_slot()
+
+    def replay(self, kind: str, content: bytes) -> None:
+        """The journal also tells in which slots this node has drawn a winning ticket."""
+        if kind == "slot":
+            self.last_slot = max(self.last_slot, int(content))
+        else:
+            super().replay(kind, content)
 
     def make_block(self, slot: int, value: int, draw: str, key: PrivateKey) -> None:
         """Make a block on the best chain, unless it would rank below what another has made of this slot, or the
@@ -96,9 +102,9 @@ class StakeNode(ChainNode):
         if (-parent.height - 1, value) > self.tree.best.rank[:2]:
             return
         ids = self.choose_transactions(parent)
-        signature = key.sign(self.block_bytes(slot, parent.id, key.account, draw, ids))
         message = {"type": "block", "slot": slot, "parent": parent.id, "creator": key.account, "draw": draw,
-                   "transactions": ids, "signature": signature}
+                   "transactions": ids}
+        message["signature"] = key.sign(self.block_bytes(message))
         self.on_block(None, message, encode_frame(message))
 
     def choose_transactions(self, parent: Block) -> list[str]:
