@@ -4,8 +4,8 @@ A node appends what it accepts, and commits before anybody is told: what was sai
 user or to a peer is still there after `kill -9`. The commit belongs to all that one batch
 of messages has brought, so that it costs little.
 
-A damaged file is never mended in silence. SQLite checks its own pages; each row carries a
-checksum of its content, since the pages' structure says nothing about that. And the number of
+A damaged file is never mended in silence. SQLite sees it when its pages do not fit together,
+and each row carries a checksum of its content, since they say nothing about that. And the number of
 entries is written down once more after each commit, in a file beside: SQLite takes a
 write-ahead log that is damaged or gone for one that was never finished, and forgets in
 silence what it held.
@@ -37,7 +37,7 @@ PUT_BACK = "put a copy of the folder back, or name an empty one to fetch all fro
 TABLES = """
     CREATE TABLE entries (number INTEGER PRIMARY KEY, kind TEXT NOT NULL, content BLOB NOT NULL,
                           checksum INTEGER NOT NULL);
-    CREATE TABLE notes (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+    CREATE TABLE notes (name TEXT PRIMARY KEY, value TEXT NOT NULL, checksum INTEGER NOT NULL);
 """
 
 
@@ -72,16 +72,18 @@ class Journal:
         return str(self._path)
 
     def _open(self) -> None:
-        is_new = not self._path.exists()
+        if not self._path.exists():
+            self._path.touch(mode=0o600)  # SQLite gives its other files the mode of this one
         self._database = sqlite3.connect(self._path, isolation_level=None)
         self._database.execute("PRAGMA journal_mode = WAL")
         # NORMAL and not FULL: a commit survives the death of this process. It takes a power cut to
         # lose the last ones, and waiting for the disk at each would cost most of the speed.
         self._database.execute("PRAGMA synchronous = NORMAL")
-        if is_new:
+        if self._read_count() is None and self._is_blank():
             self._begin()
         self._check()
         self._count = self._count_entries()
+        self._notes = dict(self._read_notes())
 
     @contextmanager
     def _told(self) -> Iterator[None]:
@@ -103,20 +105,23 @@ class Journal:
             raise JournalError(f"{folder}: another process uses this folder; each node needs its own") from None
         return lock
 
+    def _is_blank(self) -> bool:
+        """Is there nothing yet, or only what is left of a process that was killed while it began?"""
+        tables = self._database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        return not tables and self._pragma("application_id") == 0
+
     def _begin(self) -> None:
-        os.chmod(self._path, 0o600)
         self._database.executescript(f"BEGIN; {TABLES} PRAGMA application_id = {APPLICATION};"
                                      f" PRAGMA user_version = {FORMAT}; COMMIT;")
+        self._write_count(0)
 
     def _check(self) -> None:
-        """JournalError unless this is a journal of this format whose pages are whole."""
+        """JournalError unless this is a journal of this format."""
         if self._pragma("application_id") != APPLICATION:
             raise JournalError(f"{self._path}: not a journal of a node; name another folder")
         if self._pragma("user_version") != FORMAT:
             raise JournalError(f"{self._path}: format {self._pragma('user_version')}, and this program reads"
                                f" {FORMAT}; use the program that wrote it, or another folder")
-        if self._pragma("quick_check") != "ok":
-            raise sqlite3.DatabaseError("database disk image is malformed")
 
     def _pragma(self, name: str) -> int | str:
         value: int | str = self._database.execute(f"PRAGMA {name}").fetchone()[0]
@@ -124,12 +129,20 @@ class Journal:
 
     def _count_entries(self) -> int:
         found, last = self._database.execute("SELECT count(*), ifnull(max(number), 0) FROM entries").fetchone()
-        committed = os.pread(self._lock, COUNT_DIGITS, 0) or b"0"
-        if not committed.isdigit():
-            raise JournalError(f"{self._path.parent / LOCK}: damaged; {PUT_BACK}")
-        if found != last or found < int(committed):
-            raise sqlite3.DatabaseError(f"{found} entries are left of {max(last, int(committed))}")
+        committed = max(last, self._read_count() or 0)
+        if found < committed:
+            raise sqlite3.DatabaseError(f"{found} entries are left of {committed}")
         return int(found)
+
+    def _read_count(self) -> int | None:
+        """The number of entries that were committed, as the file beside has it; None if nothing has begun."""
+        digits = os.pread(self._lock, COUNT_DIGITS, 0)
+        if digits and not (digits.isdigit() and len(digits) == COUNT_DIGITS):
+            raise JournalError(f"{self._path.parent / LOCK}: damaged; {PUT_BACK}")
+        return int(digits) if digits else None
+
+    def _write_count(self, count: int) -> None:
+        os.pwrite(self._lock, f"{count:0{COUNT_DIGITS}}".encode(), 0)
 
     # --- writing --------------------------------------------------------------------------------
 
@@ -145,14 +158,16 @@ class Journal:
         """Keep one value under a name, instead of what was there; it lasts from the next `commit` on."""
         with self._told():
             self._open_transaction()
-            self._database.execute("INSERT OR REPLACE INTO notes VALUES (?, ?)", (name, value))
+            self._database.execute("INSERT OR REPLACE INTO notes VALUES (?, ?, ?)",
+                                   (name, value, _checksum(name, value.encode())))
+            self._notes[name] = value
 
     def commit(self) -> None:
         """Make what was added last. JournalError if the disk does not take it: then nothing was added."""
         if self._is_open:
             with self._told():
                 self._database.execute("COMMIT")
-                os.pwrite(self._lock, f"{self._count:0{COUNT_DIGITS}}".encode(), 0)
+                self._write_count(self._count)
             self._is_open = False
 
     def _open_transaction(self) -> None:
@@ -169,13 +184,19 @@ class Journal:
 
     def read_note(self, name: str) -> str | None:
         """The value kept under a name; None if there is none."""
-        row = self._database.execute("SELECT value FROM notes WHERE name = ?", (name,)).fetchone()
-        return None if row is None else str(row[0])
+        return self._notes.get(name)
+
+    def _read_notes(self) -> Iterator[tuple[str, str]]:
+        for name, value, checksum in self._database.execute("SELECT name, CAST(value AS BLOB), checksum FROM notes"):
+            if _checksum(name, value) != checksum:
+                raise sqlite3.DatabaseError(f"note {name} is damaged")
+            yield name, value.decode()
 
     def entries(self) -> Iterator[Entry]:
         """All entries in order; JournalError at one whose content is not what was written."""
         with self._told():
-            for number, kind, content, checksum in self._database.execute("SELECT * FROM entries ORDER BY number"):
+            for number, kind, content, checksum in self._database.execute(
+                    "SELECT number, CAST(kind AS TEXT), CAST(content AS BLOB), checksum FROM entries ORDER BY number"):
                 if _checksum(kind, content) != checksum:
                     raise sqlite3.DatabaseError(f"entry {number} is damaged")
                 yield Entry(kind, content)

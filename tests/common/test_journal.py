@@ -1,0 +1,236 @@
+"""The journal: what was committed is there again, and what is damaged is said and never replaced."""
+
+import random
+import shutil
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.journal import Entry, Journal, JournalError
+
+CONTENTS = [b"first", b"", b"\x00" * 10, b"x" * 20_000, "ünï".encode()]
+ENTRIES = [Entry("transaction", content) for content in CONTENTS]
+NETWORK = "n" * 64
+
+
+def fill(folder: Path, entries: list[Entry] = ENTRIES) -> Journal:
+    """A journal in a new folder with these entries, each committed by itself, and left open."""
+    journal = Journal(folder)
+    journal.note("network", NETWORK)
+    for entry in entries:
+        journal.append(*entry)
+        journal.commit()
+    return journal
+
+
+def killed(journal_folder: Path, to: Path) -> Path:
+    """The folder as a kill -9 of its process would leave it: SQLite's log is not merged into the file."""
+    shutil.copytree(journal_folder, to)
+    return to
+
+
+def read_all(folder: Path) -> tuple[list[Entry], str | None]:
+    """What a journal tells that is opened now: its entries, and its note of the network."""
+    journal = Journal(folder)
+    try:
+        return list(journal.entries()), journal.read_note("network")
+    finally:
+        journal.close()
+
+
+def entries_of(folder: Path) -> list[Entry]:
+    """Its entries alone."""
+    return read_all(folder)[0]
+
+
+# --- nothing is lost ------------------------------------------------------------------------------
+
+@given(st.lists(st.tuples(st.text(max_size=20), st.binary(max_size=300), st.booleans()), max_size=30))
+def test_what_was_committed_is_there_again_in_order_and_nothing_else(
+        tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, bytes, bool]]) -> None:
+    folder = tmp_path_factory.mktemp("data")
+    journal = Journal(folder)
+    appended, committed = 0, 0
+    for kind, content, is_committed in steps:
+        journal.append(kind, content)
+        appended += 1
+        if is_committed:
+            journal.commit()
+            committed = appended
+    journal.close()
+    assert entries_of(folder) == [Entry(kind, content) for kind, content, _ in steps[:committed]]
+
+
+def test_a_process_that_is_killed_leaves_all_that_it_committed(tmp_path: Path) -> None:
+    journal = fill(tmp_path / "data")
+    journal.append("transaction", b"not committed")
+    folder = killed(tmp_path / "data", tmp_path / "copy")
+    assert (folder / "journal.sqlite-wal").stat().st_size > 20_000, "this is about what is only in SQLite's log"
+    again = Journal(folder)
+    assert list(again.entries()) == ENTRIES and again.read_note("network") == NETWORK
+
+
+def test_it_goes_on_where_it_was(tmp_path: Path) -> None:
+    fill(tmp_path).close()
+    journal = Journal(tmp_path)
+    journal.append("block", b"next")
+    journal.commit()
+    journal.close()
+    assert entries_of(tmp_path) == [*ENTRIES, Entry("block", b"next")]
+
+
+def test_a_note_takes_the_place_of_the_one_before(tmp_path: Path) -> None:
+    journal = fill(tmp_path)
+    journal.note("peers", "[1]")
+    journal.note("peers", "[2]")
+    journal.commit()
+    journal.note("peers", "[3]")
+    journal.close()
+    again = Journal(tmp_path)
+    assert (again.read_note("peers"), again.read_note("unknown")) == ("[2]", None)
+
+
+def test_the_folder_and_the_file_are_for_their_owner_only(tmp_path: Path) -> None:
+    fill(tmp_path / "new" / "folder")
+    assert (tmp_path / "new" / "folder").stat().st_mode & 0o777 == 0o700
+    assert {file.stat().st_mode & 0o077 for file in (tmp_path / "new" / "folder").iterdir()} == {0}
+
+
+# --- one process at a time ------------------------------------------------------------------------
+
+def test_a_second_one_is_refused_until_the_first_is_closed(tmp_path: Path) -> None:
+    first = fill(tmp_path)
+    with pytest.raises(JournalError, match="another process uses this folder"):
+        Journal(tmp_path)
+    first.append("block", b"still mine")
+    first.commit()
+    first.close()
+    assert entries_of(tmp_path)[-1] == Entry("block", b"still mine")
+
+
+@pytest.mark.parametrize("left", ["nothing", "an empty file", "a file without tables"])
+def test_a_process_that_was_killed_while_it_began_leaves_nothing_in_the_way(left: str, tmp_path: Path) -> None:
+    (tmp_path / "lock").touch()
+    if left == "an empty file":
+        (tmp_path / "journal.sqlite").touch()
+    elif left == "a file without tables":
+        sqlite3.connect(tmp_path / "journal.sqlite").execute("PRAGMA journal_mode = WAL")
+    fill(tmp_path).close()
+    assert entries_of(tmp_path) == ENTRIES
+
+
+# --- damage is said -------------------------------------------------------------------------------
+
+def flip(file: Path, place: int) -> None:
+    """Flip a bit of one byte."""
+    data = bytearray(file.read_bytes())
+    data[place] ^= 0x10
+    file.write_bytes(data)
+
+
+def cut_off(file: Path, place: int) -> None:
+    """Cut the file off."""
+    file.write_bytes(file.read_bytes()[:place])
+
+
+def tells_the_truth(folder: Path) -> bool:
+    """Does the journal in `folder` either tell all, or that it is damaged? True if it is the latter."""
+    before = {file.name: file.read_bytes() for file in folder.iterdir() if file.suffix != ".sqlite-shm"}
+    try:
+        told = read_all(folder)
+    except JournalError as error:
+        assert "\n" not in str(error) and str(folder) in str(error), error
+        assert folder.joinpath("lock").read_bytes() == before["lock"], "it must be told the next time, too"
+        return True
+    assert told == (ENTRIES, NETWORK), "something was lost or changed in silence"
+    return False
+
+
+@pytest.mark.parametrize("damage", [flip, cut_off])
+@pytest.mark.parametrize("name", ["journal.sqlite", "journal.sqlite-wal"])
+def test_damage_anywhere_is_said_or_does_not_matter(
+        name: str, damage: Callable[[Path, int], None], tmp_path: Path) -> None:
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    choose = random.Random(seed)
+    journal = fill(tmp_path / "data")
+    if name == "journal.sqlite":
+        journal.close()  # now SQLite merges its log into the file
+    size = (tmp_path / "data" / name).stat().st_size
+    said = 0
+    for number in range(100):
+        folder = killed(tmp_path / "data", tmp_path / str(number))
+        damage(folder / name, choose.randrange(size))
+        said += tells_the_truth(folder)
+    assert said > 50, f"{said} of 100: some bytes are free, but most are not"
+
+
+def test_a_log_that_is_gone_is_said(tmp_path: Path) -> None:
+    fill(tmp_path / "data")
+    folder = killed(tmp_path / "data", tmp_path / "copy")
+    (folder / "journal.sqlite-wal").unlink()
+    with pytest.raises(JournalError, match=r"not a journal|0 entries are left of 5|no such table"):
+        Journal(folder)
+
+
+def execute(statement: str) -> Callable[[Path], None]:
+    """Damage that SQLite itself does not see."""
+    def damage(folder: Path) -> None:
+        database = sqlite3.connect(folder / "journal.sqlite")
+        database.execute(statement)
+        database.commit()
+        database.close()
+    return damage
+
+
+DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "not SQLite": (lambda folder: (folder / "journal.sqlite").write_bytes(b"hello\n" * 1_000), "not a database"),
+    "empty": (lambda folder: (folder / "journal.sqlite").write_bytes(b""), "not a journal of a node"),
+    "another program's": (execute("PRAGMA application_id = 7"), "not a journal of a node"),
+    "a later format": (execute("PRAGMA user_version = 99"), "format 99"),
+    "an entry changed": (execute("UPDATE entries SET content = 'other' WHERE number = 2"), "entry 2 is damaged"),
+    "a note changed": (execute("UPDATE notes SET value = 'other'"), "note network is damaged"),
+    "a kind changed": (execute("UPDATE entries SET kind = 'block' WHERE number = 1"), "entry 1 is damaged"),
+    "the last entry gone": (execute("DELETE FROM entries WHERE number = 5"), "4 entries are left of 5"),
+    "one in the middle gone": (execute("DELETE FROM entries WHERE number = 3"), "4 entries are left of 5"),
+    "all gone": (execute("DELETE FROM entries"), "0 entries are left of 5"),
+    "the count cut off": (lambda folder: (folder / "lock").write_bytes(b"5"), "lock: damaged"),
+    "the count is no number": (lambda folder: (folder / "lock").write_bytes(b"x" * 16), "lock: damaged"),
+    "a folder in its place": (lambda folder: ((folder / "journal.sqlite").unlink(),
+                                              (folder / "journal.sqlite").mkdir()), "unable to open"),
+}
+
+
+@pytest.mark.parametrize("damage, expected", DAMAGES.values(), ids=DAMAGES.keys())
+def test_damage_is_one_line_that_says_what_it_is(
+        damage: Callable[[Path], object], expected: str, tmp_path: Path) -> None:
+    fill(tmp_path).close()
+    damage(tmp_path)
+    with pytest.raises(JournalError, match=expected) as told:
+        read_all(tmp_path)
+    assert str(tmp_path) in str(told.value) and "\n" not in str(told.value)
+    with pytest.raises(JournalError, match=expected):
+        read_all(tmp_path)
+
+
+def test_a_file_where_the_folder_should_be_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("not a folder")
+    with pytest.raises(JournalError, match="data"):
+        Journal(tmp_path / "data")
+
+
+# --- no room --------------------------------------------------------------------------------------
+
+def test_when_there_is_no_room_the_commits_before_are_kept(tmp_path: Path) -> None:
+    journal = fill(tmp_path)
+    journal._database.execute("PRAGMA max_page_count = 20")  # what a full disk is to SQLite: SQLITE_FULL
+    with pytest.raises(JournalError, match="make room on the disk"):
+        for _ in range(100):
+            journal.append("transaction", b"x" * 4_000)
+            journal.commit()
+    journal.close()
+    assert entries_of(tmp_path)[:5] == ENTRIES
