@@ -75,7 +75,6 @@ class Journal:
         if not self._path.exists():
             self._path.touch(mode=0o600)  # SQLite gives its other files the mode of this one
         self._database = sqlite3.connect(self._path, isolation_level=None)
-        self._database.execute("PRAGMA journal_mode = WAL")
         # NORMAL and not FULL: a commit survives the death of this process. It takes a power cut to
         # lose the last ones, and waiting for the disk at each would cost most of the speed.
         self._database.execute("PRAGMA synchronous = NORMAL")
@@ -111,6 +110,7 @@ class Journal:
         return not tables and self._pragma("application_id") == 0
 
     def _begin(self) -> None:
+        self._database.execute("PRAGMA journal_mode = WAL")
         self._database.executescript(f"BEGIN; {TABLES} PRAGMA application_id = {APPLICATION};"
                                      f" PRAGMA user_version = {FORMAT}; COMMIT;")
         self._write_count(0)

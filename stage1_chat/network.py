@@ -128,6 +128,7 @@ class SocketNetwork:
 
     def _end(self) -> None:
         self._listener.close()
+        self.node.on_end()
         deadline = self.now() + FLUSH_SECONDS
         connections = self._connections()
         for connection in connections:

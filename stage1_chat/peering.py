@@ -92,6 +92,9 @@ class PeeringNode:
         """Make what has happened outlast a crash. The network calls it after every handler, before anything
         that was reported or sent leaves the node; stage 1 has nothing to keep."""
 
+    def on_end(self) -> None:
+        """The node ends in order, and has nothing more to say."""
+
     def found(self) -> None:
         """Found a network: choose its name, which is part of every id in it (contract §1)."""
         self.network_name = self.make_nonce()

@@ -142,6 +142,7 @@ class LedgerNode(ChatNode):
         super().link(connection)
         self.dialling.discard(connection.dialled or "")
         self.members.add(connection.address or "")
+        self.note_peers()
         if connection.dialled is not None:
             self.send_summary(connection, is_answer=False)
         if has_come_back:
@@ -239,7 +240,7 @@ class LedgerNode(ChatNode):
     def gossip(self) -> None:
         """Every 5 s: compare with one random neighbour."""
         self.network.after(GOSSIP_SECONDS, self.gossip)
-        self.note("peers", json.dumps(self.peers()))
+        self.note_peers()
         if self.links:
             self.gossip_with(self.network.random.choice(list(self.links)))
 
@@ -305,12 +306,13 @@ class LedgerNode(ChatNode):
         assert self.journal is not None, "only who remembers a network resumes"
         self.network_name = self.journal.read_note("network")
         self.is_replaying = True
-        for entry in self.journal.entries():
-            try:
+        try:
+            for entry in self.journal.entries():
                 self.replay(entry.kind, entry.content)
-            except (Invalid, ValueError) as error:
-                raise JournalError(f"{self.journal}: an entry that this program would not have kept: {error}") from None
-        self.is_replaying = False
+        except (Invalid, ValueError) as error:
+            raise JournalError(f"{self.journal}: an entry that this program would not have kept: {error}") from None
+        finally:
+            self.is_replaying = False
         self.report("founded", resumed=True)
         peers = json.loads(self.journal.read_note("peers") or "[]")
         self.on_ready()
@@ -319,6 +321,10 @@ class LedgerNode(ChatNode):
     def replay(self, kind: str, frame: bytes) -> None:
         """Let an entry of the journal happen again; its kind is the type of its message."""
         getattr(self, f"on_{kind}")(None, decode_frame(frame), frame)
+
+    def note_peers(self) -> None:
+        """Keep the list of peers, for the case that this node must find them again after a crash."""
+        self.note("peers", json.dumps(self.peers()))
 
     def call_known_peers(self, addresses: list[str]) -> None:
         """Go back to the peers known before, and to that of `--peer`."""
@@ -342,6 +348,11 @@ class LedgerNode(ChatNode):
         """Make what was kept outlast a crash, before anybody is told."""
         if self.journal is not None:
             self.journal.commit()
+
+    def on_end(self) -> None:
+        """Put the journal away."""
+        if self.journal is not None:
+            self.journal.close()
 
     def report(self, event: str, **members: Any) -> None:
         """Tell the user what happened, not what happens again."""

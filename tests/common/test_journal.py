@@ -187,6 +187,12 @@ def execute(statement: str) -> Callable[[Path], None]:
     return damage
 
 
+def put_folder(folder: Path) -> None:
+    """Put a folder where the file should be."""
+    (folder / "journal.sqlite").unlink()
+    (folder / "journal.sqlite").mkdir()
+
+
 DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "not SQLite": (lambda folder: (folder / "journal.sqlite").write_bytes(b"hello\n" * 1_000), "not a database"),
     "empty": (lambda folder: (folder / "journal.sqlite").write_bytes(b""), "not a journal of a node"),
@@ -200,8 +206,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "all gone": (execute("DELETE FROM entries"), "0 entries are left of 5"),
     "the count cut off": (lambda folder: (folder / "lock").write_bytes(b"5"), "lock: damaged"),
     "the count is no number": (lambda folder: (folder / "lock").write_bytes(b"x" * 16), "lock: damaged"),
-    "a folder in its place": (lambda folder: ((folder / "journal.sqlite").unlink(),
-                                              (folder / "journal.sqlite").mkdir()), "unable to open"),
+    "a folder in its place": (put_folder, "unable to open"),
 }
 
 
