@@ -32,6 +32,12 @@ FORMAT = 2
 
 COUNT_DIGITS = 16
 
+ROWS_AT_ONCE = 1_000
+"""Entries in one statement; SQLite takes 32,766 values."""
+
+LOG_PAGES = 10_000
+"""How long SQLite's log may grow, in pages of 4 KiB: merging it into the file waits for the disk."""
+
 PUT_BACK = "put a copy of the folder back, or name an empty one to fetch all from the peers; nothing was replaced"
 
 TABLES = """
@@ -58,7 +64,8 @@ class Journal:
     def __init__(self, folder: Path) -> None:
         """Open the journal in `folder`, or begin one; JournalError if that cannot be."""
         self._path = folder / FILE
-        self._is_open = False
+        self._new_entries: list[Entry] = []
+        self._new_notes: dict[str, str] = {}
         with self._told():
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock = self._take_lock(folder)
@@ -78,6 +85,7 @@ class Journal:
         # NORMAL and not FULL: a commit survives the death of this process. It takes a power cut to
         # lose the last ones, and waiting for the disk at each would cost most of the speed.
         self._database.execute("PRAGMA synchronous = NORMAL")
+        self._database.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
         if self._read_count() is None and self._is_blank():
             self._begin()
         self._check()
@@ -147,33 +155,40 @@ class Journal:
     # --- writing --------------------------------------------------------------------------------
 
     def append(self, kind: str, content: bytes) -> None:
-        """Add an entry, which lasts from the next `commit` on. JournalError if the disk does not take it."""
-        with self._told():
-            self._open_transaction()
-            self._count += 1
-            self._database.execute("INSERT INTO entries VALUES (?, ?, ?, ?)",
-                                   (self._count, kind, content, _checksum(kind, content)))
+        """Add an entry, which lasts from the next `commit` on."""
+        self._new_entries.append(Entry(kind, content))
 
     def note(self, name: str, value: str) -> None:
         """Keep one value under a name, instead of what was there; it lasts from the next `commit` on."""
-        with self._told():
-            self._open_transaction()
-            self._database.execute("INSERT OR REPLACE INTO notes VALUES (?, ?, ?)",
-                                   (name, value, _checksum(name, value.encode())))
-            self._notes[name] = value
+        self._notes[name] = self._new_notes[name] = value
 
     def commit(self) -> None:
         """Make what was added last. JournalError if the disk does not take it: then nothing was added."""
-        if self._is_open:
+        if self._new_entries or self._new_notes:
             with self._told():
-                self._database.execute("COMMIT")
-                self._write_count(self._count)
-            self._is_open = False
+                self._write()
+            self._new_entries.clear()
+            self._new_notes.clear()
 
-    def _open_transaction(self) -> None:
-        if not self._is_open:
+    def _write(self) -> None:
+        # As few statements as can be: at each one the thread gives the interpreter lock up, and has to win it back.
+        if self._new_notes:
             self._database.execute("BEGIN")
-            self._is_open = True
+        for start in range(0, len(self._new_entries), ROWS_AT_ONCE):
+            self._insert(self._new_entries[start:start + ROWS_AT_ONCE])
+        for name, value in self._new_notes.items():
+            self._database.execute("INSERT OR REPLACE INTO notes VALUES (?, ?, ?)",
+                                   (name, value, _checksum(name, value.encode())))
+        if self._new_notes:
+            self._database.execute("COMMIT")
+        self._write_count(self._count)
+
+    def _insert(self, entries: list[Entry]) -> None:
+        values = ", ".join(["(?, ?, ?, ?)"] * len(entries))
+        rows = [value for number, (kind, content) in enumerate(entries, start=self._count + 1)
+                for value in (number, kind, content, _checksum(kind, content))]
+        self._database.execute(f"INSERT INTO entries VALUES {values}", rows)
+        self._count += len(entries)
 
     def close(self) -> None:
         """Let another process have the folder. What was not committed is gone."""

@@ -120,11 +120,12 @@ MAX_CALLED_BACK = 32
 MAX_BLOCK_IDS = 50_000
 """Transactions in one block, which makes it 3.4 of a frame's 4 MiB (contract §3, stages 4 and 5)."""
 
-MAX_POOL = 32 * MEBIBYTE
-"""Transactions that wait for a block, as bytes of their frames; those that come when it is full are not taken."""
+MAX_POOL = 128 * MEBIBYTE
+"""Transactions that wait for a block, as bytes of their frames: what comes at full speed in half a minute. Those
+that come when it is full are not taken."""
 
-MAX_UNCOVERED = MAX_POOL // 2
-"""The same, once it is so full, of those whose sender cannot pay them: they cost nobody anything."""
+MAX_UNCOVERED = 16 * MEBIBYTE
+"""With so much in the pool, those whose sender cannot pay them are not taken any more: they cost nobody anything."""
 
 MAX_WAITING = 1_000
 """Blocks that wait for an earlier one or for transactions (contract §3, stages 4 and 5)."""

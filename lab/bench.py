@@ -53,6 +53,7 @@ def make_options() -> Options:
                          help="transactions in each other stage (default: %(default)s)")
     options.add_argument("--block-seconds", type=thousandths_from(4, 3_600_000, "seconds"), default=2_000,
                          metavar="SECONDS", help="mean time between two blocks (default: 2)")
+    options.add_argument("--data", action="store_true", help="stages 3 to 5: the nodes keep what they accept on disk")
     options.add_argument("--timeout", type=thousandths_from(1, 3_600_000, "seconds"), default=180_000,
                          metavar="SECONDS", help="for each stage (default: 180)")
     options.add_argument("--keys", type=Path, default=ROOT / "run" / "bench-keys", metavar="DIR",
@@ -97,7 +98,7 @@ def measure(options: argparse.Namespace) -> list[Row]:
             print(text, file=sys.stderr)
 
     settings = Settings(options.nodes, options.messages, options.transactions, options.timeout / 1000,
-                        options.block_seconds / 1000, random.Random(options.seed), on_progress)
+                        options.block_seconds / 1000, random.Random(options.seed), on_progress, options.data)
     with tempfile.TemporaryDirectory() as wallets:
         key_ring = KeyRing(options.keys, Path(wallets), STAKE_HOLDERS, on_progress)
         return [measure_chat(settings) if stage == 1 else LedgerMeasurement(stage, settings, key_ring).run()

@@ -6,6 +6,7 @@ nothing came twice, and all ledgers are what they must be: a fast node that is w
 
 import random
 import re
+import tempfile
 import threading
 import time
 from collections import Counter
@@ -13,6 +14,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from statistics import mean, median
+from pathlib import Path
 from typing import Any
 
 from lab.machine import CoreWatch, VerificationTimer, count_cores
@@ -52,6 +54,8 @@ class Settings:
     """Mean time between two blocks."""
     random: random.Random
     on_progress: Callable[[str], None]
+    keeps_data: bool = False
+    """Do the nodes of stages 3 to 5 keep a journal?"""
 
 
 @dataclass
@@ -186,8 +190,9 @@ class LedgerMeasurement:
     def run(self) -> Row:
         """Measure, and check what the nodes have at the end."""
         try:
-            with running_network(self.stage, self.settings.nodes, self.node_options,
-                                 {"WALLET_PASSPHRASE": PASSPHRASE}) as nodes:
+            with tempfile.TemporaryDirectory() as data, running_network(
+                    self.stage, self.settings.nodes, lambda number: self.node_options(number, Path(data)),
+                    {"WALLET_PASSPHRASE": PASSPHRASE}) as nodes:
                 self.settings.on_progress(f"stage {self.stage}: signing {self.row.number} transactions")
                 loads = self.make_loads(nodes[0].network)
                 with injectors(nodes, self.stage) as peers:
@@ -198,9 +203,11 @@ class LedgerMeasurement:
             self.row.faults.append(str(error))
         return self.row
 
-    def node_options(self, number: int) -> list[str]:
+    def node_options(self, number: int, data: Path) -> list[str]:
         """The options of one node. The accounts of the genesis of stage 5 are dealt out among all nodes."""
         options = ["--wallet", str(self.key_ring.wallet(number % STAKE_HOLDERS))]
+        if self.settings.keeps_data:
+            options += ["--data", str(data / str(number))]
         if self.stage == 4:
             options += ["--interval", f"{self.settings.block_seconds:.3f}"]
         if self.stage == 5:

@@ -39,7 +39,7 @@ class Pool:
         return self._pending.get(account, 0)
 
     def has_room(self, is_covered: bool) -> bool:
-        """Is there room for one more? Those that their sender cannot pay cost nobody anything: they get half."""
+        """Is there room for one more? For those that their sender cannot pay there is less: they cost nothing."""
         return self.size < (MAX_POOL if is_covered else MAX_UNCOVERED)
 
     def add(self, transaction: Transaction) -> None:
