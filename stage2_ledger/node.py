@@ -1,25 +1,22 @@
 """Stage 2: a ledger that ends up the same at every node.
 
 Unlike stage 1:
-- a node knows who is in the network, and keeps ten connections along a ring and two random ones;
+- a node knows who is in the network, and keeps ten connections along a ring and two random ones (ring.py);
 - transactions are flooded, and applied the moment they arrive: additions commute, so the order does not matter;
-- two neighbours compare what they have (reconcile.py), so that nothing is lost with a connection.
+- two neighbours compare what they have (reconcile.py), so that nothing is lost with a connection;
+- a node can keep a journal, and go on after a crash (keeping.py).
 """
 
-import json
-from typing import Any
 
-from common.encoding import (ADDRESS, FLAG, INTEGER, MAX_INTEGER, NONCE, Field, FormatError, Message, Shape, canon,
-                             decode_frame, encode_frame, ids_field, is_address, is_integer, is_list_of,
-                             is_matching, make_id, without_padding)
+from common.encoding import (FLAG, INTEGER, MAX_INTEGER, NONCE, Field, Message, Shape, canon,
+                             decode_frame, encode_frame, ids_field, is_integer, is_matching, make_id, without_padding)
 from common.framing import MAX_BODY
-from common.journal import Journal, JournalError
+from common.journal import Journal
 from common.ledger import Ledger, Transaction
-from common.limits import DIALS_PER_SECOND, GOSSIP_SECONDS, MAX_DIALS, MAX_PEERS, MAX_WANT, Allowance
-from common.interface import Command, CommandError, Connection, Invalid, Network
-from stage1_chat.node import ChatNode
-from stage2_ledger.membership import Membership
+from common.limits import GOSSIP_SECONDS, MAX_WANT
+from common.interface import Command, CommandError, Connection, Network
 from stage2_ledger.reconcile import BUCKET, BUCKETS, Buckets, Fetcher
+from stage2_ledger.ring import RingNode
 
 NAME = Field(is_matching("[\x21-\x7e]{1,64}"), "a name of 1 to 64 characters from U+0021 to U+007E")
 
@@ -27,16 +24,13 @@ WANT_PING = "want"
 """The nonce of the ping behind a want; its pong tells that the want is answered."""
 
 
-class LedgerNode(ChatNode):
+class LedgerNode(RingNode):
     """A node that keeps a replicated ledger."""
 
     STAGE = 2
 
     SHAPES: dict[str, Shape] = {
-        **ChatNode.SHAPES,
-        "get_peers": {},
-        "peers": {"addresses": Field(is_list_of(is_address, MAX_PEERS), f"at most {MAX_PEERS} addresses, none twice")},
-        "presence": {"nonce": NONCE, "address": ADDRESS},
+        **RingNode.SHAPES,
         "transaction": {"nonce": NONCE, "from": NAME, "to": NAME, "amount": INTEGER},
         "summary": {"answer": FLAG, "buckets": BUCKETS},
         "inventory": {"bucket": BUCKET, "ids": ids_field(MAX_BODY)},
@@ -44,153 +38,20 @@ class LedgerNode(ChatNode):
     }
 
     COMMANDS: dict[str, Command] = {
-        **ChatNode.COMMANDS,
+        **RingNode.COMMANDS,
         "send": Command("/send FROM TO AMOUNT", "transfer AMOUNT from one account to another"),
         "ledger": Command("/ledger", "show the balance of every account"),
     }
 
     def __init__(self, network: Network, address: str, journal: Journal | None = None) -> None:
         """With a journal the node keeps what it accepts, and goes on with what the journal holds."""
-        super().__init__(network, address)
-        self.journal = journal
-        self.is_replaying = False
-        """Does the journal tell what has happened? Then nothing is reported, checked or kept again."""
-        self.members = Membership(address, network.random)
-        self.dialling: set[str] = set()
-        """Addresses that are being called for a new connection."""
-        self.dials = Allowance(MAX_DIALS, DIALS_PER_SECOND)
-        self.dials_later = False
-        """Is another call due that would have been one too many at once?"""
-        self.asked_for_peers: set[Connection] = set()
+        super().__init__(network, address, journal)
         self.ledger = Ledger()
         self.transactions: dict[str, Transaction] = {}
         self.frames: dict[str, bytes] = {}
         """The frame of each transaction, as it came: id -> bytes."""
         self.buckets = Buckets()
         self.fetcher = Fetcher(self.ask_for, network.now, network.random)
-
-    # --- the ring -------------------------------------------------------------------------------
-
-    def take_network(self, connection: Connection, name: str) -> None:
-        """Having joined by one peer, ask it who else is there."""
-        super().take_network(connection, name)
-        self.ask_for_peers(connection)
-
-    def ask_for_peers(self, connection: Connection) -> None:
-        """Ask a neighbour for its list; `on_peers` follows."""
-        self.asked_for_peers.add(connection)
-        connection.send(encode_frame({"type": "get_peers"}))
-
-    def on_ready(self) -> None:
-        """The node belongs to a network: begin to compare with the others."""
-        super().on_ready()
-        self.note("stage", str(self.STAGE))
-        self.note("network", str(self.network_name))
-        self.network.after(GOSSIP_SECONDS, self.gossip)
-        self.network.after(1.0, self.fetch_again)
-
-    def on_get_peers(self, connection: Connection, message: Message, frame: bytes) -> None:
-        """Somebody who joins asks for the list of peers."""
-        connection.send(encode_frame({"type": "peers", "addresses": self.peers()}))
-
-    def on_peers(self, connection: Connection, message: Message, frame: bytes) -> None:
-        """The list that was asked for: take a place on the ring, and let everyone know."""
-        if connection not in self.asked_for_peers:
-            raise FormatError("peers: nobody asked for them")
-        self.asked_for_peers.discard(connection)
-        for address in message["addresses"]:
-            self.members.add(address)
-        self.keep_up_links()
-        presence = {"type": "presence", "nonce": self.make_nonce(), "address": self.address}
-        self.on_presence(None, presence, encode_frame(presence))
-
-    def on_presence(self, connection: Connection | None, message: Message, frame: bytes) -> None:
-        """Somebody is in the network: remember the address and pass it on."""
-        presence_id = make_id(canon(["presence", self.network_name, message["nonce"], message["address"]]))
-        if presence_id not in self.seen_ids:
-            self.seen_ids.add(presence_id)
-            self.members.add(message["address"])
-            self.flood(frame, connection)
-
-    def peers(self) -> list[str]:
-        """The list of peers in its order, this node's own address included."""
-        return self.members.sorted()
-
-    def keep_up_links(self) -> None:
-        """Call those of the wanted addresses that are not linked."""
-        for address in self.members.wanted():
-            if address not in self.dialling and not self.is_linked(address):
-                if not self.dials.take(self.network.now()):
-                    self.keep_up_links_later()
-                    break
-                self.dialling.add(address)
-                self.network.connect(address)
-
-    def keep_up_links_later(self) -> None:
-        """Go on calling when it is allowed again."""
-        def go_on() -> None:
-            self.dials_later = False
-            self.keep_up_links()
-
-        if not self.dials_later:
-            self.dials_later = True
-            self.network.after(1 / DIALS_PER_SECOND, go_on)
-
-    def link(self, connection: Connection) -> None:
-        """A neighbour more: whoever called compares the two stores first."""
-        has_come_back = connection.address in self.redials or connection.dialled in self.redials
-        super().link(connection)
-        self.dialling.discard(connection.dialled or "")
-        self.members.add(connection.address or "")
-        self.note_peers()
-        if connection.dialled is not None:
-            self.send_summary(connection, is_answer=False)
-        if has_come_back:
-            # While the network was cut, each side has crossed out addresses of the other: merge the lists.
-            self.ask_for_peers(connection)
-        self.drop_double_link(connection)
-
-    def drop_double_link(self, connection: Connection) -> None:
-        """Two nodes that call each other at once have two links: the one with the larger address ends its own."""
-        doubles = [link for link in self.links if link.address == connection.address and link.dialled is not None]
-        if len(doubles) > 1 or (doubles and self.address > str(connection.address) and any(
-                link.address == connection.address and link.dialled is None for link in self.links)):
-            doubles[-1].close()
-
-    def unlink(self, connection: Connection) -> None:
-        """A neighbour less: not in the list while it does not answer, and somebody else takes its place."""
-        super().unlink(connection)
-        self.asked_for_peers.discard(connection)
-        self.fetcher.on_lost(connection)
-        if not self.is_linked(connection.address or ""):
-            self.members.discard(connection.address or "")
-            self.keep_up_links()
-
-    def on_dial_failed(self, address: str, reason: str) -> None:
-        """An address that does not answer is not in the list of peers."""
-        super().on_dial_failed(address, reason)
-        self.on_no_answer(address)
-
-    def on_close(self, connection: Connection) -> None:
-        """A connection that ends before its handshake did not answer either."""
-        super().on_close(connection)
-        if connection.dialled is not None and connection.address is None:
-            self.on_no_answer(connection.dialled)
-
-    def on_no_answer(self, address: str) -> None:
-        """Call somebody else in the place of an address that did not answer."""
-        self.dialling.discard(address)
-        if not self.is_linked(address):
-            self.members.discard(address)
-            if self.network_name is not None:
-                self.keep_up_links()
-
-    def is_redialled(self, connection: Connection) -> bool:
-        """From stage 2 on both sides call again, unless they are linked otherwise or this node has refused."""
-        address = connection.dialled or connection.address or ""
-        has_been_linked = connection.address is not None or address in self.redials
-        is_wanted = has_been_linked and not connection.was_refused and not self.is_linked(address)
-        return super().is_redialled(connection) or is_wanted
 
     # --- transactions ---------------------------------------------------------------------------
 
@@ -236,6 +97,23 @@ class LedgerNode(ChatNode):
         self.ledger.apply(transaction)
 
     # --- reconciliation -------------------------------------------------------------------------
+
+    def on_ready(self) -> None:
+        """The node belongs to a network: begin to compare with the others."""
+        super().on_ready()
+        self.network.after(GOSSIP_SECONDS, self.gossip)
+        self.network.after(1.0, self.fetch_again)
+
+    def link(self, connection: Connection) -> None:
+        """A neighbour more: whoever called compares the two stores first."""
+        super().link(connection)
+        if connection.dialled is not None:
+            self.send_summary(connection, is_answer=False)
+
+    def unlink(self, connection: Connection) -> None:
+        """What a neighbour was asked for that is gone is asked for elsewhere."""
+        super().unlink(connection)
+        self.fetcher.on_lost(connection)
 
     def gossip(self) -> None:
         """Every 5 s: compare with one random neighbour."""
@@ -293,71 +171,6 @@ class LedgerNode(ChatNode):
         """Every second: ask again for what did not come."""
         self.network.after(1.0, self.fetch_again)
         self.fetcher.ask_again(self.links)
-
-    # --- what outlasts a crash ------------------------------------------------------------------
-
-    @property
-    def remembers_network(self) -> bool:
-        """Does the journal hold a network?"""
-        return self.journal is not None and self.journal.read_note("network") is not None
-
-    def resume(self) -> None:
-        """Go on with the network in the journal: what has happened happens again, through the same handlers."""
-        assert self.journal is not None, "only who remembers a network resumes"
-        self.network_name = self.journal.read_note("network")
-        self.is_replaying = True
-        try:
-            for entry in self.journal.entries():
-                self.replay(entry.kind, entry.content)
-        except (Invalid, ValueError) as error:
-            raise JournalError(f"{self.journal}: an entry that this program would not have kept: {error}") from None
-        finally:
-            self.is_replaying = False
-        self.report("founded", resumed=True)
-        peers = json.loads(self.journal.read_note("peers") or "[]")
-        self.on_ready()
-        self.call_known_peers(peers)
-
-    def replay(self, kind: str, frame: bytes) -> None:
-        """Let an entry of the journal happen again; its kind is the type of its message."""
-        getattr(self, f"on_{kind}")(None, decode_frame(frame), frame)
-
-    def note_peers(self) -> None:
-        """Keep the list of peers, for the case that this node must find them again after a crash."""
-        self.note("peers", json.dumps(self.peers()))
-
-    def call_known_peers(self, addresses: list[str]) -> None:
-        """Go back to the peers known before, and to that of `--peer`."""
-        for address in addresses:
-            self.members.add(address)
-        first = [self.peer] if self.peer is not None and is_address(self.peer) else []
-        for address in dict.fromkeys(first + self.members.wanted()):
-            self.redials.call_now(address)
-
-    def keep(self, kind: str, frame: bytes) -> None:
-        """Put what was accepted into the journal."""
-        if self.journal is not None and not self.is_replaying:
-            self.journal.append(kind, frame)
-
-    def note(self, name: str, value: str) -> None:
-        """Put a value into the journal, in the place of what it was before."""
-        if self.journal is not None and not self.is_replaying:
-            self.journal.note(name, value)
-
-    def commit(self) -> None:
-        """Make what was kept outlast a crash, before anybody is told."""
-        if self.journal is not None:
-            self.journal.commit()
-
-    def on_end(self) -> None:
-        """Put the journal away."""
-        if self.journal is not None:
-            self.journal.close()
-
-    def report(self, event: str, **members: Any) -> None:
-        """Tell the user what happened, not what happens again."""
-        if not self.is_replaying:
-            super().report(event, **members)
 
     # --- the user -------------------------------------------------------------------------------
 

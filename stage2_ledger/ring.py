@@ -1,0 +1,167 @@
+"""Who is in the network, and the connections along the ring (contract §3, stage 2)."""
+
+import json
+
+from common.encoding import (ADDRESS, NONCE, Field, FormatError, Message, Shape, canon, encode_frame, is_address,
+                             is_list_of, make_id)
+from common.interface import Connection, Network
+from common.journal import Journal
+from common.limits import DIALS_PER_SECOND, MAX_DIALS, MAX_PEERS, Allowance
+from stage2_ledger.keeping import KeepingNode
+from stage2_ledger.membership import Membership
+
+
+class RingNode(KeepingNode):
+    """A node that knows who else is there, and keeps connections to some of them."""
+
+    SHAPES: dict[str, Shape] = {
+        **KeepingNode.SHAPES,
+        "get_peers": {},
+        "peers": {"addresses": Field(is_list_of(is_address, MAX_PEERS), f"at most {MAX_PEERS} addresses, none twice")},
+        "presence": {"nonce": NONCE, "address": ADDRESS},
+    }
+
+    def __init__(self, network: Network, address: str, journal: Journal | None = None) -> None:
+        super().__init__(network, address, journal)
+        self.members = Membership(address, network.random)
+        self.dialling: set[str] = set()
+        """Addresses that are being called for a new connection."""
+        self.dials = Allowance(MAX_DIALS, DIALS_PER_SECOND)
+        self.dials_later = False
+        """Is another call due that would have been one too many at once?"""
+        self.asked_for_peers: set[Connection] = set()
+
+    # --- joining --------------------------------------------------------------------------------
+
+    def take_network(self, connection: Connection, name: str) -> None:
+        """Having joined by one peer, ask it who else is there."""
+        super().take_network(connection, name)
+        self.ask_for_peers(connection)
+
+    def ask_for_peers(self, connection: Connection) -> None:
+        """Ask a neighbour for its list; `on_peers` follows."""
+        self.asked_for_peers.add(connection)
+        connection.send(encode_frame({"type": "get_peers"}))
+
+    def on_get_peers(self, connection: Connection, message: Message, frame: bytes) -> None:
+        """Somebody who joins asks for the list of peers."""
+        connection.send(encode_frame({"type": "peers", "addresses": self.peers()}))
+
+    def on_peers(self, connection: Connection, message: Message, frame: bytes) -> None:
+        """The list that was asked for: take a place on the ring, and let everyone know."""
+        if connection not in self.asked_for_peers:
+            raise FormatError("peers: nobody asked for them")
+        self.asked_for_peers.discard(connection)
+        for address in message["addresses"]:
+            self.members.add(address)
+        self.keep_up_links()
+        presence = {"type": "presence", "nonce": self.make_nonce(), "address": self.address}
+        self.on_presence(None, presence, encode_frame(presence))
+
+    def on_presence(self, connection: Connection | None, message: Message, frame: bytes) -> None:
+        """Somebody is in the network: remember the address and pass it on."""
+        presence_id = make_id(canon(["presence", self.network_name, message["nonce"], message["address"]]))
+        if presence_id not in self.seen_ids:
+            self.seen_ids.add(presence_id)
+            self.members.add(message["address"])
+            self.flood(frame, connection)
+
+    def peers(self) -> list[str]:
+        """The list of peers in its order, this node's own address included."""
+        return self.members.sorted()
+
+    # --- connections ----------------------------------------------------------------------------
+
+    def keep_up_links(self) -> None:
+        """Call those of the wanted addresses that are not linked."""
+        for address in self.members.wanted():
+            if address not in self.dialling and not self.is_linked(address):
+                if not self.dials.take(self.network.now()):
+                    self.keep_up_links_later()
+                    break
+                self.dialling.add(address)
+                self.network.connect(address)
+
+    def keep_up_links_later(self) -> None:
+        """Go on calling when it is allowed again."""
+        def go_on() -> None:
+            self.dials_later = False
+            self.keep_up_links()
+
+        if not self.dials_later:
+            self.dials_later = True
+            self.network.after(1 / DIALS_PER_SECOND, go_on)
+
+    def link(self, connection: Connection) -> None:
+        """A neighbour more."""
+        has_come_back = connection.address in self.redials or connection.dialled in self.redials
+        super().link(connection)
+        self.dialling.discard(connection.dialled or "")
+        self.members.add(connection.address or "")
+        self.note_peers()
+        if has_come_back:
+            # While the network was cut, each side has crossed out addresses of the other: merge the lists.
+            self.ask_for_peers(connection)
+        self.drop_double_link(connection)
+
+    def drop_double_link(self, connection: Connection) -> None:
+        """Two nodes that call each other at once have two links: the one with the larger address ends its own."""
+        doubles = [link for link in self.links if link.address == connection.address and link.dialled is not None]
+        if len(doubles) > 1 or (doubles and self.address > str(connection.address) and any(
+                link.address == connection.address and link.dialled is None for link in self.links)):
+            doubles[-1].close()
+
+    def unlink(self, connection: Connection) -> None:
+        """A neighbour less: not in the list while it does not answer, and somebody else takes its place."""
+        super().unlink(connection)
+        self.asked_for_peers.discard(connection)
+        if not self.is_linked(connection.address or ""):
+            self.members.discard(connection.address or "")
+            self.keep_up_links()
+
+    def on_dial_failed(self, address: str, reason: str) -> None:
+        """An address that does not answer is not in the list of peers."""
+        super().on_dial_failed(address, reason)
+        self.on_no_answer(address)
+
+    def on_close(self, connection: Connection) -> None:
+        """A connection that ends before its handshake did not answer either."""
+        super().on_close(connection)
+        if connection.dialled is not None and connection.address is None:
+            self.on_no_answer(connection.dialled)
+
+    def on_no_answer(self, address: str) -> None:
+        """Call somebody else in the place of an address that did not answer."""
+        self.dialling.discard(address)
+        if not self.is_linked(address):
+            self.members.discard(address)
+            if self.network_name is not None:
+                self.keep_up_links()
+
+    def is_redialled(self, connection: Connection) -> bool:
+        """From stage 2 on both sides call again, unless they are linked otherwise or this node has refused."""
+        address = connection.dialled or connection.address or ""
+        has_been_linked = connection.address is not None or address in self.redials
+        is_wanted = has_been_linked and not connection.was_refused and not self.is_linked(address)
+        return super().is_redialled(connection) or is_wanted
+
+    # --- after a crash --------------------------------------------------------------------------
+
+    def resume(self) -> None:
+        """Go on with the network in the journal, and go back to the peers known before."""
+        assert self.journal is not None, "only who remembers a network resumes"
+        peers = json.loads(self.journal.read_note("peers") or "[]")
+        super().resume()
+        self.call_known_peers(peers)
+
+    def note_peers(self) -> None:
+        """Keep the list of peers, for the case that this node must find them again after a crash."""
+        self.note("peers", json.dumps(self.peers()))
+
+    def call_known_peers(self, addresses: list[str]) -> None:
+        """Go back to the peers known before, and to that of `--peer`."""
+        for address in addresses:
+            self.members.add(address)
+        first = [self.peer] if self.peer is not None and is_address(self.peer) else []
+        for address in dict.fromkeys(first + self.members.wanted()):
+            self.redials.call_now(address)
