@@ -1,72 +1,16 @@
 """Blocks by somebody who holds stake, and means no good; and those that need no stake."""
 
 import secrets
-from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
 
-from common.encoding import canon, make_id
-from stage5_pos import lottery
 from tests.conftest import Launch
-from tests.fixtures import kept_key
-from tests.hostile import Healthy, Villain, frames_of, padded, quick_and_long, random_ids, transaction, transaction_id
+from tests.hostile import Healthy, Villain, frames_of, known_defect, padded, quick_and_long, random_ids, transaction, transaction_id
+from tests.minter import Minter
 from tests.processes import Event, NodeProcess, RawPeer, eventually
 
 MAX_WAITING = 1_000
 """Blocks that wait (contract §3, stage 5)."""
-
-
-class Ticket(NamedTuple):
-    """A slot that a stake holder has won."""
-
-    slot: int
-    key: int
-    draw: str
-
-
-class Minter:
-    """Makes blocks for a real node's network, with the keys of its genesis."""
-
-    def __init__(self, node: NodeProcess) -> None:
-        with RawPeer(node.address, 5, node.network) as peer:
-            peer.hello()
-            genesis = peer.expect("genesis")
-        self.network, self.seed = node.network, genesis["seed"]
-        self.thresholds = dict(zip(genesis["accounts"], (int(one, 16) for one in genesis["thresholds"]), strict=True))
-
-    def tickets(self, key: int = 1, first_slot: int = 1) -> Iterator[Ticket]:
-        """The slots that the owner of a kept key wins, and the draws."""
-        account = kept_key(key).account
-        slot = first_slot
-        while True:
-            draw = lottery.make_draw(kept_key(key), self.seed, slot)
-            if lottery.ticket_value(self.seed, slot, account, draw) < self.thresholds[account]:
-                yield Ticket(slot, key, draw)
-            slot += 1
-
-    def block(self, ticket: Ticket, parent: str, ids: list[str] | None = None) -> Event:
-        """A signed block in a slot that was won."""
-        key = kept_key(ticket.key)
-        message = {"type": "block", "slot": ticket.slot, "parent": parent, "creator": key.account,
-                   "draw": ticket.draw, "transactions": ids or []}
-        return {**message, "signature": key.sign(self.canonical(message))}
-
-    def canonical(self, block: Event) -> bytes:
-        """The canonical bytes of a block (contract §1)."""
-        members = ("slot", "parent", "creator", "draw", "transactions")
-        return canon(["block", self.network, *(block[member] for member in members)])
-
-    def id_of(self, block: Event) -> str:
-        """The id of a block."""
-        return make_id(self.canonical(block))
-
-    def chain(self, length: int, key: int = 1) -> list[Event]:
-        """Blocks without transactions, each on the one before, the first on the genesis."""
-        blocks: list[Event] = []
-        for ticket in islice(self.tickets(key), length):
-            blocks.append(self.block(ticket, self.id_of(blocks[-1]) if blocks else self.network))
-        return blocks
 
 
 def start_quick_slots(start_node: Launch) -> NodeProcess:
@@ -102,7 +46,8 @@ def test_signed_orphans(slots: int, twins: int, start_node: Launch) -> None:
         assert_takes_blocks(node, minter)
 
 
-@quick_and_long("count", 10, 200)
+@known_defect("the blocks that wait are bounded by number only: 23 MiB each, a thousand are 23 GB")
+@quick_and_long("count", 10, 100)
 def test_signed_blocks_of_as_many_unknown_transactions_as_fit(count: int, start_node: Launch) -> None:
     node = start_quick_slots(start_node)
     minter = Minter(node)

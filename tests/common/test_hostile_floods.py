@@ -10,8 +10,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.conftest import Call, Launch
-from tests.hostile import (MEBIBYTE, Healthy, Villain, chats, frames_of, quick_and_long, random_ids,
-                           transaction, transaction_id)
+from tests.hostile import (MEBIBYTE, Healthy, Villain, chats, frames_of, known_defect, quick_and_long,
+                           random_ids, transaction, transaction_id)
 from tests.processes import NodeProcess, RawPeer, eventually
 
 WIDE = "漢" * 4_096
@@ -20,6 +20,7 @@ WIDE = "漢" * 4_096
 
 # --- connections ------------------------------------------------------------------------------------
 
+@known_defect("what waited for a peer when it was dropped is kept with its connection, until Python collects cycles")
 @quick_and_long("mebibytes", 80, 200)
 def test_a_peer_that_never_reads_is_dropped(mebibytes: int, start_node: Launch) -> None:
     node = start_node(2)
@@ -90,6 +91,7 @@ def test_connections_that_come_and_go(seconds: int, start_node: Launch) -> None:
                 print(villain.connections, "connections")
 
 
+@known_defect("each new link is due the whole history, 20 MB, in a copy of its own")
 @quick_and_long("seconds", 1, 60)
 def test_many_that_hear_nothing_at_once(seconds: int, start_node: Launch) -> None:
     """A hundred peers that never read are due the whole history each."""
@@ -106,7 +108,7 @@ def test_many_that_hear_nothing_at_once(seconds: int, start_node: Launch) -> Non
 
 # --- what is not there ------------------------------------------------------------------------------
 
-@quick_and_long("count", 250_000, 1_000_000)
+@quick_and_long("count", 100_000, 1_000_000)
 def test_ids_of_things_that_do_not_exist(count: int, start_node: Launch) -> None:
     node = start_node(2)
     with Healthy(node) as healthy:
@@ -122,6 +124,7 @@ def test_ids_of_things_that_do_not_exist(count: int, start_node: Launch) -> None
             witness.expect("transaction", nonce=genuine["nonce"])
 
 
+@known_defect("one peer takes all 200,000 places of what is asked for")
 def test_ids_of_one_peer_do_not_keep_those_of_another_from_being_asked_for(start_node: Launch, call: Call) -> None:
     node = start_node(2)
     with Healthy(node), Villain(node) as villain:
@@ -134,7 +137,8 @@ def test_ids_of_one_peer_do_not_keep_those_of_another_from_being_asked_for(start
         genuine = transaction(node)
         honest.send({"type": "inventory", "bucket": transaction_id(node, genuine)[:2],
                      "ids": [transaction_id(node, genuine)]})
-        while transaction_id(node, genuine) not in honest.expect("want")["ids"]:
+        deadline = time.monotonic() + 5
+        while transaction_id(node, genuine) not in honest.expect("want", deadline - time.monotonic())["ids"]:
             pass
         honest.send(genuine)
         eventually(lambda: node.ask("/ledger", "ledger")["accounts"] == {"account-1": -1, "account-2": 1},
@@ -200,6 +204,7 @@ MAX_KNOCKS = 30
 """At strangers' doors within the time below: a node needs a dozen connections, and may try some in vain."""
 
 
+@known_defect("a call in vain is followed by the next at once, through all 10,000 addresses of the list")
 @quick_and_long("seconds", 3, 60)
 @pytest.mark.parametrize("names", [1, 5])
 def test_presences_of_strangers_do_not_make_it_knock_at_all_their_doors(
@@ -218,6 +223,7 @@ def test_presences_of_strangers_do_not_make_it_knock_at_all_their_doors(
         assert strangers.knocks <= MAX_KNOCKS, f"{strangers.knocks} knocks at {len(strangers.addresses)} doors"
 
 
+@known_defect("whatever address a hello names is called again for an hour, and any number of these")
 @quick_and_long("seconds", 3, 60)
 def test_hellos_in_the_name_of_strangers_do_not_make_it_knock_at_their_doors(
         seconds: int, start_node: Launch) -> None:
@@ -231,6 +237,7 @@ def test_hellos_in_the_name_of_strangers_do_not_make_it_knock_at_their_doors(
         assert strangers.knocks <= MAX_KNOCKS, f"{strangers.knocks} knocks at {len(strangers.addresses)} doors"
 
 
+@known_defect("a hello that lies about `listen` makes the node end its own link to whoever listens there")
 def test_who_takes_a_neighbours_name_does_not_cut_that_neighbour_off(start_node: Launch) -> None:
     founder = start_node(2)
     node = start_node(2, founder.address)

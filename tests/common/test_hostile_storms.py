@@ -1,13 +1,16 @@
 """Small questions with large answers, asked as fast as the node takes them: each must cost its sender, not the others."""
 
 import json
+import threading
 from collections.abc import Callable
 from typing import NamedTuple
 
 import pytest
 
 from tests.conftest import Launch
-from tests.hostile import Healthy, Villain, frames_of, padded, quick_and_long, transaction, transaction_id
+from tests.hostile import (Healthy, Villain, frames_of, known_defect, padded, quick_and_long, transaction,
+                           transaction_id)
+from tests.minter import Minter
 from tests.processes import NodeProcess, RawPeer, chat_message, eventually
 
 QUESTIONS = 500
@@ -22,6 +25,8 @@ class Storm(NamedTuple):
     """Of the node."""
     prepare: Callable[[NodeProcess, Villain], bytes]
     """Gives the node what is asked for, and gives the questions."""
+    defect: str = ""
+    """What is not right yet."""
 
 
 def ask_for_peers(node: NodeProcess, villain: Villain) -> bytes:
@@ -60,8 +65,8 @@ def ask_for_ordered_blocks(node: NodeProcess, villain: Villain) -> bytes:
 
 
 def ask_for_the_chain(node: NodeProcess, villain: Villain) -> bytes:
-    """A hundred blocks, 130 KB, asked for with 120 bytes."""
-    node.wait_for("block", height=100)
+    """Three hundred blocks, 370 KB, asked for with 120 bytes."""
+    villain.insist(frames_of(*Minter(node).chain(300)))
     return frames_of({"type": "get_chain", "locator": [node.network]}) * QUESTIONS
 
 
@@ -83,7 +88,6 @@ def repeat_a_chat(node: NodeProcess, villain: Villain) -> bytes:
 
 def repeat_the_genesis(node: NodeProcess, villain: Villain) -> bytes:
     """Copies of the genesis, each with other spaces: right, so not counted, and long to check."""
-    villain.insist(frames_of({"type": "get_peers"}))
     genesis = genesis_of(node)
     return b"".join(padded(genesis, len(json.dumps(genesis)) + 10 + number) for number in range(50))
 
@@ -95,31 +99,35 @@ def genesis_of(node: NodeProcess) -> dict[str, object]:
         return peer.expect("genesis")
 
 
+ONE_JOIN = "all that one batch of questions calls for is collected and joined, however much that is"
+LEAK = "what waited for a peer when it was dropped is kept with its connection, until Python collects cycles"
+
 STORMS = {
     "pings": Storm(1, [], ping),
     "copies": Storm(1, [], repeat_a_chat),
-    "get_peers": Storm(2, [], ask_for_peers),
-    "summary": Storm(2, [], lie_in_a_summary),
+    "get_peers": Storm(2, [], ask_for_peers, f"{ONE_JOIN}, and the list is written anew for each"),
+    "summary": Storm(2, [], lie_in_a_summary, f"{ONE_JOIN}, and the inventories are written anew for each"),
     "want": Storm(2, [], want_the_same_again),
-    "want-long": Storm(2, [], want_a_long_one),
+    "want-long": Storm(2, [], want_a_long_one, LEAK),
     "heights": Storm(4, [], fall_behind),
-    "get_blocks": Storm(4, ["--interval", "0.5"], ask_for_ordered_blocks),
+    "get_blocks": Storm(4, ["--interval", "0.5"], ask_for_ordered_blocks, ONE_JOIN),
     "genesis": Storm(5, ["--forge", "none"], repeat_the_genesis),
-    "get_chain": Storm(5, ["--slot", "0.01", "--rate", "0.9"], ask_for_the_chain),
+    "get_chain": Storm(5, ["--slot", "0.001", "--rate", "0.999", "--forge", "none"], ask_for_the_chain, ONE_JOIN),
 }
 
 
 @quick_and_long("seconds", 1, 60)
-@pytest.mark.parametrize("reads", [True, False], ids=["reads", "deaf"])
-@pytest.mark.parametrize("name", STORMS)
-def test_a_storm_of_questions(name: str, reads: bool, seconds: int, start_node: Launch) -> None:
-    """`reads`: it takes the answers, or it never looks at one."""
-    storm = STORMS[name]
+@pytest.mark.parametrize("storm", [pytest.param(storm, id=name, marks=[known_defect(storm.defect)] if storm.defect else [])
+                                   for name, storm in STORMS.items()])
+def test_a_storm_of_questions(storm: Storm, seconds: int, start_node: Launch) -> None:
+    """Two ask: one takes the answers, the other never looks at one."""
     node = start_node(storm.stage, "none", *storm.options)
-    with Villain(node) as helper:
-        questions = storm.prepare(node, helper)
-        assert helper.barrier()
-        with Healthy(node), Villain(node, reads=reads) as villain:
-            rounds = villain.press(questions, seconds)
-            print(rounds, "rounds", villain.connections, "connections")
-    assert rounds > 0
+    with Villain(node) as reader:
+        questions = storm.prepare(node, reader)
+        assert reader.barrier()
+        with Healthy(node), Villain(node, reads=False) as deaf:
+            other = threading.Thread(target=deaf.press, args=(questions, seconds))
+            other.start()
+            rounds = reader.press(questions, seconds)
+            other.join()
+    assert rounds > 0 and reader.received > 0
