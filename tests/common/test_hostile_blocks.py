@@ -102,6 +102,21 @@ def test_blocks_now_on_the_genesis_and_now_on_the_tip(depth: int, count: int, st
         assert status(node)["blocks"] == depth + count
 
 
+@quick_and_long("count", 20_000, 1_000_000, is_long_known="each pong adds a timer that renews itself every 5 s")
+def test_pongs_while_blocks_wait(count: int, start_node: Launch) -> None:
+    """More than half of the places are taken by orphans, and an answer to `get_chain` is said to be over, and over."""
+    node = start_quick_slots(start_node)
+    minter = Minter(node)
+    with Healthy(node), Villain(node) as villain:
+        for ticket in islice(minter.tickets(), 501):
+            villain.insist(frames_of(minter.block(ticket, secrets.token_hex(32))))
+        villain.insist(frames_of({"type": "tip", "id": secrets.token_hex(32), "height": 1_000}, *minter.chain(1, key=2)))
+        assert villain.barrier() and status(node)["waiting"] == 501 and status(node)["height"] == 1
+        for _ in range(count // 1_000):
+            villain.insist(frames_of(*[{"type": "pong", "nonce": "blocks"}] * 1_000))
+        assert villain.barrier() and villain.connections == 1
+
+
 @quick_and_long("seconds", 1, 60)
 def test_blocks_that_nobody_has_signed(seconds: int, start_node: Launch) -> None:
     node = start_quick_slots(start_node)

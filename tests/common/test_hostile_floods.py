@@ -13,6 +13,7 @@ from tests.conftest import Call, Launch
 from tests.hostile import (MEBIBYTE, Healthy, Villain, chats, frames_of, known_defect, quick_and_long,
                            random_ids, transaction, transaction_id)
 from tests.processes import NodeProcess, RawPeer, eventually
+from tests.stampede import stampede
 
 WIDE = "漢" * 4_096
 """The longest text, in the widest characters that JSON does not escape: some 24 KB a frame."""
@@ -104,6 +105,16 @@ def test_many_that_hear_nothing_at_once(seconds: int, start_node: Launch) -> Non
             for _ in range(100):
                 stack.enter_context(Villain(node, reads=False))
             healthy.wait(seconds)
+
+
+@quick_and_long("count", 3_000, 500_000)
+def test_chat_without_end(count: int, start_node: Launch) -> None:
+    node = start_node(1)
+    with Healthy(node), Villain(node) as villain:
+        for message in chats(count, "x"):
+            villain.insist(message)
+        assert villain.barrier()
+        assert len(node.all_of("chat")) == count
 
 
 # --- what is not there ------------------------------------------------------------------------------
@@ -274,12 +285,12 @@ def test_transactions_of_an_account_without_money(stage: int, count: int, start_
         assert all(balance >= 0 for balance in after.values())
 
 
-ROUNDS = 3
-BATCH = 400
+ROUNDS, BATCH = 2, 500
 
 
+@known_defect("who was thrown out comes again at once, and its ten bad signatures are verified before others' good ones")
 def test_invalid_signatures_at_full_speed_do_not_halve_what_the_others_get_done(start_node: Launch) -> None:
-    """Ten connections at a time, each ended after its tenth bad signature and opened again at once."""
+    """Twenty connections at a time, each ended after its tenth bad signature and opened again at once."""
     node = start_node(3)
     bad = frames_of(*(transaction(node, amount=2, nonce=f"{number:032x}") for number in range(10)))
     batches = [frames_of(*(transaction(node) for _ in range(BATCH))) for _ in range(2 * ROUNDS)]
@@ -287,9 +298,8 @@ def test_invalid_signatures_at_full_speed_do_not_halve_what_the_others_get_done(
     with Healthy(node), Villain(node) as honest:
         for number in range(ROUNDS):
             alone.append(seconds_for(honest, batches[2 * number]))
-            with attack(node, bad):
+            with stampede(node, bad):
                 attacked.append(seconds_for(honest, batches[2 * number + 1]))
-    print(f"{BATCH} transactions in {alone} s alone, {attacked} s under attack")
     assert min(attacked) < 2 * min(alone), f"{BATCH} transactions in {alone} s alone, {attacked} s under attack"
 
 
@@ -299,28 +309,3 @@ def seconds_for(honest: Villain, batch: bytes) -> float:
     honest.send(batch)
     assert honest.barrier()
     return time.monotonic() - start
-
-
-@contextlib.contextmanager
-def attack(node: NodeProcess, data: bytes, count: int = 10) -> Iterator[None]:
-    """Have that many villains send `data` again and again while the `with` lasts."""
-    is_over = threading.Event()
-    villains = [Villain(node) for _ in range(count)]
-
-    def insist(villain: Villain) -> None:
-        while not is_over.is_set():
-            with contextlib.suppress(OSError):
-                villain.insist(data)
-                villain.is_closed.wait(1.0)
-
-    threads = [threading.Thread(target=insist, args=(villain,), daemon=True) for villain in villains]
-    for thread in threads:
-        thread.start()
-    try:
-        yield
-    finally:
-        is_over.set()
-        for thread in threads:
-            thread.join()
-        for villain in villains:
-            villain.close()
