@@ -66,7 +66,7 @@ class Fuzzer:
         self._changes: list[Callable[[Event], None]] = [
             self._remove, self._add, self._retype, self._retype, self._alter, self._alter, self._alter, self._rename,
             self._refer, self._refer, self._refer, self._refer]
-        self._ids = sorted(set(re.findall("[0-9a-f]{64}", json.dumps(conversation))))
+        self._ids = sorted({"0" * 64, *_ID.findall(json.dumps(conversation))})
 
     def frames(self, count: int) -> bytes:
         """The next frames, most of them changed."""
@@ -118,11 +118,12 @@ class Fuzzer:
 
     def _refer(self, message: Event) -> None:
         """Let one id of it name something else that exists, or nothing: the form stays right."""
-        known = re.findall('"([0-9a-f]{64})"', json.dumps(message))
+        known = _ID.findall(json.dumps(message))
         if known:
-            other = self.random.choice([self.random.choice(self._ids), f"{self.random.getrandbits(256):064x}"])
-            changed = json.loads(json.dumps(message).replace(self.random.choice(known), other))
-            message.update(changed)
+            other = self.random.choice([self.random.choice(self._ids), *self._random_ids(1)])
+            text = json.dumps(message).replace(f'"{self.random.choice(known)}"', f'"{other}"')
+            message.clear()
+            message.update(json.loads(text))
 
     def _alter_text(self, text: str) -> str:
         place = self.random.randrange(len(text) + 1)
@@ -149,6 +150,7 @@ class Fuzzer:
             self.random.randbytes(len(middle)), b"[" * 10_000, b"9" * 10_000]) + data[end:]
 
 
+_ID = re.compile('"([0-9a-f]{64})"')
 _ADDRESS = re.compile(rb'"([A-Za-z0-9.-]{1,255}):[1-9][0-9]{0,4}"')
 
 

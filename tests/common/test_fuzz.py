@@ -26,7 +26,7 @@ def choose_seed() -> int:
     return int(os.environ.get("FUZZ_SEED", 1 if "CI" in os.environ else random.randrange(10**9)))
 
 
-@quick_and_long("count", 1_000, 200_000)
+@quick_and_long("count", 600, 200_000)
 @pytest.mark.parametrize("stage", STAGES)
 def test_frames_that_are_nearly_right(stage: int, count: int, start_node: Launch) -> None:
     seed = choose_seed()

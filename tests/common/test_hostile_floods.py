@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -72,16 +73,15 @@ def is_ended(sock: socket.socket) -> bool:
 
 def threads_of(node: NodeProcess) -> Iterator[str]:
     """The threads of a node (the folder task of /proc)."""
-    from pathlib import Path
     return (entry.name for entry in Path(f"/proc/{node.process.pid}/task").iterdir())
 
 
 @quick_and_long("seconds", 1, 60)
 def test_connections_that_come_and_go(seconds: int, start_node: Launch) -> None:
-    """Each is told the whole history, and hears nothing of it."""
+    """Each is told what was said before, and hears nothing of it."""
     node = start_node(1)
     with Villain(node) as other:
-        for message in chats(1_000, WIDE):
+        for message in chats(50, WIDE):
             other.insist(message)
         other.barrier()
         with Healthy(node):
@@ -114,7 +114,7 @@ def test_chat_without_end(count: int, start_node: Launch) -> None:
         for message in chats(count, "x"):
             villain.insist(message)
         assert villain.barrier()
-        assert len(node.all_of("chat")) == count
+        eventually(lambda: len(node.all_of("chat")) == count, state=lambda: len(node.all_of("chat")))
 
 
 # --- what is not there ------------------------------------------------------------------------------
@@ -127,7 +127,7 @@ def test_ids_of_things_that_do_not_exist(count: int, start_node: Launch) -> None
             for _ in range(count // 50_000):
                 villain.insist(frames_of({"type": "inventory", "bucket": "00", "ids": random_ids(50_000)}))
             assert villain.barrier()
-            healthy.wait(3)
+            healthy.wait(1)
         with Villain(node) as honest, RawPeer(node.address, 2, node.network) as witness:
             witness.hello()
             genuine = transaction(node)
@@ -216,16 +216,14 @@ MAX_KNOCKS = 30
 
 
 @known_defect("a call in vain is followed by the next at once, through all 10,000 addresses of the list")
-@quick_and_long("seconds", 3, 60)
-@pytest.mark.parametrize("names", [1, 5])
-def test_presences_of_strangers_do_not_make_it_knock_at_all_their_doors(
-        names: int, seconds: int, start_node: Launch) -> None:
-    """`names`: by how many spellings of its host each stranger is named, 127.0.0.1, 127.0.0.01 and so on."""
+@quick_and_long("seconds", 2, 60)
+def test_presences_of_strangers_do_not_make_it_knock_at_all_their_doors(seconds: int, start_node: Launch) -> None:
+    """Each stranger is named by five spellings of its host, 127.0.0.1, 127.0.0.01 and so on."""
     node = start_node(2)
     with Strangers() as strangers, Healthy(node) as healthy:
         with Villain(node) as villain:
             for address in strangers.addresses:
-                for zeros in range(names):
+                for zeros in range(5):
                     spelt = address.replace(".1:", f".{'0' * zeros}1:")
                     villain.insist(frames_of({"type": "presence", "nonce": random_ids(1)[0][:32], "address": spelt}))
             assert villain.barrier()
@@ -235,7 +233,7 @@ def test_presences_of_strangers_do_not_make_it_knock_at_all_their_doors(
 
 
 @known_defect("whatever address a hello names is called again for an hour, and any number of these")
-@quick_and_long("seconds", 3, 60)
+@quick_and_long("seconds", 2, 60)
 def test_hellos_in_the_name_of_strangers_do_not_make_it_knock_at_their_doors(
         seconds: int, start_node: Launch) -> None:
     node = start_node(2)
@@ -285,7 +283,7 @@ def test_transactions_of_an_account_without_money(stage: int, count: int, start_
         assert all(balance >= 0 for balance in after.values())
 
 
-ROUNDS, BATCH = 2, 500
+ROUNDS, BATCH = 2, 400
 
 
 @known_defect("who was thrown out comes again at once, and its ten bad signatures are verified before others' good ones")
