@@ -17,7 +17,7 @@ from tests.processes import STAGES, NodeProcess, eventually
 OPTIONS = {4: ["--interval", "0.3"], 5: ["--slot", "0.001", "--rate", "0.999", "--forge", "none"]}
 """So that stage 4 soon has a block, and stage 5 only those that the test makes."""
 
-AT_ONCE = 2
+AT_ONCE = 4
 """Frames that go together. If one ends the connection, those behind it are lost."""
 
 

@@ -51,9 +51,9 @@ def want_the_same_again(node: NodeProcess, villain: Villain) -> bytes:
 
 
 def want_a_long_one(node: NodeProcess, villain: Villain) -> bytes:
-    """One transaction that its sender has made 64 KiB long with spaces, wanted with 100 bytes."""
+    """One transaction that its sender has made 256 KiB long with spaces, wanted with 100 bytes."""
     known = transaction(node)
-    villain.insist(padded(known, 65_536))
+    villain.insist(padded(known, 262_144))
     return frames_of({"type": "want", "ids": [transaction_id(node, known)]}) * QUESTIONS
 
 
