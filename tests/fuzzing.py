@@ -82,7 +82,7 @@ class Fuzzer:
         if not is_harmless(body):
             return b""
         made = padded(message, len(body) + 30) if self.random.random() < 0.05 else frame(body)
-        return self._spoil(made) if self.random.random() < 0.02 else made
+        return self._spoil(made) if self.random.random() < 0.002 else made
 
     # --- structure ------------------------------------------------------------------------------
 
