@@ -1,0 +1,299 @@
+"""Attacks on a real node, and what must hold meanwhile for everybody else.
+
+    with Healthy(node):
+        villain = Villain(node)
+        villain.send(frames_of({"type": "get_peers"}) * 1_000)
+        villain.barrier()
+
+Behind the `with`, the node runs, has written nothing to standard error, has answered each ping of a
+well-behaved peer within 2 s throughout, and takes at most 64 MiB more than before. What was measured
+is printed, so that pytest shows it when a test fails, and with -rP also when it does not.
+"""
+
+import contextlib
+import json
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+
+from common.encoding import canon, make_id
+from tests.fixtures import kept_key
+from tests.processes import DEADLINE, Event, NodeProcess, chat_message, eventually, frame
+
+MEBIBYTE = 2**20
+
+MAX_ANSWER_SECONDS = 2.0
+"""How long a well-behaved peer may have to wait for the answer to a ping, whatever others do.
+
+In seconds of the node's processor time, which are those of the clock while the machine is free; where it is busy
+with other work just now, the clock may show five times that.
+"""
+
+BUSY_MACHINE = 5
+
+MAX_GROWTH_MIB = 64
+"""What a flood may leave behind in the memory of a node, in MiB."""
+
+MAX_PEAK_MIB = 192
+"""What a flood may take while it lasts, in MiB: one full outbox, as much that is collected to go behind it, and that
+joined."""
+
+PAUSE_SECONDS = 0.02
+"""Between two pings of the well-behaved peer."""
+
+HOPELESS_SECONDS = MAX_ANSWER_SECONDS * BUSY_MACHINE
+"""When the well-behaved peer waits for an answer no longer: the test has failed, by how much is known well enough."""
+
+LONG_SECONDS = 1_800
+"""Of one long test."""
+
+
+def known_defect(reason: str) -> pytest.MarkDecorator:
+    """A test that shows a defect which is not mended yet; when it is, the test fails until this mark is gone."""
+    return pytest.mark.xfail(strict=True, reason=reason)
+
+
+def quick_and_long(names: str, quick: Any, long: Any, *, is_long_known: str = "") -> pytest.MarkDecorator:
+    """One test in two sizes: a quick one for `make test`, and the full one for `make test-long`.
+
+    With two `names`, each size is a pair. `is_long_known`: the defect that the full size shows, in one line.
+    """
+    marks = [pytest.mark.long, pytest.mark.timeout(LONG_SECONDS)]
+    if is_long_known:
+        marks.append(known_defect(is_long_known))
+    sizes = [size if isinstance(size, tuple) else (size,) for size in (quick, long)]
+    return pytest.mark.parametrize(names, [pytest.param(*sizes[0], id="quick"),
+                                           pytest.param(*sizes[1], id="long", marks=marks)])
+
+
+# --- peers ------------------------------------------------------------------------------------------
+
+class Villain:
+    """A peer that says what it is told, throws away what it hears, and comes back when it is thrown out."""
+
+    def __init__(self, node: NodeProcess, *, reads: bool = True, listen: str | None = None) -> None:
+        """`reads=False`: it never receives anything. `listen` is what its hello announces: by default an
+        address of its own where nobody answers."""
+        self.node = node
+        self.reads = reads
+        # Bound and not listening: nobody else gets this port, and who calls it is refused at once.
+        self._reserved = socket.socket()
+        self._reserved.bind(("127.0.0.1", 0))
+        self.listen = listen or f"127.0.0.1:{self._reserved.getsockname()[1]}"
+        self.connections = 0
+        """How often it has connected."""
+        self.received = 0
+        """The bytes that have come."""
+        self.socket = socket.socket()
+        self.is_closed = threading.Event()
+        self._awaited, self._has_come = b"", threading.Event()
+        self.connect()
+
+    def connect(self) -> None:
+        """Connect, and say hello."""
+        self.socket.close()
+        self.socket, self.is_closed = socket.socket(), threading.Event()
+        if not self.reads:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        host, _, port = self.node.address.rpartition(":")
+        self.socket.settimeout(DEADLINE)
+        self.socket.connect((host, int(port)))
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.connections += 1
+        if self.reads:
+            threading.Thread(target=self._read, args=(self.socket, self.is_closed), daemon=True).start()
+        self.send(frames_of({"type": "hello", "version": 1, "stage": self.node.stage, "network": self.node.network,
+                             "listen": self.listen}))
+
+    def _read(self, sock: socket.socket, is_closed: threading.Event) -> None:
+        tail = b""
+        with contextlib.suppress(OSError):
+            sock.settimeout(None)
+            while data := sock.recv(MEBIBYTE):
+                self.received += len(data)
+                tail += data
+                if self._awaited and self._awaited in tail:
+                    self._has_come.set()
+                tail = tail[-64:]
+        is_closed.set()
+        if is_closed is self.is_closed:
+            self._has_come.set()  # nobody need wait for an answer any longer
+
+    def send(self, data: bytes) -> bool:
+        """Send bytes as they are; False if the node has ended the connection, and they did not all go."""
+        try:
+            self.socket.sendall(data)
+        except OSError:
+            return False
+        return not self.is_closed.is_set()
+
+    def insist(self, data: bytes) -> None:
+        """Send bytes, on a new connection if the old one has been ended."""
+        while not self.send(data):
+            self.connect()
+
+    def press(self, data: bytes, seconds: float) -> int:
+        """Send the same bytes again and again for that long, as fast as the node takes them; how often they went."""
+        deadline, rounds = time.monotonic() + seconds, 0
+        alarm = threading.Timer(seconds, self.cut)
+        alarm.start()
+        while time.monotonic() < deadline:
+            if self.send(data):
+                rounds += 1
+            else:
+                self.connect()
+        alarm.join()
+        return rounds
+
+    def cut(self) -> None:
+        """End the connection now, also for a thread that is sending on it."""
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)
+
+    def barrier(self, timeout: float = DEADLINE) -> bool:
+        """Ping, and wait until the node has handled what went before. False if it has ended the connection."""
+        nonce = secrets.token_hex(16)
+        self._awaited, self._has_come = nonce.encode(), threading.Event()
+        self.send(frames_of({"type": "ping", "nonce": nonce}))
+        assert self.is_closed.is_set() or self._has_come.wait(timeout), f"no answer to a ping in {timeout:g} seconds"
+        return not self.is_closed.is_set()
+
+    def close(self) -> None:
+        """End the connection; what has not been read is lost."""
+        self.cut()
+        self.socket.close()
+        self._reserved.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class Healthy(Villain):
+    """The peer beside the villains: it pings all the time, and notes how long each answer takes."""
+
+    def __init__(self, node: NodeProcess, *, growth_mib: int = MAX_GROWTH_MIB, peak_mib: int = MAX_PEAK_MIB) -> None:
+        """The node may grow by `growth_mib`, and meanwhile by `peak_mib`, whatever is done to it in the `with`."""
+        super().__init__(node)
+        self.growth_mib, self.peak_mib = growth_mib, peak_mib
+        self.answers: list[tuple[float, float]] = []
+        """How long each answer took, in seconds of the clock, and of the node's processor time."""
+        self._failure = ""
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._ping, daemon=True)
+
+    def _ping(self) -> None:
+        while not self._is_over.wait(PAUSE_SECONDS) and not self._failure:
+            start, computed = time.monotonic(), self.node.cpu_seconds
+            try:
+                if not self.barrier(HOPELESS_SECONDS):
+                    self._failure = "the node has ended the connection of the peer that behaves"
+            except AssertionError as error:
+                self._failure = str(error)
+            self.answers.append((time.monotonic() - start, self.node.cpu_seconds - computed))
+
+    def __enter__(self) -> Self:
+        assert self.barrier(), self.node.describe()
+        self.node.may_complain = True  # it is looked at below, in the test's own time
+        self.before_kib = self.node.resident_kib
+        self._thread.start()
+        return self
+
+    def wait(self, seconds: float) -> None:
+        """Go on for that long: an attack takes effect in its own time."""
+        self._is_over.wait(seconds)
+
+    def __exit__(self, *error: object) -> None:
+        self._is_over.set()
+        self._thread.join()
+        try:
+            if error[0] is None:
+                self.check()
+        finally:
+            print(self.describe())
+            self.close()
+
+    def check(self) -> None:
+        """AssertionError unless the node is as well as before."""
+        assert self.node.process.poll() is None, self.node.describe()
+        assert not self.node.errors, self.node.describe()
+        assert not self._failure, self.describe() + self._failure
+        slowest = max(max(clock / BUSY_MACHINE, computed) for clock, computed in self.answers)
+        assert slowest < MAX_ANSWER_SECONDS, self.describe()
+        eventually(lambda: self.growth < self.growth_mib, timeout=5, state=self.describe)
+        assert self.peak < self.peak_mib, self.describe()
+
+    @property
+    def growth(self) -> float:
+        """How much more memory the node takes than before, in MiB."""
+        return (self.node.resident_kib - self.before_kib) / 1024
+
+    @property
+    def peak(self) -> float:
+        """How much more it has taken at some moment, in MiB."""
+        return (peak_kib(self.node) - self.before_kib) / 1024
+
+    def describe(self) -> str:
+        """What was measured, for a person who wonders why a test has failed."""
+        slowest = ", ".join(f"{clock:.2f} ({computed:.2f})" for clock, computed in sorted(self.answers)[:-6:-1])
+        memory = ("the node has ended" if self.node.process.poll() is not None else
+                  f"memory {self.growth:+.0f} MiB, {self.peak:+.0f} at its highest, before {self.before_kib // 1024}")
+        return f"{len(self.answers)} pings, the slowest answers in s (of the processor): {slowest}; {memory}\n"
+
+
+def peak_kib(node: NodeProcess) -> int:
+    """The most memory that a node has taken so far, in KiB (VmHWM of /proc)."""
+    status = Path(f"/proc/{node.process.pid}/status").read_text()
+    return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1])
+
+
+# --- messages ---------------------------------------------------------------------------------------
+
+def frames_of(*messages: Event) -> bytes:
+    """Messages as they go over the wire, one behind the other."""
+    return b"".join(frame(json.dumps(message).encode()) for message in messages)
+
+
+def padded(message: Event, size: int) -> bytes:
+    """A frame of `size` bytes that holds one message and many spaces: JSON does not mind."""
+    return frame(json.dumps(message).encode().ljust(size - 4))
+
+
+def chats(count: int, text: str) -> Iterable[bytes]:
+    """Frames of chat messages, each new to everyone."""
+    return (frames_of(chat_message(text)) for _ in range(count))
+
+
+def random_ids(count: int, bucket: str = "") -> list[str]:
+    """Ids that nobody has."""
+    return [bucket + secrets.token_hex(32)[len(bucket):] for _ in range(count)]
+
+
+def transaction(node: NodeProcess, sender: int = 1, receiver: int = 2, amount: int = 1, **changes: Any) -> Event:
+    """A transaction that is new to everyone, between the accounts of two kept keys: by name in stage 2, from
+    stage 3 on signed, and changed by `changes` afterwards."""
+    signed = node.stage > 2
+    message: Event = {"type": "transaction", "nonce": secrets.token_hex(16),
+                      "from": kept_key(sender).account if signed else f"account-{sender}",
+                      "to": kept_key(receiver).account if signed else f"account-{receiver}", "amount": amount}
+    if signed:
+        message["signature"] = kept_key(sender).sign(transaction_bytes(node, message))
+    return {**message, **changes}
+
+
+def transaction_bytes(node: NodeProcess, message: Event) -> bytes:
+    """The canonical bytes of a transaction (contract §1)."""
+    return canon(["transaction", node.network, *(message[name] for name in ("nonce", "from", "to", "amount"))])
+
+
+def transaction_id(node: NodeProcess, message: Event) -> str:
+    """The id of a transaction."""
+    return make_id(transaction_bytes(node, message))
