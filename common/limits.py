@@ -24,6 +24,13 @@ that, so a flood fills its sender's TCP window and not our memory, and everyone 
 TURN_SECONDS = 0.01
 """How long the node works for one connection while others wait. Sixty bytes can ask for megabytes."""
 
+LONG_TURN_SECONDS = 0.05
+"""A connection of which one message took longer waits until nothing else does: parsing 4 MiB of brackets takes
+half a second, and is no offence."""
+
+LAST_SECONDS = 1.0
+"""Such a connection has a turn so often also when others always have something to do."""
+
 LARGE_BYTES = MEBIBYTE
 """What one connection may hold before anybody counts what all hold together."""
 
@@ -36,6 +43,13 @@ MAX_OUTBOXES = 128 * MEBIBYTE
 
 ACCEPTS_AHEAD = 4
 """New connections that wait in the inbox: who connects again and again gets no more turns than others."""
+
+OPENINGS_PER_SECOND = 40.0
+"""Connections that others may open, beyond a first 128 at once. Each costs some milliseconds, also if it is ended
+by an error, and whoever is shut out can come back at once."""
+
+TURN_AWAY_SECONDS = 0.2
+"""Time for somebody who is turned away to read why."""
 
 LINES_AHEAD = 100
 """Lines of standard input that wait for the node; the reader waits beyond."""
@@ -72,7 +86,7 @@ MAX_HISTORY = 1_000
 KEPT_AS_IT_CAME = 4_096
 """Bytes of a frame that is kept as it came. A longer one is written anew: JSON has room for 4 MiB of blanks."""
 
-MAX_SEEN = 100_000
+MAX_SEEN = 50_000
 """Ids or frames in one generation of a `Recent`; an entry is forgotten after one to two generations."""
 
 MAX_PEERS = 10_000

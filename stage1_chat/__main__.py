@@ -1,6 +1,7 @@
 """The client of stage 1: `python -m stage1_chat`. Later stages add their options to it."""
 
 import argparse
+import gc
 import signal
 
 from common.console import CannotStart, Console, Options, complain, make_options, run_client
@@ -40,6 +41,8 @@ class ChatClient:
         peer = options.peer if node.remembers_network else find_peer(console, options)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: network.put(network.stop))
+        # Else Python looks through all messages that are kept whenever one of a few hundred members is parsed.
+        gc.set_threshold(50_000, 20, 100)
         network.run(node, None if peer == "none" else peer)
         console.restore_terminal()
         return network.status

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 
 from common.framing import FrameError, Splitter
 from common.interface import Connection
-from common.limits import (BATCHES_AHEAD, FLUSH_SECONDS, LARGE_BYTES, MAX_OUTBOX, MAX_OUTBOXES, MAX_RECEIVED,
-                           RECEIVE_BYTES, TURN_SECONDS)
+from common.limits import (BATCHES_AHEAD, FLUSH_SECONDS, LARGE_BYTES, LONG_TURN_SECONDS, MAX_OUTBOX, MAX_OUTBOXES,
+                           MAX_RECEIVED, RECEIVE_BYTES, TURN_SECONDS)
 
 if TYPE_CHECKING:
     from stage1_chat.network import SocketNetwork
@@ -69,7 +69,7 @@ class Outbox:
 
     def hand_over(self) -> None:
         """Let the writer have all that was collected, in one piece."""
-        if self._collected and not self._is_closed:
+        if self._collected and not self._is_closed and not self.has_ended.is_set():
             self._queue.put(b"".join(self._collected))
         self._collected.clear()
 
@@ -89,6 +89,8 @@ class Outbox:
             pass  # the other side is gone; the reader finds out too, and tells the node
         self._on_end()
         self.has_ended.set()
+        # Megabytes may wait here, and something may refer to this connection for long: let go of them now.
+        self._queue = queue.SimpleQueue()
 
 
 class SocketConnection(Connection):
@@ -102,6 +104,8 @@ class SocketConnection(Connection):
         self._batches: deque[tuple[deque[bytes], FrameError | None]] = deque()
         """What was read and not handled yet: frames, and what is wrong with the bytes after them."""
         self._bytes_read = self._bytes_handled = 0
+        self._is_costly = False
+        """Has its last turn taken very long?"""
         self._credit = threading.Semaphore(BATCHES_AHEAD)
         self._has_ended = threading.Event()
         self._outbox = Outbox(f"writer {self.remote}", sock.sendall, lambda: self._shut_down(socket.SHUT_WR))
@@ -192,14 +196,22 @@ class SocketConnection(Connection):
         if frames or error:
             self._credit.acquire()
             self._batches.append((deque(frames), error))
-            self._network.put(self._take_turn)
+            self._network.put(self._await_turn)
         if self.unhandled > LARGE_BYTES:
             self._network.put(self._network.shed, MAX_RECEIVED, lambda connection: connection.unhandled)
+
+    def _await_turn(self) -> None:
+        """After a long turn, all those come first who are content with less."""
+        if self._is_costly:
+            self._network.put_last(self._take_turn)
+        else:
+            self._take_turn()
 
     def _take_turn(self) -> None:
         """Have the node handle what one `recv` has brought, or as much as one turn allows; the rest in the next."""
         frames, error = self._batches.popleft()
-        turn_ends = self._network.now() + TURN_SECONDS
+        begun = self._network.now()
+        turn_ends = begun + TURN_SECONDS
         try:
             while frames and self.is_open and self._network.now() < turn_ends:
                 frame = frames.popleft()
@@ -210,6 +222,7 @@ class SocketConnection(Connection):
         finally:
             if frames and self.is_open:
                 self._batches.appendleft((frames, error))
-                self._network.put(self._take_turn)
+                self._network.put(self._await_turn)
             else:
                 self._credit.release()
+            self._is_costly = self._network.now() - begun > LONG_TURN_SECONDS

@@ -24,20 +24,17 @@ import socket
 import threading
 import time
 import traceback
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 from common.console import Console
 from common.encoding import encode_frame, split_address
 from common.journal import JournalError
-from common.limits import (ACCEPTS_AHEAD, FLUSH_SECONDS, HAND_OVER_SECONDS, HELLO_SECONDS, LINES_AHEAD, MAX_INBOUND,
-                           MAX_OUTBOX)
+from common.limits import (ACCEPTS_AHEAD, FLUSH_SECONDS, HAND_OVER_SECONDS, HELLO_SECONDS, LAST_SECONDS, LINES_AHEAD,
+                           MAX_INBOUND, MAX_OUTBOX, OPENINGS_PER_SECOND, TURN_AWAY_SECONDS, Allowance)
 from stage1_chat.connection import Outbox, SocketConnection, start_thread
 from stage1_chat.node import ChatNode
-
-
-TURN_AWAY_SECONDS = 0.2
-"""Time for somebody who is turned away to read why."""
 
 
 class SocketNetwork:
@@ -55,6 +52,12 @@ class SocketNetwork:
         self._inbox: queue.SimpleQueue[tuple[Any, ...]] = queue.SimpleQueue()
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._timer_numbers = itertools.count()
+        self._last: deque[Callable[[], None]] = deque()
+        """What is done when nothing else waits, and since when nothing of it has been."""
+        self._last_since = 0.0
+        self._openings = Allowance(MAX_INBOUND, OPENINGS_PER_SECOND)
+        self._opening_later = 0
+        """Connections that were accepted, and are opened a little later."""
         self._collecting: list[SocketConnection] = []
         self._is_running = True
         self.status = 0
@@ -71,13 +74,20 @@ class SocketNetwork:
         while self._is_running:
             self._run_timers()
             try:
-                handler, *arguments = self._inbox.get(timeout=self._seconds_to_next_timer())
+                handler, *arguments = self._next_item()
             except queue.Empty:
                 continue
             self._do(handler, *arguments)
             self._do_what_waits()
             self._hand_over()
         self._end()
+
+    def _next_item(self) -> tuple[Any, ...]:
+        """What waits longest in the inbox. If nothing does, or nothing else has for a second, one of the last."""
+        if self._last and (self._inbox.empty() or self.now() > self._last_since + LAST_SECONDS):
+            self._last_since = self.now()
+            return (self._last.popleft(),)
+        return self._inbox.get(timeout=self._seconds_to_next_timer())
 
     def put(self, handler: Callable[..., None], *arguments: Any) -> None:
         """Have the node's thread call `handler`; the one way in for every other thread, and for signals."""
@@ -176,6 +186,12 @@ class SocketNetwork:
         """Remember that `connection` has something to hand over."""
         self._collecting.append(connection)
 
+    def put_last(self, handler: Callable[[], None]) -> None:
+        """Call `handler` when nothing else waits."""
+        if not self._last:
+            self._last_since = self.now()
+        self._last.append(handler)
+
     def shed(self, most: int, held_by: Callable[[SocketConnection], int]) -> None:
         """While all connections together hold more than `most` bytes, close the one that holds most of them."""
         connections = sorted(self._connections(), key=held_by, reverse=True)
@@ -235,10 +251,17 @@ class SocketNetwork:
 
     def _welcome(self, sock: socket.socket) -> None:
         inbound = sum(connection.dialled is None for connection in self.node.connections)
-        if inbound < MAX_INBOUND:
+        if inbound + self._opening_later >= MAX_INBOUND:
+            self._turn_away(sock)
+        elif self._openings.take(self.now()):
             self._open(sock, None)
         else:
-            self._turn_away(sock)
+            self._opening_later += 1
+            self.after(1 / OPENINGS_PER_SECOND, lambda: self._welcome_again(sock))
+
+    def _welcome_again(self, sock: socket.socket) -> None:
+        self._opening_later -= 1
+        self._welcome(sock)
 
     def _turn_away(self, sock: socket.socket) -> None:
         try:

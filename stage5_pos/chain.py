@@ -41,6 +41,8 @@ class ChainQuestion:
         """The tip that the neighbour has told, and this node does not know."""
         self.last: str | None = None
         """The last block of the answer that is just coming."""
+        self.is_paused = False
+        """Is the next question put off, until blocks wait no longer?"""
 
 
 class ChainNode(TotalOrderNode):
@@ -340,17 +342,24 @@ class ChainNode(TotalOrderNode):
     def on_blocks_answered(self, connection: Connection) -> None:
         """Ask on behind the last block of the answer, until the tip is known or an answer brings nothing."""
         question = self.chain_questions.get(connection)
-        if question is None:
+        if question is None or question.is_paused:
             return
         if question.last is None or self.is_known_block(question.tip):
             del self.chain_questions[connection]
         elif self.put_off_blocks and not self.has_room_to_wait(MAX_WAITING_IDS // 2, MAX_ANSWER_BLOCKS):
             # More would push out what waits for its transactions. Wait for them first.
-            self.network.after(WANT_AGAIN, lambda: self.on_blocks_answered(connection))
+            question.is_paused = True
+            self.network.after(WANT_AGAIN, lambda: self.ask_on(connection, question))
         else:
             locator = [question.last, *self.tree.locator()]
             question.last = None
             self.ask_for_blocks(connection, {"type": "get_chain", "locator": list(dict.fromkeys(locator))})
+
+    def ask_on(self, connection: Connection, question: ChainQuestion) -> None:
+        """Ask the question that was put off, if the neighbour is still there."""
+        question.is_paused = False
+        if self.chain_questions.get(connection) is question:
+            self.on_blocks_answered(connection)
 
     def unlink(self, connection: Connection) -> None:
         """A neighbour that is gone answers no questions."""
