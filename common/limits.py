@@ -38,14 +38,14 @@ MAX_RECEIVED = 48 * MEBIBYTE
 """Bytes that all connections together have read and the node has not handled: else 128 unfinished frames
 would take 512 MiB. A dozen neighbours may send the largest block at once."""
 
-MAX_OUTBOXES = 128 * MEBIBYTE
+MAX_OUTBOXES = 64 * MEBIBYTE
 """Bytes that may wait for all peers together to read them; then the slowest is closed."""
 
 ACCEPTS_AHEAD = 4
 """New connections that wait in the inbox: who connects again and again gets no more turns than others."""
 
-OPENINGS_PER_SECOND = 40.0
-"""Connections that others may open, beyond a first 128 at once. Each costs some milliseconds, also if it is ended
+MAX_OPENINGS, OPENINGS_PER_SECOND = 32, 40.0
+"""Connections that others may open at once, and then in a second. Each costs some milliseconds, also if it is ended
 by an error, and whoever is shut out can come back at once."""
 
 TURN_AWAY_SECONDS = 0.2
@@ -126,7 +126,7 @@ addresses, and a node must not become a tool to knock on strangers' doors."""
 MAX_REDIALS = 256
 """Lost addresses that are called again."""
 
-MAX_CALLED_BACK = 32
+MAX_CALLED_BACK = 16
 """Those of them that only ever called this node, and may have named any address as their own."""
 
 # --- blocks -------------------------------------------------------------------------------------
@@ -144,8 +144,8 @@ MAX_UNCOVERED = 16 * MEBIBYTE
 MAX_WAITING = 1_000
 """Blocks that wait for an earlier one or for transactions (contract §3, stages 4 and 5)."""
 
-MAX_WAITING_IDS = 300_000
-"""Transactions that these blocks name in stage 5: as many as one answer to `get_chain` holds, some 100 MiB."""
+MAX_WAITING_IDS = 60_000
+"""Transactions that these blocks name in stage 5: one of the largest blocks. One that is missing takes 700 bytes."""
 
 MAX_TWINS = 100
 """Blocks by one creator in one slot that enter the tree of stage 5, but for those on which another one builds."""

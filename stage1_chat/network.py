@@ -32,7 +32,7 @@ from common.console import Console
 from common.encoding import encode_frame, split_address
 from common.journal import JournalError
 from common.limits import (ACCEPTS_AHEAD, FLUSH_SECONDS, HAND_OVER_SECONDS, HELLO_SECONDS, LAST_SECONDS, LINES_AHEAD,
-                           MAX_INBOUND, MAX_OUTBOX, OPENINGS_PER_SECOND, TURN_AWAY_SECONDS, Allowance)
+                           MAX_INBOUND, MAX_OPENINGS, MAX_OUTBOX, OPENINGS_PER_SECOND, TURN_AWAY_SECONDS, Allowance)
 from stage1_chat.connection import Outbox, SocketConnection, start_thread
 from stage1_chat.node import ChatNode
 
@@ -55,7 +55,7 @@ class SocketNetwork:
         self._last: deque[Callable[[], None]] = deque()
         """What is done when nothing else waits, and since when nothing of it has been."""
         self._last_since = 0.0
-        self._openings = Allowance(MAX_INBOUND, OPENINGS_PER_SECOND)
+        self._openings = Allowance(MAX_OPENINGS, OPENINGS_PER_SECOND)
         self._opening_later = 0
         """Connections that were accepted, and are opened a little later."""
         self._collecting: list[SocketConnection] = []

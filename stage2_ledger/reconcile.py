@@ -76,8 +76,8 @@ class Fetcher:
         self._generator = generator
         self._missing: dict[str, Missing] = {}
         self._queues: dict[Connection, deque[str]] = {}
-        self._named: dict[Connection | None, dict[str, None]] = {}
-        """The ids that each connection has named; those that blocks need are under None."""
+        self._named: dict[Connection, dict[str, None]] = {}
+        """The ids that each connection has named, but for those that blocks need."""
         self._open_questions: dict[Connection, deque[float]] = {}
         """When each question was asked that is not answered yet, oldest first."""
 
@@ -98,7 +98,8 @@ class Fetcher:
                 if self.is_full and not self._make_room(named_by):
                     break
                 self._missing[missing_id] = Missing(named_by)
-                self._named.setdefault(named_by, {})[missing_id] = None
+                if named_by is not None:
+                    self._named.setdefault(named_by, {})[missing_id] = None
                 if connection is None:
                     self._missing[missing_id].again_at = self._now()
                 else:
@@ -111,7 +112,7 @@ class Fetcher:
         """Ask no more for `ids`: they have come, or nobody needs them any longer."""
         for known_id in ids:
             missing = self._missing.pop(known_id, None)
-            if missing is not None:
+            if missing is not None and missing.named_by is not None:
                 named = self._named[missing.named_by]
                 del named[known_id]
                 if not named:
@@ -120,8 +121,7 @@ class Fetcher:
     def _make_room(self, asker: Connection | None) -> bool:
         """Whoever has named most gives way to who has named less, and everybody to blocks: the ids that one
         peer makes up must not keep out those of the others."""
-        greediest = max((one for one in self._named if one is not None), key=lambda one: len(self._named[one]),
-                        default=None)
+        greediest = max(self._named, key=lambda one: len(self._named[one]), default=None)
         if greediest is None:
             return False
         if asker is not None and len(self._named[greediest]) <= len(self._named.get(asker, ())) + 1:

@@ -6,7 +6,7 @@ from common.encoding import (ADDRESS, NONCE, Field, FormatError, Message, Shape,
                              is_list_of, make_id)
 from common.interface import Connection, Network
 from common.journal import Journal
-from common.limits import DIALS_PER_SECOND, HELLO_SECONDS, MAX_DIALS, MAX_PEERS, Allowance
+from common.limits import DIALS_PER_SECOND, MAX_DIALS, MAX_PEERS, Allowance
 from stage2_ledger.keeping import KeepingNode
 from stage2_ledger.membership import Membership
 
@@ -105,13 +105,14 @@ class RingNode(KeepingNode):
         self.drop_double_link(connection)
 
     def drop_double_link(self, connection: Connection) -> None:
-        """Two nodes that call each other at once have two links: the one with the larger address ends its own."""
-        # Only of links about as old as this one: anybody can say that it listens on a neighbour's address.
-        doubles = [link for link in self.links if link.address == connection.address
-                   and connection.opened - link.opened < HELLO_SECONDS]
-        own = [link for link in doubles if link.dialled is not None]
-        if len(own) > 1 or (own and len(doubles) > len(own) and self.address > str(connection.address)):
-            own[-1].close()
+        """Two nodes that call each other at once have two links: the one with the smaller address closes the other's
+        call. (Never its own: anybody can say that it listens where a neighbour does.)"""
+        links = [link for link in self.links if link.address == connection.address]
+        own = [link for link in links if link.dialled is not None]
+        if own and self.address < str(connection.address):
+            for link in links:
+                if link is not own[0]:
+                    link.close()
 
     def unlink(self, connection: Connection) -> None:
         """A neighbour less: not in the list while it does not answer, and somebody else takes its place."""

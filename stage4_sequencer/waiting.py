@@ -8,7 +8,7 @@ class Waiting:
 
     def __init__(self) -> None:
         self._lacking: dict[str, set[str]] = {}
-        self._waiting_for: dict[str, list[str]] = {}
+        self._waiting_for: dict[str, tuple[str, ...]] = {}
 
     def __len__(self) -> int:
         return len(self._lacking)
@@ -28,7 +28,7 @@ class Waiting:
         """Let a block wait for the ids that it lacks; at least one."""
         self._lacking[block_id] = set(lacking)
         for needed in self._lacking[block_id]:
-            self._waiting_for.setdefault(needed, []).append(block_id)
+            self._waiting_for[needed] = (*self._waiting_for.get(needed, ()), block_id)
 
     def on_arrived(self, needed: str) -> list[str]:
         """Something has come; give the blocks that lack nothing any more, and wait no longer."""
@@ -48,8 +48,9 @@ class Waiting:
         """Let a block wait no more; give the ids that no other block waits for."""
         unneeded = []
         for needed in self._lacking.pop(block_id, ()):
-            self._waiting_for[needed].remove(block_id)
-            if not self._waiting_for[needed]:
-                del self._waiting_for[needed]
+            others = tuple(other for other in self._waiting_for.pop(needed) if other != block_id)
+            if others:
+                self._waiting_for[needed] = others
+            else:
                 unneeded.append(needed)
         return unneeded

@@ -196,6 +196,8 @@ class ChainNode(TotalOrderNode):
         if twins >= MAX_WAITING_TWINS:
             return
         while self.put_off_blocks and not self.has_room_to_wait(len(block.transactions)):
+            if connection in self.chain_questions:
+                return  # those before it in the answer come first; it is asked for again
             self.give_up(next(iter(self.put_off_blocks)))
         self.put_off_blocks[block.id] = PutOff(block, connection, self.network.now())
         self.wait_for(block.id, lacking, connection)
@@ -346,12 +348,13 @@ class ChainNode(TotalOrderNode):
             return
         if question.last is None or self.is_known_block(question.tip):
             del self.chain_questions[connection]
-        elif self.put_off_blocks and not self.has_room_to_wait(MAX_WAITING_IDS // 2, MAX_ANSWER_BLOCKS):
-            # More would push out what waits for its transactions. Wait for them first.
+        elif self.put_off_blocks and not (self.is_known_block(question.last)
+                                          and self.has_room_to_wait(0, MAX_ANSWER_BLOCKS)):
+            # There was no room for the last one, or will be none for more, while so many wait for transactions.
             question.is_paused = True
             self.network.after(WANT_AGAIN, lambda: self.ask_on(connection, question))
         else:
-            locator = [question.last, *self.tree.locator()]
+            locator = [question.last] * self.is_known_block(question.last) + self.tree.locator()
             question.last = None
             self.ask_for_blocks(connection, {"type": "get_chain", "locator": list(dict.fromkeys(locator))})
 

@@ -54,19 +54,12 @@ LONG_SECONDS = 1_800
 """Of one long test."""
 
 
-def known_defect(reason: str) -> pytest.MarkDecorator:
-    """A test that shows a defect which is not mended yet; when it is, the test fails until this mark is gone."""
-    return pytest.mark.xfail(strict=True, reason=reason)
-
-
-def quick_and_long(names: str, quick: Any, long: Any, *, is_long_known: str = "") -> pytest.MarkDecorator:
+def quick_and_long(names: str, quick: Any, long: Any) -> pytest.MarkDecorator:
     """One test in two sizes: a quick one for `make test`, and the full one for `make test-long`.
 
-    With two `names`, each size is a pair. `is_long_known`: the defect that the full size shows, in one line.
+    With two `names`, each size is a pair.
     """
     marks = [pytest.mark.long, pytest.mark.timeout(LONG_SECONDS)]
-    if is_long_known:
-        marks.append(known_defect(is_long_known))
     sizes = [size if isinstance(size, tuple) else (size,) for size in (quick, long)]
     return pytest.mark.parametrize(names, [pytest.param(*sizes[0], id="quick"),
                                            pytest.param(*sizes[1], id="long", marks=marks)])

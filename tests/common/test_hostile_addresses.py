@@ -6,7 +6,7 @@ import threading
 from typing import Self
 
 from tests.conftest import Launch
-from tests.hostile import Healthy, Villain, frames_of, known_defect, quick_and_long, random_ids
+from tests.hostile import Healthy, Villain, frames_of, quick_and_long, random_ids
 
 
 @quick_and_long("count", 3_000, 100_000)
@@ -62,11 +62,11 @@ class Strangers:
         self.close()
 
 
-MAX_KNOCKS = 30
-"""At strangers' doors within the time below: a node needs a dozen connections, and may try some in vain."""
+def most_knocks(seconds: int) -> int:
+    """At strangers' doors in that time: a node needs a dozen connections, and may try some in vain, but slowly."""
+    return 40 + 3 * seconds
 
 
-@known_defect("a call in vain is followed by the next at once, through all 10,000 addresses of the list")
 @quick_and_long("seconds", 2, 60)
 def test_presences_of_strangers_do_not_make_it_knock_at_all_their_doors(seconds: int, start_node: Launch) -> None:
     """Each stranger is named by five spellings of its host, 127.0.0.1, 127.0.0.01 and so on."""
@@ -80,10 +80,9 @@ def test_presences_of_strangers_do_not_make_it_knock_at_all_their_doors(seconds:
             assert villain.barrier()
         healthy.wait(seconds)
         print(strangers.knocks, "knocks")
-        assert strangers.knocks <= MAX_KNOCKS, f"{strangers.knocks} knocks at {len(strangers.addresses)} doors"
+        assert strangers.knocks <= most_knocks(seconds), f"{strangers.knocks} knocks at {len(strangers.addresses)} doors"
 
 
-@known_defect("whatever address a hello names is called again for an hour, and any number of these")
 @quick_and_long("seconds", 2, 60)
 def test_hellos_in_the_name_of_strangers_do_not_make_it_knock_at_their_doors(
         seconds: int, start_node: Launch) -> None:
@@ -94,17 +93,17 @@ def test_hellos_in_the_name_of_strangers_do_not_make_it_knock_at_their_doors(
                 assert villain.barrier()
         healthy.wait(seconds)
         print(strangers.knocks, "knocks")
-        assert strangers.knocks <= MAX_KNOCKS, f"{strangers.knocks} knocks at {len(strangers.addresses)} doors"
+        assert strangers.knocks <= most_knocks(seconds), f"{strangers.knocks} knocks at {len(strangers.addresses)} doors"
 
 
-@known_defect("a hello that lies about `listen` makes the node end its own link to whoever listens there")
 def test_who_takes_a_neighbours_name_does_not_cut_that_neighbour_off(start_node: Launch) -> None:
     founder = start_node(2)
     node = start_node(2, founder.address)
-    while node.address < founder.address:  # of two links, the node with the larger address ends its own
+    while node.address < founder.address:
         node = start_node(2, founder.address)
     node.wait_for("peer", address=founder.address, state="up")
-    with Healthy(node), Villain(node, listen=founder.address) as villain:
+    with Healthy(node) as healthy, Villain(node, listen=founder.address) as villain:
+        healthy.wait(0.5)
         villain.barrier()
         founder.ask("/peers", "peers")
         node.ask("/peers", "peers")

@@ -5,7 +5,7 @@ from itertools import islice
 from pathlib import Path
 
 from tests.conftest import Launch
-from tests.hostile import Healthy, Villain, frames_of, known_defect, padded, quick_and_long, random_ids, transaction, transaction_id
+from tests.hostile import Healthy, Villain, frames_of, padded, quick_and_long, random_ids, transaction, transaction_id
 from tests.minter import Minter
 from tests.processes import Event, NodeProcess, RawPeer, eventually
 
@@ -46,7 +46,6 @@ def test_signed_orphans(slots: int, twins: int, start_node: Launch) -> None:
         assert_takes_blocks(node, minter)
 
 
-@known_defect("the blocks that wait are bounded by number only: 23 MiB each, a thousand are 23 GB")
 @quick_and_long("count", 10, 100)
 def test_signed_blocks_of_as_many_unknown_transactions_as_fit(count: int, start_node: Launch) -> None:
     node = start_quick_slots(start_node)
@@ -102,7 +101,7 @@ def test_blocks_now_on_the_genesis_and_now_on_the_tip(depth: int, count: int, st
         assert status(node)["blocks"] == depth + count
 
 
-@quick_and_long("count", 20_000, 1_000_000, is_long_known="each pong adds a timer that renews itself every 5 s")
+@quick_and_long("count", 20_000, 1_000_000)
 def test_pongs_while_blocks_wait(count: int, start_node: Launch) -> None:
     """More than half of the places are taken by orphans, and an answer to `get_chain` is said to be over, and over."""
     node = start_quick_slots(start_node)

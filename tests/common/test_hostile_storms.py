@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.conftest import Launch
-from tests.hostile import (Healthy, Villain, frames_of, known_defect, padded, quick_and_long, transaction,
+from tests.hostile import (Healthy, Villain, frames_of, padded, quick_and_long, transaction,
                            transaction_id)
 from tests.minter import Minter
 from tests.processes import NodeProcess, RawPeer, chat_message, eventually
@@ -25,8 +25,6 @@ class Storm(NamedTuple):
     """Of the node."""
     prepare: Callable[[NodeProcess, Villain], bytes]
     """Gives the node what is asked for, and gives the questions."""
-    defect: str = ""
-    """What is not right yet."""
 
 
 def ask_for_peers(node: NodeProcess, villain: Villain) -> bytes:
@@ -99,26 +97,23 @@ def genesis_of(node: NodeProcess) -> dict[str, object]:
         return peer.expect("genesis")
 
 
-ONE_JOIN = "all that one batch of questions calls for is collected and joined, however much that is"
-LEAK = "what waited for a peer when it was dropped is kept with its connection, until Python collects cycles"
 
 STORMS = {
     "pings": Storm(1, [], ping),
     "copies": Storm(1, [], repeat_a_chat),
-    "get_peers": Storm(2, [], ask_for_peers, f"{ONE_JOIN}, and the list is written anew for each"),
-    "summary": Storm(2, [], lie_in_a_summary, f"{ONE_JOIN}, and the inventories are written anew for each"),
+    "get_peers": Storm(2, [], ask_for_peers),
+    "summary": Storm(2, [], lie_in_a_summary),
     "want": Storm(2, [], want_the_same_again),
-    "want-long": Storm(2, [], want_a_long_one, LEAK),
+    "want-long": Storm(2, [], want_a_long_one),
     "heights": Storm(4, [], fall_behind),
-    "get_blocks": Storm(4, ["--interval", "0.5"], ask_for_ordered_blocks, ONE_JOIN),
+    "get_blocks": Storm(4, ["--interval", "0.5"], ask_for_ordered_blocks),
     "genesis": Storm(5, ["--forge", "none"], repeat_the_genesis),
-    "get_chain": Storm(5, ["--slot", "0.001", "--rate", "0.999", "--forge", "none"], ask_for_the_chain, ONE_JOIN),
+    "get_chain": Storm(5, ["--slot", "0.001", "--rate", "0.999", "--forge", "none"], ask_for_the_chain),
 }
 
 
 @quick_and_long("seconds", 1, 60)
-@pytest.mark.parametrize("storm", [pytest.param(storm, id=name, marks=[known_defect(storm.defect)] if storm.defect else [])
-                                   for name, storm in STORMS.items()])
+@pytest.mark.parametrize("storm", STORMS.values(), ids=STORMS.keys())
 def test_a_storm_of_questions(storm: Storm, seconds: int, start_node: Launch) -> None:
     """Two ask: one takes the answers, the other never looks at one."""
     node = start_node(storm.stage, "none", *storm.options)
