@@ -31,7 +31,7 @@ from lab.compare_html import comparison_page, page
 from lab.compare_terminal import Drawing
 from lab.inheritance import Inheritance
 from lab.pairing import Comparison, compare, stage_name
-from lab.stagecode import FOLDERS, ClassCode, Stage, handlers_of, messages_of, read_stages, tests_of
+from lab.stagecode import ClassCode, Stage, handlers_of, messages_of, read_stage, read_stages, tests_of
 
 WIDTH = 160
 """Of the output, where no terminal has one; COLUMNS=100 gives another."""
@@ -41,13 +41,6 @@ NARROWEST = 40
 
 NODE = "PeeringNode"
 """The class that the nodes of all stages are built on."""
-
-
-def read_stage(text: str) -> int:
-    """Read the number of a stage."""
-    if text not in map(str, FOLDERS):
-        raise argparse.ArgumentTypeError(f"expected a stage from 1 to {max(FOLDERS)}, not {text!r}")
-    return int(text)
 
 
 def make_options() -> Options:

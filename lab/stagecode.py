@@ -3,6 +3,7 @@
 The files are read and never run, so a comparison needs neither keys nor sockets, and what it shows is the text.
 """
 
+import argparse
 import ast
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -109,6 +110,13 @@ class Stage:
     def pieces(self) -> list[Piece]:
         """All pieces of its own files."""
         return [piece for file in self.files.values() for piece in file.all_pieces()]
+
+
+def read_stage(text: str) -> int:
+    """Read the number of a stage that was given as an option."""
+    if text not in map(str, FOLDERS):
+        raise argparse.ArgumentTypeError(f"expected a stage from 1 to {max(FOLDERS)}, not {text!r}")
+    return int(text)
 
 
 def read_stages(root: Path = ROOT) -> dict[int, Stage]:
