@@ -1,5 +1,6 @@
 """A comparison of two stages as one page that needs nothing else: no script, no font, no other file."""
 
+import re
 from collections.abc import Iterable, Iterator
 from html import escape
 
@@ -27,8 +28,8 @@ h1 { font-size: 1.5rem; margin: 0 0 .3rem; } h2 { font-size: 1.2rem; margin: 2.2
 h3 { font-size: .95rem; margin: 0; display: inline; overflow-wrap: anywhere; }
 p { margin: .3rem 0; } a { color: #0b57b0; text-decoration: none; } a:hover { text-decoration: underline; }
 code, .code, .docs p { font-family: ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; font-size: .8rem; }
-nav { columns: 19rem; column-gap: 1.5rem; margin: 1rem 0; font-size: .85rem; }
-nav div { break-inside: avoid-column; } nav b { display: block; margin-top: .5rem; }
+nav { margin: 1rem 0; font-size: .85rem; } nav b { display: block; margin-top: .5rem; break-after: avoid; }
+.map { columns: 19rem; column-gap: 1.5rem; } summary { font-size: 1rem; cursor: pointer; }
 nav ul { list-style: none; margin: 0; padding: 0; } nav li { overflow-wrap: anywhere; }
 .status { display: inline-block; border: 1px solid; border-radius: .7rem; padding: 0 .5rem; margin-right: .4rem;
   font-size: .75rem; white-space: nowrap; }
@@ -50,7 +51,8 @@ article > header { background: #f6f8fa; border-bottom: 1px solid var(--line); pa
 .place b { color: #0b57b0; }
 .line { display: grid; grid-template-columns: 3.2rem minmax(0, 1fr); line-height: 1.35; }
 .line > i { color: var(--pale); font-style: normal; text-align: right; padding-right: .6rem; user-select: none; }
-.line > span { white-space: pre-wrap; overflow-wrap: anywhere; padding-left: 2ch; text-indent: -2ch; }
+.line > span { white-space: pre-wrap; overflow-wrap: anywhere; padding-left: calc(var(--deep) * 1ch);
+  text-indent: calc(var(--deep) * -1ch); }
 .line.added { background: #e2f5e6; } .line.removed { background: #fdeae7; } .line.other { background: #fff5d6; }
 .alone .code { opacity: .75; }
 .hide { user-select: none; } body:has(#hide:checked) .alone { display: none; }
@@ -58,12 +60,16 @@ table { border-collapse: collapse; width: 100%; font-size: .95rem; } .scroll { o
 th, td { text-align: right; padding: .3rem .6rem; border-bottom: 1px solid var(--line); }
 th:first-child, td:first-child { text-align: left; white-space: nowrap; } dt { font-weight: bold; margin-top: 1rem; }
 dd { margin: 0; overflow-wrap: anywhere; }
-@media (max-width: 50rem) { body { padding: .6rem; } .two { grid-template-columns: minmax(0, 1fr); }
+@media screen and (max-width: 50rem) { body { padding: .6rem; } .two { grid-template-columns: minmax(0, 1fr); }
   .two > .l { grid-column: 1; order: 1; } .two > .r { grid-column: 1; order: 2; } .two > .nothing { display: none; }
   .place.r, .docs .r { margin-top: .5rem; } .place.r { border-top: 1px dashed var(--line); }
-  nav { columns: 1; } th, td { padding: .3rem .35rem; font-size: .8rem; } .line { grid-template-columns: 2.4rem 1fr; }
+  .place.nothing + .place.r { border: 0; margin: 0; }
+  th, td { padding: .3rem; font-size: .85rem; }
+  th { writing-mode: vertical-rl; transform: rotate(180deg); text-align: left; }
+  th:first-child { writing-mode: horizontal-tb; transform: none; vertical-align: bottom; }
+  .line { grid-template-columns: 2.4rem minmax(0, 1fr); }
   .line > i { padding-right: .4rem; } }
-@media print { body { max-width: none; padding: 0; font-size: 8pt; } nav, .hide { display: none; }
+@media print { html { font-size: 10px; } body { max-width: none; padding: 0; } nav, .hide { display: none; }
   code, .code, .docs p { font-size: 6.5pt; } h2, article > header, .place { break-after: avoid; }
   .line { break-inside: avoid; grid-template-columns: 2rem 1fr; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; } @page { size: A4 landscape; margin: 10mm; } }
@@ -92,13 +98,13 @@ def _body(title: str, comparison: Comparison) -> Iterator[str]:
     yield f"<p>{counts}" + (", with all that each takes over" if comparison.is_whole else "") + "</p>"
     yield '<p class="hide"><label><input type="checkbox" id="hide"> hide what is left alone</label></p>'
     rows = {row: f"p{number}" for number, row in enumerate(row for one in comparison.sections for row in one.rows)}
-    yield "<nav>"
+    yield "<nav><details><summary>All pieces</summary><div class=\"map\">"
     for section in comparison.sections:
-        yield f'<div><b><a href="#{section.file}">{section.file}</a></b></div>\n<ul>'
+        yield f'<b><a href="#{section.file}">{section.file}</a></b>\n<ul>'
         for row in section.rows:
             yield f'<li class="{CLASSES[row.status]}"><a href="#{rows[row]}">{escape(row.title)}</a></li>'
         yield "</ul>"
-    yield "</nav>"
+    yield "</div></details></nav>"
     for section in comparison.sections:
         yield from _section(section, comparison, rows)
 
@@ -140,7 +146,7 @@ def _two_columns(row: Row, comparison: Comparison) -> Iterator[str]:
             yield f'<div class="place {column}">{_place(piece, side)}</div>'
         else:
             yield f'<div class="place {column} nothing"></div>'
-    left, right = row.left.lines if row.left else (), row.right.lines if row.right else ()
+    left, right = row.left.shown if row.left else (), row.right.shown if row.right else ()
     left_html, right_html = _highlight(row.left), _highlight(row.right)
     for pair in align(left, right):
         yield _half(row.left, left_html, pair.left, pair, "l") + _half(row.right, right_html, pair.right, pair, "r")
@@ -154,7 +160,10 @@ def _half(piece: Piece | None, lines: list[str], index: int | None, pair: LinePa
 
 
 def _line(mark: str, column: str, number: int, code: str) -> str:
-    return f'<div class="line {mark} {column}"><i>{number}</i><span>{code or " "}</span></div>'
+    """One line of code; where it is too long, the rest is put below it, a little deeper."""
+    text = re.sub("<[^>]*>", "", code)
+    deep = len(text) - len(text.lstrip()) + 2
+    return f'<div class="line {mark} {column}"><i>{number}</i><span style="--deep:{deep}">{code or " "}</span></div>'
 
 
 def _place(piece: Piece, side: int) -> str:
@@ -168,5 +177,5 @@ def _highlight(piece: Piece | None) -> list[str]:
     if piece is None:
         return []
     formatter = HtmlFormatter(nowrap=True)
-    text = str(highlight("\n".join(piece.lines), PythonLexer(stripnl=False, ensurenl=False), formatter))
-    return text.split("\n")[:len(piece.lines)]
+    text = str(highlight("\n".join(piece.shown), PythonLexer(stripnl=False, ensurenl=False), formatter))
+    return text.split("\n")[:len(piece.shown)]

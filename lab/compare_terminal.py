@@ -77,7 +77,7 @@ class Drawing:
             return []
         gutter = Text(f"{mark} {piece.first_line + index:4} ", MARK_STYLES[mark])
         parts = _wrap(lines[index], self._half - GUTTER)
-        return [(Text(" " * GUTTER) if number else gutter) + part for number, part in enumerate(parts)]
+        return [Text.assemble(" " * GUTTER if number else gutter, part) for number, part in enumerate(parts)]
 
     # --- lines --------------------------------------------------------------------------------------
 
@@ -99,11 +99,10 @@ class Drawing:
 
 
 def _highlight(piece: Piece | None) -> list[Text]:
-    """The lines of a piece in colours. A method is moved to the left: the indentation costs room in two columns."""
+    """The lines of a piece in colours."""
     if piece is None:
         return []
-    code = "\n".join(line.removeprefix("    ") if piece.owner != piece.name else line for line in piece.lines)
-    text = Syntax("", "python", theme="ansi_dark", background_color="default").highlight(code)
+    text = Syntax("", "python", theme="ansi_dark", background_color="default").highlight("\n".join(piece.shown))
     text.rstrip()
     return list(text.split("\n", allow_blank=True))
 
@@ -124,6 +123,6 @@ def _fold(text: Text, start: int, width: int) -> Iterator[Text]:
         cut = cut + 1 if cut > start else room
         head, text = text.divide([cut])
         head.rstrip()
-        yield Text(" " * indent) + head
+        yield Text.assemble(" " * indent, head)
         indent, start = min(start + INDENT, width // 2) if indent == 0 else indent, 0
-    yield Text(" " * indent) + text
+    yield Text.assemble(" " * indent, text)

@@ -31,14 +31,16 @@ PACKAGES = ("common", "lab", "tests")
 
 README = """# {title}
 
-Your part is in `{folder}/`: every function there that raises `NotImplementedError` is yours to write. The
-assignment is [{folder}/README.md]({folder}/README.md). What goes over the wire, and what the command line takes, is
-in [docs/contract.md](docs/contract.md); the code refers to it as "contract §N".
+Your part is in `{folder}/`: every function there that raises `NotImplementedError` is yours to write, but for those
+that only a subclass can write. The assignment is [{folder}/README.md]({folder}/README.md). What goes over the wire, and
+what the command line takes, is in [docs/contract.md](docs/contract.md); the code refers to it as "contract §N".
 
-    make test       # the tests of this stage
-    make {name}     # a node of it
+    make test               # the tests of this stage
+    make test ARGS=-x       # up to the first that fails
+    make {name}             # a node of it
 
-You need Python 3.11 or newer, and make. What is not in `{folder}/` is given, and works: {given}.
+You need Python 3.11 or newer, and make. Everything else is given, and works:
+{given}.
 """
 
 

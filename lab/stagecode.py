@@ -5,6 +5,7 @@ The files are read and never run, so a comparison needs neither keys nor sockets
 
 import argparse
 import ast
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -60,6 +61,13 @@ class Piece:
         """Its text without the comments above it, which are headings of a part of the file more often than not."""
         start = next(number for number, line in enumerate(self.lines) if not line.lstrip().startswith("#"))
         return "\n".join(self.lines[start:])
+
+    @cached_property
+    def shown(self) -> list[str]:
+        """Its lines where there is little room: methods without the indentation that they all have, and headings
+        (`# --- name ---`) without most of their dashes."""
+        lines = (line.removeprefix("    ") if self.owner != self.name else line for line in self.lines)
+        return [re.sub("(?<=^# --- )(.*?) -+$", r"\1 ---", line) for line in lines]
 
 
 @dataclass(frozen=True, eq=False)
