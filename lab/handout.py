@@ -161,25 +161,30 @@ def find_functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctio
 
 def body_of(function: ast.FunctionDef | ast.AsyncFunctionDef, lines: list[str]) -> tuple[int, int, list[str]]:
     """Which lines are the body, the docstring left out and the comments included; and what must be put
-    in front of the new one, which is the signature if the body begins on its line."""
-    end = function.end_lineno or 0
-    while end < len(lines) and is_comment_of(function, lines[end]):
-        end += 1
-    if ast.get_docstring(function) is not None:
-        return function.body[0].end_lineno or 0, end, []
-    first = function.body[0]
+    in front of the new one, which is the signature if the body begins on its line, and then the docstring."""
+    first, end = function.body[0], end_of(function, lines)
+    has_docstring = ast.get_docstring(function) is not None
     start = min([first.lineno, *(one.lineno for one in getattr(first, "decorator_list", []))]) - 1
-    before = lines[start][:first.col_offset]
-    if isinstance(first, DEFINITIONS) or not before.strip():
-        while not lines[start - 1].strip() or lines[start - 1].lstrip().startswith("#"):
-            start -= 1
-        return start, end, []
-    return start, end, [before.rstrip()]
+    signature = lines[start].encode()[:first.col_offset].decode().rstrip()
+    if signature and not isinstance(first, DEFINITIONS):
+        docstring = f"{' ' * (function.col_offset + 4)}{ast.get_source_segment(chr(10).join(lines), first)}"
+        return start, end, [signature, *([docstring] if has_docstring else [])]
+    if has_docstring:
+        return first.end_lineno or 0, end, []
+    while not lines[start - 1].strip() or lines[start - 1].lstrip().startswith("#"):
+        start -= 1
+    return start, end, []
 
 
-def is_comment_of(function: ast.FunctionDef | ast.AsyncFunctionDef, line: str) -> bool:
-    """Is this line below a function a comment that still belongs to its body?"""
-    return line.lstrip().startswith("#") and len(line) - len(line.lstrip()) > function.col_offset
+def end_of(function: ast.FunctionDef | ast.AsyncFunctionDef, lines: list[str]) -> int:
+    """The last line of a function, the comments behind its last statement included."""
+    end = function.end_lineno or 0
+    for number, line in enumerate(lines[end:], end + 1):
+        depth = len(line) - len(line.lstrip())
+        if line.strip() and not (line.lstrip().startswith("#") and depth > function.col_offset):
+            break
+        end = number if line.strip() else end
+    return end
 
 
 # --- texts --------------------------------------------------------------------------------------
