@@ -17,7 +17,7 @@ option = $(if $(2),$(1) '$(subst ','\'',$(2))')
 node_options = $(call option,--peer,$(PEER)) $(call option,--host,$(call given,HOST)) \
 	$(call option,--port,$(call given,PORT)) $(ARGS)
 
-.PHONY: help clean bench lint test test1 test2 test3 test4 test5 stage1 stage2 stage3 stage4 stage5 again
+.PHONY: help clean bench compare handout lint test test1 test2 test3 test4 test5 stage1 stage2 stage3 stage4 stage5 again
 .NOTPARALLEL:
 
 help: ## list the targets
@@ -56,6 +56,17 @@ lint: $(VENV)/installed-lint ## ruff and mypy over the tree
 bench: $(VENV)/installed-run ## measure ten nodes on this machine; JSON=1 prints JSON
 	@exec $(RUN) lab.bench $(if $(filter-out 0,$(JSON)),--json) $(ARGS)
 
+# --- what a teacher does with the stages -------------------------------------------------------------------------
+
+is_set = $(filter-out 0,$(call given,$(1)))
+
+compare: $(VENV)/installed-lab ## a table of all stages; A=3 B=4 side by side; WHOLE=1 with what they take over; HTML=out.html
+	@exec $(RUN) lab.compare $(call option,-A,$(call given,A)) $(call option,-B,$(call given,B)) \
+		$(call option,--html,$(call given,HTML)) $(if $(call is_set,WHOLE),--whole)
+
+handout: $(VENV)/installed-run ## STAGE=3 TO=folder: what students get, that stage without its bodies
+	@exec $(RUN) lab.handout $(call option,--stage,$(call given,STAGE)) $(call option,--to,$(call given,TO))
+
 clean: ## remove .venv and the caches; wallets and keys stay
 	@rm -rf $(VENV) .pytest_cache .hypothesis .mypy_cache .ruff_cache
 	@find . -name __pycache__ -prune -exec rm -rf {} +
@@ -83,12 +94,13 @@ $(VENV)/made:
 	@echo '$(PYTHON)' > $@
 
 # What pip says is shown only if it fails. --no-compile halves the time; Python compiles what it imports.
-$(VENV)/installed-run $(VENV)/installed-test $(VENV)/installed-lint: $(VENV)/installed-%: pyproject.toml $(VENV)/made
+$(VENV)/installed-run $(VENV)/installed-lab $(VENV)/installed-test $(VENV)/installed-lint: $(VENV)/installed-%: pyproject.toml $(VENV)/made
 	@echo 'installing into $(VENV) what pyproject.toml lists for $*' >&2
 	@$(VENV)/bin/python -c '$(print_requirements)' $* > $(VENV)/$*.txt
 	@log=$$($(RUN) pip --disable-pip-version-check install --no-input --no-compile -r $(VENV)/$*.txt 2>&1) || \
 		{ echo "$$log" >&2; echo 'pip has failed, see above; make $(MAKECMDGOALS) tries again' >&2; exit 1; }
 	@touch $@
 
-$(VENV)/installed-test: $(VENV)/installed-run
+$(VENV)/installed-lab: $(VENV)/installed-run
+$(VENV)/installed-test: $(VENV)/installed-lab
 $(VENV)/installed-lint: $(VENV)/installed-test
