@@ -172,7 +172,7 @@ class Faults:
     def count_links(self, one: str, other: str) -> int:
         """How many connections are open between two nodes, also stalled ones."""
         with self._changed:
-            return sum(link.ends == {one, other} for link in self._links)
+            return sum(link.ends == {one, other} and not link.has_ended.is_set() for link in self._links)
 
     def describe(self) -> str:
         """What is wrong at the moment, in one line."""

@@ -3,11 +3,13 @@
 import os
 import random
 from collections.abc import Iterator
+from itertools import combinations
 
 import pytest
 
 from lab.faults import Faults
 from tests.conftest import Launch
+from tests.processes import eventually
 
 
 @pytest.fixture
@@ -21,3 +23,8 @@ def faults(launch: Launch) -> Iterator[Faults]:
         print(f"FAULTS_SEED={seed}")  # pytest shows this only if the test has failed
         yield network
         print(network.describe())
+
+
+def wait_until_all_are_linked(faults: Faults) -> None:
+    """Until each node has a connection to each other one, as few nodes have from stage 2 on."""
+    eventually(lambda: all(faults.count_links(*pair) for pair in combinations(faults.places, 2)), state=faults.describe)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from lab.faults import Faults
+from tests.common.conftest import wait_until_all_are_linked
 from tests.conftest import Launch
 from tests.processes import NodeProcess, RawPeer, eventually
 
@@ -57,6 +58,7 @@ def test_a_cut_is_seen_by_both_and_nobody_gets_through_until_it_heals(start_node
     places = [faults.add(name) for name in ("alice", "bob", "carol")]
     alice = start_node(2, "none", *places[0].options)
     bob, carol = (start_node(2, alice.address, *place.options) for place in places[1:])
+    wait_until_all_are_linked(faults)
     carol.wait_for("peer", address=bob.address, state="up")
     alice.wait_for("peer", address=bob.address, state="up")
     faults.cut("alice", "bob")
@@ -137,6 +139,7 @@ def test_strangers_are_let_through_and_groups_are_parted_pair_by_pair(start_node
     founder = start_node(2, "none", *places[0].options)
     nodes = [start_node(2, founder.address, *place.options) for place in places[1:]]
     assert {node.network for node in nodes} == {founder.network}
+    wait_until_all_are_linked(faults)
     faults.partition([["a"], ["b", "c"]])
     stranger = RawPeer(founder.address, stage=2, network=founder.network)
     stranger.hello()
