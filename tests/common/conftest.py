@@ -2,14 +2,14 @@
 
 import os
 import random
-from collections.abc import Iterator
-from itertools import combinations
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from lab.faults import Faults
+from tests.common.small_network import SmallNetwork
 from tests.conftest import Launch
-from tests.processes import eventually
 
 
 @pytest.fixture
@@ -25,6 +25,9 @@ def faults(launch: Launch) -> Iterator[Faults]:
         print(network.describe())
 
 
-def wait_until_all_are_linked(faults: Faults) -> None:
-    """Until each node has a connection to each other one, as few nodes have from stage 2 on."""
-    eventually(lambda: all(faults.count_links(*pair) for pair in combinations(faults.places, 2)), state=faults.describe)
+@pytest.fixture
+def small_network(faults: Faults, start_node: Launch, wallets: list[Path]) -> Callable[..., SmallNetwork]:
+    """Start four nodes behind the proxy: `small_network(stage, data=None, …)` gives a `SmallNetwork`."""
+    def start(stage: int, **options: object) -> SmallNetwork:
+        return SmallNetwork(stage, faults, start_node, wallets, **options)  # type: ignore[arg-type]
+    return start

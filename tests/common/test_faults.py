@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from lab.faults import Faults
-from tests.common.conftest import wait_until_all_are_linked
+from tests.common.small_network import wait_until_all_are_linked
 from tests.conftest import Launch
 from tests.processes import NodeProcess, RawPeer, eventually
 
