@@ -1,0 +1,319 @@
+"""A network that fails on purpose: a proxy in front of every node, on the connections between real nodes.
+
+    with Faults(seed=7) as faults:
+        alice, bob = faults.add("alice"), faults.add("bob")
+        ...                                         # start a node with `alice.options`, one with `bob.options`
+        faults.partition([["alice"], ["bob"]])      # what is open ends, what is new is closed at once
+        faults.heal()
+
+The nodes are not changed, and do not know. `--announce` tells the others to call the proxy's address in
+place of the node's own, and `listen` in the hello of whoever calls tells the proxy who that is. Who is
+none of its nodes (a stranger) is let through.
+
+    node a ──> the listener of b ──> thread: who calls? ──> node b        one thread carries bytes from a to b,
+                                                                          another one from b to a
+
+A fault lasts until `heal`. What can be random (how long a delayed piece takes; whom a test picks by
+`faults.random`) comes from the seed; how threads take turns does not.
+"""
+
+import contextlib
+import json
+import random
+import secrets
+import socket
+import sys
+import threading
+from collections.abc import Callable, Collection, Sequence
+from itertools import combinations, product
+from typing import NamedTuple, Self
+
+HOST = "127.0.0.1"
+
+RECEIVE_BYTES = 64 * 1024
+
+MAX_HELLO = 4 * 1024
+"""Bytes of a first frame. A hello has some hundred; who begins with a longer one is a stranger."""
+
+END_SECONDS = 5.0
+"""Time for the threads to end, which takes a moment."""
+
+
+class Place(NamedTuple):
+    """Where a node is to be: behind the proxy."""
+
+    name: str
+    address: str
+    """The proxy's, which the others call."""
+    port: int
+    """The node's own, which only the proxy calls."""
+
+    @property
+    def options(self) -> list[str]:
+        """What the node is to be started with, each time."""
+        return ["--port", str(self.port), "--announce", self.address]
+
+
+class Link:
+    """One connection through the proxy."""
+
+    def __init__(self, callee: str, caller_socket: socket.socket) -> None:
+        self.caller: str | None = None
+        """Who has called; None for a stranger, and until the hello has come."""
+        self.callee = callee
+        self.has_ended = threading.Event()
+        self._sockets = [caller_socket]
+
+    @property
+    def ends(self) -> set[str | None]:
+        """Whom it joins."""
+        return {self.caller, self.callee}
+
+    def add_socket(self, callee_socket: socket.socket) -> None:
+        """The callee has been reached."""
+        self._sockets.append(callee_socket)
+        if self.has_ended.is_set():
+            self.end()
+
+    def end(self) -> None:
+        """Let both ends see the end of the connection. It wakes the threads that wait for bytes."""
+        self.has_ended.set()
+        for one in self._sockets:
+            _shut_down(one, socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Give the sockets back; nobody uses them any longer."""
+        self.has_ended.set()
+        for one in self._sockets:
+            one.close()
+
+
+class Faults:
+    """The proxies of one network, and what is wrong with it at the moment. All methods may be called by any thread."""
+
+    def __init__(self, seed: int | None = None) -> None:
+        """Nothing is wrong at first. Print `seed`, so that a run can be had again."""
+        self.seed = secrets.randbits(32) if seed is None else seed
+        self.random = random.Random(self.seed)
+        self.places: dict[str, Place] = {}
+        self._changed = threading.Condition()
+        """Holds what follows, and wakes the threads whose bytes are held up."""
+        self._cut: set[frozenset[str]] = set()
+        self._held: set[tuple[str, str]] = set()
+        """Sender and receiver: bytes of that direction wait."""
+        self._delays: dict[str, float] = {}
+        self._links: set[Link] = set()
+        self._is_closed = False
+        self._sockets: list[socket.socket] = []
+        self._threads: set[threading.Thread] = set()
+
+    def add(self, name: str) -> Place:
+        """A place for one more node; what was done to others before does not concern it."""
+        listener = socket.create_server((HOST, 0), backlog=128)
+        # Bound and not listening: while the node is not there, nobody else gets its port, and a call is refused.
+        reserved = socket.socket()
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        reserved.bind((HOST, 0))
+        place = Place(name, f"{HOST}:{listener.getsockname()[1]}", reserved.getsockname()[1])
+        self.places[name] = place
+        if sys.platform == "linux":
+            self._sockets += [listener, reserved]
+        else:
+            reserved.close()  # elsewhere the node could not listen there
+            self._sockets.append(listener)
+        self._start(lambda: self._accept(listener, place))
+        return place
+
+    # --- faults ---------------------------------------------------------------------------------
+
+    def cut(self, one: str, other: str) -> None:
+        """End what is open between two nodes, and close at once what they open, before any hello."""
+        self.partition([[one], [other]])
+
+    def stall(self, one: str, other: str) -> None:
+        """Keep open what is between two nodes, and move nothing, not even an end: half-open, as when a cable is out."""
+        with self._changed:
+            self._held |= {(one, other), (other, one)}
+
+    def delay(self, name: str, seconds: float) -> None:
+        """Let each piece of bytes to and from a node take about that long (half to one and a half of it).
+
+        Order is kept: what comes meanwhile waits behind it. 0 ends the delay.
+        """
+        with self._changed:
+            self._delays[name] = seconds
+
+    def partition(self, groups: Sequence[Collection[str]], one_way: bool = False) -> None:
+        """Cut all pairs from different groups; who is in no group reaches everybody still.
+
+        One way: nothing ends; what an earlier group sends to a later one arrives, and what comes back waits.
+        """
+        pairs = [pair for earlier, later in combinations(groups, 2) for pair in product(earlier, later)]
+        with self._changed:
+            if one_way:
+                self._held |= {(later, earlier) for earlier, later in pairs}
+            else:
+                self._cut |= set(map(frozenset, pairs))
+                self._end_links(lambda link: link.ends in self._cut)
+
+    def disconnect(self, name: str) -> None:
+        """End what is open at a node, once; it may be opened again at once."""
+        with self._changed:
+            self._end_links(lambda link: name in link.ends)
+
+    def heal(self) -> None:
+        """End all faults. What was held up arrives."""
+        with self._changed:
+            self._cut.clear()
+            self._held.clear()
+            self._delays.clear()
+            self._changed.notify_all()
+
+    def count_links(self, one: str, other: str) -> int:
+        """How many connections are open between two nodes, also stalled ones."""
+        with self._changed:
+            return sum(link.ends == {one, other} and not link.has_ended.is_set() for link in self._links)
+
+    def describe(self) -> str:
+        """What is wrong at the moment, in one line."""
+        with self._changed:
+            return (f"seed {self.seed}; cut: {sorted(map(sorted, self._cut))}; held up: {sorted(self._held)};"
+                    f" delays: {self._delays}; {len(self._links)} connections")
+
+    def _end_links(self, is_meant: Callable[[Link], bool]) -> None:
+        for link in filter(is_meant, self._links):
+            link.end()
+        self._changed.notify_all()
+
+    # --- connections ----------------------------------------------------------------------------
+
+    def _accept(self, listener: socket.socket, place: Place) -> None:
+        while True:
+            try:
+                link_socket = listener.accept()[0]
+            except OSError:
+                return  # closed
+            self._start(lambda link_socket=link_socket: self._serve(link_socket, place))  # type: ignore[misc]
+
+    def _serve(self, caller_socket: socket.socket, place: Place) -> None:
+        link = Link(place.name, caller_socket)
+        with self._changed:
+            self._links.add(link)
+            if self._is_closed:
+                link.end()
+        try:
+            first = _receive_first_frame(caller_socket)
+            if first and self._is_admitted(link, first) and self._wait_while_held(link, link.caller, link.callee):
+                self._join_ends(link, first, caller_socket, place)
+        finally:
+            with self._changed:
+                self._links.discard(link)
+            link.close()
+
+    def _is_admitted(self, link: Link, first: bytes) -> bool:
+        """Find in the first frame who calls; may they?"""
+        address = _listen_address(first)
+        with self._changed:
+            link.caller = next((place.name for place in self.places.values() if place.address == address), None)
+            return link.ends not in self._cut
+
+    def _join_ends(self, link: Link, first: bytes, caller_socket: socket.socket, place: Place) -> None:
+        """Call the node, and carry bytes both ways until both have ended."""
+        try:
+            callee_socket = socket.create_connection((HOST, place.port))
+        except OSError:
+            return  # the node is not there
+        link.add_socket(callee_socket)
+        for one in (caller_socket, callee_socket):
+            one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        back = self._start(lambda: self._carry(link, callee_socket, caller_socket, link.callee, link.caller))
+        self._carry(link, caller_socket, callee_socket, link.caller, link.callee, first)
+        back.join()
+
+    def _carry(self, link: Link, source: socket.socket, target: socket.socket, sender: str | None,
+               receiver: str | None, data: bytes = b"") -> None:
+        """Carry bytes one way, and at last their end."""
+        data = data or _receive(source)
+        while data and self._wait_while_held(link, sender, receiver):
+            link.has_ended.wait(self._draw_delay(sender, receiver))
+            try:
+                target.sendall(data)
+            except OSError:
+                # The receiver is gone, which the sender may learn only if bytes may go that way.
+                self._wait_while_held(link, receiver, sender)
+                link.end()
+            data = _receive(source)
+        self._wait_while_held(link, sender, receiver)
+        _shut_down(target, socket.SHUT_WR)
+
+    def _wait_while_held(self, link: Link, sender: str | None, receiver: str | None) -> bool:
+        """Wait until bytes may go from sender to receiver; False if the connection ends before."""
+        with self._changed:
+            self._changed.wait_for(lambda: link.has_ended.is_set() or (sender, receiver) not in self._held)
+        return not link.has_ended.is_set()
+
+    def _draw_delay(self, sender: str | None, receiver: str | None) -> float:
+        """Seconds that the next piece takes."""
+        with self._changed:
+            mean = self._delays.get(sender or "", 0.0) + self._delays.get(receiver or "", 0.0)
+            return mean * self.random.uniform(0.5, 1.5) if mean else 0.0
+
+    # --- threads and their end ------------------------------------------------------------------
+
+    def _start(self, target: Callable[[], None]) -> threading.Thread:
+        def run() -> None:
+            try:
+                target()
+            finally:
+                self._threads.discard(threading.current_thread())
+
+        thread = threading.Thread(target=run, name="proxy", daemon=True)
+        self._threads.add(thread)
+        thread.start()
+        return thread
+
+    def close(self) -> None:
+        """End all connections and all threads. The nodes should be gone by then: they call each other in vain."""
+        with self._changed:
+            self._is_closed = True
+            self._end_links(lambda link: True)
+        for one in self._sockets:
+            _shut_down(one, socket.SHUT_RDWR)
+            one.close()
+        for thread in list(self._threads):
+            thread.join(END_SECONDS)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _shut_down(one: socket.socket, how: int) -> None:
+    with contextlib.suppress(OSError):
+        one.shutdown(how)
+
+
+def _receive(source: socket.socket) -> bytes:
+    """What comes next; nothing at the end, also at one without a farewell."""
+    try:
+        return source.recv(RECEIVE_BYTES)
+    except OSError:
+        return b""
+
+
+def _receive_first_frame(source: socket.socket) -> bytes:
+    """What comes until the first frame is whole, if that is not too long for a hello."""
+    data = b""
+    while len(data) < min(MAX_HELLO, 4 + int.from_bytes(data[:4], "big")) and (more := _receive(source)):
+        data += more
+    return data
+
+
+def _listen_address(data: bytes) -> str | None:
+    """The address in the hello that `data` begins with; None if it is no hello."""
+    try:
+        return str(json.loads(data[4:4 + int.from_bytes(data[:4], "big")])["listen"])
+    except (ValueError, KeyError, TypeError):
+        return None

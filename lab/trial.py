@@ -1,0 +1,364 @@
+"""A network that is given trouble while it is given work, and then quiet: is everything still there, and equal?
+
+    with Trial(Settings(stage=5, nodes=10, per_second=20, seed=7), keys, folder) as trial:
+        trial.trouble(180)          # nodes are killed and sleep, the network is cut; transactions are made
+        complaints = trial.settle() # all heals: what was lost or differs, one line each
+
+A transaction is acknowledged when its node has printed `sent`. From then on it must outlast everything. At the end
+each node is asked over the wire for the ids that it holds (`summary` and `inventory` of contract §3).
+"""
+
+import contextlib
+import heapq
+import itertools
+import random
+import re
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from common.encoding import decode_frame, encode_frame, split_address
+from common.framing import Splitter
+from lab.faults import Faults, Place
+from lab.processes import NodeError, NodeProcess, end_all
+from lab.workload import PASSPHRASE, KeyRing
+from stage1_chat.peering import VERSION
+from stage5_pos.__main__ import STAKE_HOLDERS
+from stage5_pos.ledger import FEE
+
+FOUNDING = {4: ["--interval", "2"], 5: ["--slot", "0.5", "--rate", "0.25"]}
+"""What a founder decides: in stages 4 and 5 a block every two seconds."""
+
+SETTLE_SECONDS = 180.0
+"""Time for all to be equal once nothing is wrong. Lost connections are opened again after 30 s at most."""
+
+TICK_SECONDS = 0.05
+
+CENSUS = "census"
+"""The name of who asks the nodes what they hold, as the proxy knows it."""
+
+SENT = re.compile(rb'"event": "sent", "id": "([0-9a-f]{64})"')
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a trial is like."""
+
+    stage: int
+    nodes: int
+    per_second: float
+    """Transactions."""
+    seed: int
+    kinds: tuple[str, ...] = ("kill", "sleep", "partition", "one_way", "stall", "delay", "disconnect")
+    """What goes wrong: the methods of `Trial` that are named so."""
+
+
+class Member:
+    """A node that is killed, and started again at its place and with its data."""
+
+    def __init__(self, place: Place, start: Callable[[], NodeProcess]) -> None:
+        self.place = place
+        self._start = start
+        self.process: NodeProcess | None = start()
+        self.is_asleep = False
+        self._earlier: set[str] = set()
+        """What the processes before this one have acknowledged."""
+
+    @property
+    def is_up(self) -> bool:
+        """Does it run, awake, and has it read its journal?"""
+        return self.process is not None and not self.is_asleep and b'"event": "listening"' in self.process.output
+
+    def ask(self, command: str, event: str) -> dict[str, Any]:
+        """Type a command and give its answer; NodeError if none comes."""
+        assert self.process is not None, "only a node that is up is asked"
+        return self.process.ask(command, event)
+
+    def kill(self) -> None:
+        """End it as `kill -9` does."""
+        if self.process is not None:
+            self.process.send_signal(signal.SIGKILL)
+            self.process.wait_end()
+            self._earlier = self.acknowledged()
+            self.process, self.is_asleep = None, False
+
+    def restart(self) -> None:
+        """Start it again, unless it runs."""
+        if self.process is None:
+            self.process = self._start()
+
+    def sleep(self) -> None:
+        """Let it do nothing, and notice nothing."""
+        if self.process is not None:
+            self.is_asleep = True
+            self.process.send_signal(signal.SIGSTOP)
+
+    def wake(self) -> None:
+        """Let it go on."""
+        if self.process is not None:
+            self.process.send_signal(signal.SIGCONT)
+            self.is_asleep = False
+
+    def acknowledged(self) -> set[str]:
+        """The ids of all transactions that it has acknowledged so far."""
+        output = self.process.output if self.process is not None else b""
+        return self._earlier | {match.decode() for match in SENT.findall(output)}
+
+
+class Trial:
+    """A network, the trouble that it is given, and what is made of it."""
+
+    def __init__(self, settings: Settings, keys: KeyRing, folder: Path,
+                 on_tick: Callable[[], None] = lambda: None) -> None:
+        """Start the nodes, with their data in `folder`; `on_tick` is called some times a second. NodeError if
+        one does not start."""
+        self.settings, self._keys, self._folder, self._on_tick = settings, keys, folder, on_tick
+        self.faults = Faults(settings.seed)
+        self._random = random.Random(settings.seed)
+        self._agenda: list[tuple[float, int, Callable[[], None]]] = []
+        """When to do what, by the monotonic clock."""
+        self._numbers = itertools.count()
+        self._paid_until = time.monotonic()
+        self.lost: set[str] = set()
+        """Acknowledged transactions that some node did not hold when all was quiet."""
+        self.longest_rollback = self.forks = 0
+        self._census = self.faults.add(CENSUS)
+        self.members: list[Member] = []
+        try:
+            for number in range(settings.nodes):
+                self.members.append(self._make_member(number))
+                self._network = self._process(self.members[0]).network
+            self._wait_until_joined()
+        except BaseException:
+            self.close()
+            raise
+
+    def _wait_until_joined(self) -> None:
+        """Nothing may go wrong before that: who reaches nobody founds a network of its own (contract §4)."""
+        for member in self.members:
+            if self._process(member).network != self._network:
+                raise NodeError(f"node {member.place.name} has founded a network of its own; nobody answered in time")
+
+    @staticmethod
+    def _process(member: Member) -> NodeProcess:
+        assert member.process is not None
+        return member.process
+
+    def _make_member(self, number: int) -> Member:
+        stage, place = self.settings.stage, self.faults.add(str(number))
+        peer = self.members[0].place.address if number else "none"
+        options = ["--peer", peer, *place.options, "--data", str(self._folder / str(number))]
+        options += ["--wallet", str(self._keys.wallet(0))] if stage >= 3 else []
+        if stage == 5:
+            stakes = ",".join(map(str, self._stakes(number)))
+            options += ["--keys", str(self._keys.folder), "--forge", stakes or "none"]
+        options += [] if number else FOUNDING.get(stage, [])
+        return Member(place, lambda: NodeProcess(stage, *options, environment={"WALLET_PASSPHRASE": PASSPHRASE}))
+
+    def _stakes(self, number: int) -> list[int]:
+        """Stage 5: the genesis accounts that a node plays, dealt like cards."""
+        return list(range(1, STAKE_HOLDERS + 1))[number::self.settings.nodes]
+
+    def close(self) -> list[int]:
+        """End all nodes, asleep or not, then the proxy; their exit statuses, which should be 0."""
+        for member in self.members:
+            member.wake()
+        statuses = end_all([member.process for member in self.members if member.process is not None])
+        self.faults.close()
+        return statuses
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # --- work -----------------------------------------------------------------------------------
+
+    def _pay(self) -> None:
+        """Type the transactions that are due by now, at nodes picked at random."""
+        while self._paid_until < time.monotonic():
+            self._paid_until += 1 / self.settings.per_second
+            number = self._random.randrange(len(self.members))
+            if self.members[number].is_up and (line := self._payment(number)):
+                self._process(self.members[number]).type(line)
+
+    def _payment(self, number: int) -> str | None:
+        """A transaction that gives the sink one coin; None if this node has no account with money."""
+        if self.settings.stage == 2:
+            return f"/send payer-{number} {self.sink} 1"
+        if self.settings.stage < 5:
+            return f"/send {self.sink} 1"
+        stakes = self._stakes(number)
+        return f"/send {self.sink} {1 + FEE} --from {stakes[0]}" if stakes else None
+
+    @property
+    def sink(self) -> str:
+        """The account that all coins go to."""
+        return "sink" if self.settings.stage == 2 else self._keys.sink
+
+    def acknowledged(self) -> set[str]:
+        """The ids of all transactions that were acknowledged so far."""
+        return set().union(*(member.acknowledged() for member in self.members))
+
+    # --- trouble --------------------------------------------------------------------------------
+
+    def trouble(self, seconds: float) -> None:
+        """Let things go wrong for that long. NodeError if a node ends by itself, or does not answer."""
+        end = time.monotonic() + seconds
+        self._paid_until = time.monotonic()
+        for stream in (self._process_trouble, self._network_trouble):
+            self._after(0.0, stream)
+        while time.monotonic() < end:
+            while self._agenda and self._agenda[0][0] <= time.monotonic():
+                heapq.heappop(self._agenda)[2]()
+            self._pay()
+            self._on_tick()
+            time.sleep(TICK_SECONDS)
+        self._agenda.clear()
+
+    def _after(self, seconds: float, action: Callable[[], None]) -> None:
+        heapq.heappush(self._agenda, (time.monotonic() + seconds, next(self._numbers), action))
+
+    def _process_trouble(self) -> None:
+        """Kill one or let one sleep, as long as two thirds of the nodes are up."""
+        self._after(self._random.uniform(1, 5), self._process_trouble)
+        kinds = [kind for kind in ("kill", "sleep") if kind in self.settings.kinds]
+        up = [member for member in self.members if member.is_up]
+        if kinds and 3 * (len(self.members) - len(up) + 1) <= len(self.members):
+            getattr(self, self._random.choice(kinds))(self._random.choice(up))
+
+    def _network_trouble(self) -> None:
+        """One thing after the other, each for a while, and a while without."""
+        kinds = [kind for kind in self.settings.kinds if kind not in ("kill", "sleep")]
+        if kinds:
+            seconds = getattr(self, self._random.choice(kinds))()
+            self._after(seconds, self.faults.heal)
+            self._after(seconds + self._random.uniform(1, 15), self._network_trouble)
+
+    def kill(self, member: Member) -> None:
+        """`kill -9`, and start it again some seconds later."""
+        member.kill()
+        self._after(self._random.uniform(1, 10), member.restart)
+
+    def sleep(self, member: Member) -> None:
+        """SIGSTOP, and SIGCONT up to half a minute later."""
+        member.sleep()
+        self._after(self._random.uniform(1, 30), member.wake)
+
+    def partition(self, one_way: bool = False) -> float:
+        """Part the nodes in two groups; give the seconds that it lasts, here and below."""
+        names = self._random.sample(self._names(), len(self.members))
+        place = self._random.randint(1, len(names) - 1)
+        self.faults.partition([names[:place], names[place:]], one_way)
+        return self._random.uniform(3, 30)
+
+    def one_way(self) -> float:
+        """The same, but one group is heard by the other."""
+        return self.partition(one_way=True)
+
+    def stall(self) -> float:
+        """Let a node's connections with some others be half-open, mostly until they are found out."""
+        one, *others = self._random.sample(self._names(), self._random.randint(2, len(self.members)))
+        for other in others:
+            self.faults.stall(one, other)
+        return self._random.uniform(5, 90)
+
+    def delay(self) -> float:
+        """Let all that goes to and from a node take longer."""
+        self.faults.delay(self._random.choice(self._names()), self._random.uniform(0.05, 0.5))
+        return self._random.uniform(5, 30)
+
+    def disconnect(self) -> float:
+        """End a node's connections, which may come back at once."""
+        self.faults.disconnect(self._random.choice(self._names()))
+        return 0.0
+
+    def _names(self) -> list[str]:
+        return [member.place.name for member in self.members]
+
+    # --- quiet ----------------------------------------------------------------------------------
+
+    def settle(self, timeout: float = SETTLE_SECONDS) -> list[str]:
+        """End all trouble and wait until all nodes agree; what was lost or differs, one line each."""
+        self.faults.heal()
+        for member in self.members:
+            member.wake()
+            member.restart()
+        deadline = time.monotonic() + timeout
+        while not self._agree():
+            if time.monotonic() > deadline:
+                break
+            self._on_tick()
+            time.sleep(1.0)
+        return list(self._complaints())
+
+    def _agree(self) -> bool:
+        """Have all nodes one ledger, in which all that was acknowledged has taken effect?"""
+        if not all(member.is_up for member in self.members):
+            return False
+        first, *others = [member.ask("/ledger", "ledger")["accounts"] for member in self.members]
+        return first.get(self.sink, 0) >= len(self.acknowledged()) and all(other == first for other in others)
+
+    def _complaints(self) -> Iterator[str]:
+        acknowledged = self.acknowledged()
+        ledgers = [member.ask("/ledger", "ledger")["accounts"] for member in self.members]
+        for member, ledger in zip(self.members, ledgers, strict=True):
+            name, held = f"node {member.place.name}", self._ask_for_ids(member)
+            if missing := acknowledged - held:
+                self.lost |= missing
+                yield f"{name} lacks {len(missing)} of {len(acknowledged)} acknowledged transactions"
+            if ledger.get(self.sink, 0) != len(held):
+                yield f"{name} has {ledger.get(self.sink, 0)} coins in the sink, and {len(held)} transactions"
+            if ledger != ledgers[0]:
+                yield f"{name} has another ledger than node {self.members[0].place.name}"
+            if b'"event": "equivocation"' in self._process(member).output:
+                yield f"{name} has seen two blocks signed for one place"
+
+    def _ask_for_ids(self, member: Member) -> set[str]:
+        """The ids of all transactions that a node holds. An empty summary differs in every bucket that is not."""
+        questions: list[dict[str, Any]] = [
+            {"type": "hello", "version": VERSION, "stage": self.settings.stage, "network": self._network,
+             "listen": self._census.address},
+            {"type": "summary", "answer": False, "buckets": {}}, {"type": "ping", "nonce": CENSUS}]
+        with socket.create_connection(split_address(member.place.address), timeout=SETTLE_SECONDS) as connection:
+            connection.sendall(b"".join(encode_frame(question) for question in questions))
+            ids: set[str] = set()
+            for message in _messages(connection):
+                if message["type"] == "inventory":
+                    ids |= set(message["ids"])
+                elif message == {"type": "pong", "nonce": CENSUS}:
+                    return ids
+        raise NodeError(f"node {member.place.name} has not said what it holds")
+
+    # --- how it goes ----------------------------------------------------------------------------
+
+    def describe(self) -> str:
+        """How it goes, in one line."""
+        up = [member for member in self.members if member.is_up]
+        if self.settings.stage == 5:
+            for status in [member.ask("/status", "status") for member in up]:
+                self.forks = max(self.forks, status["blocks"] - status["height"])
+                self.longest_rollback = max(self.longest_rollback, status["longest_rollback"])
+        largest = max((_resident_mib(self._process(member)) for member in up), default=0)
+        return (f"{len(up)} of {len(self.members)} nodes up, {len(self.acknowledged())} transactions acknowledged,"
+                f" {len(self.lost)} lost, {self.forks} blocks beside the chain, longest rollback"
+                f" {self.longest_rollback}, largest node {largest} MiB")
+
+
+def _messages(connection: socket.socket) -> Iterator[dict[str, Any]]:
+    splitter = Splitter()
+    while data := connection.recv(65_536):
+        yield from map(decode_frame, splitter.feed(data)[0])
+
+
+def _resident_mib(process: NodeProcess) -> int:
+    """The memory that a node takes (VmRSS of /proc); 0 where the system has no /proc."""
+    with contextlib.suppress(OSError, StopIteration):
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        return next(int(line.split()[1]) // 1024 for line in status.splitlines() if line.startswith("VmRSS"))
+    return 0
