@@ -9,15 +9,14 @@ import json
 import os
 import re
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 from common.encoding import fingerprint, is_address, is_id
+from common.terminal import Prompt
 
 Members = dict[str, Any]
 
-PROMPT = "> "
 SHOWN_ID = 16
 """Digits of an id that people are shown; the rest helps nobody to tell two apart."""
 MAX_NAME = 64
@@ -98,12 +97,9 @@ class Console:
     def __init__(self, is_json: bool, is_daemon: bool) -> None:
         self._is_json = is_json
         self.is_daemon = is_daemon
-        self._is_terminal = not is_json and sys.stdin.isatty() and sys.stdout.isatty()
-        self._is_prompting = False
-        self._screen = threading.Lock()
-        """Held by who changes the screen: what prints an event, or readline while it puts up the prompt."""
-        self._lines = self._read_terminal() if self._is_terminal else self._read_pipe()
-        self._terminal_mode = _terminal_mode() if self._is_terminal else None
+        is_terminal = not is_json and os.isatty(0) and os.isatty(1)
+        self._prompt = Prompt() if is_terminal else None
+        self._lines = self._prompt.lines() if self._prompt else self._read_pipe()
 
     # --- in -------------------------------------------------------------------------------------
 
@@ -115,7 +111,7 @@ class Console:
         return f"{host}:{self._ask('port of that peer: ')}"
 
     def _ask(self, question: str) -> str:
-        if self._is_terminal:
+        if self._prompt:
             try:
                 return input(question).strip()
             except EOFError:
@@ -144,27 +140,6 @@ class Console:
         if rest:
             yield rest.decode(errors="surrogateescape")
 
-    def _read_terminal(self) -> Iterator[str]:
-        import readline  # importing it also gives input() line editing and history
-        readline.set_pre_input_hook(self._on_prompt)
-        while True:
-            self._screen.acquire()
-            try:
-                line = input(PROMPT)
-            except EOFError:
-                os.write(1, b"\n")
-                return
-            finally:
-                if not self._is_prompting:
-                    self._screen.release()
-                self._is_prompting = False
-            yield line
-
-    def _on_prompt(self) -> None:
-        """The prompt stands: from now on, what is printed has to lift it."""
-        self._is_prompting = True
-        self._screen.release()
-
     # --- out ------------------------------------------------------------------------------------
 
     def render(self, event: str, members: Members, drawing: str | None = None) -> bytes:
@@ -180,32 +155,16 @@ class Console:
         return b"".join(escape_control(line).encode(encoding, "backslashreplace") + b"\n" for line in lines)
 
     def write(self, data: bytes) -> None:
-        """Print lines. On a terminal, lift the prompt and what is being typed, and put it back below them."""
-        with self._screen:
-            if self._is_prompting:
-                import readline
-                typed = PROMPT + readline.get_line_buffer()
-                rows_above = max(0, len(typed) - 1) // os.get_terminal_size().columns
-                lift = (f"\x1b[{rows_above}A" if rows_above else "") + "\r\x1b[J"
-                data = lift.encode() + data + typed.encode(errors="replace")
-            while data:
-                data = data[os.write(1, data):]
+        """Print lines, on a terminal above what is being typed."""
+        if self._prompt:
+            self._prompt.print_above(data)
+        while data and not self._prompt:
+            data = data[os.write(1, data):]
 
     def restore_terminal(self) -> None:
-        """Give the terminal back as it was: the thread that reads a line may have changed it."""
-        if self._terminal_mode is not None:
-            import termios
-            # For good, so that readline does not put up another prompt, and its mode, behind us. Not for
-            # ever: who prints holds it too, and waits if somebody has stopped the terminal by Ctrl-S.
-            self._screen.acquire(timeout=1.0)
-            termios.tcsetattr(0, termios.TCSADRAIN, self._terminal_mode)
-            if self._is_prompting:
-                os.write(1, b"\n")
-
-
-def _terminal_mode() -> list[Any]:
-    import termios
-    return termios.tcgetattr(0)
+        """Give the terminal back as it was."""
+        if self._prompt:
+            self._prompt.restore()
 
 
 # --- events for people --------------------------------------------------------------------------
@@ -290,8 +249,18 @@ def complain(program: str, reason: str) -> int:
     return 1
 
 
+def open_closed_streams() -> None:
+    """Let standard input, output and error be /dev/null where they are closed: the next file or socket that is opened
+    would get the number of one of them, and what is printed would go there."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if getattr(sys, name) is None:
+            os.dup2(os.open(os.devnull, os.O_RDWR), number)
+            setattr(sys, name, open(number, mode, closefd=False))
+
+
 def run_client(main: Callable[[], int]) -> None:
     """Run a client's `main`, and end the process with the status that it gives."""
+    open_closed_streams()
     try:
         status = main()
     except KeyboardInterrupt:

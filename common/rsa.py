@@ -223,6 +223,9 @@ def load_or_make_keys(folder: Path, count: int, make: bool,
         if make and not os.path.lexists(path) and on_progress is not None:
             on_progress(f"making key {number} of {count}: {path}")
         keys.append(load_or_make_key(path) if make else load_key(path))
+        for other, key in enumerate(keys[:-1], start=1):
+            if key.account == keys[-1].account:
+                raise WalletError(f"{path}: the same key as key-{other}.pem, expected another one")
     return keys
 
 

@@ -35,7 +35,7 @@ class ChatClient:
         self.add_options(parser)
         options = parser.parse_args()
         console = Console(options.json, options.daemon)
-        # While a question is open, SIGTERM shall end the program as Ctrl-C does: by KeyboardInterrupt.
+        # While a question is open, or keys are made, SIGTERM shall do as Ctrl-C does: raise KeyboardInterrupt.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             network = SocketNetwork(options.host, options.port, console)
@@ -45,19 +45,22 @@ class ChatClient:
         except CannotStart as error:
             return complain(self.PROGRAM, str(error))
         peer = options.peer if node.remembers_network else find_peer(console, options)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: network.put(network.stop))
         tune_memory()
-        network.run(node, None if peer == "none" else peer)
-        console.restore_terminal()
+        try:
+            network.start(node, None if peer == "none" else peer)
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, lambda *_: network.put(network.stop))
+            network.run()
+        finally:
+            console.restore_terminal()
         return network.status
 
 
 def tune_memory() -> None:
     """Tell Python and the C library how a node uses memory: it keeps many small messages, and a few large ones pass.
 
-    Else Python looks through all that is kept whenever a message of some hundred members is parsed, and the C library
-    (glibc's, malloc(3)) holds on to what large ones have left, in an arena for each thread.
+    Else Python looks through all that is kept whenever a message of some hundred members is parsed, and the C
+    library (glibc's, malloc(3)) holds on to what large ones have left, in an arena for each thread.
     """
     gc.set_threshold(50_000, 20, 100)
     with contextlib.suppress(AttributeError, OSError):

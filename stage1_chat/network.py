@@ -65,12 +65,15 @@ class SocketNetwork:
 
     # --- the node's thread ----------------------------------------------------------------------
 
-    def run(self, node: ChatNode, peer: str | None) -> None:
-        """Be the node's thread, until `stop`."""
+    def start(self, node: ChatNode, peer: str | None) -> None:
+        """Let the node join by `peer`, or found a network."""
         self.node = node
         start_thread("accept", self._accept)
         self._do(node.start, peer)
         self._hand_over()
+
+    def run(self) -> None:
+        """Be the node's thread, until `stop`."""
         while self._is_running:
             self._run_timers()
             try:

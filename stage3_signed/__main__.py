@@ -67,7 +67,10 @@ def find_passphrase(wallet: Path) -> str:
     passphrase = os.environ.get(PASSPHRASE)
     if passphrase is None and not sys.stdin.isatty():
         raise CannotStart(f"the passphrase of {wallet} is expected in {PASSPHRASE}, as there is no terminal to ask")
-    return getpass.getpass(f"passphrase of {wallet}: ") if passphrase is None else passphrase
+    try:
+        return getpass.getpass(f"passphrase of {wallet}: ") if passphrase is None else passphrase
+    except EOFError:
+        raise CannotStart(f"the passphrase of {wallet} is expected, not the end of input") from None
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ SOCKET_FILES = {NETWORK_FILE, "stage1_chat/connection.py"}
 
 SOCKETS = {"_socket", "asyncio", "select", "selectors", "socket", "socketserver", "ssl"}
 THREADS = {"_thread", "concurrent", "multiprocessing", "threading"}
-THREAD_FILES = {*SOCKET_FILES, "common/console.py"}
+THREAD_FILES = {*SOCKET_FILES, "common/terminal.py"}
 
 OUTSIDE_THE_NODE = SOCKETS | THREADS | {"datetime", "queue", "sched", "signal", "subprocess", "time"}
 """What a node must be given by its network: what comes in, and the time."""
@@ -163,7 +163,7 @@ BROKEN = [
     (forbidden_sockets_and_threads, "stage1_chat/peering.py", "import socket as s", "line 1: socket"),
     (forbidden_sockets_and_threads, "stage5_pos/__main__.py", "from threading import Lock", "line 1: threading.Lock"),
     (forbidden_sockets_and_threads, "common/framing.py", "import concurrent.futures", "line 1: concurrent.futures"),
-    (forbidden_sockets_and_threads, "common/console.py", "import threading, socket", "line 1: socket"),
+    (forbidden_sockets_and_threads, "common/terminal.py", "import threading, socket", "line 1: socket"),
     (forbidden_in_a_node, NODE, "class A:\n def f(self):\n  from time import time", "line 3: time.time"),
     (forbidden_in_a_node, NODE, "import socket", "line 1: socket"),
     (forbidden_in_a_node, NODE, "import threading", "line 1: threading"),
@@ -194,7 +194,7 @@ KEPT = [
     (NODE, "import os.path, stage1_chat.node\nfrom common import limits\nfrom .membership import Membership"),
     (CRYPTO_FILE, "from Crypto.PublicKey import RSA"),
     (NETWORK_FILE, "import queue, socket, threading, time\nfrom stage1_chat.node import ChatNode"),
-    ("common/console.py", "import threading"),
+    ("common/terminal.py", "import threading"),
     ("stage2_ledger/__main__.py", "import time\nfrom stage1_chat.network import SocketNetwork"),
     (NODE, "def _f(): pass\nclass _A:\n def f(self): pass\nclass A:\n 'A'\n def __len__(self):\n  def inner(): pass"),
     (NODE, "class A:\n 'A'\n @property\n def f(self): 'F'\n @f.setter\n def f(self, value): pass"),

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import termios
 import threading
+import unicodedata
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -50,8 +51,10 @@ class Screen:
         elif character >= " ":
             if self.column == COLUMNS:
                 self.row, self.column = self.row + 1, 0
-            self._line()[self.column:self.column + 1] = [character]
-            self.column += 1
+            # A wide one takes two cells; the second holds nothing.
+            cells = [character, ""] if unicodedata.east_asian_width(character) in "WF" else [character]
+            self._line()[self.column:self.column + len(cells)] = cells
+            self.column += len(cells)
 
     def _line(self) -> list[str]:
         while len(self.rows) <= self.row:
@@ -98,7 +101,9 @@ class Terminal:
 
     def press(self, keys: str) -> None:
         """Press keys."""
-        os.write(self.keyboard, keys.encode())
+        data = keys.encode()
+        while data:
+            data = data[os.write(self.keyboard, data):]
 
     def see(self, is_there: Callable[[list[str]], bool], what: str) -> list[str]:
         """Wait until the lines on the screen are so; AssertionError with the screen if that does not happen."""
@@ -130,12 +135,28 @@ class Terminal:
         if select.select([self.keyboard], [], [], seconds)[0]:
             self.output += os.read(self.keyboard, 65_536)
 
+    def read_on(self) -> bool:
+        """Read what is written, and look at it later; True if there was nothing."""
+        before = len(self.output)
+        self._read(0.05)
+        return len(self.output) == before
+
+    @property
+    def screen(self) -> Screen:
+        """The screen after all that was written."""
+        screen = Screen()
+        screen.feed(self.output.decode(errors="replace"))
+        return screen
+
+    @property
+    def cursor(self) -> int:
+        """The column of the cursor."""
+        return self.screen.column
+
     @property
     def lines(self) -> list[str]:
         """The lines on the screen."""
-        screen = Screen()
-        screen.feed(self.output.decode(errors="replace"))
-        return screen.lines
+        return self.screen.lines
 
     @property
     def address(self) -> str:
@@ -203,23 +224,54 @@ def test_host_and_port_of_a_peer_are_asked_for(terminal: Start, launch: Launch) 
     assert not one.see_line(f"joined the network of {peer.address}")[2].startswith(">")
 
 
-@pytest.mark.parametrize("typed", ["hal", "a line longer than the screen is wide, " * 3 + "end"],
-                         ids=["short", "three rows"])
-def test_the_line_being_typed_survives_what_arrives(terminal: Start, launch: Launch, typed: str) -> None:
+LONG = "a line longer than the screen is wide, " * 3 + "end"
+
+
+@pytest.mark.parametrize("typed, keys, shown, cursor", [
+    ("hal", "", "> hal", 5),
+    (LONG, "", "> " + LONG[-(COLUMNS - 3):], COLUMNS - 1),
+    (LONG, "\x01", "> " + LONG[:COLUMNS - 3], 2),
+    ("hal", "\x1b[D\x1b[D", "> hal", 3),
+    ("漢字" * 3, "", "> " + "漢字" * 3, 14)], ids=["short", "long", "begin of long", "cursor inside", "wide"])
+def test_the_line_being_typed_survives_what_arrives(
+        terminal: Start, launch: Launch, typed: str, keys: str, shown: str, cursor: int) -> None:
     one = terminal("--peer", "none")
     other = launch(1, "--peer", one.address)
     one.see_line(f"peer {other.address} is up")
-    one.press(typed)
-    shown = "> " + typed
-    rows = [shown[start:start + COLUMNS].rstrip() for start in range(0, len(shown), COLUMNS)]
-    one.see(lambda lines: lines[-len(rows):] == rows, "what was typed")
+    one.press(typed + keys)
+    one.see_last(shown)
     for number in range(5):
         other.type(f"arrives {number}")
-    lines = one.see(lambda shown: "arrives 4" in shown and shown[-len(rows):] == rows, "the prompt below the messages")
+    lines = one.see(lambda lines: "arrives 4" in lines and lines[-1] == shown, "the prompt below the messages")
     assert [line for line in lines if line.startswith("arrives")] == [f"arrives {number}" for number in range(5)]
     assert sum(line.startswith("> ") for line in lines) == 1, lines
-    one.press("f\n")
-    other.wait_for("chat", text=typed + "f")
+    assert one.cursor == cursor
+    one.press("+\n")
+    place = {"": len(typed), "\x01": 0, "\x1b[D\x1b[D": 1}[keys]
+    other.wait_for("chat", text=typed[:place] + "+" + typed[place:])
+
+
+def test_lines_that_were_typed_can_be_had_again_and_changed(terminal: Start, launch: Launch) -> None:
+    one = terminal("--peer", "none")
+    one.see_line("founded a network")
+    for keys, said in [("one two\n", "one two"), ("\x1b[A\x17three\n", "one three"), ("\x1b[A\x1b[A\n", "one two"),
+                       ("abc\x02\x08\n", "ac"), ("abc\x01\x04\n", "bc"), ("abc\x15\x05x\n", "x"),
+                       ("abc\x02\x02\x0b\n", "a"), ("abc\x1b[A\x1b[B!\n", "!"), ("\x1b[5~a\x07\n", "a")]:
+        before = one.lines.count(said)
+        one.press(keys)
+        one.see(lambda lines, said=said, before=before: lines.count(said) == before + 1, said)  # type: ignore[misc]
+
+
+def test_thousands_of_pasted_lines_are_all_said(terminal: Start, launch: Launch) -> None:
+    one = terminal("--peer", "none")
+    other = launch(1, "--peer", one.address)
+    one.see_line(f"peer {other.address} is up")
+    lines = [f"line {number} of a long paste" for number in range(3_000)]
+    paste = threading.Thread(target=one.press, args=("".join(f"{line}\n" for line in lines),))
+    paste.start()
+    eventually(lambda: one.read_on() and bool(other.all_of("chat", text=lines[-1])), state=other.describe)
+    paste.join()
+    assert [chat["text"] for chat in other.all_of("chat")] == lines
 
 
 def test_a_wide_message_does_not_break_the_prompt(terminal: Start, launch: Launch) -> None:
