@@ -38,7 +38,7 @@ MAX_RECEIVED = 48 * MEBIBYTE
 """Bytes that all connections together have read and the node has not handled: else 128 unfinished frames
 would take 512 MiB. A dozen neighbours may send the largest block at once."""
 
-MAX_OUTBOXES = 64 * MEBIBYTE
+MAX_OUTBOXES = 96 * MEBIBYTE
 """Bytes that may wait for all peers together to read them; then the slowest is closed."""
 
 ACCEPTS_AHEAD = 4
