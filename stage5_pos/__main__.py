@@ -4,7 +4,7 @@ import argparse
 import re
 import secrets
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from common.console import CannotStart, Options, run_client, thousandths_from
@@ -54,16 +54,18 @@ class StakeClient(SequencedClient):
 
 
 def load_stakes(options: argparse.Namespace, goes_on: bool) -> dict[int, PrivateKey]:
-    """The keys of the accounts named by `--forge`, by their number. A founder makes and loads them later; who
-    goes on with a network from `--data` plays those that it names, or without `--forge` those whose keys are there."""
-    numbers = options.forge
-    if goes_on and numbers is None:
-        numbers = [number for number in range(1, STAKE_HOLDERS + 1) if (options.keys / f"key-{number}.pem").exists()]
-    if options.peer is None and not goes_on:
-        # It is not known yet whether this node will found a network, and make the keys.
-        numbers = [number for number in numbers or () if (options.keys / f"key-{number}.pem").exists()]
-    if not numbers or (options.peer == "none" and not goes_on):
-        return {}
+    """The keys of the genesis accounts that this node plays, by their number. `goes_on`: with what `--data` holds."""
+    def present(numbers: Iterable[int]) -> list[int]:
+        return [number for number in numbers if (options.keys / f"key-{number}.pem").exists()]
+
+    named = options.forge or []
+    if goes_on:
+        numbers = present(range(1, STAKE_HOLDERS + 1)) if options.forge is None else named
+    elif options.peer == "none":
+        numbers = []  # a founder makes its keys, or loads them, with the genesis
+    else:
+        # While nobody has been asked for a peer, this node may yet found a network.
+        numbers = present(named) if options.peer is None else named
     try:
         return {number: load_key(options.keys / f"key-{number}.pem") for number in numbers}
     except WalletError as error:

@@ -2,16 +2,16 @@
 
 The way of a block: `on_block` (seen before?) -> `check_block` (creator, slot, draw, signature) -> `put_off`
 while its parent or transactions are missing -> `enter` (valid at its point? then it is in the tree)
--> `on_new_best`, where a rollback shows.
+-> `on_new_best`, where a rollback shows. How a node asks for what it has missed is in catching_up.py.
 """
 
 from typing import Any
 
-from common.encoding import (ID, INTEGER, MAX_INTEGER, STRING, Field, Message, Shape, canon, decode_frame,
-                             encode_frame, ids_field, is_integer, make_id, without_padding)
+from common.encoding import (ID, MAX_INTEGER, STRING, Field, Message, Shape, canon, decode_frame,
+                             ids_field, is_integer, make_id, without_padding)
 from common.journal import Journal
-from common.limits import (MAX_ANSWER_BLOCKS, MAX_BLOCK_IDS, MAX_FORWARDED_TWINS, MAX_LOCATOR, MAX_TWINS, MAX_WAITING,
-                           MAX_WAITING_IDS, MAX_WAITING_SECONDS, MAX_WAITING_TWINS, WANT_AGAIN, Recent)
+from common.limits import (MAX_BLOCK_IDS, MAX_FORWARDED_TWINS, MAX_TWINS, MAX_WAITING,
+                           MAX_WAITING_IDS, MAX_WAITING_SECONDS, MAX_WAITING_TWINS, Recent)
 from common.rsa import PrivateKey, verify
 from common.interface import Connection, Invalid, Network
 from stage4_sequencer.total_order import TotalOrderNode
@@ -33,18 +33,6 @@ class PutOff:
         self.since = since
 
 
-class ChainQuestion:
-    """What a neighbour is asked `get_chain` for."""
-
-    def __init__(self, tip: str) -> None:
-        self.tip = tip
-        """The tip that the neighbour has told, and this node does not know."""
-        self.last: str | None = None
-        """The last block of the answer that is just coming."""
-        self.is_paused = False
-        """Is the next question put off, until blocks wait no longer?"""
-
-
 class ChainNode(TotalOrderNode):
     """A node that keeps the tree of blocks, and the ledger of its best chain."""
 
@@ -56,8 +44,6 @@ class ChainNode(TotalOrderNode):
         "block": {"slot": Field(lambda value: is_integer(value, 1), f"an integer from 1 to {MAX_INTEGER}"),
                   "parent": ID, "creator": STRING, "draw": STRING,
                   "transactions": ids_field(MAX_BLOCK_IDS), "signature": STRING},
-        "tip": {"id": ID, "height": INTEGER},
-        "get_chain": {"locator": ids_field(MAX_LOCATOR)},
     }
 
     def __init__(self, network: Network, address: str, key: PrivateKey, only_network: str | None = None,
@@ -74,7 +60,6 @@ class ChainNode(TotalOrderNode):
         """The ids of blocks that were properly signed, and found invalid."""
         self.signed_blocks: dict[tuple[str, int], dict[str, bytes]] = {}
         """Creator and slot -> the blocks signed, id -> frame. Two are evidence: these are kept, and forwarded."""
-        self.chain_questions: dict[Connection, ChainQuestion] = {}
         self.rollbacks = 0
         self.longest_rollback = 0
 
@@ -103,7 +88,7 @@ class ChainNode(TotalOrderNode):
         """A block, from a peer or (connection None) made here."""
         canonical = self.block_bytes(message)
         block_id = make_id(canonical)
-        self.note_answer(connection, block_id, message["parent"])
+        self.on_block_came(connection, block_id, message["parent"])
         if self.is_known_block(block_id):
             if not self.is_same_copy(block_id, message):
                 self.check_signature(message, canonical)
@@ -123,6 +108,9 @@ class ChainNode(TotalOrderNode):
             self.put_off(block, lacking, connection)
         else:
             self.enter(block, connection)
+
+    def on_block_came(self, connection: Connection | None, block_id: str, parent_id: str) -> None:
+        """A block has come, known or not: who catches up sees by that how far an answer goes."""
 
     def is_surplus(self, block_id: str, message: Message) -> bool:
         """Is this one of very many blocks that its creator has signed for one slot, and none builds on it?"""
@@ -196,11 +184,15 @@ class ChainNode(TotalOrderNode):
         if twins >= MAX_WAITING_TWINS:
             return
         while self.put_off_blocks and not self.has_room_to_wait(len(block.transactions)):
-            if connection in self.chain_questions:
-                return  # those before it in the answer come first; it is asked for again
+            if self.comes_again(connection):
+                return
             self.give_up(next(iter(self.put_off_blocks)))
         self.put_off_blocks[block.id] = PutOff(block, connection, self.network.now())
         self.wait_for(block.id, lacking, connection)
+
+    def comes_again(self, connection: Connection | None) -> bool:
+        """Will a block from here come again, so that it need not push out another one that waits?"""
+        return False
 
     def has_room_to_wait(self, ids: int, blocks: int = 1) -> bool:
         """May that many more blocks wait, which name that many transactions?"""
@@ -303,71 +295,12 @@ class ChainNode(TotalOrderNode):
         self.ledger.move_to(self.tree.best)
         return self.ledger.balances
 
-    # --- catching up ---------------------------------------------------------------------------------
+    # --- what others ask for --------------------------------------------------------------------------
 
     def find_frame(self, wanted: str) -> bytes | None:
         """`want` serves blocks too."""
         block = self.tree.blocks.get(wanted)
         return super().find_frame(wanted) if block is None else block.frame or None
-
-    def send_progress(self, connection: Connection) -> None:
-        """Tell the tip of the best chain."""
-        tip = self.tree.best
-        connection.send(encode_frame({"type": "tip", "id": tip.id, "height": tip.height}))
-
-    def on_tip(self, connection: Connection, message: Message, frame: bytes) -> None:
-        """A neighbour tells its tip: whoever may have to learn from the other asks."""
-        height = self.tree.best.height
-        if height > message["height"]:
-            self.send_progress(connection)
-        elif not self.is_known_block(message["id"]) and connection not in self.chain_questions:
-            self.chain_questions[connection] = ChainQuestion(message["id"])
-            self.ask_for_blocks(connection, {"type": "get_chain", "locator": self.tree.locator()})
-
-    def on_get_chain(self, connection: Connection, message: Message, frame: bytes) -> None:
-        """Answer with the best chain after the newest block that both have."""
-        self.send_blocks(connection, (block.frame for block in self.tree.after_locator(message["locator"])))
-
-    def is_copy(self, connection: Connection, frame: bytes) -> bool:
-        """Copies in an answer to `get_chain` are looked at all the same: they tell how far the answer goes.
-
-        Else one with the blocks that came before a connection was lost would look empty, and nobody would ask on.
-        """
-        return connection not in self.chain_questions and super().is_copy(connection, frame)
-
-    def note_answer(self, connection: Connection | None, block_id: str, parent_id: str) -> None:
-        """Remember the last block of an answer to `get_chain`. One that hangs in the air has come by
-        flooding meanwhile, and is none."""
-        if connection in self.chain_questions and (parent_id in self.tree or parent_id in self.put_off_blocks):
-            self.chain_questions[connection].last = block_id
-
-    def on_blocks_answered(self, connection: Connection) -> None:
-        """Ask on behind the last block of the answer, until the tip is known or an answer brings nothing."""
-        question = self.chain_questions.get(connection)
-        if question is None or question.is_paused:
-            return
-        if question.last is None or self.is_known_block(question.tip):
-            del self.chain_questions[connection]
-        elif self.put_off_blocks and not (self.is_known_block(question.last)
-                                          and self.has_room_to_wait(0, MAX_ANSWER_BLOCKS)):
-            # There was no room for the last one, or will be none for more, while so many wait for transactions.
-            question.is_paused = True
-            self.network.after(WANT_AGAIN, lambda: self.ask_on(connection, question))
-        else:
-            locator = [question.last] * self.is_known_block(question.last) + self.tree.locator()
-            question.last = None
-            self.ask_for_blocks(connection, {"type": "get_chain", "locator": list(dict.fromkeys(locator))})
-
-    def ask_on(self, connection: Connection, question: ChainQuestion) -> None:
-        """Ask the question that was put off, if the neighbour is still there."""
-        question.is_paused = False
-        if self.chain_questions.get(connection) is question:
-            self.on_blocks_answered(connection)
-
-    def unlink(self, connection: Connection) -> None:
-        """A neighbour that is gone answers no questions."""
-        super().unlink(connection)
-        self.chain_questions.pop(connection, None)
 
     # --- words for the user --------------------------------------------------------------------------
     def describe_block(self, block: Block) -> dict[str, Any]:

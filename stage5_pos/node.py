@@ -6,7 +6,8 @@ Unlike stage 4:
 - the ledger is that of the best chain; when another branch becomes best it is rolled back (ledger.py);
 - a block with a transaction that is not valid at its point is refused whole; who makes a block earns by it.
 
-What a node does with a block that arrives is in chain.py. Here is how one is made.
+What a node does with a block that arrives is in chain.py, how it gets those that it has missed in catching_up.py.
+Here is how one is made.
 """
 
 from collections.abc import Callable
@@ -17,17 +18,17 @@ from common.limits import MAX_BLOCK_IDS
 from common.rsa import PrivateKey
 from common.interface import Command, CommandError, Invalid, Network
 from stage5_pos import lottery
-from stage5_pos.chain import ChainNode
+from stage5_pos.catching_up import CatchingUpNode
 from stage5_pos.genesis import Genesis
 from stage5_pos.ledger import FEE
 from stage5_pos.tree import Block
 
 
-class StakeNode(ChainNode):
+class StakeNode(CatchingUpNode):
     """A node of the blockchain. With keys of genesis accounts it makes blocks for them."""
 
     COMMANDS: dict[str, Command] = {
-        **ChainNode.COMMANDS,
+        **CatchingUpNode.COMMANDS,
         "send": Command("/send TO AMOUNT [--from N]", "transfer AMOUNT from this node's account,"
                                                       " or from genesis account N if it is played here"),
         "tree": Command("/tree", "draw the tree of blocks"),

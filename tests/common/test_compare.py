@@ -27,7 +27,7 @@ NODES = {1: ["stage1_chat.peering.PeeringNode", "stage1_chat.node.ChatNode"],
          2: ["stage2_ledger.keeping.KeepingNode", "stage2_ledger.ring.RingNode", "stage2_ledger.node.LedgerNode"],
          3: ["stage3_signed.node.SignedNode"],
          4: ["stage4_sequencer.total_order.TotalOrderNode", "stage4_sequencer.node.SequencedNode"],
-         5: ["stage5_pos.chain.ChainNode", "stage5_pos.node.StakeNode"]}
+         5: ["stage5_pos.chain.ChainNode", "stage5_pos.catching_up.CatchingUpNode", "stage5_pos.node.StakeNode"]}
 """The classes of each stage's nodes, the last one is the node itself."""
 
 

@@ -1,0 +1,102 @@
+"""How a node asks for the blocks that it has missed (contract §3, stage 5).
+
+Neighbours tell each other their tips. Who does not know the other's tip, and is not ahead, asks for the chain
+behind the newest block that both have, and asks on behind each answer until it knows that tip.
+"""
+
+from common.encoding import ID, INTEGER, Message, Shape, encode_frame, ids_field
+from common.interface import Connection, Network
+from common.journal import Journal
+from common.limits import MAX_ANSWER_BLOCKS, MAX_LOCATOR, WANT_AGAIN
+from common.rsa import PrivateKey
+from stage5_pos.chain import ChainNode
+
+
+class ChainQuestion:
+    """What a neighbour is asked `get_chain` for."""
+
+    def __init__(self, tip: str) -> None:
+        self.tip = tip
+        """The tip that the neighbour has told, and this node does not know."""
+        self.last: str | None = None
+        """The last block of the answer that is just coming."""
+        self.is_paused = False
+        """Is the next question put off, until blocks wait no longer?"""
+
+
+class CatchingUpNode(ChainNode):
+    """A node that gets the chain from its neighbours, and gives it to them."""
+
+    SHAPES: dict[str, Shape] = {
+        **ChainNode.SHAPES,
+        "tip": {"id": ID, "height": INTEGER},
+        "get_chain": {"locator": ids_field(MAX_LOCATOR)},
+    }
+
+    def __init__(self, network: Network, address: str, key: PrivateKey, only_network: str | None = None,
+                 journal: Journal | None = None) -> None:
+        super().__init__(network, address, key, only_network, journal)
+        self.chain_questions: dict[Connection, ChainQuestion] = {}
+
+    def send_progress(self, connection: Connection) -> None:
+        """Tell the tip of the best chain."""
+        tip = self.tree.best
+        connection.send(encode_frame({"type": "tip", "id": tip.id, "height": tip.height}))
+
+    def on_tip(self, connection: Connection, message: Message, frame: bytes) -> None:
+        """A neighbour tells its tip: whoever may have to learn from the other asks."""
+        height = self.tree.best.height
+        if height > message["height"]:
+            self.send_progress(connection)
+        elif not self.is_known_block(message["id"]) and connection not in self.chain_questions:
+            self.chain_questions[connection] = ChainQuestion(message["id"])
+            self.ask_for_blocks(connection, {"type": "get_chain", "locator": self.tree.locator()})
+
+    def on_get_chain(self, connection: Connection, message: Message, frame: bytes) -> None:
+        """Answer with the best chain after the newest block that both have."""
+        self.send_blocks(connection, (block.frame for block in self.tree.after_locator(message["locator"])))
+
+    def is_copy(self, connection: Connection, frame: bytes) -> bool:
+        """Copies in an answer to `get_chain` are looked at all the same: they tell how far the answer goes.
+
+        Else one with the blocks that came before a connection was lost would look empty, and nobody would ask on.
+        """
+        return connection not in self.chain_questions and super().is_copy(connection, frame)
+
+    def on_block_came(self, connection: Connection | None, block_id: str, parent_id: str) -> None:
+        """Remember the last block of an answer to `get_chain`. One that hangs in the air has come by
+        flooding meanwhile, and is none."""
+        if connection in self.chain_questions and (parent_id in self.tree or parent_id in self.put_off_blocks):
+            self.chain_questions[connection].last = block_id
+
+    def on_blocks_answered(self, connection: Connection) -> None:
+        """Ask on behind the last block of the answer, until the tip is known or an answer brings nothing."""
+        question = self.chain_questions.get(connection)
+        if question is None or question.is_paused:
+            return
+        if question.last is None or self.is_known_block(question.tip):
+            del self.chain_questions[connection]
+        elif self.put_off_blocks and not (self.is_known_block(question.last)
+                                          and self.has_room_to_wait(0, MAX_ANSWER_BLOCKS)):
+            # There was no room for the last one, or will be none for more, while so many wait for transactions.
+            question.is_paused = True
+            self.network.after(WANT_AGAIN, lambda: self.ask_on(connection, question))
+        else:
+            locator = [question.last] * self.is_known_block(question.last) + self.tree.locator()
+            question.last = None
+            self.ask_for_blocks(connection, {"type": "get_chain", "locator": list(dict.fromkeys(locator))})
+
+    def ask_on(self, connection: Connection, question: ChainQuestion) -> None:
+        """Ask the question that was put off, if the neighbour is still there."""
+        question.is_paused = False
+        if self.chain_questions.get(connection) is question:
+            self.on_blocks_answered(connection)
+
+    def unlink(self, connection: Connection) -> None:
+        """A neighbour that is gone answers no questions."""
+        super().unlink(connection)
+        self.chain_questions.pop(connection, None)
+
+    def comes_again(self, connection: Connection | None) -> bool:
+        """What comes in an answer and has no room is asked for again, when those before it wait no longer."""
+        return connection in self.chain_questions
