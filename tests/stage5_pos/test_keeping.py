@@ -1,0 +1,105 @@
+"""What a node of stage 5 must still know after a crash: what it has signed, and who has signed two blocks."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from common.interface import Network
+from common.journal import Journal
+from common.rsa import PrivateKey
+from lab.simulation import World
+from stage5_pos.genesis import Genesis
+from stage5_pos.node import StakeNode
+from tests.fixtures import kept_key
+from tests.memory import add_linked_stranger
+from tests.stage5_pos.builder import block, block_id, genesis, new_world, wins
+
+
+class Killed(BaseException):
+    """The end of a process, at a place that the test has chosen."""
+
+
+class CountingKey:
+    """A key that counts what it signs, and can be the end of its process."""
+
+    def __init__(self, key: PrivateKey, kills: bool = False) -> None:
+        self.account = key.account
+        self.signed: list[bytes] = []
+        self._key = key
+        self._kills = kills
+
+    def sign(self, data: bytes) -> str:
+        """Sign; a block is the last thing it signs, if it kills."""
+        self.signed.append(data)
+        signature = self._key.sign(data)
+        if self._kills and data.startswith(b'["block"'):
+            raise Killed
+        return signature
+
+    def slots(self) -> list[int]:
+        """The slots of the blocks signed."""
+        return [int(data.split(b",")[2]) for data in self.signed if data.startswith(b'["block"')]
+
+
+def add_node(world: World, folder: Path, key: Any = None) -> StakeNode:
+    """A node with a journal in `folder`, that plays genesis account 1 with `key`."""
+    stakes: dict[int, Any] = {} if key is None else {1: key}
+
+    def found_with() -> tuple[Genesis, dict[int, Any]]:
+        return genesis(), stakes
+
+    def make_node(network: Network, address: str) -> StakeNode:
+        return StakeNode(network, address, kept_key(11), dict(stakes), found_with, journal=Journal(folder))
+
+    return world.add(make_node)
+
+
+def crash(node: StakeNode) -> None:
+    """End a node without a farewell; what it has not committed is gone."""
+    assert node.journal is not None
+    node.journal.close()
+
+
+def test_no_slot_is_signed_twice_also_when_killed_between_signing_and_sending(tmp_path: Path) -> None:
+    slot = next(slot for slot in range(5_001, 5_100) if wins(1, slot))
+    world = new_world(slot=slot - 1)
+    killer = CountingKey(kept_key(1), kills=True)
+    node = add_node(world, tmp_path, killer)
+    with pytest.raises(Killed):
+        world.run(5.0)
+    assert killer.slots() == [slot]
+    crash(node)
+    # The clock of the machine is set back meanwhile, else the slot would be over.
+    world, again = new_world(slot=slot - 3), CountingKey(kept_key(1))
+    resumed = add_node(world, tmp_path, again)
+    world.run(60.0)
+    assert world.reported(resumed, "founded") == [{"resumed": True}]
+    assert again.slots() and slot not in again.slots(), "it goes on, and not with that slot"
+
+
+@pytest.mark.parametrize("make_second", [
+    lambda slot: block(slot, genesis().id, ["f" * 64], number=1),
+    lambda slot: block(slot, "e" * 64, number=1)], ids=["its transaction is unknown", "its parent is unknown"])
+def test_both_blocks_of_an_equivocation_are_kept_also_if_one_never_entered_the_tree(
+        make_second: Callable[[int], Any], tmp_path: Path) -> None:
+    slot = next(slot for slot in range(4_000, 4_100) if wins(1, slot))
+    first, second = block(slot, genesis().id, number=1), make_second(slot)
+    world = new_world()
+    node = add_node(world, tmp_path)
+    peer = add_linked_stranger(world, node, 5)
+    peer.send(first, second)
+    world.settle()
+    ids = [block_id(first), block_id(second)]
+    account = kept_key(1).account
+    assert world.reported(node, "equivocation") == [{"creator": account, "slot": slot, "ids": ids}]
+    node.commit()
+    crash(node)
+    world = new_world()
+    again = add_node(world, tmp_path)
+    peer = add_linked_stranger(world, again, 5)
+    peer.send(first, second)
+    world.settle()
+    assert [list(again.signed_blocks[account, slot])] == [ids] and all(again.signed_blocks[account, slot].values())
+    assert world.reported(again, "equivocation") == [], "it was told before"
