@@ -77,7 +77,7 @@ class CatchingUpNode(ChainNode):
         if question.last is None or self.is_known_block(question.tip):
             del self.chain_questions[connection]
         elif self.put_off_blocks and not (self.is_known_block(question.last)
-                                          and self.has_room_to_wait(0, MAX_ANSWER_BLOCKS)):
+                                          and self.put_off_blocks.has_room(blocks=MAX_ANSWER_BLOCKS)):
             # There was no room for the last one, or will be none for more, while so many wait for transactions.
             question.is_paused = True
             self.network.after(WANT_AGAIN, lambda: self.ask_on(connection, question))

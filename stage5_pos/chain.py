@@ -10,27 +10,18 @@ from typing import Any
 from common.encoding import (ID, MAX_INTEGER, STRING, Field, Message, Shape, canon, decode_frame,
                              ids_field, is_integer, make_id, without_padding)
 from common.journal import Journal
-from common.limits import (MAX_BLOCK_IDS, MAX_FORWARDED_TWINS, MAX_TWINS, MAX_WAITING,
-                           MAX_WAITING_IDS, MAX_WAITING_SECONDS, MAX_WAITING_TWINS, Recent)
+from common.limits import (MAX_BLOCK_IDS, MAX_FORWARDED_TWINS, MAX_TWINS, MAX_WAITING_SECONDS, Recent)
 from common.rsa import PrivateKey, verify
 from common.interface import Connection, Invalid, Network
 from stage4_sequencer.total_order import TotalOrderNode
 from stage5_pos import genesis, lottery
 from stage5_pos.genesis import Genesis
 from stage5_pos.ledger import InvalidBlock, TreeLedger
+from stage5_pos.put_off import PutOff, PutOffBlocks
 from stage5_pos.tree import Block, Path, Tree
 
 CLOCK_ERROR_SLOTS = 1
 """How far ahead of this node's clock a block's slot may be (contract §3, stage 5)."""
-
-
-class PutOff:
-    """A block that waits for its parent or for transactions."""
-
-    def __init__(self, block: Block, connection: Connection | None, since: float) -> None:
-        self.block = block
-        self.connection = connection
-        self.since = since
 
 
 class ChainNode(TotalOrderNode):
@@ -54,8 +45,7 @@ class ChainNode(TotalOrderNode):
         """Genesis account -> the value below which its draws win."""
         self.tree: Tree
         self.ledger: TreeLedger
-        self.put_off_blocks: dict[str, PutOff] = {}
-        """The blocks that wait, longest wait first."""
+        self.put_off_blocks = PutOffBlocks()
         self.invalid_blocks = Recent()
         """The ids of blocks that were properly signed, and found invalid."""
         self.signed_blocks: dict[tuple[str, int], dict[str, bytes]] = {}
@@ -178,26 +168,19 @@ class ChainNode(TotalOrderNode):
     # --- blocks wait ---------------------------------------------------------------------------------
 
     def put_off(self, block: Block, lacking: list[str], connection: Connection | None) -> None:
-        """Let a block wait while what it lacks is fetched; the bounds are the contract's."""
-        twins = sum(other.block.creator == block.creator and other.block.slot == block.slot
-                    for other in self.put_off_blocks.values())
-        if twins >= MAX_WAITING_TWINS:
+        """Let a block wait while what it lacks is fetched; if there is no room, the oldest goes."""
+        if self.put_off_blocks.has_twins(block):
             return
-        while self.put_off_blocks and not self.has_room_to_wait(len(block.transactions)):
+        while not self.put_off_blocks.has_room(len(block.transactions)):
             if self.comes_again(connection):
                 return
             self.give_up(next(iter(self.put_off_blocks)))
-        self.put_off_blocks[block.id] = PutOff(block, connection, self.network.now())
+        self.put_off_blocks.add(PutOff(block, connection, self.network.now()))
         self.wait_for(block.id, lacking, connection)
 
     def comes_again(self, connection: Connection | None) -> bool:
         """Will a block from here come again, so that it need not push out another one that waits?"""
         return False
-
-    def has_room_to_wait(self, ids: int, blocks: int = 1) -> bool:
-        """May that many more blocks wait, which name that many transactions?"""
-        waiting_ids = sum(len(entry.block.transactions) for entry in self.put_off_blocks.values())
-        return len(self.put_off_blocks) + blocks <= MAX_WAITING and waiting_ids + ids <= MAX_WAITING_IDS
 
     def is_to_be_fetched(self, lacking: str) -> bool:
         """A parent that waits itself has been fetched already."""
@@ -205,13 +188,13 @@ class ChainNode(TotalOrderNode):
 
     def give_up(self, block_id: str) -> None:
         """Let a block wait no longer, and ask no more for what only it needed."""
-        del self.put_off_blocks[block_id]
+        self.put_off_blocks.pop(block_id)
         self.fetcher.forget(self.waiting.discard(block_id))
 
     def fetch_again(self) -> None:
         """Every second: give up the blocks that have waited for too long, ask again for the others."""
         too_old = self.network.now() - MAX_WAITING_SECONDS
-        for block_id in [block_id for block_id, entry in self.put_off_blocks.items() if entry.since < too_old]:
+        for block_id in self.put_off_blocks.since_before(too_old):
             self.give_up(block_id)
         super().fetch_again()
 
