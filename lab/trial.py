@@ -13,11 +13,12 @@ import heapq
 import itertools
 import random
 import re
+import secrets
 import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -52,7 +53,7 @@ class Settings:
     nodes: int
     per_second: float
     """Transactions."""
-    seed: int
+    seed: int = field(default_factory=lambda: secrets.randbits(32))
     kinds: tuple[str, ...] = ("kill", "sleep", "partition", "one_way", "stall", "delay", "disconnect")
     """What goes wrong: the methods of `Trial` that are named so."""
 
@@ -64,14 +65,16 @@ class Member:
         self.place = place
         self._start = start
         self.process: NodeProcess | None = start()
-        self.is_asleep = False
-        self._earlier: set[str] = set()
+        self.is_asleep = self._is_ready = False
+        self.acknowledged_before: set[str] = set()
         """What the processes before this one have acknowledged."""
 
     @property
     def is_up(self) -> bool:
         """Does it run, awake, and has it read its journal?"""
-        return self.process is not None and not self.is_asleep and b'"event": "listening"' in self.process.output
+        if self.process is not None and not self._is_ready:
+            self._is_ready = b'"event": "listening"' in self.process.output
+        return self._is_ready and not self.is_asleep
 
     def ask(self, command: str, event: str) -> dict[str, Any]:
         """Type a command and give its answer; NodeError if none comes."""
@@ -83,8 +86,9 @@ class Member:
         if self.process is not None:
             self.process.send_signal(signal.SIGKILL)
             self.process.wait_end()
-            self._earlier = self.acknowledged()
-            self.process, self.is_asleep = None, False
+            self.process.end_input()
+            self.acknowledged_before = self.acknowledged()
+            self.process, self.is_asleep, self._is_ready = None, False, False
 
     def restart(self) -> None:
         """Start it again, unless it runs."""
@@ -106,7 +110,7 @@ class Member:
     def acknowledged(self) -> set[str]:
         """The ids of all transactions that it has acknowledged so far."""
         output = self.process.output if self.process is not None else b""
-        return self._earlier | {match.decode() for match in SENT.findall(output)}
+        return self.acknowledged_before | {match.decode() for match in SENT.findall(output)}
 
 
 class Trial:
@@ -125,7 +129,7 @@ class Trial:
         self._paid_until = time.monotonic()
         self.lost: set[str] = set()
         """Acknowledged transactions that some node did not hold when all was quiet."""
-        self.longest_rollback = self.forks = 0
+        self.longest_rollback = self.forks = self.kills = self.sleeps = 0
         self._census = self.faults.add(CENSUS)
         self.members: list[Member] = []
         try:
@@ -243,11 +247,13 @@ class Trial:
     def kill(self, member: Member) -> None:
         """`kill -9`, and start it again some seconds later."""
         member.kill()
+        self.kills += 1
         self._after(self._random.uniform(1, 10), member.restart)
 
     def sleep(self, member: Member) -> None:
         """SIGSTOP, and SIGCONT up to half a minute later."""
         member.sleep()
+        self.sleeps += 1
         self._after(self._random.uniform(1, 30), member.wake)
 
     def partition(self, one_way: bool = False) -> float:
@@ -289,38 +295,41 @@ class Trial:
         for member in self.members:
             member.wake()
             member.restart()
-        deadline = time.monotonic() + timeout
-        while not self._agree():
-            if time.monotonic() > deadline:
-                break
+        deadline, acknowledged = time.monotonic() + timeout, self.acknowledged()
+        while not (is_equal := self._agree(len(acknowledged))) and time.monotonic() < deadline:
             self._on_tick()
             time.sleep(1.0)
-        return list(self._complaints())
+        complaints = list(self._complaints(acknowledged))
+        return complaints if is_equal else [f"not equal after {timeout:g} seconds: {self._differences()}", *complaints]
 
-    def _agree(self) -> bool:
-        """Have all nodes one ledger, in which all that was acknowledged has taken effect?"""
+    def _agree(self, coins: int) -> bool:
+        """Have all nodes one ledger, with at least so many coins in the sink, and all that is known executed?"""
         if not all(member.is_up for member in self.members):
             return False
         first, *others = [member.ask("/ledger", "ledger")["accounts"] for member in self.members]
-        return first.get(self.sink, 0) >= len(self.acknowledged()) and all(other == first for other in others)
+        arrived = first.get(self.sink, 0)
+        return (arrived >= coins and all(other == first for other in others)
+                and arrived == len(self._ask_for_ids(self.members[0])))
 
-    def _complaints(self) -> Iterator[str]:
-        acknowledged = self.acknowledged()
+    def _differences(self) -> str:
+        """What the nodes have, for whoever looks for the cause."""
         ledgers = [member.ask("/ledger", "ledger")["accounts"] for member in self.members]
-        for member, ledger in zip(self.members, ledgers, strict=True):
-            name, held = f"node {member.place.name}", self._ask_for_ids(member)
-            if missing := acknowledged - held:
+        kinds = [ledgers.index(ledger) for ledger in ledgers]
+        return f"coins {[ledger.get(self.sink, 0) for ledger in ledgers]}, the same ledger as node {kinds}"
+
+    def _complaints(self, acknowledged: set[str]) -> Iterator[str]:
+        for member in self.members:
+            if missing := acknowledged - self._ask_for_ids(member):
                 self.lost |= missing
-                yield f"{name} lacks {len(missing)} of {len(acknowledged)} acknowledged transactions"
-            if ledger.get(self.sink, 0) != len(held):
-                yield f"{name} has {ledger.get(self.sink, 0)} coins in the sink, and {len(held)} transactions"
-            if ledger != ledgers[0]:
-                yield f"{name} has another ledger than node {self.members[0].place.name}"
+                yield f"node {member.place.name} lacks {len(missing)} of {len(acknowledged)} acknowledged transactions"
             if b'"event": "equivocation"' in self._process(member).output:
-                yield f"{name} has seen two blocks signed for one place"
+                yield f"node {member.place.name} has seen two blocks signed for one place"
 
     def _ask_for_ids(self, member: Member) -> set[str]:
-        """The ids of all transactions that a node holds. An empty summary differs in every bucket that is not."""
+        """The ids of all transactions that a node holds: none of ours, if it is in another network by now.
+
+        The summary has no buckets, so it differs in every one that the node has.
+        """
         questions: list[dict[str, Any]] = [
             {"type": "hello", "version": VERSION, "stage": self.settings.stage, "network": self._network,
              "listen": self._census.address},
@@ -333,7 +342,7 @@ class Trial:
                     ids |= set(message["ids"])
                 elif message == {"type": "pong", "nonce": CENSUS}:
                     return ids
-        raise NodeError(f"node {member.place.name} has not said what it holds")
+        return set()
 
     # --- how it goes ----------------------------------------------------------------------------
 
