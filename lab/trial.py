@@ -8,13 +8,10 @@ A transaction is acknowledged when its node has printed `sent`. From then on it 
 each node is asked over the wire for the ids that it holds (`summary` and `inventory` of contract §3).
 """
 
-import contextlib
 import heapq
 import itertools
 import random
-import re
 import secrets
-import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -24,7 +21,8 @@ from typing import Any, Self
 
 from common.encoding import decode_frame, encode_frame, split_address
 from common.framing import Splitter
-from lab.faults import Faults, Place
+from lab.faults import Faults
+from lab.member import Member
 from lab.processes import NodeError, NodeProcess, end_all
 from lab.workload import PASSPHRASE, KeyRing
 from stage1_chat.peering import VERSION
@@ -42,8 +40,6 @@ TICK_SECONDS = 0.05
 CENSUS = "census"
 """The name of who asks the nodes what they hold, as the proxy knows it."""
 
-SENT = re.compile(rb'"event": "sent", "id": "([0-9a-f]{64})"')
-
 
 @dataclass(frozen=True)
 class Settings:
@@ -56,61 +52,6 @@ class Settings:
     seed: int = field(default_factory=lambda: secrets.randbits(32))
     kinds: tuple[str, ...] = ("kill", "sleep", "partition", "one_way", "stall", "delay", "disconnect")
     """What goes wrong: the methods of `Trial` that are named so."""
-
-
-class Member:
-    """A node that is killed, and started again at its place and with its data."""
-
-    def __init__(self, place: Place, start: Callable[[], NodeProcess]) -> None:
-        self.place = place
-        self._start = start
-        self.process: NodeProcess | None = start()
-        self.is_asleep = self._is_ready = False
-        self.acknowledged_before: set[str] = set()
-        """What the processes before this one have acknowledged."""
-
-    @property
-    def is_up(self) -> bool:
-        """Does it run, awake, and has it read its journal?"""
-        if self.process is not None and not self._is_ready:
-            self._is_ready = b'"event": "listening"' in self.process.output
-        return self._is_ready and not self.is_asleep
-
-    def ask(self, command: str, event: str) -> dict[str, Any]:
-        """Type a command and give its answer; NodeError if none comes."""
-        assert self.process is not None, "only a node that is up is asked"
-        return self.process.ask(command, event)
-
-    def kill(self) -> None:
-        """End it as `kill -9` does."""
-        if self.process is not None:
-            self.process.send_signal(signal.SIGKILL)
-            self.process.wait_end()
-            self.process.end_input()
-            self.acknowledged_before = self.acknowledged()
-            self.process, self.is_asleep, self._is_ready = None, False, False
-
-    def restart(self) -> None:
-        """Start it again, unless it runs."""
-        if self.process is None:
-            self.process = self._start()
-
-    def sleep(self) -> None:
-        """Let it do nothing, and notice nothing."""
-        if self.process is not None:
-            self.is_asleep = True
-            self.process.send_signal(signal.SIGSTOP)
-
-    def wake(self) -> None:
-        """Let it go on."""
-        if self.process is not None:
-            self.process.send_signal(signal.SIGCONT)
-            self.is_asleep = False
-
-    def acknowledged(self) -> set[str]:
-        """The ids of all transactions that it has acknowledged so far."""
-        output = self.process.output if self.process is not None else b""
-        return self.acknowledged_before | {match.decode() for match in SENT.findall(output)}
 
 
 class Trial:
@@ -135,7 +76,7 @@ class Trial:
         try:
             for number in range(settings.nodes):
                 self.members.append(self._make_member(number))
-                self._network = self._process(self.members[0]).network
+                self._network = self.members[0].running.network
             self._wait_until_joined()
         except BaseException:
             self.close()
@@ -144,13 +85,8 @@ class Trial:
     def _wait_until_joined(self) -> None:
         """Nothing may go wrong before that: who reaches nobody founds a network of its own (contract §4)."""
         for member in self.members:
-            if self._process(member).network != self._network:
+            if member.running.network != self._network:
                 raise NodeError(f"node {member.place.name} has founded a network of its own; nobody answered in time")
-
-    @staticmethod
-    def _process(member: Member) -> NodeProcess:
-        assert member.process is not None
-        return member.process
 
     def _make_member(self, number: int) -> Member:
         stage, place = self.settings.stage, self.faults.add(str(number))
@@ -189,7 +125,7 @@ class Trial:
             self._paid_until += 1 / self.settings.per_second
             number = self._random.randrange(len(self.members))
             if self.members[number].is_up and (line := self._payment(number)):
-                self._process(self.members[number]).type(line)
+                self.members[number].running.type(line)
 
     def _payment(self, number: int) -> str | None:
         """A transaction that gives the sink one coin; None if this node has no account with money."""
@@ -306,14 +242,14 @@ class Trial:
         """Have all nodes one ledger, with at least so many coins in the sink, and all that is known executed?"""
         if not all(member.is_up for member in self.members):
             return False
-        first, *others = [member.ask("/ledger", "ledger")["accounts"] for member in self.members]
+        first, *others = [member.running.ask("/ledger", "ledger")["accounts"] for member in self.members]
         arrived = first.get(self.sink, 0)
         return (arrived >= coins and all(other == first for other in others)
                 and arrived == len(self._ask_for_ids(self.members[0])))
 
     def _differences(self) -> str:
         """What the nodes have, for whoever looks for the cause."""
-        ledgers = [member.ask("/ledger", "ledger")["accounts"] for member in self.members]
+        ledgers = [member.running.ask("/ledger", "ledger")["accounts"] for member in self.members]
         kinds = [ledgers.index(ledger) for ledger in ledgers]
         return f"coins {[ledger.get(self.sink, 0) for ledger in ledgers]}, the same ledger as node {kinds}"
 
@@ -322,7 +258,7 @@ class Trial:
             if missing := acknowledged - self._ask_for_ids(member):
                 self.lost |= missing
                 yield f"node {member.place.name} lacks {len(missing)} of {len(acknowledged)} acknowledged transactions"
-            if b'"event": "equivocation"' in self._process(member).output:
+            if b'"event": "equivocation"' in member.running.output:
                 yield f"node {member.place.name} has seen two blocks signed for one place"
 
     def _ask_for_ids(self, member: Member) -> set[str]:
@@ -350,10 +286,10 @@ class Trial:
         """How it goes, in one line."""
         up = [member for member in self.members if member.is_up]
         if self.settings.stage == 5:
-            for status in [member.ask("/status", "status") for member in up]:
+            for status in [member.running.ask("/status", "status") for member in up]:
                 self.forks = max(self.forks, status["blocks"] - status["height"])
                 self.longest_rollback = max(self.longest_rollback, status["longest_rollback"])
-        largest = max((_resident_mib(self._process(member)) for member in up), default=0)
+        largest = max((member.resident_mib for member in up), default=0)
         return (f"{len(up)} of {len(self.members)} nodes up, {len(self.acknowledged())} transactions acknowledged,"
                 f" {len(self.lost)} lost, {self.forks} blocks beside the chain, longest rollback"
                 f" {self.longest_rollback}, largest node {largest} MiB")
@@ -363,11 +299,3 @@ def _messages(connection: socket.socket) -> Iterator[dict[str, Any]]:
     splitter = Splitter()
     while data := connection.recv(65_536):
         yield from map(decode_frame, splitter.feed(data)[0])
-
-
-def _resident_mib(process: NodeProcess) -> int:
-    """The memory that a node takes (VmRSS of /proc); 0 where the system has no /proc."""
-    with contextlib.suppress(OSError, StopIteration):
-        status = Path(f"/proc/{process.pid}/status").read_text()
-        return next(int(line.split()[1]) // 1024 for line in status.splitlines() if line.startswith("VmRSS"))
-    return 0
