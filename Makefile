@@ -17,11 +17,12 @@ option = $(if $(2),$(1) '$(subst ','\'',$(2))')
 node_options = $(call option,--peer,$(PEER)) $(call option,--host,$(call given,HOST)) \
 	$(call option,--port,$(call given,PORT)) $(ARGS)
 
-.PHONY: help clean bench compare handout lint test test1 test2 test3 test4 test5 stage1 stage2 stage3 stage4 stage5 again
+.PHONY: help clean bench soak compare handout lint test test-long test1 test2 test3 test4 test5 \
+	stage1 stage2 stage3 stage4 stage5 again
 .NOTPARALLEL:
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "make %-8s%s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-10s%s\n", $$1, $$2 }' Makefile
 	@echo 'A node takes PEER=host:port HOST=... PORT=... ARGS="more options"; PYTHON=python3.12 picks the interpreter.'
 
 # --- nodes -------------------------------------------------------------------------------------------------------
@@ -50,11 +51,18 @@ test test1 test2 test3 test4 test5: $(VENV)/installed-test
 	@exec $(RUN) pytest --numprocesses=2 --dist=worksteal \
 		$(patsubst %,tests/%,$(filter $(@:test%=stage%)_%,$(STAGES))) $(ARGS)
 
+# What takes minutes is marked `long`, and left out of the others. One at a time: some fill the machine.
+test-long: $(VENV)/installed-test ## the tests that take minutes, each up to four: LONGTIME
+	@exec $(RUN) pytest -m long --timeout=900 $(ARGS)
+
 lint: $(VENV)/installed-lint ## ruff and mypy over the tree
 	@$(RUN) ruff check --quiet --output-format=concise; ruff=$$?; $(RUN) mypy && exit $$ruff
 
 bench: $(VENV)/installed-run ## measure ten nodes on this machine; JSON=1 prints JSON
 	@exec $(RUN) lab.bench $(if $(filter-out 0,$(JSON)),--json) $(ARGS)
+
+soak: $(VENV)/installed-run ## a network in trouble for MINUTES=30; STAGE=2 to 5 (5 if not given)
+	@exec $(RUN) lab.soak $(call option,--minutes,$(MINUTES)) $(call option,--stage,$(STAGE)) $(ARGS)
 
 # --- what a teacher does with the stages -------------------------------------------------------------------------
 

@@ -24,6 +24,7 @@ import secrets
 import socket
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Collection, Sequence
 from itertools import combinations, product
 from typing import NamedTuple, Self
@@ -105,7 +106,8 @@ class Faults:
         self._links: set[Link] = set()
         self._is_closed = False
         self._sockets: list[socket.socket] = []
-        self._threads: set[threading.Thread] = set()
+        self._threads: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
+        """Those that have ended are forgotten, since nothing else refers to them."""
 
     def add(self, name: str) -> Place:
         """A place for one more node; what was done to others before does not concern it."""
@@ -261,13 +263,7 @@ class Faults:
     # --- threads and their end ------------------------------------------------------------------
 
     def _start(self, target: Callable[[], None]) -> threading.Thread:
-        def run() -> None:
-            try:
-                target()
-            finally:
-                self._threads.discard(threading.current_thread())
-
-        thread = threading.Thread(target=run, name="proxy", daemon=True)
+        thread = threading.Thread(target=target, name="proxy", daemon=True)
         self._threads.add(thread)
         thread.start()
         return thread

@@ -2,7 +2,8 @@
 
 Nodes are killed and sleep, connections are cut, stalled and delayed, the network is parted, all from a printed seed,
 while transactions are made (lab/trial.py). Every few minutes all heals, and it is checked that every node has every
-acknowledged transaction and the same ledger. A line a minute tells how it goes, the last one what came out.
+acknowledged transaction and the same ledger. A line a minute tells how it goes (`lost` is what the checks so far have
+found), the last one what came out. Ctrl-C ends all and gives the verdict so far.
 
 The exit status is 1 if something was lost or differs, or a node has ended by itself or does not answer.
 """
@@ -53,6 +54,7 @@ class Soak:
         self.complaints: list[str] = []
         """What was lost or differs."""
         self.checks = 0
+        self.is_interrupted = False
         self.started = self._last_line = time.monotonic()
         self.trial = Trial(settings, keys, folder, self._tick)
 
@@ -74,21 +76,23 @@ class Soak:
             self.checks += 1
 
     def end(self) -> None:
-        """End all nodes; one that does not end well is a complaint."""
+        """End all nodes. One that does not end well is a complaint, unless it may have been starting just then."""
         statuses = self.trial.close()
-        self.complaints += [f"a node ended with status {status}" for status in statuses if status != 0]
+        if not self.is_interrupted:
+            self.complaints += [f"a node ended with status {status}" for status in statuses if status != 0]
 
     def verdict(self) -> str:
         """The last line."""
         minutes = (time.monotonic() - self.started) / MINUTE
         outcome = "NOT WELL" if self.complaints else "nothing lost, all equal" if self.checks else "nothing checked"
-        return (f"{outcome}: {minutes:.1f} minutes, {self.checks} checks,"
+        interrupted = "interrupted; " if self.is_interrupted else ""
+        return (f"{interrupted}{outcome}: {minutes:.1f} minutes, {self.checks} checks,"
                 f" {len(self.trial.acknowledged())} transactions acknowledged, {len(self.trial.lost)} lost,"
                 f" longest rollback {self.trial.longest_rollback}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the soak; 0 if nothing was lost and all was equal, 1 if not, 130 if it was interrupted before it knew."""
+    """Run the soak; 0 if nothing was lost and all was equal, 1 if not, 130 if it was interrupted."""
     options = make_options().parse_args(arguments)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # the nodes shall be ended then too
     seed = secrets.randbits(32) if options.seed is None else options.seed
@@ -114,19 +118,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run(settings: Settings, keys: KeyRing, folder: Path, seconds: float) -> int:
     """Run one network and print the verdict; the exit status."""
     soak = Soak(settings, keys, folder)
-    interrupted = False
     try:
         soak.run(seconds)
     except KeyboardInterrupt:
-        interrupted = True
+        soak.is_interrupted = True
     except NodeError as error:
         soak.complaints.append(str(error))
     finally:
         soak.end()
     for complaint in soak.complaints:
         print(f"  {complaint}")
-    print(("interrupted; until the last check " if interrupted else "") + soak.verdict(), flush=True)
-    return 1 if soak.complaints else 130 if interrupted else 0
+    print(soak.verdict(), flush=True)
+    return 1 if soak.complaints else 130 if soak.is_interrupted else 0
 
 
 if __name__ == "__main__":

@@ -8,22 +8,21 @@ A transaction is acknowledged when its node has printed `sent`. From then on it 
 each node is asked over the wire for the ids that it holds (`summary` and `inventory` of contract §3).
 """
 
-import contextlib
 import heapq
 import itertools
 import random
-import re
-import signal
+import secrets
 import socket
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 from common.encoding import decode_frame, encode_frame, split_address
 from common.framing import Splitter
-from lab.faults import Faults, Place
+from lab.faults import Faults
+from lab.member import Member
 from lab.processes import NodeError, NodeProcess, end_all
 from lab.workload import PASSPHRASE, KeyRing
 from stage1_chat.peering import VERSION
@@ -41,8 +40,6 @@ TICK_SECONDS = 0.05
 CENSUS = "census"
 """The name of who asks the nodes what they hold, as the proxy knows it."""
 
-SENT = re.compile(rb'"event": "sent", "id": "([0-9a-f]{64})"')
-
 
 @dataclass(frozen=True)
 class Settings:
@@ -52,61 +49,9 @@ class Settings:
     nodes: int
     per_second: float
     """Transactions."""
-    seed: int
+    seed: int = field(default_factory=lambda: secrets.randbits(32))
     kinds: tuple[str, ...] = ("kill", "sleep", "partition", "one_way", "stall", "delay", "disconnect")
     """What goes wrong: the methods of `Trial` that are named so."""
-
-
-class Member:
-    """A node that is killed, and started again at its place and with its data."""
-
-    def __init__(self, place: Place, start: Callable[[], NodeProcess]) -> None:
-        self.place = place
-        self._start = start
-        self.process: NodeProcess | None = start()
-        self.is_asleep = False
-        self._earlier: set[str] = set()
-        """What the processes before this one have acknowledged."""
-
-    @property
-    def is_up(self) -> bool:
-        """Does it run, awake, and has it read its journal?"""
-        return self.process is not None and not self.is_asleep and b'"event": "listening"' in self.process.output
-
-    def ask(self, command: str, event: str) -> dict[str, Any]:
-        """Type a command and give its answer; NodeError if none comes."""
-        assert self.process is not None, "only a node that is up is asked"
-        return self.process.ask(command, event)
-
-    def kill(self) -> None:
-        """End it as `kill -9` does."""
-        if self.process is not None:
-            self.process.send_signal(signal.SIGKILL)
-            self.process.wait_end()
-            self._earlier = self.acknowledged()
-            self.process, self.is_asleep = None, False
-
-    def restart(self) -> None:
-        """Start it again, unless it runs."""
-        if self.process is None:
-            self.process = self._start()
-
-    def sleep(self) -> None:
-        """Let it do nothing, and notice nothing."""
-        if self.process is not None:
-            self.is_asleep = True
-            self.process.send_signal(signal.SIGSTOP)
-
-    def wake(self) -> None:
-        """Let it go on."""
-        if self.process is not None:
-            self.process.send_signal(signal.SIGCONT)
-            self.is_asleep = False
-
-    def acknowledged(self) -> set[str]:
-        """The ids of all transactions that it has acknowledged so far."""
-        output = self.process.output if self.process is not None else b""
-        return self._earlier | {match.decode() for match in SENT.findall(output)}
 
 
 class Trial:
@@ -125,13 +70,13 @@ class Trial:
         self._paid_until = time.monotonic()
         self.lost: set[str] = set()
         """Acknowledged transactions that some node did not hold when all was quiet."""
-        self.longest_rollback = self.forks = 0
+        self.longest_rollback = self.forks = self.kills = self.sleeps = 0
         self._census = self.faults.add(CENSUS)
         self.members: list[Member] = []
         try:
             for number in range(settings.nodes):
                 self.members.append(self._make_member(number))
-                self._network = self._process(self.members[0]).network
+                self._network = self.members[0].running.network
             self._wait_until_joined()
         except BaseException:
             self.close()
@@ -140,13 +85,8 @@ class Trial:
     def _wait_until_joined(self) -> None:
         """Nothing may go wrong before that: who reaches nobody founds a network of its own (contract §4)."""
         for member in self.members:
-            if self._process(member).network != self._network:
+            if member.running.network != self._network:
                 raise NodeError(f"node {member.place.name} has founded a network of its own; nobody answered in time")
-
-    @staticmethod
-    def _process(member: Member) -> NodeProcess:
-        assert member.process is not None
-        return member.process
 
     def _make_member(self, number: int) -> Member:
         stage, place = self.settings.stage, self.faults.add(str(number))
@@ -185,7 +125,7 @@ class Trial:
             self._paid_until += 1 / self.settings.per_second
             number = self._random.randrange(len(self.members))
             if self.members[number].is_up and (line := self._payment(number)):
-                self._process(self.members[number]).type(line)
+                self.members[number].running.type(line)
 
     def _payment(self, number: int) -> str | None:
         """A transaction that gives the sink one coin; None if this node has no account with money."""
@@ -243,11 +183,13 @@ class Trial:
     def kill(self, member: Member) -> None:
         """`kill -9`, and start it again some seconds later."""
         member.kill()
+        self.kills += 1
         self._after(self._random.uniform(1, 10), member.restart)
 
     def sleep(self, member: Member) -> None:
         """SIGSTOP, and SIGCONT up to half a minute later."""
         member.sleep()
+        self.sleeps += 1
         self._after(self._random.uniform(1, 30), member.wake)
 
     def partition(self, one_way: bool = False) -> float:
@@ -289,38 +231,41 @@ class Trial:
         for member in self.members:
             member.wake()
             member.restart()
-        deadline = time.monotonic() + timeout
-        while not self._agree():
-            if time.monotonic() > deadline:
-                break
+        deadline, acknowledged = time.monotonic() + timeout, self.acknowledged()
+        while not (is_equal := self._agree(len(acknowledged))) and time.monotonic() < deadline:
             self._on_tick()
             time.sleep(1.0)
-        return list(self._complaints())
+        complaints = list(self._complaints(acknowledged))
+        return complaints if is_equal else [f"not equal after {timeout:g} seconds: {self._differences()}", *complaints]
 
-    def _agree(self) -> bool:
-        """Have all nodes one ledger, in which all that was acknowledged has taken effect?"""
+    def _agree(self, coins: int) -> bool:
+        """Have all nodes one ledger, with at least so many coins in the sink, and all that is known executed?"""
         if not all(member.is_up for member in self.members):
             return False
-        first, *others = [member.ask("/ledger", "ledger")["accounts"] for member in self.members]
-        return first.get(self.sink, 0) >= len(self.acknowledged()) and all(other == first for other in others)
+        first, *others = [member.running.ask("/ledger", "ledger")["accounts"] for member in self.members]
+        arrived = first.get(self.sink, 0)
+        return (arrived >= coins and all(other == first for other in others)
+                and arrived == len(self._ask_for_ids(self.members[0])))
 
-    def _complaints(self) -> Iterator[str]:
-        acknowledged = self.acknowledged()
-        ledgers = [member.ask("/ledger", "ledger")["accounts"] for member in self.members]
-        for member, ledger in zip(self.members, ledgers, strict=True):
-            name, held = f"node {member.place.name}", self._ask_for_ids(member)
-            if missing := acknowledged - held:
+    def _differences(self) -> str:
+        """What the nodes have, for whoever looks for the cause."""
+        ledgers = [member.running.ask("/ledger", "ledger")["accounts"] for member in self.members]
+        kinds = [ledgers.index(ledger) for ledger in ledgers]
+        return f"coins {[ledger.get(self.sink, 0) for ledger in ledgers]}, the same ledger as node {kinds}"
+
+    def _complaints(self, acknowledged: set[str]) -> Iterator[str]:
+        for member in self.members:
+            if missing := acknowledged - self._ask_for_ids(member):
                 self.lost |= missing
-                yield f"{name} lacks {len(missing)} of {len(acknowledged)} acknowledged transactions"
-            if ledger.get(self.sink, 0) != len(held):
-                yield f"{name} has {ledger.get(self.sink, 0)} coins in the sink, and {len(held)} transactions"
-            if ledger != ledgers[0]:
-                yield f"{name} has another ledger than node {self.members[0].place.name}"
-            if b'"event": "equivocation"' in self._process(member).output:
-                yield f"{name} has seen two blocks signed for one place"
+                yield f"node {member.place.name} lacks {len(missing)} of {len(acknowledged)} acknowledged transactions"
+            if b'"event": "equivocation"' in member.running.output:
+                yield f"node {member.place.name} has seen two blocks signed for one place"
 
     def _ask_for_ids(self, member: Member) -> set[str]:
-        """The ids of all transactions that a node holds. An empty summary differs in every bucket that is not."""
+        """The ids of all transactions that a node holds: none of ours, if it is in another network by now.
+
+        The summary has no buckets, so it differs in every one that the node has.
+        """
         questions: list[dict[str, Any]] = [
             {"type": "hello", "version": VERSION, "stage": self.settings.stage, "network": self._network,
              "listen": self._census.address},
@@ -333,7 +278,7 @@ class Trial:
                     ids |= set(message["ids"])
                 elif message == {"type": "pong", "nonce": CENSUS}:
                     return ids
-        raise NodeError(f"node {member.place.name} has not said what it holds")
+        return set()
 
     # --- how it goes ----------------------------------------------------------------------------
 
@@ -341,10 +286,10 @@ class Trial:
         """How it goes, in one line."""
         up = [member for member in self.members if member.is_up]
         if self.settings.stage == 5:
-            for status in [member.ask("/status", "status") for member in up]:
+            for status in [member.running.ask("/status", "status") for member in up]:
                 self.forks = max(self.forks, status["blocks"] - status["height"])
                 self.longest_rollback = max(self.longest_rollback, status["longest_rollback"])
-        largest = max((_resident_mib(self._process(member)) for member in up), default=0)
+        largest = max((member.resident_mib for member in up), default=0)
         return (f"{len(up)} of {len(self.members)} nodes up, {len(self.acknowledged())} transactions acknowledged,"
                 f" {len(self.lost)} lost, {self.forks} blocks beside the chain, longest rollback"
                 f" {self.longest_rollback}, largest node {largest} MiB")
@@ -354,11 +299,3 @@ def _messages(connection: socket.socket) -> Iterator[dict[str, Any]]:
     splitter = Splitter()
     while data := connection.recv(65_536):
         yield from map(decode_frame, splitter.feed(data)[0])
-
-
-def _resident_mib(process: NodeProcess) -> int:
-    """The memory that a node takes (VmRSS of /proc); 0 where the system has no /proc."""
-    with contextlib.suppress(OSError, StopIteration):
-        status = Path(f"/proc/{process.pid}/status").read_text()
-        return next(int(line.split()[1]) // 1024 for line in status.splitlines() if line.startswith("VmRSS"))
-    return 0

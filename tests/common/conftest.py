@@ -2,14 +2,16 @@
 
 import os
 import random
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from lab.faults import Faults
+from lab.workload import KeyRing
 from tests.common.small_network import SmallNetwork
-from tests.conftest import Launch
+from tests.conftest import KEYS, Launch
 
 
 @pytest.fixture
@@ -31,3 +33,21 @@ def small_network(faults: Faults, start_node: Launch, wallets: list[Path]) -> Ca
     def start(stage: int, **options: object) -> SmallNetwork:
         return SmallNetwork(stage, faults, start_node, wallets, **options)  # type: ignore[arg-type]
     return start
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> KeyRing:
+    """The keys of a trial: ten accounts of a genesis, and the sink."""
+    wallets = tmp_path / "wallets"
+    wallets.mkdir()
+    return KeyRing(copy_keys(tmp_path / "keys"), wallets, 10, print)
+
+
+def copy_keys(folder: Path) -> Path:
+    """Put eleven keys into a new folder, so that no test waits for one to be made."""
+    folder.mkdir(mode=0o700)
+    for number in range(1, 12):
+        copy = folder / f"key-{number}.pem"
+        copy.touch(mode=0o600)
+        shutil.copyfile(KEYS / copy.name, copy)
+    return folder

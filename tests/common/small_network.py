@@ -36,7 +36,8 @@ class SmallNetwork:
         for number in range(4):
             faults.add(str(number))
             self.nodes.append(self.start(number))
-        wait_until_all_are_linked(faults)
+            # One after the other: two that join at once call each other, and close one of the two connections.
+            wait_until_all_are_linked(faults)
         self.sink = "sink" if stage == 2 else str(self.nodes[1].listening["account"])
 
     def start(self, number: int) -> NodeProcess:
