@@ -52,7 +52,7 @@ test test1 test2 test3 test4 test5: $(VENV)/installed-test
 		$(patsubst %,tests/%,$(filter $(@:test%=stage%)_%,$(STAGES))) $(ARGS)
 
 # What takes minutes is marked `long`, and left out of the others. One at a time: some fill the machine.
-test-long: $(VENV)/installed-test ## the tests that take minutes, each up to four: LONGTIME
+test-long: $(VENV)/installed-test ## the tests that take minutes each
 	@exec $(RUN) pytest -m long --timeout=900 $(ARGS)
 
 lint: $(VENV)/installed-lint ## ruff and mypy over the tree
