@@ -10,6 +10,7 @@ Nothing here knows what the ids are of, or how a frame travels: any store of ids
 import random
 from collections import deque
 from collections.abc import Callable, Collection, Iterable
+from itertools import islice
 from operator import attrgetter
 
 from common.encoding import Field, is_id, is_matching
@@ -54,13 +55,15 @@ class Buckets:
 class Missing:
     """An id that is asked for."""
 
-    __slots__ = ("again_at", "is_needed", "named_by", "tries")  # there may be very many
+    __slots__ = ("again_at", "is_needed", "named_by", "queued_on", "tries")  # there may be very many
 
     def __init__(self, named_by: Connection | None) -> None:
         self.named_by = named_by
         self.tries = 0
         self.again_at: float | None = None
-        """When to ask again; None while it waits in the queue of a connection."""
+        """When to ask again; None while it is queued."""
+        self.queued_on: Connection | None = None
+        """The connection in whose queue it waits to be asked for."""
         self.is_needed = False
         """Does a block need it? Then it is asked for until it comes."""
 
@@ -75,7 +78,7 @@ class Fetcher:
         self._now = now
         self._generator = generator
         self._missing: dict[str, Missing] = {}
-        self._queues: dict[Connection, deque[str]] = {}
+        self._queues: dict[Connection, dict[str, None]] = {}
         self._named: dict[Connection, dict[str, None]] = {}
         """The ids that each connection has named, but for those that blocks need."""
         self._open_questions: dict[Connection, deque[float]] = {}
@@ -112,7 +115,12 @@ class Fetcher:
         """Ask no more for `ids`: they have come, or nobody needs them any longer."""
         for known_id in ids:
             missing = self._missing.pop(known_id, None)
-            if missing is not None and missing.named_by is not None:
+            if missing is None:
+                continue
+            # Nothing of it may stay: who names ids for ever would fill a queue that is never asked.
+            if missing.queued_on is not None:
+                del self._queues[missing.queued_on][known_id]
+            if missing.named_by is not None:
                 named = self._named[missing.named_by]
                 del named[known_id]
                 if not named:
@@ -166,22 +174,24 @@ class Fetcher:
 
     def _give_up_queue(self, connection: Connection) -> None:
         for missing_id in self._queues.pop(connection, ()):
-            if missing_id in self._missing:
-                self._missing[missing_id].again_at = self._now()
+            self._missing[missing_id].queued_on = None
+            self._missing[missing_id].again_at = self._now()
 
     def _queue(self, missing_id: str, connection: Connection) -> None:
         self._missing[missing_id].again_at = None
-        self._queues.setdefault(connection, deque()).append(missing_id)
+        self._missing[missing_id].queued_on = connection
+        self._queues.setdefault(connection, {})[missing_id] = None
 
     def _ask_next(self, connection: Connection) -> None:
         queue = self._queues.get(connection)
         questions = self._open_questions.setdefault(connection, deque())
+        again_at = self._now() + WANT_AGAIN
         while queue and len(questions) < MAX_WANTS_OPEN:
-            ids = [missing_id for missing_id in (queue.popleft() for _ in range(min(MAX_WANT, len(queue))))
-                   if missing_id in self._missing]
+            ids = list(islice(queue, MAX_WANT))
             for missing_id in ids:
+                del queue[missing_id]
                 self._missing[missing_id].tries += 1
-                self._missing[missing_id].again_at = self._now() + WANT_AGAIN
-            if ids:
-                questions.append(self._now())
-                self._ask(connection, ids)
+                self._missing[missing_id].queued_on = None
+                self._missing[missing_id].again_at = again_at
+            questions.append(self._now())
+            self._ask(connection, ids)

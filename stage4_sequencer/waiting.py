@@ -27,8 +27,9 @@ class Waiting:
     def add(self, block_id: str, lacking: Iterable[str]) -> None:
         """Let a block wait for the ids that it lacks; at least one."""
         self._lacking[block_id] = set(lacking)
+        alone = (block_id,)  # one for all ids that only this block needs: there may be fifty thousand
         for needed in self._lacking[block_id]:
-            self._waiting_for[needed] = (*self._waiting_for.get(needed, ()), block_id)
+            self._waiting_for[needed] = self._waiting_for.get(needed, ()) + alone
 
     def on_arrived(self, needed: str) -> list[str]:
         """Something has come; give the blocks that lack nothing any more, and wait no longer."""
