@@ -48,8 +48,8 @@ class ChainNode(TotalOrderNode):
         self.put_off_blocks = PutOffBlocks()
         self.invalid_blocks = Recent()
         """The ids of blocks that were properly signed, and found invalid."""
-        self.signed_blocks: dict[tuple[str, int], dict[str, bytes]] = {}
-        """Creator and slot -> the blocks signed, id -> frame. Two are evidence: these are kept, and forwarded."""
+        self.signed_blocks: dict[tuple[str, int], list[str]] = {}
+        """Creator and slot -> the ids of the blocks signed, oldest first. Two are evidence."""
         self.rollbacks = 0
         self.longest_rollback = 0
 
@@ -104,7 +104,7 @@ class ChainNode(TotalOrderNode):
 
     def is_surplus(self, block_id: str, message: Message) -> bool:
         """Is this one of very many blocks that its creator has signed for one slot, and none builds on it?"""
-        twins = self.signed_blocks.get((message["creator"], message["slot"]), {})
+        twins = self.signed_blocks.get((message["creator"], message["slot"]), [])
         return len(twins) >= MAX_TWINS and block_id not in twins and not self.waiting.needed_by(block_id)
 
     def is_known_block(self, block_id: str) -> bool:
@@ -113,13 +113,16 @@ class ChainNode(TotalOrderNode):
 
     def is_same_copy(self, block_id: str, message: Message) -> bool:
         """Does a known block come again with the signature that it has?"""
-        if block_id in self.tree:
-            known = self.tree.blocks[block_id].frame
-        elif block_id in self.put_off_blocks:
-            known = self.put_off_blocks[block_id].block.frame
-        else:
-            return False
+        known = self.known_frame(block_id)
         return bool(known) and decode_frame(known) == message
+
+    def known_frame(self, block_id: str) -> bytes:
+        """The frame of a block that is in the tree or waits; empty for one that was given up, or is invalid."""
+        if block_id in self.tree:
+            return self.tree.blocks[block_id].frame
+        if block_id in self.put_off_blocks:
+            return self.put_off_blocks[block_id].block.frame
+        return b""
 
     def check_block(self, message: Message, canonical: bytes) -> int:
         """Invalid unless its creator holds stake, has won the slot, and has signed; give the draw's value."""
@@ -148,13 +151,14 @@ class ChainNode(TotalOrderNode):
     def note_signed(self, message: Message, block_id: str, frame: bytes) -> None:
         """Remember who has signed what: two blocks in one slot are evidence against their creator."""
         creator, slot = message["creator"], message["slot"]
-        twins = self.signed_blocks.setdefault((creator, slot), {})
+        twins = self.signed_blocks.setdefault((creator, slot), [])
         if block_id in twins or len(twins) >= MAX_TWINS:
             return
-        twins[block_id] = frame if len(twins) < MAX_FORWARDED_TWINS else b""
+        twins.append(block_id)
         if len(twins) == 2:
-            for evidence in twins.values():
-                self.keep("evidence", evidence)
+            for evidence in (self.known_frame(twins[0]), frame):
+                if evidence:
+                    self.keep("evidence", evidence)
             self.report("equivocation", creator=creator, slot=slot, ids=list(twins))
 
     def replay(self, kind: str, content: bytes) -> None:
@@ -229,7 +233,7 @@ class ChainNode(TotalOrderNode):
         path = self.tree.add(block)
         self.fetcher.forget([block.id])
         self.report("block", **self.describe_block(block))
-        if self.signed_blocks[block.creator, block.slot].get(block.id):
+        if block.id in self.signed_blocks[block.creator, block.slot][:MAX_FORWARDED_TWINS]:
             self.flood(block.frame, connection)
         if path.done:
             self.on_new_best(path)

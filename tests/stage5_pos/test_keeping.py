@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from common.encoding import decode_frame
 from common.interface import Network
 from common.journal import Journal
 from common.rsa import PrivateKey
@@ -95,11 +96,14 @@ def test_both_blocks_of_an_equivocation_are_kept_also_if_one_never_entered_the_t
     account = kept_key(1).account
     assert world.reported(node, "equivocation") == [{"creator": account, "slot": slot, "ids": ids}]
     node.commit()
+    assert node.journal is not None
+    kept = [entry.content for entry in node.journal.entries() if entry.kind == "evidence"]
+    assert [decode_frame(frame) for frame in kept] == [first, second]
     crash(node)
     world = new_world()
     again = add_node(world, tmp_path)
     peer = add_linked_stranger(world, again, 5)
     peer.send(first, second)
     world.settle()
-    assert [list(again.signed_blocks[account, slot])] == [ids] and all(again.signed_blocks[account, slot].values())
+    assert again.signed_blocks[account, slot] == ids
     assert world.reported(again, "equivocation") == [], "it was told before"
