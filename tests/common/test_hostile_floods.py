@@ -172,26 +172,23 @@ def test_transactions_of_an_account_without_money(stage: int, count: int, start_
         assert all(balance >= 0 for balance in after.values())
 
 
-ROUNDS, BATCH = 2, 1_000
+def test_invalid_signatures_at_full_speed_leave_more_than_half_for_the_others(start_node: Launch) -> None:
+    """Twenty connections at a time, each ended after its tenth bad signature and opened again at once.
 
-
-def test_invalid_signatures_at_full_speed_do_not_halve_what_the_others_get_done(start_node: Launch) -> None:
-    """Twenty connections at a time, each ended after its tenth bad signature and opened again at once."""
+    What they cost is measured in the node's processor time for a second of the clock, while nobody else asks for
+    anything: how long others would have to wait depends on how busy the machine is.
+    """
     node = start_node(3)
     bad = frames_of(*(transaction(node, amount=2, nonce=f"{number:032x}") for number in range(10)))
-    batches = [frames_of(*(transaction(node) for _ in range(BATCH))) for _ in range(2 * ROUNDS)]
-    alone, attacked = [], []
-    with Healthy(node), Villain(node) as honest:
-        for number in range(ROUNDS):
-            alone.append(seconds_for(honest, batches[2 * number]))
-            with stampede(node, bad):
-                attacked.append(seconds_for(honest, batches[2 * number + 1]))
-    assert min(attacked) < 2 * min(alone), f"{BATCH} transactions in {alone} s alone, {attacked} s under attack"
-
-
-def seconds_for(honest: Villain, batch: bytes) -> float:
-    """How long a node takes to accept some transactions."""
-    start = time.monotonic()
-    honest.send(batch)
-    assert honest.barrier()
-    return time.monotonic() - start
+    genuine = [transaction(node) for _ in range(100)]
+    with Healthy(node) as healthy, Villain(node) as honest, stampede(node, bad):
+        healthy.wait(1)  # they may come in a burst, which is over by then
+        start, computed = time.monotonic(), node.cpu_seconds
+        healthy.wait(2)
+        share = (node.cpu_seconds - computed) / (time.monotonic() - start)
+        honest.send(frames_of(*genuine))
+        assert honest.barrier()
+    print(f"the attackers cost {share:.2f} of each second")
+    assert share < 0.5
+    assert sum(node.ask("/ledger", "ledger")["accounts"].values()) == 0
+    assert node.ask("/ledger", "ledger")["accounts"][genuine[0]["to"]] == len(genuine)
