@@ -48,8 +48,7 @@ class ChatClient:
         tune_memory()
         try:
             network.start(node, None if peer == "none" else peer)
-            for number in (signal.SIGINT, signal.SIGTERM):
-                signal.signal(number, lambda *_: network.put(network.stop))
+            network.stop_on_signals()
             network.run()
         finally:
             console.restore_terminal()

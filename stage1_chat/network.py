@@ -3,7 +3,8 @@
     accept thread ────┐
     dial threads ─────┤                                              ┌──> writer thread ──> socket
     reader threads ───┼──> one inbox ──> the node's thread ──> outboxes
-    standard input ───┘    (queue)       (and its timers)            └──> printer thread ──> standard output
+    standard input ───┤    (queue)       (and its timers)            └──> printer thread ──> standard output
+    signals ──────────┘
 
 One thread owns the node: it takes one item after the other from the inbox and
 calls the node's method for it. Nobody else touches the node, so no stage needs
@@ -18,8 +19,10 @@ long, what is left of it goes to the end of the queue.
 
 import heapq
 import itertools
+import os
 import queue
 import random
+import signal
 import socket
 import threading
 import time
@@ -85,6 +88,19 @@ class SocketNetwork:
             self._hand_over()
         self._end()
 
+    def stop_on_signals(self) -> None:
+        """Let Ctrl-C (SIGINT) and SIGTERM end the node in order. Called by the node's thread, the main one.
+
+        Python would call a handler when that thread does something next, and it may just be about to wait in the
+        inbox for seconds. The number of a signal that comes is written to a pipe at once.
+        """
+        signals, wake = os.pipe()
+        os.set_blocking(wake, False)
+        signal.set_wakeup_fd(wake)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: None)
+        start_thread("signals", lambda: self._await_signal(signals))
+
     def _next_item(self) -> tuple[Any, ...]:
         """What waits longest in the inbox. If nothing does, or nothing else has for a second, one of the last."""
         if self._last and (self._inbox.empty() or self.now() > self._last_since + LAST_SECONDS):
@@ -93,7 +109,7 @@ class SocketNetwork:
         return self._inbox.get(timeout=self._seconds_to_next_timer())
 
     def put(self, handler: Callable[..., None], *arguments: Any) -> None:
-        """Have the node's thread call `handler`; the one way in for every other thread, and for signals."""
+        """Have the node's thread call `handler`; the one way in for every other thread."""
         self._inbox.put((handler, *arguments))
 
     def _do(self, handler: Callable[..., None], *arguments: Any) -> None:
@@ -275,6 +291,11 @@ class SocketNetwork:
             pass  # it did not wait for the answer
         # Not at once: bytes of its that nobody has read would make a reset of it, and that throws the answer away.
         self.after(TURN_AWAY_SECONDS, sock.close)
+
+    def _await_signal(self, signals: int) -> None:
+        while os.read(signals, 1)[0] not in (signal.SIGINT, signal.SIGTERM):
+            pass
+        self.put(self.stop)
 
     def _read_lines(self) -> None:
         credit = threading.Semaphore(LINES_AHEAD)
