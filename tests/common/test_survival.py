@@ -101,7 +101,8 @@ def test_what_was_acknowledged_survives_kill_9_at_any_moment(
     others = {2: [], 3: ["--wallet", str(wallets[0])], 4: ["--wallet", str(wallets[0])],
               5: ["--wallet", str(wallets[0]), "--keys", str(genesis_keys), "--forge", "6,7,8,9,10"]}[stage]
     witness = launch(stage, "--peer", victim.node.address, *others)
-    witness.wait_for("listening")
+    # The victim is somewhere else in its next life, and finds the witness only if it knew it in this one.
+    victim.node.wait_for("peer", address=witness.address, state="up")
     for number in range(kills):
         victim.send(200)
         time.sleep(choose.uniform(0.0, 0.6))  # not to wait for anything: any moment will do
