@@ -10,6 +10,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any, NoReturn
 
 from common.encoding import fingerprint, is_address, is_id
@@ -111,18 +112,17 @@ class Console:
         return f"{host}:{self._ask('port of that peer: ')}"
 
     def _ask(self, question: str) -> str:
-        if self._prompt:
-            try:
-                return input(question).strip()
-            except EOFError:
+        answer = b""
+        with suppress(OSError):  # a terminal that is gone says nothing
+            if not self._is_json:
+                self.write(question.encode())
+            if not self._prompt:
+                answer = next(self._lines, "").encode(errors="surrogateescape")
+            else:
+                answer = os.read(0, 4_096)  # a line, since the terminal does not give out single keys yet
+            if not self._is_json and not (self._prompt and answer):
                 self.write(b"\n")
-                return ""
-        if not self._is_json:
-            self.write(question.encode())
-        answer = next(self._lines, "").strip()
-        if not self._is_json:
-            self.write(b"\n")
-        return answer
+        return answer.decode(errors="surrogateescape").strip()
 
     def lines(self) -> Iterator[str]:
         """The lines of standard input, without their ends, until it ends. Bytes that are not UTF-8

@@ -11,6 +11,7 @@ import termios
 import threading
 import unicodedata
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 PROMPT = "> "
 
@@ -135,10 +136,11 @@ class Prompt:
                 self._draw()
 
     def _take_keys(self) -> None:
-        mode = termios.tcgetattr(0)
-        mode[3] &= ~(termios.ICANON | termios.ECHO)
-        mode[6][termios.VMIN], mode[6][termios.VTIME] = 1, 0
-        termios.tcsetattr(0, termios.TCSADRAIN, mode)
+        with suppress(termios.error):  # the terminal is gone, as who reads from it will hear
+            mode = termios.tcgetattr(0)
+            mode[3] &= ~(termios.ICANON | termios.ECHO)
+            mode[6][termios.VMIN], mode[6][termios.VTIME] = 1, 0
+            termios.tcsetattr(0, termios.TCSADRAIN, mode)
 
     def _finish(self) -> str:
         with self._screen:
@@ -167,10 +169,11 @@ class Prompt:
         """Give the terminal back as it was, the shell's prompt on a line of its own."""
         # Not for ever: who prints holds the screen, too, and waits if somebody has stopped the terminal by Ctrl-S.
         self._screen.acquire(timeout=1.0)
-        termios.tcsetattr(0, termios.TCSADRAIN, self._mode)
-        if self._is_up:
-            self._is_up = False
-            _write(b"\n")
+        with suppress(OSError, termios.error):  # nor if it is gone
+            termios.tcsetattr(0, termios.TCSADRAIN, self._mode)
+            if self._is_up:
+                self._is_up = False
+                _write(b"\n")
 
 
 def _write(data: bytes) -> None:
