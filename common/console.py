@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import Any, NoReturn
 
 from common.encoding import fingerprint, is_address, is_id
+from common.limits import MAX_LINE
 from common.terminal import Prompt
 
 Members = dict[str, Any]
@@ -132,11 +133,14 @@ class Console:
     def _read_pipe(self) -> Iterator[str]:
         # os.read and not sys.stdin: a thread that waits inside sys.stdin holds its lock, and the
         # interpreter stumbles over that lock when it ends.
-        rest = b""
+        rest = bytearray()
         while data := os.read(0, 65_536):
-            *whole, rest = (rest + data).split(b"\n")
-            for line in whole:
-                yield line.removesuffix(b"\r").decode(errors="surrogateescape")
+            *ends, beginning = data.split(b"\n")
+            for end in ends:
+                rest += end[:MAX_LINE - len(rest)]
+                yield rest.removesuffix(b"\r").decode(errors="surrogateescape")
+                rest.clear()
+            rest += beginning[:MAX_LINE - len(rest)]
         if rest:
             yield rest.decode(errors="surrogateescape")
 
