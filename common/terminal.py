@@ -18,6 +18,9 @@ PROMPT = "> "
 KEY = re.compile("\x1b\\[[0-9;]*[A-Za-z~]|\x1bO[A-Z]|\x1b?.", re.DOTALL)
 """One key, as terminals send it (ECMA-48 control sequences, VT100's cursor keys): `\\x1b[D` is the one to the left."""
 
+USUAL_COLUMNS = 80
+"""Of a terminal that does not say how wide it is, as one that a program has opened and not set up."""
+
 MAX_HISTORY = 1_000
 """Lines that can be had again."""
 
@@ -154,7 +157,8 @@ class Prompt:
 
     def _draw(self) -> None:
         # One row only: a line that wraps could not be lifted any more when the terminal becomes narrower.
-        shown, behind = self._line.shown(os.get_terminal_size().columns - len(PROMPT) - 1)
+        width = os.get_terminal_size().columns or USUAL_COLUMNS
+        shown, behind = self._line.shown(width - len(PROMPT) - 1)
         back = f"\x1b[{behind}D" if behind else ""
         _write(f"\r\x1b[K{PROMPT}{shown}{back}".encode(errors="replace"))
 

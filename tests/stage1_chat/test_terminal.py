@@ -335,6 +335,14 @@ def test_it_ends_in_order_at_a_question_too(
     assert "Traceback" not in "\n".join(one.lines)
 
 
+def test_what_is_typed_is_shown_also_where_the_terminal_does_not_say_how_wide_it_is(terminal: Start) -> None:
+    one = terminal("--peer", "none")
+    fcntl.ioctl(one.device, termios.TIOCSWINSZ, struct.pack("HHHH", 0, 0, 0, 0))
+    one.see_line("founded a network")
+    one.press("hello")
+    one.see_last("> hello")
+
+
 @pytest.mark.parametrize(("options", "keys", "shown"), [([], b"", b"IP address"), (["--peer", "none"], b"", b"listening"),
                                                         (["--peer", "none"], b"hello", b"hello"),
                                                         (["--peer", "none", "--json"], b"", b"listening")],
