@@ -41,7 +41,7 @@ def make_options(program: str, description: str) -> Options:
     """The options that all stages have."""
     options = Options(prog=f"python -m {program}", description=description, allow_abbrev=False)
     options.add_argument("--peer", metavar="HOST:PORT", help="the peer to join; none: found a network; without: ask")
-    options.add_argument("--host", default="127.0.0.1",
+    options.add_argument("--host", type=read_host, default="127.0.0.1",
                          help="address to listen on; 0.0.0.0 listens everywhere (default: %(default)s)")
     options.add_argument("--port", type=integer_from(0, 65_535), default=0, metavar="N",
                          help="port to listen on; 0 picks a free one (default)")
@@ -72,6 +72,13 @@ def thousandths_from(low: int, high: int, unit: str) -> Callable[[str], int]:
             raise argparse.ArgumentTypeError(f"expected {unit} from {low / 1000:g} to {high / 1000:g}, not {text!r}")
         return thousandths
     return read
+
+
+def read_host(text: str) -> str:
+    """Read an option that is a name or address of this machine."""
+    if not text.isascii():
+        raise argparse.ArgumentTypeError(f"expected a name or address in ASCII, not {text!r}")
+    return text
 
 
 def read_address(text: str) -> str:
