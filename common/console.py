@@ -10,9 +10,11 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any, NoReturn
 
 from common.encoding import fingerprint, is_address, is_id
+from common.limits import MAX_LINE
 from common.terminal import Prompt
 
 Members = dict[str, Any]
@@ -39,7 +41,7 @@ def make_options(program: str, description: str) -> Options:
     """The options that all stages have."""
     options = Options(prog=f"python -m {program}", description=description, allow_abbrev=False)
     options.add_argument("--peer", metavar="HOST:PORT", help="the peer to join; none: found a network; without: ask")
-    options.add_argument("--host", default="127.0.0.1",
+    options.add_argument("--host", type=read_host, default="127.0.0.1",
                          help="address to listen on; 0.0.0.0 listens everywhere (default: %(default)s)")
     options.add_argument("--port", type=integer_from(0, 65_535), default=0, metavar="N",
                          help="port to listen on; 0 picks a free one (default)")
@@ -70,6 +72,13 @@ def thousandths_from(low: int, high: int, unit: str) -> Callable[[str], int]:
             raise argparse.ArgumentTypeError(f"expected {unit} from {low / 1000:g} to {high / 1000:g}, not {text!r}")
         return thousandths
     return read
+
+
+def read_host(text: str) -> str:
+    """Read an option that is a name or address of this machine."""
+    if not text.isascii():
+        raise argparse.ArgumentTypeError(f"expected a name or address in ASCII, not {text!r}")
+    return text
 
 
 def read_address(text: str) -> str:
@@ -111,18 +120,17 @@ class Console:
         return f"{host}:{self._ask('port of that peer: ')}"
 
     def _ask(self, question: str) -> str:
-        if self._prompt:
-            try:
-                return input(question).strip()
-            except EOFError:
+        answer = b""
+        with suppress(OSError):  # a terminal that is gone says nothing
+            if not self._is_json:
+                self.write(question.encode())
+            if not self._prompt:
+                answer = next(self._lines, "").encode(errors="surrogateescape")
+            else:
+                answer = os.read(0, 4_096)  # a line, since the terminal does not give out single keys yet
+            if not self._is_json and not (self._prompt and answer):
                 self.write(b"\n")
-                return ""
-        if not self._is_json:
-            self.write(question.encode())
-        answer = next(self._lines, "").strip()
-        if not self._is_json:
-            self.write(b"\n")
-        return answer
+        return answer.decode(errors="surrogateescape").strip()
 
     def lines(self) -> Iterator[str]:
         """The lines of standard input, without their ends, until it ends. Bytes that are not UTF-8
@@ -132,11 +140,14 @@ class Console:
     def _read_pipe(self) -> Iterator[str]:
         # os.read and not sys.stdin: a thread that waits inside sys.stdin holds its lock, and the
         # interpreter stumbles over that lock when it ends.
-        rest = b""
+        rest = bytearray()
         while data := os.read(0, 65_536):
-            *whole, rest = (rest + data).split(b"\n")
-            for line in whole:
-                yield line.removesuffix(b"\r").decode(errors="surrogateescape")
+            *ends, beginning = data.split(b"\n")
+            for end in ends:
+                rest += end[:MAX_LINE - len(rest)]
+                yield rest.removesuffix(b"\r").decode(errors="surrogateescape")
+                rest.clear()
+            rest += beginning[:MAX_LINE - len(rest)]
         if rest:
             yield rest.decode(errors="surrogateescape")
 

@@ -54,6 +54,9 @@ TURN_AWAY_SECONDS = 0.2
 LINES_AHEAD = 100
 """Lines of standard input that wait for the node; the reader waits beyond."""
 
+MAX_LINE = MEBIBYTE
+"""Bytes of a line of standard input that are kept. Whoever handles a line that is so long refuses it."""
+
 HELLO_SECONDS = 5.0
 """Time for a peer to say hello, and for a network to answer one that joins (contract §2, §4)."""
 

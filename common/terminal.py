@@ -11,11 +11,15 @@ import termios
 import threading
 import unicodedata
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 PROMPT = "> "
 
 KEY = re.compile("\x1b\\[[0-9;]*[A-Za-z~]|\x1bO[A-Z]|\x1b?.", re.DOTALL)
 """One key, as terminals send it (ECMA-48 control sequences, VT100's cursor keys): `\\x1b[D` is the one to the left."""
+
+USUAL_COLUMNS = 80
+"""Of a terminal that does not say how wide it is, as one that a program has opened and not set up."""
 
 MAX_HISTORY = 1_000
 """Lines that can be had again."""
@@ -135,10 +139,11 @@ class Prompt:
                 self._draw()
 
     def _take_keys(self) -> None:
-        mode = termios.tcgetattr(0)
-        mode[3] &= ~(termios.ICANON | termios.ECHO)
-        mode[6][termios.VMIN], mode[6][termios.VTIME] = 1, 0
-        termios.tcsetattr(0, termios.TCSADRAIN, mode)
+        with suppress(termios.error):  # the terminal is gone, as who reads from it will hear
+            mode = termios.tcgetattr(0)
+            mode[3] &= ~(termios.ICANON | termios.ECHO)
+            mode[6][termios.VMIN], mode[6][termios.VTIME] = 1, 0
+            termios.tcsetattr(0, termios.TCSADRAIN, mode)
 
     def _finish(self) -> str:
         with self._screen:
@@ -152,7 +157,8 @@ class Prompt:
 
     def _draw(self) -> None:
         # One row only: a line that wraps could not be lifted any more when the terminal becomes narrower.
-        shown, behind = self._line.shown(os.get_terminal_size().columns - len(PROMPT) - 1)
+        width = os.get_terminal_size().columns or USUAL_COLUMNS
+        shown, behind = self._line.shown(width - len(PROMPT) - 1)
         back = f"\x1b[{behind}D" if behind else ""
         _write(f"\r\x1b[K{PROMPT}{shown}{back}".encode(errors="replace"))
 
@@ -167,10 +173,11 @@ class Prompt:
         """Give the terminal back as it was, the shell's prompt on a line of its own."""
         # Not for ever: who prints holds the screen, too, and waits if somebody has stopped the terminal by Ctrl-S.
         self._screen.acquire(timeout=1.0)
-        termios.tcsetattr(0, termios.TCSADRAIN, self._mode)
-        if self._is_up:
-            self._is_up = False
-            _write(b"\n")
+        with suppress(OSError, termios.error):  # nor if it is gone
+            termios.tcsetattr(0, termios.TCSADRAIN, self._mode)
+            if self._is_up:
+                self._is_up = False
+                _write(b"\n")
 
 
 def _write(data: bytes) -> None:

@@ -29,6 +29,7 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from common.console import Console
@@ -306,9 +307,10 @@ class SocketNetwork:
             finally:
                 credit.release()
 
-        for line in self._console.lines():
-            credit.acquire()
-            self.put(handle, line)
+        with suppress(OSError):  # a terminal that is gone is the end of input
+            for line in self._console.lines():
+                credit.acquire()
+                self.put(handle, line)
         if not self._console.is_daemon:
             self.put(self.stop)
 

@@ -85,10 +85,10 @@ class ChatNode(PeeringNode):
 
     def say(self, text: str) -> None:
         """Send a chat message. Nothing in it tells who wrote it."""
-        if not is_text(text, 1, len(text)):
-            raise CommandError("a message is typed in UTF-8, and this one is not")
         if len(text) > MAX_TEXT:
             raise CommandError(f"a message has 1 to {MAX_TEXT} characters, this one has {len(text)}")
+        if not is_text(text, 1, MAX_TEXT):
+            raise CommandError("a message is typed in UTF-8, and this one is not")
         message = {"type": "chat", "nonce": self.make_nonce(), "text": text}
         self.on_chat(None, message, encode_frame(message))
 

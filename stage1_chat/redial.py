@@ -65,6 +65,9 @@ class Redials:
     def on_gone(self, connection: Connection) -> None:
         """A connection has ended that is for nobody here to open again."""
         self._next_waits.pop(connection, None)
+        redial = self._redials.get(connection.dialled or "")
+        if redial is not None and not redial.is_planned:
+            del self._redials[connection.dialled or ""]  # it would take the place of another one for ever
 
     def call_now(self, address: str) -> None:
         """Call an address that was known before, now and then at growing intervals."""

@@ -51,13 +51,13 @@ class SignedClient(LedgerClient):
 
 
 def find_kept_key(options: argparse.Namespace) -> PrivateKey:
-    """The key that is kept in the folder of `--data`: encrypted if there is a passphrase, else for its owner's
-    eyes only, as the keys of the genesis are."""
-    passphrase = os.environ.get(PASSPHRASE)
+    """The key that is kept in the folder of `--data`: encrypted if there is a passphrase when it is made, else
+    for its owner's eyes only, as the keys of the genesis are."""
+    wallet, key_file = options.data / WALLET_FILE, options.data / KEY_FILE
     try:
-        if passphrase or (options.data / WALLET_FILE).exists():
-            return load_or_make_wallet(options.data / WALLET_FILE, find_passphrase(options.data / WALLET_FILE))
-        return load_or_make_key(options.data / KEY_FILE)
+        if wallet.exists() or (os.environ.get(PASSPHRASE) and not key_file.exists()):
+            return load_or_make_wallet(wallet, find_passphrase(wallet))
+        return load_or_make_key(key_file)
     except WalletError as error:
         raise CannotStart(str(error)) from None
 

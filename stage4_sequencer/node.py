@@ -176,6 +176,8 @@ class SequencedNode(TotalOrderNode):
         """The sequencer has signed two blocks with one number. The first stands; everyone shall know."""
         if first.number not in self.evidence and len(self.evidence) < MAX_EVIDENCE:
             self.evidence[first.number] = (first.frame, second.frame)
+            if first.number in self.early:
+                self.keep("block", first.frame)  # else the second would be the first after a crash
             self.keep("block", second.frame)
             self.report("equivocation", creator=self.sequencer, number=first.number, ids=[first.id, second.id])
             self.flood(second.frame, connection)

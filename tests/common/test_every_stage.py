@@ -289,7 +289,7 @@ def test_it_ends_in_order_with_status_0(stage: int, end: str, start_node: Launch
 
 
 WRONG_OPTIONS = [["--nope"], ["--port", "65536"], ["--port", "-1"], ["--port", "x"], ["--announce", "nowhere"],
-                 ["--announce", "a:0"], ["extra"], ["--peer"]]
+                 ["--announce", "a:0"], ["extra"], ["--peer"], ["--host", "ü"]]
 """Of options that all stages have. A stage's own are tested in its folder."""
 
 

@@ -287,6 +287,13 @@ def test_bytes_that_are_no_utf8_and_lines_too_long_are_refused(launch: Launch, c
         peer.expect("chat", text=text)
 
 
+def test_a_line_of_forty_mebibytes_is_refused_and_does_not_hold_up_what_follows(launch: Launch) -> None:
+    node = launch(1, "--peer", "none")
+    node.type_bytes(b"x" * (40 << 20) + b"\nshort\n")
+    node.wait_for("chat", text="short")
+    assert [error["code"] for error in node.all_of("error")] == ["COMMAND"]
+
+
 def test_peers_lists_the_neighbours_and_itself(launch: Launch, call: Call) -> None:
     alice = launch(1, "--peer", "none")
     assert alice.ask("/peers", "peers") == {"event": "peers", "addresses": [alice.address], "connections": 0}

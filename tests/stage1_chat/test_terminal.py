@@ -333,3 +333,44 @@ def test_it_ends_in_order_at_a_question_too(
     assert one.wait_exit() == 0
     assert termios.tcgetattr(one.device) == one.mode_before
     assert "Traceback" not in "\n".join(one.lines)
+
+
+def test_what_is_typed_is_shown_also_where_the_terminal_does_not_say_how_wide_it_is(terminal: Start) -> None:
+    one = terminal("--peer", "none")
+    fcntl.ioctl(one.device, termios.TIOCSWINSZ, struct.pack("HHHH", 0, 0, 0, 0))
+    one.see_line("founded a network")
+    one.press("hello")
+    one.see_last("> hello")
+
+
+@pytest.mark.parametrize(("options", "keys", "shown"), [([], b"", b"IP address"), (["--peer", "none"], b"", b"listening"),
+                                                        (["--peer", "none"], b"hello", b"hello"),
+                                                        (["--peer", "none", "--json"], b"", b"listening")],
+                         ids=["question", "prompt", "line", "json"])
+def test_a_terminal_that_is_gone_is_the_end_of_input(options: list[str], keys: bytes, shown: bytes) -> None:
+    keyboard, device = pty.openpty()
+    # Not its controlling terminal: else a hang-up signal would come first.
+    with subprocess.Popen([sys.executable, "-m", "stage1_chat", *options], cwd=ROOT, stdin=device, stdout=device,
+                          stderr=subprocess.PIPE) as process:
+        os.close(device)
+        os.write(keyboard, keys)
+        output = b""
+        while shown not in output or b"listening" not in output + b"listening" * (not options):
+            output += os.read(keyboard, 4_096)
+        os.close(keyboard)
+        timer = threading.Timer(DEADLINE, process.kill)
+        timer.start()
+        assert process.stderr and process.stderr.read() == b""
+        timer.cancel()
+        assert process.wait(DEADLINE) == 0
+
+
+def test_an_answer_that_is_no_utf8_is_answered_like_one_that_is_no_address(
+        terminal: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "utf-8:strict")
+    one = terminal()
+    one.see(lambda lines: "IP address" in lines[-1], "the first question")
+    os.write(one.keyboard, b"\xff\n")
+    one.see(lambda lines: "port" in lines[-1], "the second question")
+    os.write(one.keyboard, b"\xfe\n")
+    one.see_line("founded a network")

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from common.limits import MAX_MISSING
+from common.limits import MAX_CALLED_BACK, MAX_MISSING
 from lab.simulation import World
 from stage1_chat.node import ChatNode
 from stage2_ledger.membership import Membership
 from stage2_ledger.node import LedgerNode
-from tests.memory import Event, Stranger
+from tests.memory import Event, Stranger, add_linked_stranger
 from tests.stage2_ledger.scenes import (PolitePeer, add_linked_peer, balances, calls_of, cut_all, errors, founded_world,
                                         ledger_of, list_of, pairs, summary_of, transaction, transaction_id)
 
@@ -398,6 +398,21 @@ def test_who_was_refused_is_not_called_again(ending: str) -> None:
     assert second.is_closed or len(calls) > 0
     is_called = second.address in [address for _, address in calls]
     assert is_called == (ending in ("closes", "sends an error"))
+
+
+def test_who_was_refused_takes_nobodys_place_among_those_who_are_called_again() -> None:
+    world, alice = founded_world()
+    for _ in range(MAX_CALLED_BACK):
+        stranger = add_linked_stranger(world, alice, 2)
+        stranger.says_on_open = [stranger.hello_message("b" * 32)]
+        stranger.connection.close()
+    world.run(10.0)
+    assert errors(world, alice) == ["HANDSHAKE"] * MAX_CALLED_BACK
+    honest = add_linked_stranger(world, alice, 2)
+    calls = calls_of(world, alice)
+    honest.connection.close()
+    world.run(10.0)
+    assert honest.address in [address for _, address in calls]
 
 
 def refuse(message: Event, canonical: bytes) -> None:

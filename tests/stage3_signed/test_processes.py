@@ -90,6 +90,21 @@ def test_a_wallet_is_made_for_its_owner_alone_and_found_again(launch: Launch, tm
     assert wallet.read_bytes() == content
 
 
+def test_the_key_kept_with_data_stays_the_same_also_with_a_passphrase_later(launch: Launch, tmp_path: Path) -> None:
+    def account_of(folder: str, *passphrases: str) -> list[str]:
+        accounts = []
+        for passphrase in passphrases:
+            node = launch(3, "--peer", "none", "--data", str(tmp_path / folder), env={"WALLET_PASSPHRASE": passphrase})
+            accounts.append(node.listening["account"])
+            assert node.stop() == 0
+        return accounts
+
+    first, later = account_of("without", "", "correct horse")
+    assert first == later
+    first, later = account_of("with", "correct horse", "correct horse")
+    assert first == later and (tmp_path / "with" / "wallet.pem").exists()
+
+
 @pytest.mark.parametrize("as_json", [True, False])
 def test_a_wrong_passphrase_says_so_in_one_line(wallets: list[Path], as_json: bool) -> None:
     content = wallets[0].read_bytes()

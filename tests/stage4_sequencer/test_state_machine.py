@@ -3,11 +3,13 @@
 import itertools
 import json
 import random
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from common.encoding import MAX_INTEGER, decode_base64, encode_base64, encode_frame
+from common.journal import Journal
 from common.ledger import Transaction
 from lab.simulation import World
 from stage4_sequencer.node import SequencedNode
@@ -809,6 +811,23 @@ def test_of_two_blocks_with_one_number_the_first_stands_and_both_are_evidence(is
     tell(world, peer, *zero, signed_block(number + 1, ids_of([more])))
     assert_took(world, node, [*zero, first, signed_block(number + 1, ids_of([more]))], [paid, more])
     assert errors(world, node) == [], "neither side is to blame for the sequencer"
+
+
+@pytest.mark.parametrize("is_early", [False, True])
+def test_after_a_crash_the_first_of_two_blocks_still_stands_and_both_are_evidence(
+        is_early: bool, tmp_path: Path) -> None:
+    number = 1 if is_early else 0
+    first, second = (signed_block(number, ids) for ids in (["a" * 64], ["b" * 64]))
+    for blocks in ([first, second], [second, first]):
+        world = World(1)
+        peer = add_founder_peer(world)
+        node = world.add(SequencedNode, peer.address, ALICE, no_key, 10_000, None, Journal(tmp_path))
+        world.run(2.0)
+        tell(world, peer, *blocks)
+        assert [json.loads(frame[4:]) for frame in node.evidence[number]] == [first, second]
+        node.commit()
+        node.on_end()
+    assert world.reported(node, "equivocation") == [], "it was told before"
 
 
 def test_a_second_block_that_is_forged_is_no_evidence() -> None:
