@@ -8,7 +8,7 @@ passing on what is new, and the commands.
 from typing import Any
 
 from common.encoding import (NONCE, Field, Message, Shape, canon, encode_frame, is_text, make_id, shorten,
-                             without_padding)
+                             split_address, without_padding)
 from common.limits import MAX_HISTORY, Recent
 from common.interface import Command, CommandError, Connection, Network
 from stage1_chat.peering import PeeringNode
@@ -117,7 +117,8 @@ class ChatNode(PeeringNode):
 
     def peers(self) -> list[str]:
         """The addresses known, this node's own included. In stage 1 these are the neighbours'."""
-        return sorted({self.address} | {link.address for link in self.links if link.address})
+        addresses = {self.address} | {link.address for link in self.links if link.address}
+        return sorted(addresses, key=split_address)
 
     def command_quit(self, arguments: list[str]) -> None:
         """`/quit`: end this node."""

@@ -165,6 +165,9 @@ class RingNode(KeepingNode):
         """Go back to the peers known before, and to that of `--peer`."""
         for address in addresses:
             self.members.add(address)
-        first = [self.peer] if self.peer is not None and is_address(self.peer) else []
+        first = [] if self.peer is None else [self.peer]
+        if not all(map(is_address, first)):
+            self.report_error("NETWORK", f"{self.peer}: expected HOST:PORT")
+            first = []
         for address in dict.fromkeys(first + self.members.wanted()):
             self.redials.call_now(address)

@@ -136,6 +136,15 @@ def test_a_long_life_is_back_in_seconds(
     assert computed < 20
 
 
+def test_a_peer_that_is_no_address_is_said_and_the_network_kept(launch: Launch, tmp_path: Path) -> None:
+    first = launch(2, "--peer", "none", *with_data(tmp_path))
+    network = first.network
+    assert first.stop() == 0
+    again = launch(2, "--peer", "nowhere", *with_data(tmp_path))
+    assert again.network == network
+    assert again.wait_for("error")["code"] == "NETWORK"
+
+
 # --- damaged, taken, full -------------------------------------------------------------------------
 
 def a_short_life(stage: int, start_node: Launch, folder: Path) -> None:
