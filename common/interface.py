@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
+
 class Refused(Exception):
     """What a peer did ends its connection, with `code` and the reason (contract §2)."""
 

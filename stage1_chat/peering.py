@@ -63,7 +63,7 @@ class PeeringNode:
         self.seen_frames = Recent()
         """The SHA-256 of the frames that were flooded: copies of these need not be looked at."""
 
-    # --- joining and founding ------------------------------------------------------------------------
+    # --- joining and founding -------------------------------------------------------------------
 
     def start(self, peer: str | None) -> None:
         """Join the network that `peer` is in, or found one if there is none."""
@@ -122,7 +122,7 @@ class PeeringNode:
         """The node belongs to a network from now on."""
         raise NotImplementedError
 
-    # --- connections come and go ---------------------------------------------------------------------
+    # --- connections come and go ----------------------------------------------------------------
 
     def on_open(self, connection: Connection) -> None:
         """A connection is there: both ends say hello at once (contract §2)."""
@@ -191,7 +191,7 @@ class PeeringNode:
             elif silence >= PING_AFTER:
                 connection.send(encode_frame({"type": "ping", "nonce": ""}))
 
-    # --- messages ------------------------------------------------------------------------------------
+    # --- messages -------------------------------------------------------------------------------
 
     def on_frames(self, connection: Connection, frames: list[bytes], error: FrameError | None = None) -> None:
         """What one `recv` brought: whole frames, and what is wrong with the bytes after them, if anything is."""
@@ -282,7 +282,7 @@ class PeeringNode:
             if connection is not source:
                 connection.send(frame)
 
-    # --- bad input -----------------------------------------------------------------------------------
+    # --- bad input ------------------------------------------------------------------------------
 
     def refuse(self, connection: Connection, code: str, reason: str) -> None:
         """Tell a peer what it did wrong, and end its connection."""
@@ -307,7 +307,8 @@ class PeeringNode:
             connection.was_reported = True
             self.report_error("INVALID", f"{connection.remote}: {reason}")
 
-    # --- words for the user --------------------------------------------------------------------------
+    # --- words for the user ---------------------------------------------------------------------
+
     def report(self, event: str, **members: Any) -> None:
         """Tell the user what happened: an event of contract §4."""
         self.network.report(event, members)
