@@ -68,7 +68,7 @@ def test_a_message_is_forwarded_as_the_bytes_that_came() -> None:
     one = add_linked_stranger(world, alice)
     bytes_sent: list[bytes] = []
     two = add_linked_stranger(world, alice)
-    two.on_frames = lambda connection, frames, error=None: bytes_sent.extend(frames)  # type: ignore[method-assign]
+    two.on_frame = lambda connection, frame: bytes_sent.append(frame)  # type: ignore[method-assign]
     body = b'{ "text":"\\u0068i", "nonce":"%s" , "type":"chat"}' % (b"0" * 32)
     one.send_body(body)
     world.settle()

@@ -478,7 +478,7 @@ def test_a_transaction_is_forwarded_as_the_bytes_that_came_and_not_back() -> Non
     world, alice = founded_world()
     one, two = add_linked_peer(world, alice), add_linked_peer(world, alice)
     frames: list[bytes] = []
-    two.on_frames = lambda connection, new, error=None: frames.extend(new)
+    two.on_frame = lambda connection, frame: frames.append(frame)
     body = b'{ "amount":3, "to":"b\\u006fb" , "from":"a","type":"transaction", "nonce":"%s"}' % (b"0" * 32)
     one.send_body(body)
     one.send({"type": "want", "ids": [transaction_id(alice.network_name, json.loads(body))]})
@@ -762,11 +762,11 @@ class SilentPeer(PolitePeer):
         self.ping_nonces = []
         super().on_open(connection)
 
-    def on_frames(self, connection: Any, frames: list[bytes], error: Any = None) -> None:
+    def on_frame(self, connection: Any, frame: bytes) -> None:
         """Keep what has come."""
-        Stranger.on_frames(self, connection, frames, error)
-        self.ping_nonces += [message["nonce"] for message in self.received[-len(frames):]
-                             if message["type"] == "ping"]
+        Stranger.on_frame(self, connection, frame)
+        if self.received[-1]["type"] == "ping":
+            self.ping_nonces.append(self.received[-1]["nonce"])
 
 
 def test_what_did_not_come_is_asked_for_again_after_5_seconds_elsewhere_20_times_at_most() -> None:
