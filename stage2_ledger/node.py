@@ -92,7 +92,7 @@ class LedgerNode(RingNode):
         self.fetcher.forget([transaction.id])
 
     def on_new_transaction(self, transaction: Transaction) -> None:
-        """What a new transaction does: it is applied. This is the hook that every later stage tells anew."""
+        """What a new transaction does: it is applied. (In stage 4 it waits for a block.)"""
         self.ledger.apply(transaction)
 
     # --- reconciliation -------------------------------------------------------------------------
