@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from common.limits import MAX_MISSING
+from common.interface import Connection
+from common.limits import MAX_CALLED_BACK, MAX_MISSING, MAX_REDIALS
 from lab.simulation import World
 from stage1_chat.node import ChatNode
 from stage2_ledger.membership import Membership
@@ -350,6 +351,21 @@ def test_the_peer_of_the_command_line_is_called_for_ever() -> None:
     world.kill(alice)
     world.run(3 * 3_600.0)
     assert world.now - calls[-1][0] < 31
+
+
+@pytest.mark.parametrize("who", ["who was called", "who had called"])
+def test_of_very_many_lost_peers_only_so_many_are_called_again_and_that_of_the_command_line(who: str) -> None:
+    world, alice = founded_world()
+    alice.peer = "first:1"
+    calls = calls_of(world, alice)
+    for address in [*(f"host-{number}:1" for number in range(MAX_REDIALS + 50)), alice.peer]:
+        lost = Connection(address if who == "who had called" else None, "somewhere", world.now)
+        lost.address = address
+        alice.redials.on_lost(lost)
+    world.run(1.5)
+    called = {address for _, address in calls}
+    assert len(called) == 1 + (MAX_REDIALS if who == "who had called" else MAX_CALLED_BACK)
+    assert alice.peer in called
 
 
 def test_an_address_comes_back_into_the_list_when_it_answers_again() -> None:

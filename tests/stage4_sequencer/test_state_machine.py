@@ -205,6 +205,8 @@ def test_no_genesis_within_five_seconds_is_nobody(says_hello: bool) -> None:
     world.run(0.2)
     assert errors(world, node)[-1] == "NETWORK" and len(world.reported(node, "founded")) == 1
     assert peer.is_closed
+    world.run(60.0)
+    assert len(peer.messages("hello")) == 1, "it is not called again"
 
 
 @pytest.mark.parametrize("message", [PING, {"type": "height", "number": 3}, {"type": "get_peers"}, signed_block(0, [])])
