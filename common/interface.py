@@ -1,11 +1,9 @@
-"""What stands between a node and the world: the verbs it uses and the words it gets back.
-
-`stage1_chat.network` has them on sockets and threads, `lab.simulation` in memory.
-"""
+"""What stands between a node and the world: the verbs it uses and the words it gets back."""
 
 import random
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
+
 
 class Refused(Exception):
     """What a peer did ends its connection, with `code` and the reason (contract §2)."""
@@ -45,9 +43,12 @@ class Connection:
         self.address: str | None = None
         """The address that the peer listens on, as its hello says; None before."""
         self.opened = self.heard = now
+        """When it was opened, and when its last whole frame came, in seconds of `Network.now`."""
         self.invalid = 0
+        """How many invalid messages it has brought."""
         self.is_open = True
         self.was_refused = False
+        """Has this node ended it for what the peer did? Then it does not call that peer again."""
         self.was_reported = False
         """Has the user been told that it brings invalid messages?"""
 

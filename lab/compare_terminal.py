@@ -79,7 +79,7 @@ class Drawing:
         parts = _wrap(lines[index], self._half - GUTTER)
         return [Text.assemble(" " * GUTTER if number else gutter, part) for number, part in enumerate(parts)]
 
-    # --- lines --------------------------------------------------------------------------------------
+    # --- lines ----------------------------------------------------------------------------------
 
     def _rule(self, text: str, line: str, style: str) -> Text:
         return Text(text.ljust(self._console.width, line), style)

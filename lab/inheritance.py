@@ -22,7 +22,7 @@ class Inheritance:
         self._files = {file.module: file for stage in stages.values() for file in stage.files.values()}
         self._by_path = {file.path: file for file in self._files.values()}
 
-    # --- classes ------------------------------------------------------------------------------------
+    # --- classes --------------------------------------------------------------------------------
 
     def line_of(self, one: ClassCode) -> list[ClassCode]:
         """A class and the classes of the stages that it is built on, itself first. (None has two such bases.)"""
@@ -59,7 +59,7 @@ class Inheritance:
         """Sorts pieces of one key: what overrides comes before what it overrides."""
         return -piece.stage, -len(self.line_of(self.class_of(piece))) if piece.owner else 0
 
-    # --- what a stage runs --------------------------------------------------------------------------
+    # --- what a stage runs ----------------------------------------------------------------------
 
     def runs(self, number: int) -> list[Piece]:
         """Its own pieces, and those of earlier stages that it runs; what overrides before what is overridden."""
@@ -103,7 +103,7 @@ class Inheritance:
             elif (member := self._find_in(self.line_of(one), attribute)) is not None:
                 yield member
 
-    # --- names --------------------------------------------------------------------------------------
+    # --- names ----------------------------------------------------------------------------------
 
     def _find_in(self, line: list[ClassCode], name: str) -> Piece | None:
         return next((one.pieces[name] for one in line if name in one.pieces), None)

@@ -56,7 +56,7 @@ class MemoryConnection(Connection):
         if frame is None:
             self.close()
         elif self.is_open:
-            self.owner.on_frames(self, [frame])
+            self.owner.on_frame(self, frame)
 
 
 class MemoryNetwork:

@@ -216,9 +216,9 @@ class SocketConnection(Connection):
             while frames and self.is_open and self._network.now() < turn_ends:
                 frame = frames.popleft()
                 self._bytes_handled += len(frame)
-                self._network.node.on_frames(self, [frame])
+                self._network.node.on_frame(self, frame)
             if error and not frames and self.is_open:
-                self._network.node.on_frames(self, [], error)
+                self._network.node.on_bad_bytes(self, error)
         finally:
             if frames and self.is_open:
                 self._batches.appendleft((frames, error))

@@ -200,7 +200,7 @@ class SocketNetwork:
         self._is_running = False
         self.status = status
 
-    # --- what connections ask for -----------------------------------------------------------------
+    # --- what connections ask for ---------------------------------------------------------------
 
     def has_collected(self, connection: SocketConnection) -> None:
         """Remember that `connection` has something to hand over."""

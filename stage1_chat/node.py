@@ -27,7 +27,6 @@ class ChatNode(PeeringNode):
         "chat": {"nonce": NONCE,
                  "text": Field(lambda value: is_text(value, 1, MAX_TEXT), f"1 to {MAX_TEXT} characters")},
     }
-    """The messages of this stage: type -> members. The method `on_TYPE` handles one; others are ignored."""
 
     COMMANDS: dict[str, Command] = {
         "help": Command("/help", "list the commands"),
@@ -58,7 +57,8 @@ class ChatNode(PeeringNode):
         for frame in self.history.values():
             connection.send(frame)
 
-    # --- chat ----------------------------------------------------------------------------------------
+    # --- chat -----------------------------------------------------------------------------------
+
     def on_chat(self, connection: Connection | None, message: Message, frame: bytes) -> None:
         """A chat message, from a peer or (connection None) from this node's user: print it and pass it on."""
         chat_id = make_id(canon(["chat", self.network_name, message["nonce"], message["text"]]))
@@ -71,7 +71,7 @@ class ChatNode(PeeringNode):
         self.report("chat", text=message["text"])
         self.flood(frame, connection)
 
-    # --- the user ------------------------------------------------------------------------------------
+    # --- the user -------------------------------------------------------------------------------
 
     def on_line(self, line: str) -> None:
         """A line that was typed: a chat message, or a command if it begins with one slash (contract §4)."""
@@ -124,4 +124,3 @@ class ChatNode(PeeringNode):
         """`/quit`: end this node."""
         self.expect_arguments("quit", arguments)
         self.network.stop()
-

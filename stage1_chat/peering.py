@@ -1,13 +1,13 @@
 """Connections of a node: handshake, dispatch of messages, bad input, silence, calling again (contract §2).
 
-A node is a state machine. It is told what happens (`on_open`, `on_frames`,
+A node is a state machine. It is told what happens (`on_open`, `on_frame`,
 `on_line`, …) by a network, one thing after the other, and answers through the
 network's verbs. It knows no socket, no thread and no clock, so the client on
 real sockets, a test in memory and a simulation run this same code.
 
-The way of a message: `on_frames` -> `on_frame` (seen before? then that was all)
--> `on_message` (decoded, and of its declared shape) -> `on_chat` and its likes,
-one method for each type.
+The way of a message: `on_frame` (seen before? then that was all) -> `on_message`
+(decoded, and of its declared shape) -> `on_chat` and its likes, one method for
+each type.
 """
 
 import hashlib
@@ -63,7 +63,7 @@ class PeeringNode:
         self.seen_frames = Recent()
         """The SHA-256 of the frames that were flooded: copies of these need not be looked at."""
 
-    # --- joining and founding ------------------------------------------------------------------------
+    # --- joining and founding -------------------------------------------------------------------
 
     def start(self, peer: str | None) -> None:
         """Join the network that `peer` is in, or found one if there is none."""
@@ -122,7 +122,7 @@ class PeeringNode:
         """The node belongs to a network from now on."""
         raise NotImplementedError
 
-    # --- connections come and go ---------------------------------------------------------------------
+    # --- connections come and go ----------------------------------------------------------------
 
     def on_open(self, connection: Connection) -> None:
         """A connection is there: both ends say hello at once (contract §2)."""
@@ -191,20 +191,11 @@ class PeeringNode:
             elif silence >= PING_AFTER:
                 connection.send(encode_frame({"type": "ping", "nonce": ""}))
 
-    # --- messages ------------------------------------------------------------------------------------
-
-    def on_frames(self, connection: Connection, frames: list[bytes], error: FrameError | None = None) -> None:
-        """What one `recv` brought: whole frames, and what is wrong with the bytes after them, if anything is."""
-        connection.heard = self.network.now()
-        for frame in frames:
-            if not connection.is_open:
-                return
-            self.on_frame(connection, frame)
-        if error is not None and connection.is_open:
-            self.refuse(connection, "FRAME", str(error))
+    # --- messages -------------------------------------------------------------------------------
 
     def on_frame(self, connection: Connection, frame: bytes) -> None:
-        """One frame. Most are copies of what another neighbour has sent: those end at the first line."""
+        """A frame has come. Most are copies of what another neighbour has sent: those end before they are decoded."""
+        connection.heard = self.network.now()
         if self.is_copy(connection, frame):
             return
         try:
@@ -217,6 +208,10 @@ class PeeringNode:
             self.refuse(connection, error.code, str(error))
         except Invalid as error:
             self.on_invalid(connection, str(error))
+
+    def on_bad_bytes(self, connection: Connection, error: FrameError) -> None:
+        """What has come after the last frame is the beginning of none."""
+        self.refuse(connection, "FRAME", str(error))
 
     def is_copy(self, connection: Connection, frame: bytes) -> bool:
         """Were these very bytes flooded before, so that there is nothing to learn from them?"""
@@ -282,7 +277,7 @@ class PeeringNode:
             if connection is not source:
                 connection.send(frame)
 
-    # --- bad input -----------------------------------------------------------------------------------
+    # --- bad input ------------------------------------------------------------------------------
 
     def refuse(self, connection: Connection, code: str, reason: str) -> None:
         """Tell a peer what it did wrong, and end its connection."""
@@ -307,7 +302,8 @@ class PeeringNode:
             connection.was_reported = True
             self.report_error("INVALID", f"{connection.remote}: {reason}")
 
-    # --- words for the user --------------------------------------------------------------------------
+    # --- words for the user ---------------------------------------------------------------------
+
     def report(self, event: str, **members: Any) -> None:
         """Tell the user what happened: an event of contract §4."""
         self.network.report(event, members)

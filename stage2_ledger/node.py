@@ -7,7 +7,6 @@ Unlike stage 1:
 - a node can keep a journal, and go on after a crash (keeping.py).
 """
 
-
 from common.encoding import (FLAG, INTEGER, MAX_INTEGER, NONCE, Field, Message, Shape, canon,
                              decode_frame, encode_frame, ids_field, is_integer, is_matching, make_id, without_padding)
 from common.framing import MAX_BODY
@@ -93,7 +92,7 @@ class LedgerNode(RingNode):
         self.fetcher.forget([transaction.id])
 
     def on_new_transaction(self, transaction: Transaction) -> None:
-        """What a new transaction does: it is applied. This is the hook that every later stage tells anew."""
+        """What a new transaction does: it is applied. (In stage 4 it waits for a block.)"""
         self.ledger.apply(transaction)
 
     # --- reconciliation -------------------------------------------------------------------------

@@ -10,7 +10,6 @@ from stage4_sequencer.genesis import MAX_MILLISECONDS
 from stage4_sequencer.node import SequencedNode
 from stage4_sequencer.total_order import TotalOrderNode
 
-
 SEQUENCER_FILE = "sequencer.pem"
 """Where `--data` keeps the sequencer's key, which is not the account's."""
 

@@ -50,7 +50,7 @@ class TotalOrderNode(SignedNode):
     # --- genesis --------------------------------------------------------------------------------
 
     def read_genesis(self, message: Message) -> Any:
-        """Read the genesis of this stage; ValueError if it is not valid. What comes back has an `id`."""
+        """Read the genesis of this stage; ValueError if it is not valid. It has an `id` and a `message()`."""
         raise NotImplementedError
 
     def make_genesis(self) -> Any:

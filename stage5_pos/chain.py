@@ -68,7 +68,8 @@ class ChainNode(TotalOrderNode):
         """The slot that is now."""
         return self.genesis.slot_at(self.network.unix_ms())
 
-    # --- blocks arrive -------------------------------------------------------------------------------
+    # --- blocks arrive --------------------------------------------------------------------------
+
     def block_bytes(self, message: Message) -> bytes:
         """The canonical bytes of a block (contract §1)."""
         return canon(["block", self.network_name, message["slot"], message["parent"], message["creator"],
@@ -169,7 +170,7 @@ class ChainNode(TotalOrderNode):
         else:
             super().replay(kind, content)
 
-    # --- blocks wait ---------------------------------------------------------------------------------
+    # --- blocks wait ----------------------------------------------------------------------------
 
     def put_off(self, block: Block, lacking: list[str], connection: Connection | None) -> None:
         """Let a block wait while what it lacks is fetched; if there is no room, the oldest goes."""
@@ -215,7 +216,7 @@ class ChainNode(TotalOrderNode):
             else:
                 ready += self.waiting.on_arrived(entry.block.id)
 
-    # --- blocks enter the tree -----------------------------------------------------------------------
+    # --- blocks enter the tree ------------------------------------------------------------------
 
     def enter(self, block: Block, connection: Connection | None) -> None:
         """A block lacks nothing: it enters the tree if it is valid, and those that waited for it follow."""
@@ -282,14 +283,15 @@ class ChainNode(TotalOrderNode):
         self.ledger.move_to(self.tree.best)
         return self.ledger.balances
 
-    # --- what others ask for --------------------------------------------------------------------------
+    # --- what others ask for --------------------------------------------------------------------
 
     def find_frame(self, wanted: str) -> bytes | None:
         """`want` serves blocks too."""
         block = self.tree.blocks.get(wanted)
         return super().find_frame(wanted) if block is None else block.frame or None
 
-    # --- words for the user --------------------------------------------------------------------------
+    # --- words for the user ---------------------------------------------------------------------
+
     def describe_block(self, block: Block) -> dict[str, Any]:
         """The members of the event `block`."""
         return {"id": block.id, "transactions": len(block.transactions), "creator": block.creator,

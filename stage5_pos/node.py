@@ -113,7 +113,7 @@ class StakeNode(CatchingUpNode):
         self.ledger.move_to(parent)
         return self.ledger.choose_valid(self.pool.transactions(), MAX_BLOCK_IDS)
 
-    # --- transactions --------------------------------------------------------------------------------
+    # --- transactions ---------------------------------------------------------------------------
 
     LOWEST_AMOUNT = FEE
 
@@ -123,7 +123,7 @@ class StakeNode(CatchingUpNode):
             raise Invalid(f"transaction: the amount is below the fee of {FEE}")
         super().check_transaction(message, canonical)
 
-    # --- the user ------------------------------------------------------------------------------------
+    # --- the user -------------------------------------------------------------------------------
 
     def command_send(self, arguments: list[str]) -> None:
         """`/send TO AMOUNT [--from N]`: make a transaction, also from a genesis account played here."""

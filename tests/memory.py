@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from common.encoding import encode_frame
-from common.framing import FrameError, make_frame
+from common.framing import make_frame
 from lab.simulation import World
 from common.interface import Connection, Network
 from stage1_chat.node import ChatNode
@@ -35,10 +35,10 @@ class Stranger(ChatNode):
         self.connections.add(connection)
         self.send(*self.says_on_open)
 
-    def on_frames(self, connection: Connection, frames: list[bytes], error: FrameError | None = None) -> None:
+    def on_frame(self, connection: Connection, frame: bytes) -> None:
         """Keep what has come."""
-        self.received += [json.loads(frame[4:]) for frame in frames]
-        self.received_at += [self.network.now()] * len(frames)
+        self.received.append(json.loads(frame[4:]))
+        self.received_at.append(self.network.now())
 
     def on_close(self, connection: Connection) -> None:
         """Remember that the node has closed."""

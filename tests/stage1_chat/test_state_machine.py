@@ -5,6 +5,9 @@ from collections import Counter
 
 import pytest
 
+from common.encoding import Message
+from common.interface import Connection
+from common.limits import Recent
 from lab.simulation import MemoryConnection
 from stage1_chat.node import ChatNode
 from tests.memory import add_linked_stranger
@@ -68,11 +71,29 @@ def test_a_message_is_forwarded_as_the_bytes_that_came() -> None:
     one = add_linked_stranger(world, alice)
     bytes_sent: list[bytes] = []
     two = add_linked_stranger(world, alice)
-    two.on_frames = lambda connection, frames, error=None: bytes_sent.extend(frames)  # type: ignore[method-assign]
+    two.on_frame = lambda connection, frame: bytes_sent.append(frame)  # type: ignore[method-assign]
     body = b'{ "text":"\\u0068i", "nonce":"%s" , "type":"chat"}' % (b"0" * 32)
     one.send_body(body)
     world.settle()
     assert [frame[4:] for frame in bytes_sent] == [body]
+    assert texts(world, alice) == ["hi"]
+
+
+def test_the_same_bytes_again_are_not_even_decoded() -> None:
+    world, alice = founded_world()
+    message = chat_message("hi")
+    decoded: list[str] = []
+    on_message = alice.on_message
+
+    def note_and_handle(connection: Connection, message: Message, frame: bytes) -> None:
+        decoded.append(message["type"])
+        on_message(connection, message, frame)
+
+    alice.on_message = note_and_handle  # type: ignore[method-assign]
+    for peer in [add_linked_stranger(world, alice) for _ in range(5)]:
+        peer.send(message)
+        world.settle()
+    assert decoded.count("chat") == 1
     assert texts(world, alice) == ["hi"]
 
 
@@ -109,6 +130,18 @@ def test_the_newest_thousand_messages_are_kept_and_older_ones_are_not_printed_ag
     assert kept == messages[-len(kept):]
     for message in messages:  # in other bytes, so that it is the id that is known
         late.send_body(json.dumps(message, indent=1).encode())
+    world.settle()
+    assert texts(world, alice) == [message["text"] for message in messages]
+
+
+def test_what_is_in_the_history_is_not_printed_again_though_its_id_is_pushed_out_by_others() -> None:
+    world, alice = founded_world()
+    alice.seen_ids = Recent(10)
+    stranger = add_linked_stranger(world, alice)
+    messages = [chat_message(f"line {number}") for number in range(100)]
+    stranger.send(*messages)
+    for message in messages:  # in other bytes, so that it is the id that is known
+        stranger.send_body(json.dumps(message, indent=1).encode())
     world.settle()
     assert texts(world, alice) == [message["text"] for message in messages]
 

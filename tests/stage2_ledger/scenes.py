@@ -6,7 +6,6 @@ import secrets
 from collections import Counter
 from typing import Any
 
-from common.framing import FrameError
 from lab.simulation import World
 from common.interface import Connection
 from stage1_chat.node import ChatNode
@@ -17,12 +16,12 @@ from tests.memory import Event, Stranger
 class PolitePeer(Stranger):
     """A scripted peer that answers pings, and nothing else by itself."""
 
-    def on_frames(self, connection: Connection, frames: list[bytes], error: FrameError | None = None) -> None:
-        """Keep what has come, and answer its pings."""
-        super().on_frames(connection, frames, error)
-        for message in self.received[-len(frames):]:
-            if message["type"] == "ping":
-                self.send({"type": "pong", "nonce": message["nonce"]})
+    def on_frame(self, connection: Connection, frame: bytes) -> None:
+        """Keep what has come, and answer a ping."""
+        super().on_frame(connection, frame)
+        message = self.received[-1]
+        if message["type"] == "ping":
+            self.send({"type": "pong", "nonce": message["nonce"]})
 
     def news(self, *kinds: str) -> list[Event]:
         """What has come since the last time that this was asked; with `kinds`, only messages of these types."""

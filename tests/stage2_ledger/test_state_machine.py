@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from common.limits import MAX_CALLED_BACK, MAX_MISSING
+from common.interface import Connection
+from common.limits import MAX_CALLED_BACK, MAX_MISSING, MAX_REDIALS
 from lab.simulation import World
 from stage1_chat.node import ChatNode
 from stage2_ledger.membership import Membership
@@ -352,6 +353,21 @@ def test_the_peer_of_the_command_line_is_called_for_ever() -> None:
     assert world.now - calls[-1][0] < 31
 
 
+@pytest.mark.parametrize("who", ["who was called", "who had called"])
+def test_of_very_many_lost_peers_only_so_many_are_called_again_and_that_of_the_command_line(who: str) -> None:
+    world, alice = founded_world()
+    alice.peer = "first:1"
+    calls = calls_of(world, alice)
+    for address in [*(f"host-{number}:1" for number in range(MAX_REDIALS + 50)), alice.peer]:
+        lost = Connection(address if who == "who had called" else None, "somewhere", world.now)
+        lost.address = address
+        alice.redials.on_lost(lost)
+    world.run(1.5)
+    called = {address for _, address in calls}
+    assert len(called) == 1 + (MAX_REDIALS if who == "who had called" else MAX_CALLED_BACK)
+    assert alice.peer in called
+
+
 def test_an_address_comes_back_into_the_list_when_it_answers_again() -> None:
     world, alice, bob = linked_pair()
     world.part({alice.address})
@@ -493,7 +509,7 @@ def test_a_transaction_is_forwarded_as_the_bytes_that_came_and_not_back() -> Non
     world, alice = founded_world()
     one, two = add_linked_peer(world, alice), add_linked_peer(world, alice)
     frames: list[bytes] = []
-    two.on_frames = lambda connection, new, error=None: frames.extend(new)
+    two.on_frame = lambda connection, frame: frames.append(frame)
     body = b'{ "amount":3, "to":"b\\u006fb" , "from":"a","type":"transaction", "nonce":"%s"}' % (b"0" * 32)
     one.send_body(body)
     one.send({"type": "want", "ids": [transaction_id(alice.network_name, json.loads(body))]})
@@ -777,11 +793,11 @@ class SilentPeer(PolitePeer):
         self.ping_nonces = []
         super().on_open(connection)
 
-    def on_frames(self, connection: Any, frames: list[bytes], error: Any = None) -> None:
+    def on_frame(self, connection: Any, frame: bytes) -> None:
         """Keep what has come."""
-        Stranger.on_frames(self, connection, frames, error)
-        self.ping_nonces += [message["nonce"] for message in self.received[-len(frames):]
-                             if message["type"] == "ping"]
+        Stranger.on_frame(self, connection, frame)
+        if self.received[-1]["type"] == "ping":
+            self.ping_nonces.append(self.received[-1]["nonce"])
 
 
 def test_what_did_not_come_is_asked_for_again_after_5_seconds_elsewhere_20_times_at_most() -> None:

@@ -207,6 +207,8 @@ def test_no_genesis_within_five_seconds_is_nobody(says_hello: bool) -> None:
     world.run(0.2)
     assert errors(world, node)[-1] == "NETWORK" and len(world.reported(node, "founded")) == 1
     assert peer.is_closed
+    world.run(60.0)
+    assert len(peer.messages("hello")) == 1, "it is not called again"
 
 
 @pytest.mark.parametrize("message", [PING, {"type": "height", "number": 3}, {"type": "get_peers"}, signed_block(0, [])])
@@ -474,7 +476,7 @@ def test_a_block_is_forwarded_once_accepted_as_the_bytes_that_came() -> None:
     world, node, peer = followed_world()
     other = add_linked_peer(world, node)
     frames: list[bytes] = []
-    other.on_frames = lambda connection, came, error=None: frames.extend(came)
+    other.on_frame = lambda connection, frame: frames.append(frame)
     block = signed_block(0, [])
     body = json.dumps(dict(reversed(block.items())), indent=2).encode()
     peer.send_body(body)
@@ -589,13 +591,12 @@ class ChainPeer(PolitePeer):
     chain: list[Event] = []
     answer = 3
 
-    def on_frames(self, connection: Any, frames: list[bytes], error: Any = None) -> None:
+    def on_frame(self, connection: Any, frame: bytes) -> None:
         """Answer, and only then the ping behind the question."""
-        for frame in frames:
-            message = json.loads(frame[4:])
-            if message["type"] == "get_blocks":
-                self.send(*self.chain[message["from"]:message["from"] + self.answer])
-            super().on_frames(connection, [frame], error)
+        message = json.loads(frame[4:])
+        if message["type"] == "get_blocks":
+            self.send(*self.chain[message["from"]:message["from"] + self.answer])
+        super().on_frame(connection, frame)
 
 
 def test_it_asks_on_as_soon_as_an_answer_is_handled_until_it_has_caught_up() -> None:
@@ -617,8 +618,8 @@ def test_an_answer_that_brings_nothing_ends_the_asking_until_the_next_height() -
 
 def test_one_question_at_a_time() -> None:
     world, _, peer = followed_world()
-    peer.on_frames = lambda connection, frames, error=None: (  # type: ignore[method-assign]
-        peer.received.extend(json.loads(frame[4:]) for frame in frames))  # leaves pings without an answer
+    peer.on_frame = lambda connection, frame: (  # type: ignore[method-assign]
+        peer.received.append(json.loads(frame[4:])))  # leaves pings without an answer
     tell(world, peer, *[{"type": "height", "number": 7}] * 5, *chain_of([[]] * 7)[2:5])
     assert peer.news("get_blocks") == [{"type": "get_blocks", "from": 0}]
     tell(world, peer, *chain_of([[]] * 3), {"type": "pong", "nonce": "blocks"})
