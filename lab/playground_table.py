@@ -1,0 +1,138 @@
+"""The playground as a table: a row for each node, those of one colour agree."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from lab.branches import COLOURS
+from lab.nodeview import SHOWN_DIGITS, NodeView, shown_nodes
+from lab.playground import Playground
+
+COLUMNS = {
+    1: ["node", "address", "conn", "chats"],
+    2: ["node", "address", "conn", "ledger", "balance"],
+    3: ["node", "address", "conn", "ledger", "balance"],
+    4: ["node", "address", "conn", "height", "ledger", "pool", "balance"],
+    5: ["node", "address", "conn", "height", "tip", "pool", "balance"],
+}
+"""What a stage's table shows; behind that what is wrong with the node, and its last event."""
+
+
+class Row(NamedTuple):
+    """A node as it is shown."""
+
+    number: int
+    state: str
+    """starting, up, down or evil."""
+    cells: list[str]
+    faults: str
+    last: str
+    colour: int
+    component: int
+    """The part of a partitioned network that it is in, from 0 on."""
+
+
+class Snapshot(NamedTuple):
+    """All that is shown at one moment."""
+
+    title: str
+    summary: str
+    columns: list[str]
+    rows: list[Row]
+    """Sorted by component."""
+
+
+class Colours:
+    """Gives each group of nodes that agree a colour, and lets it keep that while its members change."""
+
+    def __init__(self) -> None:
+        self._before: dict[int, int] = {}
+
+    def choose(self, groups: Sequence[Sequence[int]]) -> dict[int, int]:
+        """Node -> colour. The largest groups choose first: the colour that most of their members had."""
+        chosen: dict[int, int] = {}
+        free = list(range(COLOURS))
+        for group in sorted(groups, key=lambda group: (-len(group), group[0])):
+            had = [self._before[number] for number in group if number in self._before]
+            wanted = sorted(free, key=lambda colour: (-had.count(colour), colour))
+            colour = wanted[0] if wanted else COLOURS - 1
+            free = wanted[1:]
+            chosen.update(dict.fromkeys(group, colour))
+        self._before |= chosen
+        return chosen
+
+
+class Table:
+    """Makes snapshots of a playground."""
+
+    def __init__(self, playground: Playground) -> None:
+        self._playground = playground
+        self._colours = Colours()
+
+    def snapshot(self) -> Snapshot:
+        """How all is now."""
+        playground, settings = self._playground, self._playground.settings
+        groups = agreeing(playground.views, settings.stage)
+        components = playground.components()
+        colours = self._choose_colours(groups)
+        rows = [self._row(playground.view(number), colours.get(number, 0), place)
+                for place, component in enumerate(components) for number in component]
+        title = f"stage {settings.stage}, {settings.nodes} nodes, seed {settings.seed}"
+        return Snapshot(title, summarize(groups, settings.stage), COLUMNS[settings.stage], rows)
+
+    def _choose_colours(self, groups: list[list[int]]) -> dict[int, int]:
+        playground = self._playground
+        if playground.settings.stage == 5:
+            return {view.number: playground.branches.colour(view.tip) for view in playground.views}
+        return self._colours.choose(groups)
+
+    def _row(self, view: NodeView, colour: int, component: int) -> Row:
+        columns = COLUMNS[self._playground.settings.stage]
+        cells = [self._cell(view, column) for column in columns]
+        return Row(view.number, self._state(view), cells, self._faults(view.number), view.last, colour, component)
+
+    def _state(self, view: NodeView) -> str:
+        member = self._playground.members.get(view.number)
+        if member is not None and member.process is None:
+            return "down"
+        return "starting" if not view.is_up else "evil" if view.number in self._playground.evil else "up"
+
+    def _cell(self, view: NodeView, column: str) -> str:
+        if column == "node":
+            return str(view.number)
+        if column == "address":
+            return view.address
+        if not view.is_up:
+            return ""
+        return {"conn": str(view.connections), "chats": str(view.said), "ledger": view.digest,
+                "height": str(view.height), "tip": view.tip[:SHOWN_DIGITS], "pool": str(view.pool),
+                "balance": f"{view.balance:,}"}[column]
+
+    def _faults(self, number: int) -> str:
+        """What is wrong with a node, in a few words."""
+        playground = self._playground
+        words = [f"evil: {playground.evil[number]}"] if number in playground.evil else []
+        if number in playground.slowness:
+            words.append(f"slow {playground.slowness[number] * 1000:g}ms")
+        cut = [other for pair in playground.cuts if number in pair for other in pair if other != number]
+        if cut:
+            words.append(f"cut {shown_nodes(cut)}")
+        return ", ".join(words)
+
+
+def agreeing(views: Sequence[NodeView], stage: int) -> list[list[int]]:
+    """The groups of nodes that have the same: tip (stage 5), ledger (2 to 4), chat messages (1)."""
+    groups: dict[str, list[int]] = {}
+    for view in views:
+        if view.is_up:
+            groups.setdefault(view.tip if stage == 5 else view.digest, []).append(view.number)
+    return list(groups.values())
+
+
+def summarize(groups: list[list[int]], stage: int) -> str:
+    """Who agrees, in one line."""
+    what = {1: "have read the same", 5: "have the same tip"}.get(stage, "have the same ledger")
+    if not groups:
+        return "no node is up"
+    if len(groups) == 1:
+        return f"{shown_nodes(groups[0])} {what}"
+    return f"{len(groups)} groups that {what}: {'  |  '.join(map(shown_nodes, groups))}"
