@@ -4,7 +4,7 @@ Every branch has a colour: a block takes that of its parent, unless another chil
 have one colour are on one branch, also when one of them is behind.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 COLOURS = 6
@@ -71,24 +71,18 @@ class Branches:
 
     # --- the drawing ----------------------------------------------------------------------------
 
-    def draw(self, tips: Mapping[str, str], width: int) -> list[list[Piece]]:
-        """The newest heights, one branch a line; `tips` says what to write behind the tips at which nodes stand."""
-        shown = max(1, (width - ROOM_FOR_NODES) // CELL)
-        if not self.blocks:
+    def draw(self, tips: Mapping[str, str], width: int, only: Collection[str] | None = None) -> list[list[Piece]]:
+        """The newest heights of all blocks, or of those with the ids `only`: one branch a line, from left to right.
+        `tips` says what to write behind the tips at which nodes stand."""
+        blocks = [block for block in self.blocks.values() if only is None or block.id in only]
+        if not blocks:
             return [[Piece("no blocks yet")]]
-        highest = max(block.height for block in self.blocks.values())
-        lowest = max(1, highest - shown + 1)
+        highest = max(block.height for block in blocks)
+        lowest = max(1, highest - max(1, (width - ROOM_FOR_NODES) // CELL) + 1)
         heights = "".join(f"{height:>{CELL}}" for height in range(lowest, highest + 1))
+        shown = [block for block in blocks if block.height >= lowest]
         drawn: set[str] = set()
-        branches = [self._draw_branch(leaf, lowest, tips, drawn) for leaf in self._leaves(lowest, tips)]
-        return [[Piece(heights)], *branches]
-
-    def _leaves(self, lowest: int, tips: Mapping[str, str]) -> Iterable[Known]:
-        """Where branches end, the highest first, and with them the tips on which others have built."""
-        ends = [block for block in self.blocks.values()
-                if block.height >= lowest and (block.id not in self._children or block.id in tips)]
-        ends.sort(key=lambda block: (block.height, block.id in tips), reverse=True)
-        return ends
+        return [[Piece(heights)], *(self._draw_branch(leaf, lowest, tips, drawn) for leaf in _ends(shown, tips))]
 
     def _draw_branch(self, leaf: Known, lowest: int, tips: Mapping[str, str], drawn: set[str]) -> list[Piece]:
         """A branch from where it leaves those drawn already."""
@@ -105,6 +99,13 @@ class Branches:
         indent = Piece(" " * CELL * (branch[0].height - lowest))
         cells = [Piece(_cell(one, "`" if is_fork and one is branch[0] else "-"), one.colour) for one in branch]
         return [indent, *cells, label]
+
+
+def _ends(blocks: Sequence[Known], tips: Collection[str]) -> list[Known]:
+    """Where branches end, the highest first, and the tips that others have built on."""
+    parents = {block.parent for block in blocks}
+    ends = [block for block in blocks if block.id not in parents or block.id in tips]
+    return sorted(ends, key=lambda block: (block.height, block.id in tips), reverse=True)
 
 
 def _cell(block: Known, joint: str) -> str:

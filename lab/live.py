@@ -18,15 +18,18 @@ import signal
 import sys
 import tempfile
 import threading
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from common.console import Options, integer_from, thousandths_from
 from common.rsa import WalletError
+from lab import playground_commands
+from lab.live_screen import Screen
 from lab.nodeview import Line
 from lab.playground import TICK_SECONDS, Playground, PlaygroundError, Settings, Stopped
-from lab.playground_commands import Quit, run
+from lab.playground_commands import Quit
 from lab.playground_table import Snapshot, Table
 from lab.processes import ROOT, NodeError
 from lab.workload import KeyRing
@@ -66,7 +69,10 @@ class Conductor:
         """What was typed; None is the end of input."""
         self.snapshot: Snapshot | None = None
         """How all is, some times a second a new one."""
-        self.status = 0
+        self.status = 1
+        """The exit status, once all has ended."""
+        self.error = ""
+        """Why it is not 0."""
         self._is_stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="conductor", daemon=True)
 
@@ -88,10 +94,11 @@ class Conductor:
         try:
             self._conduct(folder)
         except (Stopped, Quit):
-            pass
+            self.status = 0
         except (NodeError, WalletError, OSError) as error:
-            self._on_line(Line("alarm", "", str(error)))
-            self.status = 1
+            self.error = str(error)
+        except Exception:  # a defect of this program: it is shown once the screen is gone
+            self.error = traceback.format_exc()
         finally:
             shutil.rmtree(folder, ignore_errors=True)
             self.stop()
@@ -138,17 +145,22 @@ class Conductor:
         if line.strip():
             self._on_line(Line("command", "", f"> {line.strip()}"))
         try:
-            run(playground, line)
+            playground_commands.run(playground, line)
         except PlaygroundError as error:
             self._on_line(Line("error", "", str(error)))
 
 
 # --- without a terminal -------------------------------------------------------------------------
 
-def run_plain(conductor: Conductor) -> None:
-    """Print the log, read commands from standard input, and wait for the end."""
+def run_plain(settings: Settings, keys_folder: Path) -> int:
+    """Print the log, read commands from standard input, and wait for the end; the exit status."""
+    conductor = Conductor(settings, keys_folder, print_line)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: conductor.stop())
+    conductor.start()
     threading.Thread(target=_read_lines, args=(conductor,), name="standard input", daemon=True).start()
     conductor.wait()
+    return finish(conductor)
 
 
 def _read_lines(conductor: Conductor) -> None:
@@ -170,8 +182,33 @@ def print_line(line: Line) -> None:
 
 def has_screen() -> bool:
     """Is there a terminal that takes colours and moves its cursor, and does the user want that?"""
-    return (sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
-            and not os.environ.get("NO_COLOR"))
+    # textual draws on standard error.
+    return (all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
+            and os.environ.get("TERM", "dumb") != "dumb" and not os.environ.get("NO_COLOR"))
+
+
+def finish(conductor: Conductor) -> int:
+    """Wait until all has ended, and say what went wrong, if something did; the exit status."""
+    conductor.stop()
+    conductor.wait()
+    if conductor.error:
+        print(f"python -m lab.live: {conductor.error}", file=sys.stderr)
+    return conductor.status
+
+
+# --- on a terminal ------------------------------------------------------------------------------
+
+def run_on_screen(settings: Settings, keys_folder: Path) -> int:
+    """Show the screen until all has ended; the exit status."""
+    news: queue.SimpleQueue[Line] = queue.SimpleQueue()
+    conductor = Conductor(settings, keys_folder, news.put)
+    screen = Screen(conductor, news)
+    conductor.start()
+    try:
+        screen.run(mouse=False)
+    finally:
+        status = finish(conductor)
+    return status
 
 
 # --- main ---------------------------------------------------------------------------------------
@@ -190,13 +227,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = make_options().parse_args(arguments)
     seed = secrets.randbits(32) if options.seed is None else options.seed
     settings = Settings(options.stage, options.nodes, seed, founding_options(options))
-    conductor = Conductor(settings, options.keys, print_line)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: conductor.stop())
-    print_line(Line("news", "", f"stage {options.stage}, {options.nodes} nodes, seed {seed}"))
-    conductor.start()
-    run_plain(conductor)
-    return conductor.status
+    print(f"stage {options.stage}, {options.nodes} nodes, seed {seed}", flush=True)
+    run = run_on_screen if has_screen() else run_plain
+    return run(settings, options.keys)
 
 
 if __name__ == "__main__":

@@ -2,11 +2,12 @@
 
 import hashlib
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from common.console import FOR_PEOPLE, count, escape_control
 from common.encoding import fingerprint
+from lab.branches import Piece
 from lab.processes import Event
 
 SHOWN_DIGITS = 8
@@ -30,9 +31,11 @@ class Line(NamedTuple):
     who: str
     """The nodes that it is about, as in `1-3,7`; empty if it is about none."""
     text: str
+    pieces: tuple[Piece, ...] = ()
+    """The same text in colours, where it has some."""
 
     def __str__(self) -> str:
-        return f"{self.who:<{WHO_COLUMNS}} {self.text}"
+        return f"{self.who:<{WHO_COLUMNS}} {self.text}" if self.who else self.text
 
 
 class NodeView:
@@ -114,6 +117,15 @@ class NodeView:
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:SHOWN_DIGITS]
+
+
+def agreeing(views: Sequence[NodeView]) -> list[list[int]]:
+    """The groups of nodes that have the same: tip and ledger (stage 5), ledger (2 to 4), chat messages (1)."""
+    groups: dict[str, list[int]] = {}
+    for view in views:
+        if view.is_up:
+            groups.setdefault(view.tip + view.digest, []).append(view.number)
+    return list(groups.values())
 
 
 # --- words --------------------------------------------------------------------------------------

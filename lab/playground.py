@@ -19,10 +19,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.branches import Branches
+from lab.branches import Branches, Known, Piece
 from lab.faults import Faults
 from lab.member import Member
-from lab.nodeview import ANSWERS, Line, Names, NodeView, announce, brief, people_lines, shown_nodes
+from lab.nodeview import (ANSWERS, SHOWN_DIGITS, Line, Names, NodeView, agreeing, announce, brief, people_lines,
+                          shown_nodes)
 from lab.processes import START_SECONDS, Event, NodeError, NodeProcess, end_all
 from lab.workload import PASSPHRASE, KeyRing
 from stage4_sequencer.genesis import FOUNDERS_BALANCE
@@ -43,6 +44,9 @@ SOON_SECONDS = 0.4
 
 ANSWER_SECONDS = 5.0
 """Time for a node to answer what was typed, before the next command has its turn."""
+
+TREE_COLUMNS = 98
+"""Of a drawing of the tree: it fits on a terminal of 100."""
 
 JOIN_TRIES = 5
 
@@ -90,7 +94,7 @@ class Playground:
         self.is_complete = False
         """Have all nodes been started?"""
         self.names, self.branches = Names(), Branches()
-        self._news: dict[tuple[str, str], tuple[float, list[int]]] = {}
+        self._news: dict[tuple[str, Piece], tuple[float, list[int]]] = {}
         self._heard: dict[str, float] = {}
         """When some node has reported a block first, by the monotonic clock."""
         self._next_polls = dict.fromkeys(self.numbers, 0.0)
@@ -128,6 +132,8 @@ class Playground:
             for number in self.numbers[1:]:
                 self._begin(number)
             self._wait_for(self.numbers[1:])
+        if self.settings.stage == 5:
+            self._name_stakes()
         self.say("news", "all are up")
         self.is_complete = True
         if self.settings.stage == 4:
@@ -245,6 +251,37 @@ class Playground:
                 self._question(number, "peers", lambda event, number=number: passed.append(number))  # type: ignore
         with suppress(NodeError):
             self.wait_until(lambda: set(passed) >= set(numbers) & set(self.up()), ANSWER_SECONDS, "an answer")
+
+    def draw_tree(self, number: int | None = None) -> None:
+        """Stage 5: draw the tree of blocks in the log: all that any node knows, or what one does."""
+        if self.settings.stage != 5:
+            raise PlaygroundError(f"stage {self.settings.stage} has no tree of blocks; that is what stage 5 brings")
+        if number is None:
+            self._say_tree(None)
+        elif not self.view(number).is_up:
+            raise PlaygroundError(f"node {number} is not up; `start {number}` starts it")
+        else:
+            self._question(number, "tree", self._on_tree)
+
+    def _on_tree(self, event: Event | None) -> None:
+        if event is not None:
+            self._say_tree([block["id"] for block in event["blocks"]])
+
+    def _say_tree(self, only: Collection[str] | None) -> None:
+        standing: dict[str, list[int]] = {}
+        for view in self.views:
+            if view.is_up:
+                standing.setdefault(view.tip, []).append(view.number)
+        tips = {tip: f"<- {shown_nodes(numbers)}" for tip, numbers in standing.items()}
+        for pieces in self.branches.draw(tips, TREE_COLUMNS, only):
+            self._say_pieces("answer", pieces)
+
+    def wait_until_equal(self, seconds: float) -> None:
+        """Until all nodes that are up agree; PlaygroundError if they do not in that time."""
+        try:
+            self.wait_until(lambda: len(agreeing(self.views)) == 1, seconds, "")
+        except NodeError:
+            raise PlaygroundError(f"the nodes do not agree after {seconds:g} seconds") from None
 
     # --- what is done to nodes ------------------------------------------------------------------
 
@@ -389,15 +426,26 @@ class Playground:
         view.last = brief(event, self.names) or view.last
         news = announce(event, self.names)
         if news is not None and self._is_news(view, event):
-            self._add_news(view.number, *news)
+            is_of_branch = self.settings.stage == 5 and event["event"] == "block"
+            self._add_news(view.number, *news, self.branches.colour(event["id"]) if is_of_branch else None)
         if news is not None:
             self._next_polls[view.number] = min(self._next_polls[view.number], time.monotonic() + SOON_SECONDS)
 
+    def _name_stakes(self) -> None:
+        """Stage 5 with fewer than ten nodes: the second account that node 3 plays is 3b, and so on."""
+        assert self._keys is not None
+        for number in self.numbers:
+            for letter, stake in zip("bcdef", self.stakes(number)[1:], strict=False):
+                self.names.call(self._keys.keys[stake - 1].account, f"{number}{letter}")
+
     def _is_news(self, view: NodeView, event: Event) -> bool:
-        """Is this event for the log? Not a connection more to whom there is one, nor a block that it has told of."""
+        """Is this event for the log? Not a connection more to whom there is one, nor a block that it has told of, nor
+        the confusion while all join at once."""
         if event["event"] == "peer":
             count = view.neighbours[event["address"]]
             return self.is_complete and count == (1 if event["state"] == "up" else 0)
+        if event["event"] == "error" and event["code"] == "HANDSHAKE":
+            return self.is_complete
         return event["event"] != "block" or not self._is_old(event["id"])
 
     def _is_old(self, block_id: str) -> bool:
@@ -410,14 +458,21 @@ class Playground:
         if self._is_old(event["id"]):
             self._add_news(view.number, "news", "gets blocks that others had")
         elif self.settings.stage == 5 and event["id"] not in self.branches.blocks:
-            creator = self.names.of(event["creator"])
-            known = self.branches.add(event, creator, {self.branches.colour(other.tip) for other in self.views})
+            used = {self.branches.colour(other.tip) for other in self.views}
+            known = self.branches.add(event, self.names.of(event["creator"]), used)
             if rivals := self.branches.rivals(known):
-                self._add_news(view.number, "fork", f"FORK at height {known.height}: {known.id[:8]} by {creator} beside"
-                               f" {', '.join(f'{one.id[:8]} by {one.creator}' for one in rivals)}")
+                self._say_fork([known, *rivals])
 
-    def _add_news(self, number: int, kind: str, text: str) -> None:
-        heard = self._news.setdefault((kind, text), (time.monotonic(), []))[1]
+    def _say_fork(self, blocks: list[Known]) -> None:
+        pieces = [Piece(f"FORK at height {blocks[0].height}:")]
+        pieces += [Piece(f"  {block.id[:SHOWN_DIGITS]} by {block.creator}", block.colour) for block in blocks]
+        self._say_pieces("fork", pieces)
+
+    def _say_pieces(self, kind: str, pieces: Sequence[Piece], who: Iterable[int] = ()) -> None:
+        self._on_line(Line(kind, shown_nodes(who), "".join(piece.text for piece in pieces), tuple(pieces)))
+
+    def _add_news(self, number: int, kind: str, text: str, colour: int | None = None) -> None:
+        heard = self._news.setdefault((kind, Piece(text, colour)), (time.monotonic(), []))[1]
         if number not in heard:
             heard.append(number)
 
@@ -425,8 +480,8 @@ class Playground:
         """Put into the log what the nodes have reported, once others had the time to report the same."""
         ripe = [key for key, (since, _) in self._news.items()
                 if all_of_it or time.monotonic() - since > GATHER_SECONDS]
-        for kind, text in ripe:
-            self.say(kind, text, self._news.pop((kind, text))[1])
+        for kind, piece in ripe:
+            self._say_pieces(kind, [piece], self._news.pop((kind, piece))[1])
 
     def _on_end(self, number: int) -> None:
         """A node has ended by itself."""

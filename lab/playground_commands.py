@@ -14,6 +14,9 @@ from lab.processes import Event
 LONGEST_WAIT = 600.0
 """Seconds that `wait` may take."""
 
+EQUAL_SECONDS = 120.0
+"""So long `wait equal` waits. Connections that were cut come back within 30 s."""
+
 LONGEST_DELAY = 60.0
 """Seconds that `slow` may put on the way of a message."""
 
@@ -246,13 +249,16 @@ def evil_names(stage: int) -> dict[str, str]:
 def tree(playground: Playground, words: list[str]) -> None:
     """`tree`, or `tree NODE`."""
     expect(words, "tree", 0, 1)
-    raise PlaygroundError("later")
+    playground.draw_tree(read_node(playground, words[0]) if words else None)
 
 
 def wait(playground: Playground, words: list[str]) -> None:
     """`wait TIME`, or `wait equal`."""
     expect(words, "wait", 1)
-    playground.wait(read_seconds(words[0], LONGEST_WAIT))
+    if words[0] == "equal":
+        playground.wait_until_equal(EQUAL_SECONDS)
+    else:
+        playground.wait(read_seconds(words[0], LONGEST_WAIT))
 
 
 def show_help(playground: Playground, words: list[str]) -> None:

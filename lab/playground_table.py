@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from lab.branches import COLOURS
-from lab.nodeview import SHOWN_DIGITS, NodeView, shown_nodes
+from lab.nodeview import SHOWN_DIGITS, NodeView, agreeing, shown_nodes
 from lab.playground import Playground
 
 COLUMNS = {
@@ -36,6 +36,9 @@ class Snapshot(NamedTuple):
 
     title: str
     summary: str
+    """Who agrees with whom."""
+    is_split: bool
+    """Do some not agree with others?"""
     columns: list[str]
     rows: list[Row]
     """Sorted by component."""
@@ -71,19 +74,22 @@ class Table:
     def snapshot(self) -> Snapshot:
         """How all is now."""
         playground, settings = self._playground, self._playground.settings
-        groups = agreeing(playground.views, settings.stage)
         components = playground.components()
-        colours = self._choose_colours(groups)
+        colours = self._choose_colours()
+        groups: dict[int, list[int]] = {}
+        for number in playground.up():
+            groups.setdefault(colours[number], []).append(number)
         rows = [self._row(playground.view(number), colours.get(number, 0), place)
                 for place, component in enumerate(components) for number in component]
         title = f"stage {settings.stage}, {settings.nodes} nodes, seed {settings.seed}"
-        return Snapshot(title, summarize(groups, settings.stage), COLUMNS[settings.stage], rows)
+        return Snapshot(title, summarize(list(groups.values()), settings.stage), len(groups) > 1, COLUMNS[settings.stage], rows)
 
-    def _choose_colours(self, groups: list[list[int]]) -> dict[int, int]:
+    def _choose_colours(self) -> dict[int, int]:
+        """Those of one branch have one colour, also when one is behind; before stage 5 those that agree."""
         playground = self._playground
         if playground.settings.stage == 5:
             return {view.number: playground.branches.colour(view.tip) for view in playground.views}
-        return self._colours.choose(groups)
+        return self._colours.choose(agreeing(playground.views))
 
     def _row(self, view: NodeView, colour: int, component: int) -> Row:
         columns = COLUMNS[self._playground.settings.stage]
@@ -119,20 +125,12 @@ class Table:
         return ", ".join(words)
 
 
-def agreeing(views: Sequence[NodeView], stage: int) -> list[list[int]]:
-    """The groups of nodes that have the same: tip (stage 5), ledger (2 to 4), chat messages (1)."""
-    groups: dict[str, list[int]] = {}
-    for view in views:
-        if view.is_up:
-            groups.setdefault(view.tip if stage == 5 else view.digest, []).append(view.number)
-    return list(groups.values())
-
-
 def summarize(groups: list[list[int]], stage: int) -> str:
     """Who agrees, in one line."""
-    what = {1: "have read the same", 5: "have the same tip"}.get(stage, "have the same ledger")
+    one, some = {1: ("all have read the same", "groups have read different messages"),
+                 5: ("all are on one branch", "BRANCHES")}.get(stage, ("all ledgers are equal", "DIFFERENT ledgers"))
     if not groups:
         return "no node is up"
     if len(groups) == 1:
-        return f"{shown_nodes(groups[0])} {what}"
-    return f"{len(groups)} groups that {what}: {'  |  '.join(map(shown_nodes, groups))}"
+        return one
+    return f"{len(groups)} {some}: {'  |  '.join(map(shown_nodes, groups))}"

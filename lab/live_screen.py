@@ -1,0 +1,233 @@
+"""The screen of `make network`: a table of the nodes, the log, and the prompt, drawn by textual.
+
+It knows nothing of nodes: it shows what the conductor (live.py) gives, and hands back what is typed.
+"""
+
+import asyncio
+import queue
+import signal
+from collections import deque
+from typing import Protocol
+
+from rich.text import Text
+from textual.app import App, ComposeResult
+from textual.binding import Binding
+from textual.containers import Horizontal, VerticalScroll
+from textual.events import Resize
+from textual.suggester import SuggestFromList
+from textual.widgets import Input, RichLog, Static
+
+from lab.branches import Piece
+from common.terminal import PROMPT
+from lab.nodeview import WHO_COLUMNS, Line
+from lab.playground_commands import COMMANDS
+from lab.playground_table import Row, Snapshot
+
+REFRESH_SECONDS = 0.2
+
+MAX_LINES = 1_000
+"""Lines of the log that can be scrolled back to."""
+
+GROUPS = ["#5fd75f", "#ffaf00", "#5fafff", "#d787ff", "#5fffd7", "#d7d75f"]
+"""The colours of groups and branches, as bright as a projector needs them."""
+
+KINDS = {
+    "command": "bold white", "answer": "white", "news": "grey62", "chat": "italic #87d7ff", "block": "#87af87",
+    "fork": "bold #ffff5f", "rollback": "bold black on #ffaf00", "fault": "bold #ff87ff", "alarm": "bold #ff5f5f",
+    "error": "#ff5f5f",
+}
+"""How each kind of line of the log is shown."""
+
+MARKS = {"up": "●", "evil": "!", "starting": "…", "down": "x"}
+
+WIDTHS = {"node": 5, "address": 16, "conn": 6, "chats": 7, "height": 8, "ledger": 9, "tip": 9, "pool": 6,
+          "balance": 11}
+"""Columns of the terminal; what is left is for the faults and the last event."""
+
+RIGHT = {"conn", "chats", "height", "pool", "balance"}
+"""Columns of numbers."""
+
+
+class Show(Protocol):
+    """What the screen shows: the conductor."""
+
+    lines: "queue.SimpleQueue[str | None]"
+    snapshot: Snapshot | None
+
+    def stop(self) -> None:
+        """Begin to end."""
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Has all ended?"""
+
+
+class Prompt(Input):
+    """The line that is typed, with the lines typed before."""
+
+    BINDINGS = [
+        Binding("up", "recall(-1)", show=False),
+        Binding("down", "recall(1)", show=False),
+        Binding("tab", "cursor_right", show=False),
+    ]
+
+    def __init__(self) -> None:
+        words = [f"{name} " for name in COMMANDS] + ["all /ledger"]
+        super().__init__(placeholder="3 /send 5 100   kill 4   partition 1-5 6-10   heal   tree   help   quit",
+                         suggester=SuggestFromList(words), compact=True)
+        self.typed: list[str] = []
+        self._place = 0
+
+    def remember(self, line: str) -> None:
+        """Keep a line, to be had again."""
+        if line and self.typed[-1:] != [line]:
+            self.typed.append(line)
+        self._place = len(self.typed)
+
+    def action_recall(self, steps: int) -> None:
+        """Take an earlier or later line in the place of this one."""
+        self._place = max(0, min(self._place + steps, len(self.typed)))
+        self.value = self.typed[self._place] if self._place < len(self.typed) else ""
+        self.cursor_position = len(self.value)
+
+
+class Screen(App[None]):
+    """The whole screen."""
+
+    CSS = """
+    #title { height: 1; background: #303030; color: white; }
+    #table { height: auto; max-height: 60%; }
+    #rows { height: auto; }
+    #log { height: 1fr; border-top: solid #505050; scrollbar-size-vertical: 1; }
+    #line { height: 1; background: #202020; }
+    #mark { width: 2; color: #5fd75f; text-style: bold; }
+    Prompt { width: 1fr; background: #202020; }
+    """
+    ENABLE_COMMAND_PALETTE = False
+    BINDINGS = [
+        Binding("ctrl+c", "leave", priority=True, show=False),
+        Binding("ctrl+q", "leave", priority=True, show=False),
+        Binding("ctrl+d", "leave", priority=True, show=False),
+        Binding("pageup", "scroll(-1)", priority=True, show=False),
+        Binding("pagedown", "scroll(1)", priority=True, show=False),
+    ]
+
+    def __init__(self, show: Show, news: "queue.SimpleQueue[Line]") -> None:
+        """Show what `show` gives, and the log that comes through `news`."""
+        super().__init__()
+        self._show, self._news = show, news
+        self._lines: deque[Line] = deque(maxlen=MAX_LINES)
+        self._drawn: tuple[Snapshot, int] | None = None
+        self.is_leaving = False
+
+    def compose(self) -> ComposeResult:
+        """Title, table, log, prompt, from the top."""
+        yield Static(id="title")
+        with VerticalScroll(id="table", can_focus=False):
+            yield Static(id="rows")
+        log = RichLog(id="log", max_lines=MAX_LINES, wrap=True, min_width=20)
+        log.can_focus = False
+        yield log
+        with Horizontal(id="line"):
+            yield Static(PROMPT, id="mark")
+            yield Prompt()
+
+    def on_mount(self) -> None:
+        """Begin to show."""
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            asyncio.get_running_loop().add_signal_handler(number, self.action_leave)
+        self.query_one(Prompt).focus()
+        self.set_interval(REFRESH_SECONDS, self.update_all)
+
+    def on_input_submitted(self, submitted: Input.Submitted) -> None:
+        """A line was typed."""
+        prompt = self.query_one(Prompt)
+        prompt.remember(submitted.value)
+        prompt.clear()
+        self._show.lines.put(submitted.value)
+
+    def on_resize(self, _: Resize) -> None:
+        """Lines are wrapped anew."""
+        log = self.query_one("#log", RichLog)
+        log.clear()
+        for line in self._lines:
+            log.write(draw_line(line))
+
+    def action_leave(self) -> None:
+        """End the nodes; the screen stays until they are gone."""
+        self.is_leaving = True
+        self._show.stop()
+
+    def action_scroll(self, pages: int) -> None:
+        """Turn the pages of the log."""
+        log = self.query_one("#log", RichLog)
+        log.scroll_relative(y=pages * max(1, log.size.height - 1), animate=False)
+
+    def update_all(self) -> None:
+        """Show what has changed; leave once all has ended."""
+        while not self._news.empty():
+            self._lines.append(self._news.get())
+            log = self.query_one("#log", RichLog)
+            log.write(draw_line(self._lines[-1]), scroll_end=log.is_vertical_scroll_end)
+        snapshot, width = self._show.snapshot, self.size.width
+        if snapshot is not None and (snapshot, width) != self._drawn:
+            self._drawn = snapshot, width
+            self.query_one("#title", Static).update(draw_title(snapshot, width))
+            self.query_one("#rows", Static).update(draw_table(snapshot, width))
+        if self.is_leaving:
+            self.query_one("#title", Static).update(Text(" ending all nodes …", style="bold"))
+        if self._show.wait(0):
+            self.exit()
+
+
+# --- drawing ------------------------------------------------------------------------------------
+
+def draw_line(line: Line) -> Text:
+    """A line of the log."""
+    text = Text(f"{line.who:<{WHO_COLUMNS}} " if line.who else "", style="grey62")
+    for piece in line.pieces or (Piece(line.text),):
+        text.append(piece.text, KINDS[line.kind] if piece.colour is None else GROUPS[piece.colour])
+    return text
+
+
+def draw_title(snapshot: Snapshot, width: int) -> Text:
+    """What network this is, and who agrees."""
+    text = Text(f" {snapshot.title}   ", style="bold", no_wrap=True)
+    text.append(snapshot.summary, "bold #ffff5f" if snapshot.is_split else "#5fd75f")
+    text.truncate(width, overflow="ellipsis")
+    return text
+
+
+def draw_table(snapshot: Snapshot, width: int) -> Text:
+    """The table, as wide as the terminal."""
+    faults = max(8, (width - sum(WIDTHS[name] for name in snapshot.columns)) * 9 // 20)
+    headers = [_cell(name, name) for name in snapshot.columns]
+    lines = [Text(f"{''.join(headers)}{'trouble':<{faults}}last event", style="grey62 underline")]
+    for above, row in zip([None, *snapshot.rows], snapshot.rows, strict=False):
+        if above is not None and above.component != row.component:
+            lines.append(Text("─" * width, style="#ff87ff"))
+        lines.append(_draw_row(row, snapshot.columns, faults))
+    for line in lines:
+        line.truncate(width, overflow="ellipsis", pad=True)
+    return Text("\n").join(lines)
+
+
+def _draw_row(row: Row, columns: list[str], faults: int) -> Text:
+    group = {"down": "#af5f5f", "starting": "grey50"}.get(row.state, GROUPS[row.colour])
+    cells = [_cell(cell, name) for cell, name in zip(row.cells, columns, strict=True)]
+    cells[0] = f"{MARKS[row.state]} {row.cells[0]:<{WIDTHS['node'] - 2}}"
+    text = Text("".join(cells), style=group)
+    text.append(_cut(row.state if row.state in ("down", "starting") else row.faults, faults),
+                "bold #ff5f5f" if row.state in ("evil", "down") else "#ff87ff")
+    text.append(row.last, "bold black on #ffaf00" if row.last.startswith("ROLLBACK") else group)
+    return text
+
+
+def _cell(text: str, column: str) -> str:
+    width = WIDTHS[column]
+    shown = _cut(text, width)
+    return f"{text[:width - 2]:>{width - 2}}  " if column in RIGHT else shown
+
+
+def _cut(text: str, width: int) -> str:
+    return f"{text if len(text) < width else text[:width - 2] + '…':<{width}}"
+
