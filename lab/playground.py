@@ -148,7 +148,7 @@ class Playground:
 
     def _launch(self, number: int) -> NodeProcess:
         options = ["--peer", self._peer_of(number), *self.faults.places[str(number)].options]
-        stage, name = self.settings.stage, self.evil.get(number)
+        stage, name = self.settings.stage, self.evil.get(number, "")
         if stage >= 2:
             options += ["--data", str(self._data(number))]
         if stage >= 3:
@@ -161,7 +161,7 @@ class Playground:
         options += self.settings.founding if number == 1 else []
         with open(self._errors(number), "ab") as errors:
             return NodeProcess(stage, *options, environment={"WALLET_PASSPHRASE": PASSPHRASE}, errors=errors,
-                               module=("lab.evil", name) if name else ())
+                               evil=name)
 
     def stakes(self, number: int) -> list[int]:
         """Stage 5: the genesis accounts that a node plays, its own first."""

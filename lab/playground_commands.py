@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+from lab.adversary import EVIL
 from lab.nodeview import shown_nodes
 from lab.playground import Playground, PlaygroundError
 from lab.processes import Event
@@ -243,7 +244,7 @@ def evil(playground: Playground, words: list[str]) -> None:
 
 def evil_names(stage: int) -> dict[str, str]:
     """The adversaries that there are for a stage, and what each does."""
-    return {}
+    return {name: (kind.__doc__ or "").partition("\n")[0] for name, kind in EVIL.items() if kind.STAGE == stage}
 
 
 def tree(playground: Playground, words: list[str]) -> None:

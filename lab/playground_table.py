@@ -75,21 +75,18 @@ class Table:
         """How all is now."""
         playground, settings = self._playground, self._playground.settings
         components = playground.components()
-        colours = self._choose_colours()
-        groups: dict[int, list[int]] = {}
-        for number in playground.up():
-            groups.setdefault(colours[number], []).append(number)
+        groups = on_one_branch(playground) if settings.stage == 5 else agreeing(playground.views)
+        colours = self._choose_colours(groups)
         rows = [self._row(playground.view(number), colours.get(number, 0), place)
                 for place, component in enumerate(components) for number in component]
         title = f"stage {settings.stage}, {settings.nodes} nodes, seed {settings.seed}"
-        return Snapshot(title, summarize(list(groups.values()), settings.stage), len(groups) > 1, COLUMNS[settings.stage], rows)
+        return Snapshot(title, summarize(groups, settings.stage), len(groups) > 1, COLUMNS[settings.stage], rows)
 
-    def _choose_colours(self) -> dict[int, int]:
-        """Those of one branch have one colour, also when one is behind; before stage 5 those that agree."""
+    def _choose_colours(self, groups: list[list[int]]) -> dict[int, int]:
         playground = self._playground
         if playground.settings.stage == 5:
             return {view.number: playground.branches.colour(view.tip) for view in playground.views}
-        return self._colours.choose(agreeing(playground.views))
+        return self._colours.choose(groups)
 
     def _row(self, view: NodeView, colour: int, component: int) -> Row:
         columns = COLUMNS[self._playground.settings.stage]
@@ -123,6 +120,15 @@ class Table:
         if cut:
             words.append(f"cut {shown_nodes(cut)}")
         return ", ".join(words)
+
+
+def on_one_branch(playground: Playground) -> list[list[int]]:
+    """Stage 5: the groups of nodes that are on one branch, also if one is behind."""
+    groups: dict[int, list[int]] = {}
+    for view in playground.views:
+        if view.is_up:
+            groups.setdefault(playground.branches.colour(view.tip), []).append(view.number)
+    return list(groups.values())
 
 
 def summarize(groups: list[list[int]], stage: int) -> str:

@@ -57,12 +57,12 @@ class NodeError(Exception):
 class NodeProcess:
     """One client, as a process of its own."""
 
-    def __init__(self, stage: int, *options: str, environment: dict[str, str] | None = None,
-                 module: Sequence[str] = (), errors: IO[bytes] | None = None) -> None:
+    def __init__(self, stage: int, *options: str, environment: dict[str, str] | None = None, evil: str = "",
+                 errors: IO[bytes] | None = None) -> None:
         """Start the client of `stage` with `options`; `environment` is added to this process's own.
 
-        `module`: another client in its place, as after `python -m`. `errors`: where standard error goes, if not
-        where this program's own does.
+        `evil` names an attacker of lab/adversary.py to start in its place. `errors` is where standard error goes, if
+        not where this program's own does.
         """
         self.events: list[Event] = []
         """What it has reported, as far as somebody has asked for events."""
@@ -72,15 +72,15 @@ class NodeProcess:
         self._parsed = 0
         self._is_finished = False
         self._news = threading.Condition()
+        program = ["lab.evil", evil] if evil else [STAGES[stage]]
         # A session of its own: Ctrl-C in a terminal ends this program, which then ends the nodes in order.
         self._process = subprocess.Popen(
-            [sys.executable, "-m", *(module or [STAGES[stage]]), "--json", *options], cwd=ROOT,
-            start_new_session=True, env={**os.environ, **(environment or {})}, stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, stderr=errors)
+            [sys.executable, "-m", *program, "--json", *options], cwd=ROOT, start_new_session=True,
+            env={**os.environ, **(environment or {})}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors)
         assert self._process.stdin is not None and self._process.stdout is not None
         self._stdin, self._stdout = self._process.stdin, self._process.stdout
         self.pid = self._process.pid
-        self.name = f"node {self.pid} ({' '.join([STAGES[stage], *options])})"
+        self.name = f"node {self.pid} ({' '.join([*program, *options])})"
         """What to call it when something is wrong with it."""
         self._reader = threading.Thread(target=self._read, name=f"reader of {self.pid}", daemon=True)
         self._reader.start()
