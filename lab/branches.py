@@ -97,7 +97,7 @@ class Branches:
             return [Piece(" " * CELL * (leaf.height - lowest + 1)), Piece("^", leaf.colour), label]
         is_fork = block is not None and block.id in drawn
         indent = Piece(" " * CELL * (branch[0].height - lowest))
-        cells = [Piece(_cell(one, "`" if is_fork and one is branch[0] else "-"), one.colour) for one in branch]
+        cells = [Piece(("└" if is_fork and one is branch[0] else "─") + _cell(one), one.colour) for one in branch]
         return [indent, *cells, label]
 
 
@@ -108,5 +108,5 @@ def _ends(blocks: Sequence[Known], tips: Collection[str]) -> list[Known]:
     return sorted(ends, key=lambda block: (block.height, block.id in tips), reverse=True)
 
 
-def _cell(block: Known, joint: str) -> str:
-    return f"{block.creator[:2]}:{block.id[:4]}".rjust(CELL, joint)
+def _cell(block: Known) -> str:
+    return f"{block.creator[:2]}:{block.id[:4]}".rjust(CELL - 1, "─")

@@ -189,7 +189,8 @@ def brief(event: Event, names: Names) -> str:
 
 def people_lines(event: Event, names: Names) -> list[str]:
     """An answer as people get it from the node."""
-    return [escape_control(names.replace(line)) for line in FOR_PEOPLE[event["event"]](event)]
+    members = {name: value for name, value in event.items() if name != "event"}
+    return [escape_control(names.replace(line)) for line in FOR_PEOPLE[event["event"]](members)]
 
 
 def _block(event: Event, names: Names) -> tuple[str, str]:
@@ -213,6 +214,9 @@ def _equivocation(event: Event, names: Names) -> tuple[str, str]:
     return "alarm", f"EQUIVOCATION: {names.of(event['creator'])} has signed {ids} for one place"
 
 
+USERS_ERRORS = ("COMMAND", "ACCOUNT", "FUNDS")
+"""The codes of errors that answer what was typed."""
+
 WORDS: dict[str, Callable[[Event, Names], tuple[str, str]]] = {
     "chat": lambda event, names: ("chat", event["text"]),
     "peer": lambda event, names: ("news", "connections up" if event["state"] == "up" else "connections lost"),
@@ -222,7 +226,7 @@ WORDS: dict[str, Callable[[Event, Names], tuple[str, str]]] = {
     "sent": lambda event, names: ("answer", f"sent {event['id'][:SHOWN_DIGITS]}"),
     "transaction": _transaction,
     "evil": lambda event, names: ("alarm", f"EVIL: {event['deed']}"),
-    "error": lambda event, names: ("alarm", f"error {event['code']}: {names.replace(event['reason'])}"),
+    "error": lambda event, names: ("answer" if event["code"] in USERS_ERRORS else "alarm", f"error {event['code']}: {names.replace(event['reason'])}"),
 }
 """How the log tells each event: kind and text."""
 

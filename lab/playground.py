@@ -88,6 +88,8 @@ class Playground:
         self.members: dict[int, Member] = {}
         self.evil: dict[int, str] = {}
         """Which adversary is in the place of a node."""
+        self._victims: dict[int, str] = {}
+        """Against which account that is; empty: against none in particular."""
         self.cuts: set[frozenset[int]] = set()
         self.slowness: dict[int, float] = {}
         """Seconds that what goes to and from a node takes longer."""
@@ -95,6 +97,8 @@ class Playground:
         """Have all nodes been started?"""
         self.names, self.branches = Names(), Branches()
         self._news: dict[tuple[str, Piece], tuple[float, list[int]]] = {}
+        self._quiet: set[str] = set()
+        """The ids of transactions that the user has not made."""
         self._heard: dict[str, float] = {}
         """When some node has reported a block first, by the monotonic clock."""
         self._next_polls = dict.fromkeys(self.numbers, 0.0)
@@ -135,9 +139,9 @@ class Playground:
         if self.settings.stage == 5:
             self._name_stakes()
         self.say("news", "all are up")
-        self.is_complete = True
         if self.settings.stage == 4:
             self._share_out()
+        self.is_complete = True
 
     def _begin(self, number: int) -> None:
         if number in self.members:
@@ -159,6 +163,7 @@ class Playground:
             played = ",".join(map(str, self.stakes(number))) or "none"
             options += ["--keys", str(self._keys.folder), "--forge", played]
         options += self.settings.founding if number == 1 else []
+        options += ["--against", self._victims[number]] if name and self._victims[number] else []
         with open(self._errors(number), "ab") as errors:
             return NodeProcess(stage, *options, environment={"WALLET_PASSPHRASE": PASSPHRASE}, errors=errors,
                                evil=name)
@@ -201,7 +206,8 @@ class Playground:
         share = FOUNDERS_BALANCE // self.settings.nodes
         for number in self.numbers[1:]:
             self.members[1].running.type(f"/send {self.view(number).account} {share}")
-        self.say("news", f"gives each of the others {share}; it has the money of the genesis", [1])
+        self.wait_until_answered([1])
+        self.say("news", f"gives each of the others {share}, with the first block; it has the money of the genesis", [1])
 
     # --- what is typed --------------------------------------------------------------------------
 
@@ -306,12 +312,13 @@ class Playground:
             self._begin(number)
         self.say("fault", "started from nothing" if self.settings.stage == 1 else "started with its data", numbers)
 
-    def make_evil(self, number: int, name: str) -> None:
-        """Let an adversary take a node's place, its account and a copy of its data."""
+    def make_evil(self, number: int, name: str, victim: str = "") -> None:
+        """Let an adversary take a node's place, its account and a copy of its data. `victim` is an account that it
+        works against, for those that work against one."""
         self._end(number)
         self.evil.pop(number, None)
         honest = self._data(number)
-        self.evil[number] = name
+        self.evil[number], self._victims[number] = name, victim
         shutil.rmtree(self._data(number), ignore_errors=True)
         if honest.exists():
             shutil.copytree(honest, self._data(number))
@@ -426,8 +433,7 @@ class Playground:
         view.last = brief(event, self.names) or view.last
         news = announce(event, self.names)
         if news is not None and self._is_news(view, event):
-            is_of_branch = self.settings.stage == 5 and event["event"] == "block"
-            self._add_news(view.number, *news, self.branches.colour(event["id"]) if is_of_branch else None)
+            self._tell_news(view.number, event, *news)
         if news is not None:
             self._next_polls[view.number] = min(self._next_polls[view.number], time.monotonic() + SOON_SECONDS)
 
@@ -438,6 +444,14 @@ class Playground:
             for letter, stake in zip("bcdef", self.stakes(number)[1:], strict=False):
                 self.names.call(self._keys.keys[stake - 1].account, f"{number}{letter}")
 
+    def _tell_news(self, number: int, event: Event, kind: str, text: str) -> None:
+        """Answers go into the log at once; what others may report too is gathered."""
+        if kind == "answer":
+            self.say(kind, text, [number])
+        else:
+            is_of_branch = self.settings.stage == 5 and event["event"] == "block"
+            self._add_news(number, kind, text, self.branches.colour(event["id"]) if is_of_branch else None)
+
     def _is_news(self, view: NodeView, event: Event) -> bool:
         """Is this event for the log? Not a connection more to whom there is one, nor a block that it has told of, nor
         the confusion while all join at once."""
@@ -446,6 +460,9 @@ class Playground:
             return self.is_complete and count == (1 if event["state"] == "up" else 0)
         if event["event"] == "error" and event["code"] == "HANDSHAKE":
             return self.is_complete
+        if event["event"] in ("sent", "transaction"):
+            self._quiet |= set() if self.is_complete else {event["id"]}
+            return event["id"] not in self._quiet
         return event["event"] != "block" or not self._is_old(event["id"])
 
     def _is_old(self, block_id: str) -> bool:

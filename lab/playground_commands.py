@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from lab.adversary import EVIL
+from lab.adversary import EVIL, Censor, LeaveOut
 from lab.nodeview import shown_nodes
 from lab.playground import Playground, PlaygroundError
 from lab.processes import Event
@@ -107,7 +107,9 @@ def type_at_all(playground: Playground, text: str) -> None:
     if not text:
         raise PlaygroundError("expected what to type at every node, as in `all /ledger`")
     numbers = playground.up()
-    if text == "/ledger" and playground.settings.stage > 1 and numbers:
+    if text == "/ledger" and playground.settings.stage == 1:
+        raise PlaygroundError("stage 1 has no ledger; that is what stage 2 brings")
+    if text == "/ledger" and numbers:
         playground.ask(numbers, "ledger", lambda answers: show_ledgers(playground, answers))
     else:
         for number in numbers:
@@ -227,19 +229,30 @@ def slow(playground: Playground, words: list[str]) -> None:
 
 
 def evil(playground: Playground, words: list[str]) -> None:
-    """`evil NODE`, or `evil NODE NAME`."""
-    expect(words, "evil", 1, 2)
-    number, names = read_node(playground, words[0]), evil_names(playground.settings.stage)
+    """`evil NODE`, `evil NODE NAME`, or against somebody `evil NODE NAME NODE`."""
+    expect(words, "evil", 1, 2, 3)
+    number, stage = read_node(playground, words[0]), playground.settings.stage
+    names = evil_names(stage)
     if not names:
-        raise PlaygroundError(f"there are no adversaries for stage {playground.settings.stage}")
+        raise PlaygroundError(f"there are no adversaries for stage {stage}, only for 4 and 5")
     if len(words) == 1:
         for name, meaning in names.items():
-            playground.say("answer", f"evil {number} {name:<12} {meaning}")
-    elif words[1] not in names:
-        raise PlaygroundError(f"expected an adversary of stage {playground.settings.stage}, one of:"
-                              f" {', '.join(names)}; not {words[1]!r}")
-    else:
-        playground.make_evil(number, words[1])
+            playground.say("answer", f"evil {number} {name:<15} {meaning}")
+        return
+    if words[1] not in names:
+        raise PlaygroundError(f"expected an adversary of stage {stage}, one of: {', '.join(names)}; not {words[1]!r}")
+    if stage == 4 and number != 1:
+        raise PlaygroundError("expected node 1: in stage 4 the adversaries are sequencers, and that is node 1")
+    playground.make_evil(number, words[1], read_victim(playground, words))
+
+
+def read_victim(playground: Playground, words: list[str]) -> str:
+    """The account that an adversary shall work against; empty if it is to choose."""
+    if len(words) < 3:
+        return ""
+    if not issubclass(EVIL[words[1]], Censor | LeaveOut):
+        raise PlaygroundError(f"{words[1]} works against nobody in particular; expected `evil {words[0]} {words[1]}`")
+    return account_of(playground, words[2])
 
 
 def evil_names(stage: int) -> dict[str, str]:
@@ -282,7 +295,8 @@ COMMANDS: dict[str, Command] = {
     "partition": Command("partition NODES NODES …", "part the network, as in partition 1-5 6-10", partition),
     "heal": Command("heal [NODE NODE]", "end all cuts and slowness; or one cut", heal),
     "slow": Command("slow NODE TIME", "what goes to and from a node takes longer, as in slow 3 200ms; 0 ends it", slow),
-    "evil": Command("evil NODE [NAME]", "put an adversary in a node's place; without NAME: which there are", evil),
+    "evil": Command("evil NODE [NAME [NODE]]", "put an adversary in a node's place, against another; without NAME:"
+                                               " which there are", evil),
     "good": Command("good NODE", "bring the honest node back", good),
     "tree": Command("tree [NODE]", "draw the tree of blocks (stage 5), as all know it or one node does", tree),
     "wait": Command("wait TIME|equal", "for scripts: let time pass; or until all have the same ledger", wait),
