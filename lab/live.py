@@ -26,12 +26,13 @@ from typing import Any
 from common.console import Options, integer_from, thousandths_from
 from common.rsa import WalletError
 from lab import playground_commands
+from lab.launcher import Settings
 from lab.live_screen import Screen
-from lab.nodeview import Line
-from lab.playground import TICK_SECONDS, Playground, PlaygroundError, Settings, Stopped
+from lab.playground import TICK_SECONDS, Playground, PlaygroundError, Stopped
 from lab.playground_commands import Quit
 from lab.playground_table import Snapshot, Table
 from lab.processes import ROOT, NodeError
+from lab.words import Line
 from lab.workload import KeyRing
 from stage4_sequencer.genesis import MAX_MILLISECONDS
 from stage5_pos.__main__ import STAKE_HOLDERS
@@ -112,8 +113,6 @@ class Conductor:
             while True:
                 self._carry_out(playground, self._next_line(playground))
         finally:
-            playground.tick()
-            playground.flush_news(all_of_it=True)
             playground.close()
 
     def _make_keys(self, folder: Path) -> KeyRing:

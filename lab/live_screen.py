@@ -19,9 +19,9 @@ from textual.widgets import Input, RichLog, Static
 
 from lab.branches import Piece
 from common.terminal import PROMPT
-from lab.nodeview import WHO_COLUMNS, Line
 from lab.playground_commands import COMMANDS
 from lab.playground_table import Row, Snapshot
+from lab.words import WHO_COLUMNS, Line
 
 REFRESH_SECONDS = 0.2
 

@@ -4,13 +4,13 @@
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import NamedTuple
 
 from lab.adversary import EVIL, Censor, LeaveOut
-from lab.nodeview import shown_nodes
 from lab.playground import Playground, PlaygroundError
-from lab.processes import Event
+from lab.wiring import NotCut
+from lab.words import shown_nodes
 
 LONGEST_WAIT = 600.0
 """Seconds that `wait` may take."""
@@ -20,9 +20,6 @@ EQUAL_SECONDS = 120.0
 
 LONGEST_DELAY = 60.0
 """Seconds that `slow` may put on the way of a message."""
-
-LEDGER_ACCOUNTS = 12
-"""How many accounts of a ledger `all /ledger` shows."""
 
 
 class Quit(Exception):
@@ -110,7 +107,7 @@ def type_at_all(playground: Playground, text: str) -> None:
     if text == "/ledger" and playground.settings.stage == 1:
         raise PlaygroundError("stage 1 has no ledger; that is what stage 2 brings")
     if text == "/ledger" and numbers:
-        playground.ask(numbers, "ledger", lambda answers: show_ledgers(playground, answers))
+        playground.ask(numbers, "ledger", playground.log.say_ledgers)
     else:
         for number in numbers:
             playground.type(number, with_accounts(playground, number, text))
@@ -139,31 +136,6 @@ def account_of(playground: Playground, text: str) -> str:
     return view.account
 
 
-def show_ledgers(playground: Playground, answers: dict[int, Event]) -> None:
-    """Say which ledgers are equal, and what the others have that differs."""
-    groups: dict[tuple[tuple[str, int], ...], list[int]] = {}
-    for number, event in answers.items():
-        accounts = tuple(sorted((account, balance) for account, balance in event["accounts"].items() if balance))
-        groups.setdefault(accounts, []).append(number)
-    if len(groups) == 1:
-        playground.say("answer", "all ledgers are equal", answers)
-    elif groups:
-        playground.say("alarm", f"{len(groups)} DIFFERENT ledgers:"
-                                f" {'  |  '.join(map(shown_nodes, groups.values()))}", answers)
-    common = set.intersection(*(set(group) for group in groups)) if len(groups) > 1 else set()
-    for accounts, numbers in groups.items():
-        playground.say("answer", shown_ledger(playground, set(accounts) - common), numbers)
-
-
-def shown_ledger(playground: Playground, accounts: Iterable[tuple[str, int]]) -> str:
-    """Balances in one line, as in `1: 999,900  5: 1,000,100`."""
-    named = sorted((playground.names.of(account), balance) for account, balance in accounts)
-    named.sort(key=lambda pair: (not pair[0].isdigit(), int(pair[0]) if pair[0].isdigit() else 0))
-    shown = "  ".join(f"{name}: {balance:,}" for name, balance in named[:LEDGER_ACCOUNTS])
-    more = f"  and {len(named) - LEDGER_ACCOUNTS} more" if len(named) > LEDGER_ACCOUNTS else ""
-    return (shown or "nobody has anything") + more
-
-
 # --- what is done to the network ----------------------------------------------------------------
 
 def kill(playground: Playground, words: list[str]) -> None:
@@ -182,7 +154,7 @@ def good(playground: Playground, words: list[str]) -> None:
     """`good NODE`."""
     expect(words, "good", 1)
     number = read_node(playground, words[0])
-    if number not in playground.evil:
+    if number not in playground.launcher.evil:
         raise PlaygroundError(f"node {number} is no adversary")
     playground.start([number])
 
@@ -190,7 +162,7 @@ def good(playground: Playground, words: list[str]) -> None:
 def cut(playground: Playground, words: list[str]) -> None:
     """`cut NODE NODE`."""
     expect(words, "cut", 2)
-    playground.cut(*read_pair(playground, words))
+    playground.wiring.cut(*read_pair(playground, words))
 
 
 def read_pair(playground: Playground, words: list[str]) -> tuple[int, int]:
@@ -210,22 +182,25 @@ def partition(playground: Playground, words: list[str]) -> None:
         raise PlaygroundError(f"expected groups that share no node, but {shown_nodes(twice)} is in two of them")
     if not groups or (len(groups) == 1 and len(named) == playground.settings.nodes):
         raise PlaygroundError(f"expected {COMMANDS['partition'].usage}, groups that leave somebody on the other side")
-    playground.partition(groups)
+    playground.wiring.partition(groups)
 
 
 def heal(playground: Playground, words: list[str]) -> None:
     """`heal`, or `heal NODE NODE`."""
     expect(words, "heal", 0, 2)
     if words:
-        playground.mend(*read_pair(playground, words))
+        try:
+            playground.wiring.mend(*read_pair(playground, words))
+        except NotCut as error:
+            raise PlaygroundError(str(error)) from None
     else:
-        playground.heal()
+        playground.wiring.heal()
 
 
 def slow(playground: Playground, words: list[str]) -> None:
     """`slow NODE TIME`."""
     expect(words, "slow", 2)
-    playground.slow(read_node(playground, words[0]), read_seconds(words[1], LONGEST_DELAY))
+    playground.wiring.slow(read_node(playground, words[0]), read_seconds(words[1], LONGEST_DELAY))
 
 
 def evil(playground: Playground, words: list[str]) -> None:
@@ -237,7 +212,7 @@ def evil(playground: Playground, words: list[str]) -> None:
         raise PlaygroundError(f"there are no adversaries for stage {stage}, only for 4 and 5")
     if len(words) == 1:
         for name, meaning in names.items():
-            playground.say("answer", f"evil {number} {name:<15} {meaning}")
+            playground.log.say("answer", f"evil {number} {name:<15} {meaning}")
         return
     if words[1] not in names:
         raise PlaygroundError(f"expected an adversary of stage {stage}, one of: {', '.join(names)}; not {words[1]!r}")
@@ -264,6 +239,7 @@ def tree(playground: Playground, words: list[str]) -> None:
     """`tree`, or `tree NODE`."""
     expect(words, "tree", 0, 1)
     playground.draw_tree(read_node(playground, words[0]) if words else None)
+    playground.wait_until_answered([int(word) for word in words])
 
 
 def wait(playground: Playground, words: list[str]) -> None:
@@ -277,10 +253,10 @@ def wait(playground: Playground, words: list[str]) -> None:
 
 def show_help(playground: Playground, words: list[str]) -> None:
     """`help`."""
-    playground.say("answer", f"{'3 TEXT':<26} type TEXT at node 3: a chat message, or a command as in 3 /send 5 100")
-    playground.say("answer", f"{'all TEXT':<26} type TEXT at every node; all /ledger shows which are equal")
+    playground.log.say("answer", f"{'3 TEXT':<26} type TEXT at node 3: a chat message, or a command as in 3 /send 5 100")
+    playground.log.say("answer", f"{'all TEXT':<26} type TEXT at every node; all /ledger shows which are equal")
     for command in COMMANDS.values():
-        playground.say("answer", f"{command.usage:<26} {command.meaning}")
+        playground.log.say("answer", f"{command.usage:<26} {command.meaning}")
 
 
 def leave(playground: Playground, words: list[str]) -> None:
@@ -295,8 +271,7 @@ COMMANDS: dict[str, Command] = {
     "partition": Command("partition NODES NODES …", "part the network, as in partition 1-5 6-10", partition),
     "heal": Command("heal [NODE NODE]", "end all cuts and slowness; or one cut", heal),
     "slow": Command("slow NODE TIME", "what goes to and from a node takes longer, as in slow 3 200ms; 0 ends it", slow),
-    "evil": Command("evil NODE [NAME [NODE]]", "put an adversary in a node's place, against another; without NAME:"
-                                               " which there are", evil),
+    "evil": Command("evil NODE [NAME [NODE]]", "put an adversary in a node's place; without NAME: which there are", evil),
     "good": Command("good NODE", "bring the honest node back", good),
     "tree": Command("tree [NODE]", "draw the tree of blocks (stage 5), as all know it or one node does", tree),
     "wait": Command("wait TIME|equal", "for scripts: let time pass; or until all have the same ledger", wait),

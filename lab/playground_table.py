@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from lab.branches import COLOURS
-from lab.nodeview import SHOWN_DIGITS, NodeView, agreeing, shown_nodes
+from lab.nodeview import NodeView, agreeing
 from lab.playground import Playground
+from lab.words import SHOWN_DIGITS, shown_nodes
 
 COLUMNS = {
     1: ["node", "address", "conn", "chats"],
@@ -74,7 +75,7 @@ class Table:
     def snapshot(self) -> Snapshot:
         """How all is now."""
         playground, settings = self._playground, self._playground.settings
-        components = playground.components()
+        components = playground.wiring.components()
         groups = on_one_branch(playground) if settings.stage == 5 else agreeing(playground.views)
         colours = self._choose_colours(groups)
         rows = [self._row(playground.view(number), colours.get(number, 0), place)
@@ -85,7 +86,7 @@ class Table:
     def _choose_colours(self, groups: list[list[int]]) -> dict[int, int]:
         playground = self._playground
         if playground.settings.stage == 5:
-            return {view.number: playground.branches.colour(view.tip) for view in playground.views}
+            return {view.number: playground.log.branches.colour(view.tip) for view in playground.views}
         return self._colours.choose(groups)
 
     def _row(self, view: NodeView, colour: int, component: int) -> Row:
@@ -94,10 +95,9 @@ class Table:
         return Row(view.number, self._state(view), cells, self._faults(view.number), view.last, colour, component)
 
     def _state(self, view: NodeView) -> str:
-        member = self._playground.members.get(view.number)
-        if member is not None and member.process is None:
+        if self._playground.is_down(view.number):
             return "down"
-        return "starting" if not view.is_up else "evil" if view.number in self._playground.evil else "up"
+        return "starting" if not view.is_up else "evil" if view.number in self._playground.launcher.evil else "up"
 
     def _cell(self, view: NodeView, column: str) -> str:
         if column == "node":
@@ -112,12 +112,11 @@ class Table:
 
     def _faults(self, number: int) -> str:
         """What is wrong with a node, in a few words."""
-        playground = self._playground
-        words = [f"evil: {playground.evil[number]}"] if number in playground.evil else []
-        if number in playground.slowness:
-            words.append(f"slow {playground.slowness[number] * 1000:g}ms")
-        cut = [other for pair in playground.cuts if number in pair for other in pair if other != number]
-        if cut:
+        evil, wiring = self._playground.launcher.evil, self._playground.wiring
+        words = [f"evil: {evil[number]}"] if number in evil else []
+        if number in wiring.slowness:
+            words.append(f"slow {wiring.slowness[number] * 1000:g}ms")
+        if cut := wiring.cut_from(number):
             words.append(f"cut {shown_nodes(cut)}")
         return ", ".join(words)
 
@@ -127,7 +126,7 @@ def on_one_branch(playground: Playground) -> list[list[int]]:
     groups: dict[int, list[int]] = {}
     for view in playground.views:
         if view.is_up:
-            groups.setdefault(playground.branches.colour(view.tip), []).append(view.number)
+            groups.setdefault(playground.log.branches.colour(view.tip), []).append(view.number)
     return list(groups.values())
 
 
