@@ -13,7 +13,8 @@ from rich.text import Text
 from textual.app import App, ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, VerticalScroll
-from textual.events import Resize
+from textual.events import Key, Resize
+from textual.message import Message
 from textual.suggester import SuggestFromList
 from textual.widgets import Input, RichLog, Static
 
@@ -70,6 +71,13 @@ class Prompt(Input):
         Binding("tab", "cursor_right", show=False),
     ]
 
+    class Typed(Message):
+        """A line was typed."""
+
+        def __init__(self, line: str) -> None:
+            super().__init__()
+            self.line = line
+
     def __init__(self) -> None:
         words = [f"{name} " for name in COMMANDS] + ["all /ledger"]
         super().__init__(placeholder="3 /send 5 100   kill 4   partition 1-5 6-10   heal   tree   help   quit",
@@ -77,11 +85,19 @@ class Prompt(Input):
         self.typed: list[str] = []
         self._place = 0
 
-    def remember(self, line: str) -> None:
-        """Keep a line, to be had again."""
+    def on_key(self, event: Key) -> None:
+        """Take the line at Enter. A binding would come to that only after the keys typed next."""
+        if event.key == "enter":
+            event.stop()
+            event.prevent_default()
+            self._take_line()
+
+    def _take_line(self) -> None:
+        line, self.value = self.value, ""
         if line and self.typed[-1:] != [line]:
             self.typed.append(line)
         self._place = len(self.typed)
+        self.post_message(self.Typed(line))
 
     def action_recall(self, steps: int) -> None:
         """Take an earlier or later line in the place of this one."""
@@ -138,12 +154,9 @@ class Screen(App[None]):
         self.query_one(Prompt).focus()
         self.set_interval(REFRESH_SECONDS, self.update_all)
 
-    def on_input_submitted(self, submitted: Input.Submitted) -> None:
+    def on_prompt_typed(self, typed: Prompt.Typed) -> None:
         """A line was typed."""
-        prompt = self.query_one(Prompt)
-        prompt.remember(submitted.value)
-        prompt.clear()
-        self._show.lines.put(submitted.value)
+        self._show.lines.put(typed.line)
 
     def on_resize(self, _: Resize) -> None:
         """Lines are wrapped anew."""
