@@ -212,7 +212,7 @@ def draw_title(snapshot: Snapshot, width: int) -> Text:
 
 def draw_table(snapshot: Snapshot, width: int) -> Text:
     """The table, as wide as the terminal."""
-    faults = max(8, (width - sum(WIDTHS[name] for name in snapshot.columns)) * 9 // 20)
+    faults = max(8, (width - sum(WIDTHS[name] for name in snapshot.columns)) * 3 // 5)
     headers = [_cell(name, name) for name in snapshot.columns]
     lines = [Text(f"{''.join(headers)}{'trouble':<{faults}}last event", style="grey62 underline")]
     for above, row in zip([None, *snapshot.rows], snapshot.rows, strict=False):

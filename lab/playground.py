@@ -274,8 +274,14 @@ class Playground:
 
     def wait_until_equal(self, seconds: float) -> None:
         """Until all nodes that are up agree; PlaygroundError if they do not in that time."""
+        def do_agree() -> bool:
+            for number in self.up():
+                self._look(number)
+            self.wait_until_answered(self.up())
+            return len(agreeing(self.views)) == 1
+
         try:
-            self.wait_until(lambda: len(agreeing(self.views)) == 1, seconds, "the nodes to agree")
+            self.wait_until(do_agree, seconds, "the nodes to agree")
         except NodeError:
             raise PlaygroundError(f"the nodes do not agree after {seconds:g} seconds") from None
 
@@ -288,7 +294,8 @@ class Playground:
                     self._on_end(number)
         self.log.flush()
         for number in self.up():
-            self._poll(number)
+            if time.monotonic() >= self._next_polls[number] and not self.view(number).is_waiting():
+                self._look(number)
         self._on_tick()
 
     def _hear(self, number: int, process: NodeProcess) -> None:
@@ -308,11 +315,11 @@ class Playground:
         words = self.launcher.last_words(number)
         self.log.say("alarm", f"has ended with status {status}{': ' if words else ''}{words}", [number])
 
-    def _poll(self, number: int) -> None:
-        if time.monotonic() >= self._next_polls[number] and not self.view(number).is_waiting():
-            self._next_polls[number] = time.monotonic() + POLL_SECONDS
-            for name in POLLS[self.settings.stage]:
-                self._question(number, name, lambda event: None)
+    def _look(self, number: int) -> None:
+        """Ask a node how it is."""
+        self._next_polls[number] = time.monotonic() + POLL_SECONDS
+        for name in POLLS[self.settings.stage]:
+            self._question(number, name, lambda event: None)
 
     # --- the end --------------------------------------------------------------------------------
 

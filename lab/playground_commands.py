@@ -253,10 +253,11 @@ def wait(playground: Playground, words: list[str]) -> None:
 
 def show_help(playground: Playground, words: list[str]) -> None:
     """`help`."""
-    playground.log.say("answer", f"{'3 TEXT':<26} type TEXT at node 3: a chat message, or a command as in 3 /send 5 100")
-    playground.log.say("answer", f"{'all TEXT':<26} type TEXT at every node; all /ledger shows which are equal")
-    for command in COMMANDS.values():
-        playground.log.say("answer", f"{command.usage:<26} {command.meaning}")
+    rows = [("3 TEXT", "type TEXT at node 3: a chat message, or a command as in 3 /send 5 100"),
+            ("all TEXT", "type TEXT at every node; all /ledger shows which are equal"),
+            *((command.usage, command.meaning) for command in COMMANDS.values())]
+    for usage, meaning in rows:
+        playground.log.say("answer", f"{usage:<26} {meaning}")
 
 
 def leave(playground: Playground, words: list[str]) -> None:
@@ -271,7 +272,7 @@ COMMANDS: dict[str, Command] = {
     "partition": Command("partition NODES NODES …", "part the network, as in partition 1-5 6-10", partition),
     "heal": Command("heal [NODE NODE]", "end all cuts and slowness; or one cut", heal),
     "slow": Command("slow NODE TIME", "let what goes to and from a node take longer, as in slow 3 200ms; or 0", slow),
-    "evil": Command("evil NODE [NAME [NODE]]", "an adversary takes a node's place; without NAME: lists them", evil),
+    "evil": Command("evil NODE [NAME [NODE]]", "let an adversary take a node's place; no NAME: list them", evil),
     "good": Command("good NODE", "bring the honest node back", good),
     "tree": Command("tree [NODE]", "draw the tree of blocks (stage 5), as all know it or one node does", tree),
     "wait": Command("wait TIME|equal", "for scripts: let time pass; or until all have the same ledger", wait),

@@ -113,7 +113,7 @@ class Table:
     def _faults(self, number: int) -> str:
         """What is wrong with a node, in a few words."""
         evil, wiring = self._playground.launcher.evil, self._playground.wiring
-        words = [f"evil: {evil[number]}"] if number in evil else []
+        words = [f"evil {evil[number]}"] if number in evil else []
         if number in wiring.slowness:
             words.append(f"slow {wiring.slowness[number] * 1000:g}ms")
         if cut := wiring.cut_from(number):

@@ -146,7 +146,7 @@ BRIEF: dict[str, Callable[[Event, Names], str]] = {
     "rollback": lambda event, names: f"ROLLBACK of {event['depth']}",
     "equivocation": lambda event, names: "EQUIVOCATION",
     "sent": lambda event, names: f"sent {event['id'][:SHOWN_DIGITS]}",
-    "transaction": lambda event, names: f"transaction {event['state']}",
+    "transaction": lambda event, names: f"{event['state']} {event['id'][:SHOWN_DIGITS]}",
     "evil": lambda event, names: f"EVIL: {event['deed']}",
     "error": lambda event, names: f"error {event['code']}",
 }
