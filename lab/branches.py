@@ -94,7 +94,7 @@ class Branches:
         drawn.update(one.id for one in branch)
         label = Piece(f" {tips[leaf.id]}" if leaf.id in tips else "", leaf.colour)
         if not branch:
-            return [Piece(" " * CELL * (leaf.height - lowest + 1)), Piece("^", leaf.colour), label]
+            return [Piece(" " * (CELL * (leaf.height - lowest + 1) - 1)), Piece("^", leaf.colour), label]
         is_fork = block is not None and block.id in drawn
         indent = Piece(" " * CELL * (branch[0].height - lowest))
         cells = [Piece(("└" if is_fork and one is branch[0] else "─") + _cell(one), one.colour) for one in branch]

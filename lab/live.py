@@ -27,7 +27,6 @@ from common.console import Options, integer_from, thousandths_from
 from common.rsa import WalletError
 from lab import playground_commands
 from lab.launcher import Settings
-from lab.live_screen import Screen
 from lab.playground import TICK_SECONDS, Playground, PlaygroundError, Stopped
 from lab.playground_commands import Quit
 from lab.playground_table import Snapshot, Table
@@ -199,6 +198,8 @@ def finish(conductor: Conductor) -> int:
 
 def run_on_screen(settings: Settings, keys_folder: Path) -> int:
     """Show the screen until all has ended; the exit status."""
+    from lab.live_screen import Screen  # takes half a second, which scripts need not wait for
+
     news: queue.SimpleQueue[Line] = queue.SimpleQueue()
     conductor = Conductor(settings, keys_folder, news.put)
     screen = Screen(conductor, news)

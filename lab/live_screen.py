@@ -164,6 +164,7 @@ class Screen(App[None]):
         log.clear()
         for line in self._lines:
             log.write(draw_line(line))
+        self.update_all()
 
     def action_leave(self) -> None:
         """End the nodes; the screen stays until they are gone."""

@@ -52,17 +52,16 @@ class Colours:
         self._before: dict[int, int] = {}
 
     def choose(self, groups: Sequence[Sequence[int]]) -> dict[int, int]:
-        """Node -> colour. The largest groups choose first: the colour that most of their members had."""
+        """Node -> colour: that which most members of its group had, and the larger group before the smaller."""
+        wishes = [(-sum(self._before.get(number) == colour for number in group), -len(group), place, colour)
+                  for place, group in enumerate(groups) for colour in range(COLOURS)]
         chosen: dict[int, int] = {}
-        free = list(range(COLOURS))
-        for group in sorted(groups, key=lambda group: (-len(group), group[0])):
-            had = [self._before[number] for number in group if number in self._before]
-            wanted = sorted(free, key=lambda colour: (-had.count(colour), colour))
-            colour = wanted[0] if wanted else COLOURS - 1
-            free = wanted[1:]
-            chosen.update(dict.fromkeys(group, colour))
-        self._before |= chosen
-        return chosen
+        for *_, place, colour in sorted(wishes):
+            if place not in chosen and colour not in chosen.values():
+                chosen[place] = colour
+        self._before |= {number: chosen.get(place, COLOURS - 1)  # there are more groups than colours
+                         for place, group in enumerate(groups) for number in group}
+        return dict(self._before)
 
 
 class Table:
