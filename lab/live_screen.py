@@ -29,6 +29,9 @@ REFRESH_SECONDS = 0.2
 MAX_LINES = 1_000
 """Lines of the log that can be scrolled back to."""
 
+SCROLLBAR = 1
+"""Columns that are left free for it, beside the table."""
+
 GROUPS = ["#5fd75f", "#ffaf00", "#5fafff", "#d787ff", "#5fffd7", "#d7d75f"]
 """The colours of groups and branches, as bright as a projector needs them."""
 
@@ -106,14 +109,36 @@ class Prompt(Input):
         self.cursor_position = len(self.value)
 
 
+class Log(RichLog, can_focus=False):
+    """The log, whose lines are wrapped anew when the window gets another width."""
+
+    def __init__(self) -> None:
+        super().__init__(max_lines=MAX_LINES, wrap=True, min_width=20)
+        self._all: deque[Line] = deque(maxlen=MAX_LINES)
+
+    def add(self, line: Line) -> None:
+        """Write a line. Who looks at earlier ones is not disturbed."""
+        self._all.append(line)
+        self.write(draw_line(line), scroll_end=self.is_vertical_scroll_end)
+
+    def on_resize(self, _: Resize) -> None:
+        """Write all lines again, once the new width holds."""
+        self.call_after_refresh(self._write_all)
+
+    def _write_all(self) -> None:
+        self.clear()
+        for line in self._all:
+            self.write(draw_line(line), scroll_end=True)
+
+
 class Screen(App[None]):
     """The whole screen."""
 
     CSS = """
     #title { height: 1; background: #303030; color: white; }
-    #table { height: auto; max-height: 60%; }
+    #table { height: auto; max-height: 65%; scrollbar-size-vertical: 1; }
     #rows { height: auto; }
-    #log { height: 1fr; border-top: solid #505050; scrollbar-size-vertical: 1; }
+    Log { height: 1fr; min-height: 4; border-top: solid #505050; scrollbar-size-vertical: 1; }
     #line { height: 1; background: #202020; }
     #mark { width: 2; color: #5fd75f; text-style: bold; }
     Prompt { width: 1fr; background: #202020; }
@@ -131,7 +156,6 @@ class Screen(App[None]):
         """Show what `show` gives, and the log that comes through `news`."""
         super().__init__()
         self._show, self._news = show, news
-        self._lines: deque[Line] = deque(maxlen=MAX_LINES)
         self._drawn: tuple[Snapshot, int] | None = None
         self.is_leaving = False
 
@@ -140,9 +164,7 @@ class Screen(App[None]):
         yield Static(id="title")
         with VerticalScroll(id="table", can_focus=False):
             yield Static(id="rows")
-        log = RichLog(id="log", max_lines=MAX_LINES, wrap=True, min_width=20)
-        log.can_focus = False
-        yield log
+        yield Log()
         with Horizontal(id="line"):
             yield Static(PROMPT, id="mark")
             yield Prompt()
@@ -159,11 +181,7 @@ class Screen(App[None]):
         self._show.lines.put(typed.line)
 
     def on_resize(self, _: Resize) -> None:
-        """Lines are wrapped anew."""
-        log = self.query_one("#log", RichLog)
-        log.clear()
-        for line in self._lines:
-            log.write(draw_line(line))
+        """The table has another width."""
         self.update_all()
 
     def action_leave(self) -> None:
@@ -173,20 +191,18 @@ class Screen(App[None]):
 
     def action_scroll(self, pages: int) -> None:
         """Turn the pages of the log."""
-        log = self.query_one("#log", RichLog)
+        log = self.query_one(Log)
         log.scroll_relative(y=pages * max(1, log.size.height - 1), animate=False)
 
     def update_all(self) -> None:
         """Show what has changed; leave once all has ended."""
         while not self._news.empty():
-            self._lines.append(self._news.get())
-            log = self.query_one("#log", RichLog)
-            log.write(draw_line(self._lines[-1]), scroll_end=log.is_vertical_scroll_end)
+            self.query_one(Log).add(self._news.get())
         snapshot, width = self._show.snapshot, self.size.width
         if snapshot is not None and (snapshot, width) != self._drawn:
             self._drawn = snapshot, width
             self.query_one("#title", Static).update(draw_title(snapshot, width))
-            self.query_one("#rows", Static).update(draw_table(snapshot, width))
+            self.query_one("#rows", Static).update(draw_table(snapshot, width - SCROLLBAR))
         if self.is_leaving:
             self.query_one("#title", Static).update(Text(" ending all nodes …", style="bold"))
         if self._show.wait(0):
