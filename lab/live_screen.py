@@ -119,7 +119,7 @@ class Log(RichLog, can_focus=False):
     def add(self, line: Line) -> None:
         """Write a line. Who looks at earlier ones is not disturbed."""
         self._all.append(line)
-        self.write(draw_line(line), scroll_end=self.is_vertical_scroll_end)
+        self._write_line(line, self.is_vertical_scroll_end)
 
     def on_resize(self, _: Resize) -> None:
         """Write all lines again, once the new width holds."""
@@ -128,7 +128,11 @@ class Log(RichLog, can_focus=False):
     def _write_all(self) -> None:
         self.clear()
         for line in self._all:
-            self.write(draw_line(line), scroll_end=True)
+            self._write_line(line, scroll_end=True)
+
+    def _write_line(self, line: Line, scroll_end: bool) -> None:
+        # Without a width, textual wraps for the width that the window had before.
+        self.write(draw_line(line), width=self.scrollable_content_region.width or None, scroll_end=scroll_end)
 
 
 class Screen(App[None]):
@@ -229,7 +233,7 @@ def draw_title(snapshot: Snapshot, width: int) -> Text:
 
 def draw_table(snapshot: Snapshot, width: int) -> Text:
     """The table, as wide as the terminal."""
-    faults = max(8, (width - sum(WIDTHS[name] for name in snapshot.columns)) * 3 // 5)
+    faults = max(8, (width - sum(WIDTHS[name] for name in snapshot.columns)) * 5 // 8)
     headers = [_cell(name, name) for name in snapshot.columns]
     lines = [Text(f"{''.join(headers)}{'trouble':<{faults}}last event", style="grey62 underline")]
     for above, row in zip([None, *snapshot.rows], snapshot.rows, strict=False):
