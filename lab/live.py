@@ -146,6 +146,7 @@ class Conductor:
             playground_commands.run(playground, line)
         except PlaygroundError as error:
             self._on_line(Line("error", "", str(error)))
+        playground.wait_for_log()
 
 
 # --- without a terminal -------------------------------------------------------------------------

@@ -83,6 +83,11 @@ class Newsroom:
         more = f"  and {len(named) - LEDGER_ACCOUNTS} more" if len(named) > LEDGER_ACCOUNTS else ""
         return "  ".join(f"{name}: {has:,}" for name, has in named[:LEDGER_ACCOUNTS]) + more or "nobody has anything"
 
+    @property
+    def is_gathering(self) -> bool:
+        """Was something reported that is not written yet?"""
+        return bool(self._gathered)
+
     def flush(self, all_of_it: bool = False) -> None:
         """Write what was reported, once others had the time to report the same."""
         ripe = [key for key, (since, _) in self._gathered.items()

@@ -37,6 +37,8 @@ SOON_SECONDS = 0.4
 ANSWER_SECONDS = 5.0
 """Time for a node to answer what was typed, before the next command has its turn."""
 
+MOMENT_SECONDS = 1.0
+
 JOIN_TRIES = 5
 
 POLLS = {1: ["peers"], 2: ["peers", "ledger"], 3: ["peers", "ledger"], 4: ["status", "ledger"],
@@ -272,13 +274,19 @@ class Playground:
         end = time.monotonic() + seconds
         self.wait_until(lambda: time.monotonic() >= end, seconds + 1, "time to pass")
 
+    def wait_for_log(self) -> None:
+        """Until the log has told what has come so far, or a moment has passed: so a command follows what is before."""
+        with suppress(NodeError):
+            self.wait_until(lambda: not self.log.is_gathering, MOMENT_SECONDS, "the log")
+
     def wait_until_equal(self, seconds: float) -> None:
-        """Until all nodes that are up agree; PlaygroundError if they do not in that time."""
+        """Until all nodes that run are up and agree; PlaygroundError if they do not in that time."""
         def do_agree() -> bool:
             for number in self.up():
                 self._look(number)
             self.wait_until_answered(self.up())
-            return len(agreeing(self.views)) == 1
+            is_starting = any(not view.is_up and not self.is_down(view.number) for view in self.views)
+            return not is_starting and len(agreeing(self.views)) <= 1
 
         try:
             self.wait_until(do_agree, seconds, "the nodes to agree")
