@@ -201,6 +201,9 @@ class Playground:
         if self.settings.stage != 5:
             raise PlaygroundError(f"stage {self.settings.stage} has no tree of blocks; that is what stage 5 brings")
         if number is None:
+            for up in self.up():
+                self._look(up)
+            self.wait_until_answered(self.up())
             self._say_tree(None)
         elif not self.view(number).is_up:
             raise PlaygroundError(f"node {number} is not up; `start {number}` starts it")
