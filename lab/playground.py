@@ -157,8 +157,7 @@ class Playground:
     def type(self, number: int, line: str) -> None:
         """Type a line at a node; PlaygroundError if it is not there. What comes of it the log tells."""
         view = self.view(number)
-        if not view.is_up:
-            raise PlaygroundError(f"node {number} is not up; `start {number}` starts it")
+        self._expect_up(number)
         try:
             self.members[number].running.type(line)
         except NodeError:
@@ -167,6 +166,11 @@ class Playground:
         if self.settings.stage >= ANSWERS.get(name, 6):
             view.expect(name, lambda event: self.log.say_answer(number, event))
         self._next_polls[number] = 0.0
+
+    def _expect_up(self, number: int) -> None:
+        if not self.view(number).is_up:
+            hint = f"down; `start {number}` starts it" if self.is_down(number) else "still starting"
+            raise PlaygroundError(f"node {number} is {hint}")
 
     def ask(self, numbers: Sequence[int], name: str, on_answers: Callable[[dict[int, Event]], None]) -> None:
         """Ask nodes the same, and give all answers at once, without those of nodes that end before."""
@@ -205,9 +209,8 @@ class Playground:
                 self._look(up)
             self.wait_until_answered(self.up())
             self._say_tree(None)
-        elif not self.view(number).is_up:
-            raise PlaygroundError(f"node {number} is not up; `start {number}` starts it")
         else:
+            self._expect_up(number)
             self._question(number, "tree", self._on_tree)
 
     def _on_tree(self, event: Event | None) -> None:

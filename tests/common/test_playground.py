@@ -39,7 +39,7 @@ def test_a_killed_node_comes_back_with_its_data(tmp_path: Path) -> None:
         play.type("partition 3", "kill 3")
         row = play.snapshot().rows[2]
         assert (row.state, row.cells[0], row.cells[3:], row.last) == ("down", "3", ["", ""], "killed")
-        with pytest.raises(PlaygroundError, match="node 3 is not up; `start 3` starts it"):
+        with pytest.raises(PlaygroundError, match="node 3 is down; `start 3` starts it"):
             play.type("3 hello")
         play.type("start 3")
         play.until(lambda: play.ledger(3) == {"1": -7, "2": 7})

@@ -32,7 +32,7 @@ WRONG = [
     ("0 hello", "expected the number of a node, 1 to 10, not '0'"),
     ("99999999999999999999 hello", "expected the number of a node, 1 to 10"),
     ("3", "expected what to type at node 3, as in `3 hello` or `3 /peers`"),
-    ("3 hello", "node 3 is not up; `start 3` starts it"),
+    ("3 hello", "node 3 is still starting"),
     ("3 /send 11 100", "expected the number of a node, 1 to 10, not '11'"),
     ("3 /send 5 100", "the account of node 5 is not known, since it has never come up"),
     ("all", "expected what to type at every node, as in `all /ledger`"),
@@ -62,7 +62,7 @@ WRONG = [
     ("evil 7 withhold 3", "withhold works against nobody in particular; expected `evil 7 withhold`"),
     ("good 7", "node 7 is no adversary"),
     ("tree 1 2", r"expected tree \[NODE\]"),
-    ("tree 1", "node 1 is not up; `start 1` starts it"),
+    ("tree 1", "node 1 is still starting"),
     ("wait", r"expected wait TIME|equal"),
     ("wait long", "expected a time from 0 to 600s, as in 200ms or 1.5s, not 'long'"),
 ]
