@@ -86,6 +86,10 @@ class Wiring:
             found.append(sorted(group))
         return found
 
+    def describe(self) -> str:
+        """What is wrong at the moment as the proxies know it, in one line."""
+        return self._faults.describe()
+
     def close(self) -> None:
         """End the proxies. The nodes should be gone by then."""
         self._faults.close()

@@ -114,7 +114,7 @@ def test_a_partition_takes_the_place_of_what_was_cut_before(playground: Playgrou
     run(playground, "partition 1-3 7,9")
     assert str(log[-1]) == "PARTITION: 1-3  |  7,9  |  4-6,8,10"
     assert playground.wiring.components() == [[1, 2, 3], [4, 5, 6, 8, 10], [7, 9]]
-    assert not playground.wiring.is_cut(1, 2)
+    assert not playground.wiring.is_cut(1, 2) and "['1', '2']" not in playground.wiring.describe()
     run(playground, "heal 1 7")
     assert playground.wiring.components() == [[1, 2, 3, 7, 9], [4, 5, 6, 8, 10]]
     run(playground, "heal")
@@ -125,8 +125,10 @@ def test_slow_is_removed_alone_and_heal_removes_all(playground: Playground) -> N
     for line in ("slow 3 200ms", "slow 4 1s", "cut 1 2", "slow 3 0"):
         run(playground, line)
     assert playground.wiring.slowness == {4: 1.0} and len(playground.wiring.cuts) == 1
+    assert "delays: {'3': 0.0, '4': 1.0}" in playground.wiring.describe()
     run(playground, "heal")
     assert not playground.wiring.slowness and not playground.wiring.cuts
+    assert "cut: []" in playground.wiring.describe() and "delays: {}" in playground.wiring.describe()
 
 
 @pytest.mark.parametrize(("playground", "typed", "sent"), [
