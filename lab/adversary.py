@@ -109,7 +109,7 @@ class Forger(StakeNode, Confessing):
         self.on_block(None, message, encode_frame(message))
 
 
-LATE = 6
+LATE = 8
 """Blocks by which the others are further when the withheld branch is shown."""
 
 

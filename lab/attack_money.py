@@ -73,8 +73,8 @@ def spending_from_somebody_elses_account(scene: Scene) -> Finding:
     if scene.stage > 2 and stolen == [0, 0]:
         reason = scene.reported(0, "error")[0]["reason"].partition(": ")[2]
         return Finding(Outcome.HOLDS, f"{reason}; nothing has moved")
-    return holds_if(stolen == [0, 0], f"{scene.each(lambda one: stolen[one])} went from the bank to alice,"
-                                      " without a word of the bank")
+    return holds_if(stolen == [0, 0], f"alice has {scene.each(lambda one: stolen[one])} of the bank's money,"
+                                      " and the bank has sent nothing")
 
 
 def an_amount_changed_on_the_way(scene: Scene) -> Finding:
@@ -100,10 +100,11 @@ def negative_amount(scene: Scene) -> Finding:
     scene.start(2)
     with NegativePayer(scene.target(0)) as payer:
         payer.take(scene.mallory.account, scene.mallory.key, scene.alice.account, LOOT)
-        is_ended = not payer.barrier()
+        is_ended = not payer.barrier() and payer.received[-1].get("code") == "FORMAT"
     moved = hear_one_more(scene)
-    return holds_if(is_ended and moved == [0, 0], f"the connection was {'ended' if is_ended else 'not ended'};"
-                                                  f" alice was paid {scene.each(lambda one: moved[one])}")
+    return holds_if(is_ended and moved == [0, 0],
+                    f"the connection was {'ended with FORMAT' if is_ended else 'not ended'};"
+                    f" alice was paid {scene.each(lambda one: moved[one])}")
 
 
 def overdraft(scene: Scene) -> Finding:

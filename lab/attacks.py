@@ -10,7 +10,6 @@ as docs/security.md promises is marked, and so is what could not be measured; th
 """
 
 import argparse
-import contextlib
 import os
 import secrets
 import shutil
@@ -25,16 +24,17 @@ from typing import NamedTuple
 
 from common.console import Options, integer_from
 from common.rsa import WalletError
-from lab import attack_money
+from lab import attack_money, attack_network, attack_order
 from lab.attack import Attack, Finding, Outcome
 from lab.attack_scene import ACCOUNTS, Crew, Scene, Unmeasured
+from lab.attacks_html import attacks_page
 from lab.attacks_terminal import draw, draw_list
 from lab.processes import ROOT, NodeError
 from lab.promises import STAGES, PromiseError, Promises, read_promises
 from lab.raw_adversary import NoAnswer
 from lab.workload import KeyRing
 
-ATTACKS: list[Attack] = [*attack_money.ATTACKS]
+ATTACKS: list[Attack] = [*attack_money.ATTACKS, *attack_network.ATTACKS, *attack_order.ATTACKS, *attack_network.COSTLY]
 
 JOBS = 3 * (os.cpu_count() or 2)
 """Cells at a time. They wait more than they compute."""
@@ -218,14 +218,15 @@ def attack_all(attacks: Sequence[Attack], stages: Sequence[int], promises: Promi
     started = time.monotonic()
     findings = run_cells(Run(keys, folder, seed), attacks, stages, options.jobs)
     complaints = compare_with(promises, findings)
+    summary = (f"{sum(map(len, findings.values()))} cells in {time.monotonic() - started:.0f} seconds, seed {seed}:"
+               f" {f'{len(complaints)} NOT AS PROMISED' if complaints else 'all as docs/security.md promises'}")
     print(draw(findings, promises, sys.stdout.isatty()))
-    print(f"{sum(map(len, findings.values()))} cells in {time.monotonic() - started:.0f} seconds, seed {seed}:"
-          f" {'all as docs/security.md promises' if not complaints else f'{len(complaints)} NOT AS PROMISED'}")
-    for complaint in complaints:
-        print(f"  {complaint}")
+    print("\n  ".join([summary, *complaints]))
+    if options.html is not None:
+        options.html.write_text(attacks_page(attacks, findings, promises, summary), "utf-8")
+        print(f"{options.html} written")
     return 1 if complaints else 0
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(BrokenPipeError):
-        sys.exit(main())
+    sys.exit(main())

@@ -70,12 +70,13 @@ class Intruder:
         self.send({"type": "hello", "version": VERSION, "stage": target.stage, "network": target.network,
                    "listen": self.listen})
 
-    def send_bytes(self, data: bytes) -> None:
-        """Send bytes as they are; nothing happens if the node has ended the connection."""
+    def send_bytes(self, data: bytes) -> bool:
+        """Send bytes as they are; False if the node has ended the connection, and they did not all go."""
         try:
             self._socket.sendall(data)
         except OSError:
-            self.is_closed = True
+            return False
+        return True
 
     def send(self, *messages: Message) -> None:
         """Send messages in one piece."""
@@ -316,6 +317,9 @@ class Garbage:
     Every stage withstands it: bad input ends its connection before anything is changed, and everyone has a turn.
     """
 
+    PORTION = 1024 * 1024
+    """Bytes on one connection, about. Where it is ended at the first of them, the rest says nothing new."""
+
     def __init__(self, target: Target, generator: random.Random) -> None:
         self.target, self._random = target, generator
         self.bytes_sent = self.connections = 0
@@ -328,9 +332,10 @@ class Garbage:
                 return
             with Intruder(self.target) as intruder:
                 self.connections += 1
-                while not intruder.is_closed and time.monotonic() < deadline:
-                    intruder.send_bytes(kind)
-                    self.bytes_sent += len(kind)
+                sent = 0
+                while sent < self.PORTION and intruder.send_bytes(kind):
+                    sent += len(kind)
+                self.bytes_sent += sent
 
     def _kinds(self) -> Iterator[bytes]:
         """Noise; frames that are no JSON; JSON that is no message; messages of a wrong form; nested without end."""
