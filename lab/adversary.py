@@ -142,13 +142,13 @@ class Withhold(Forger):
     def on_slot(self) -> None:
         """Show the branch if it is late enough."""
         super().on_slot()
-        if self.secret and self.tree.best.height - self.fork_height >= LATE:
+        others = self.tree.best.height - self.fork_height
+        if self.secret and others >= LATE:
             shown, self.secret = self.secret, []
-            ahead = self.tree.best.height - self.fork_height
             for message in shown:
                 self.publish(message)
-            self.confess(f"shows {len(shown)} blocks, where the others have made {ahead}", shown=len(shown),
-                         others=ahead, rollbacks=self.rollbacks)
+            self.confess(f"shows {len(shown)} blocks, where the others have made {others}", others=others,
+                         shown=[make_id(self.block_bytes(message)) for message in shown])
 
 
 class Equivocate(Forger):

@@ -12,8 +12,8 @@ PURSE = 100
 
 
 def duplicate_delivery(scene: Scene) -> Finding:
-    """One message is delivered many times, on two connections, at two nodes. Stage 1 stops it, and with it all: the id
-    of a message is the hash of what it says, and a node that has seen an id does nothing when it comes again."""
+    """One message is delivered many times, on two connections, at two nodes. Stage 1 stops it, and so do all later ones:
+    the id of a message is the hash of what it says, and a node that has seen an id does nothing when it comes again."""
     scene.start(2)
     message, times = scene.news(), 5
     for number in (0, 1):
@@ -73,8 +73,8 @@ def spending_from_somebody_elses_account(scene: Scene) -> Finding:
     if scene.stage > 2 and stolen == [0, 0]:
         reason = scene.reported(0, "error")[0]["reason"].partition(": ")[2]
         return Finding(Outcome.HOLDS, f"{reason}; nothing has moved")
-    return holds_if(stolen == [0, 0], f"alice has {scene.each(lambda one: stolen[one])} of the bank's money,"
-                                      " and the bank has sent nothing")
+    return holds_if(stolen == [0, 0], f"of the bank's money, alice has {scene.each(lambda one: stolen[one])},"
+                                      " and the bank has signed nothing")
 
 
 def an_amount_changed_on_the_way(scene: Scene) -> Finding:

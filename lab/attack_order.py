@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from common.console import count
 from lab.adversary import LATE
 from lab.attack import NO_BLOCKS, NO_ORDER, NO_STAKE, Attack, Finding, holds_if
 from lab.attack_money import PURSE, hear_one_more
@@ -72,8 +73,9 @@ def leave_out(scene: Scene, evil: int, honest: int) -> Finding:
     hear_one_more(scene)
     done = scene.eventually(lambda: scene.has(honest, scene.bob) == paid,
                             GRACE if scene.stage == 4 else ATTACK_SECONDS)
-    return holds_if(done, f"left out {len(scene.reported(evil, 'evil'))} times; node {honest} has executed"
-                          f" {scene.has(honest, scene.bob)} of {paid} payments by mallory, and a later one by the bank")
+    times = len(scene.reported(evil, "evil"))
+    return holds_if(done, f"left out {count(times, 'time')}; of {count(paid, 'payment')} by mallory, node {honest} has"
+                          f" executed {scene.has(honest, scene.bob)}, and a later one by the bank")
 
 
 # --- two orders, forged blocks ----------------------------------------------------------------------
@@ -188,8 +190,8 @@ def future_slot(scene: Scene) -> Finding:
     newest = max((block["slot"] for block in blocks.values()), default=0)
     furthest = max(block["slot"] for block in ahead.values())
     return holds_if(heard and not taken,
-                    f"in slot {slot}, {len(ahead)} blocks of slots up to {furthest} were made; node 0 has {len(taken)} of"
-                    f" them, its newest is of slot {newest}; {executed(heard)}")
+                    f"in slot {slot}, {count(len(ahead), 'block')} of slots up to {furthest} were made; node 0 has"
+                    f" {len(taken)} of them, its newest is of slot {newest}; {executed(heard)}")
 
 
 def ground_draw(scene: Scene) -> Finding:
@@ -212,7 +214,7 @@ def building_on_every_branch(scene: Scene) -> Finding:
     """A stake holder builds on every branch that it knows, in place of deciding for one. It costs nothing here, since
     no stake is taken away for it, and stage 5 does not prevent it. What it withstands is the damage: as long as most
     of the stake decides, one branch grows faster, and payments become certain a little later."""
-    scene.add(stakes="5,6,7", options=["--rate", "0.9"])
+    scene.add(stakes="5,6,7", permille=900)
     scene.add(stakes="8,9")
     evil = scene.add(stakes="2,3,4", evil="fork-everything")
     deeds = evil_deeds(scene, evil, ATTACK_SECONDS, lambda deeds: any(deed["branches"] > 1 for deed in deeds))
@@ -228,20 +230,24 @@ def building_on_every_branch(scene: Scene) -> Finding:
 def withheld_branch(scene: Scene) -> Finding:
     """A stake holder builds a branch in secret, and shows it when the others have made eight blocks since. If it is
     the longer one, all that was executed since is undone, and what was paid may be paid again. Stage 5 withstands it:
-    of ten stakes, one is too few for that. How deep a payment must lie for a given stake is in the stage's README. Whoever has
-    most of the stake has the longest branch, which is the stated limit."""
-    scene.add(stakes="3,4,5,10", options=["--rate", "0.8"])
+    of ten stakes, one is too few for that. How deep a payment must lie for a given stake is in the stage's README.
+    Whoever has most of the stake has the longest branch, which is the stated limit."""
+    scene.add(stakes="3,4,5,10", permille=800)
     scene.add(stakes="1,6,7,8,9")
     evil = scene.add(stakes="2", evil="withhold")
     evil_deeds(scene, evil, ATTACK_SECONDS, lambda deeds: any("withheld" in deed for deed in deeds))
     scene.tell(0)
+    if not scene.all_heard(numbers=[0, 1]):
+        raise Unmeasured("the payment that was to be undone was never executed")
     deeds = evil_deeds(scene, evil, ATTACK_SECONDS, lambda deeds: any("shown" in deed for deed in deeds))
     shown = next(deed for deed in deeds if "shown" in deed)
+    if not scene.eventually(lambda: all(set(shown["shown"]) <= set(block_ids(scene, number)) for number in (0, 1))):
+        raise Unmeasured("the branch was shown, and has not come to all")
     heard = scene.all_heard(numbers=[0, 1])
     longest = max(scene.status(number, "longest_rollback") for number in (0, 1))
     return holds_if(heard and longest < LATE,
-                    f"{shown['shown']} blocks shown when the others had made {shown['others']}; longest rollback"
-                    f" {longest}; {executed(heard)}")
+                    f"{count(len(shown['shown']), 'block')} shown when the others had made {shown['others']};"
+                    f" longest rollback {longest}; {executed(heard)}")
 
 
 def one_ticket_used_for_two_blocks(scene: Scene) -> Finding:

@@ -153,7 +153,11 @@ class Progress:
 
 
 def run_cells(run: Run, attacks: Sequence[Attack], stages: Sequence[int], jobs: int) -> Findings:
-    """Measure all cells of these attacks and stages, in the order of the table."""
+    """Measure all cells of these attacks and stages, in the order of the table.
+
+    What could not be measured is tried once more in the end, when less goes on: a node that is not answered within
+    five seconds founds a network of its own.
+    """
     cells = [Cell(attack, stage) for attack in attacks for stage in stages]
     progress = Progress(len(cells))
     found: dict[Cell, Finding] = {}
@@ -161,6 +165,7 @@ def run_cells(run: Run, attacks: Sequence[Attack], stages: Sequence[int], jobs: 
         for cell, finding in run.measure_all(cells, jobs):
             found[cell] = finding
             progress.tick(cell)
+        found.update(run.measure_all([cell for cell in cells if found[cell].outcome == Outcome.UNKNOWN], jobs=1))
     finally:
         progress.end()
     return {attack.name: {stage: found[Cell(attack, stage)] for stage in stages} for attack in attacks}

@@ -39,12 +39,14 @@ section { border-top: 1px solid var(--line); padding: .9rem 0; break-inside: avo
 dl { display: grid; grid-template-columns: max-content minmax(0, 1fr); gap: .3rem .8rem; margin: .6rem 0 0;
   font-size: .92rem; }
 dt { white-space: nowrap; } dd { margin: 0; overflow-wrap: anywhere; }
-@media screen and (max-width: 40rem) { body { padding: .8rem; font-size: .95rem; } .word, thead th span { display: none; }
+@media screen and (max-width: 40rem) { body { padding: .8rem; font-size: .95rem; }
+  .word, thead th span { display: none; }
   th, td { padding: .3rem .1rem; } .mark { padding: 0 .35rem; } dl { grid-template-columns: minmax(0, 1fr); gap: 0; }
   dd { margin-bottom: .5rem; } }
 @media print { :root { color-scheme: light; --paper: #fff; --ink: #000; --line: #bbb; --pale: #444; --link: #000;
   --holds: #116329; --holds-paper: #dff3e4; --broken: #a40e26; --broken-paper: #fde3e1; --unknown: #7a5200;
-  --unknown-paper: #fff1cc; } html { font-size: 10px; } body { max-width: none; padding: 0; } thead { display: table-header-group; }
+  --unknown-paper: #fff1cc; } html { font-size: 10px; } body { max-width: none; padding: 0; }
+  thead { display: table-header-group; }
   tr { break-inside: avoid; } * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
   @page { size: A4; margin: 14mm; } }
 """
