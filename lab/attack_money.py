@@ -12,8 +12,9 @@ PURSE = 100
 
 
 def duplicate_delivery(scene: Scene) -> Finding:
-    """One message is delivered many times, on two connections, at two nodes. Stage 1 stops it, and so do all later ones:
-    the id of a message is the hash of what it says, and a node that has seen an id does nothing when it comes again."""
+    """One message is delivered many times, on two connections, at two nodes. Stage 1 stops it, and so do all later
+    ones: the id of a message is the hash of what it says, and a node that has seen an id does nothing when it comes
+    again."""
     scene.start(2)
     message, times = scene.news(), 5
     for number in (0, 1):

@@ -22,7 +22,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import NamedTuple
 
-from common.console import Options, integer_from
+from common.console import Options, count, integer_from
 from common.rsa import WalletError
 from lab import attack_money, attack_network, attack_order
 from lab.attack import Attack, Finding, Outcome
@@ -70,6 +70,12 @@ def make_options() -> Options:
     options.add_argument("--keys", type=Path, default=ROOT / "run" / "bench-keys", metavar="DIR",
                          help="keys to sign with, made there if missing (default: run/bench-keys)")
     return options
+
+
+def check_writable(parser: Options, path: Path) -> None:
+    """End the program now if the page could not be written in the end."""
+    if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+        parser.exit(2, f"{parser.prog}: cannot write {path}: expected a file in a folder that may be written to\n")
 
 
 def select(parser: Options, options: argparse.Namespace) -> tuple[list[Attack], list[int]]:
@@ -192,6 +198,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = make_options()
     options = parser.parse_args(arguments)
     attacks, stages = select(parser, options)
+    if options.html is not None:
+        check_writable(parser, options.html)
     try:
         promises = read_promises()
     except (OSError, PromiseError) as error:
@@ -223,7 +231,8 @@ def attack_all(attacks: Sequence[Attack], stages: Sequence[int], promises: Promi
     started = time.monotonic()
     findings = run_cells(Run(keys, folder, seed), attacks, stages, options.jobs)
     complaints = compare_with(promises, findings)
-    summary = (f"{sum(map(len, findings.values()))} cells in {time.monotonic() - started:.0f} seconds, seed {seed}:"
+    cells = count(sum(map(len, findings.values())), "cell")
+    summary = (f"{cells} in {time.monotonic() - started:.0f} seconds, seed {seed}:"
                f" {f'{len(complaints)} NOT AS PROMISED' if complaints else 'all as docs/security.md promises'}")
     print(draw(findings, promises, sys.stdout.isatty()))
     print("\n  ".join([summary, *complaints]))
