@@ -3,8 +3,8 @@
     world.add(make_node)                        in memory, where make_node gives a `Withhold` (lab/simulation.py)
     python -m lab.evil withhold --peer …        as a process, with the options of the stage's client (lab/evil.py)
 
-Those that need no node, since they only say what no node would, are in raw_adversary.py: forged signatures, changed
-amounts, garbage. `EVIL` names those here.
+Those that need no node, since they only say what no node would, are written down in raw_adversary.py: forged
+signatures, changed amounts, garbage. They can be had from here, too.
 
 What an attacker does it reports as an event of its own, `evil`, so that nobody takes an attack that did not take place
 for one that was withstood.
@@ -18,6 +18,8 @@ from common.interface import Connection
 from common.ledger import Transaction
 from common.limits import MAX_BLOCK_IDS
 from common.rsa import PrivateKey
+from lab.raw_adversary import (BlockForger, Deaf, Duplicator, Garbage, Inventor, NegativePayer, Outsider, Replayer,
+                               Spender, Tamperer, Thief)
 from stage1_chat.node import ChatNode
 from stage4_sequencer.node import SequencedNode
 from stage5_pos import lottery
@@ -25,6 +27,10 @@ from stage5_pos.genesis import Genesis
 from stage5_pos.ledger import FEE
 from stage5_pos.node import StakeNode
 from stage5_pos.tree import Block
+
+__all__ = ["EVIL", "LATE", "RAW", "BlockForger", "Censor", "Deaf", "Duplicator", "Equivocate", "ForkEverything",
+           "Future", "Garbage", "Grind", "Inventor", "LeaveOut", "NegativePayer", "Outsider", "Replayer", "Spender", "Tamperer",
+           "Thief", "TwoOrders", "Withhold"]
 
 
 class Confessing(ChatNode):
@@ -294,3 +300,6 @@ EVIL: dict[str, type[SequencedNode] | type[StakeNode]] = {
     "two-orders": TwoOrders, "leave-out": LeaveOut, "withhold": Withhold, "equivocate": Equivocate,
     "fork-everything": ForkEverything, "censor": Censor, "future": Future, "grind": Grind}
 """The names by which `python -m lab.evil` starts them. Their `STAGE` is the one whose client it takes."""
+
+RAW = [BlockForger, Deaf, Duplicator, Garbage, Inventor, NegativePayer, Outsider, Replayer, Spender, Tamperer, Thief]
+"""Those of raw_adversary.py."""

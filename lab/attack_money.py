@@ -1,8 +1,9 @@
 """The attacks on money, and on what a message says. How each is carried out is in the function of its name."""
 
+from lab.adversary import Duplicator, NegativePayer, Replayer, Spender, Tamperer, Thief
 from lab.attack import NO_MONEY, Attack, Finding, Outcome, holds_if
 from lab.attack_scene import Scene, Unmeasured
-from lab.raw_adversary import (Duplicator, Intruder, NegativePayer, Replayer, Spender, Tamperer, Thief, transaction_id)
+from lab.intruder import Intruder, transaction_id
 
 LOOT = 1_000
 """What a thief is after. The account that it comes from has more than that, or in stages 2 and 3 need not have it."""

@@ -4,9 +4,11 @@ import threading
 import time
 from contextlib import ExitStack
 
+from lab.adversary import Deaf, Garbage, Inventor
 from lab.attack import NO_ORDER, Attack, Finding, holds_if
 from lab.attack_scene import GRACE, PATIENCE, Scene, Unmeasured
-from lab.raw_adversary import Deaf, Garbage, Intruder, Inventor, NoAnswer, fill_history
+from lab.intruder import Intruder, NoAnswer
+from lab.raw_adversary import fill_history
 
 NEWS = 3
 """Pieces of news that are told before or while something goes wrong."""

@@ -3,12 +3,12 @@
 from collections.abc import Callable
 
 from common.console import count
-from lab.adversary import LATE
+from lab.adversary import LATE, BlockForger, Outsider, Spender
 from lab.attack import NO_BLOCKS, NO_ORDER, NO_STAKE, Attack, Finding, holds_if
 from lab.attack_money import PURSE, hear_one_more
 from lab.attack_scene import GRACE, Scene, Unmeasured
+from lab.intruder import Intruder, transaction_id
 from lab.processes import Event
-from lab.raw_adversary import BlockForger, Intruder, Outsider, Spender, transaction_id
 
 EQUAL = {True: "ledgers equal", False: "ledgers DIFFER"}
 

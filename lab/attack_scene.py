@@ -21,8 +21,8 @@ from common.encoding import Message, encode_frame
 from common.journal import Journal
 from common.rsa import PrivateKey
 from lab.faults import Faults
+from lab.intruder import Target, make_transaction
 from lab.processes import Event, NodeError, NodeProcess, end_all, wait_until_linked
-from lab.raw_adversary import Target, make_transaction
 from lab.workload import PASSPHRASE, KeyRing
 from stage5_pos.__main__ import FOUNDING_BALANCE, STAKE_HOLDERS
 from stage5_pos.genesis import make_genesis

@@ -29,9 +29,9 @@ from lab.attack import Attack, Finding, Outcome
 from lab.attack_scene import ACCOUNTS, Crew, Scene, Unmeasured
 from lab.attacks_html import attacks_page
 from lab.attacks_terminal import draw, draw_list
+from lab.intruder import NoAnswer
 from lab.processes import ROOT, NodeError
 from lab.promises import STAGES, PromiseError, Promises, read_promises
-from lab.raw_adversary import NoAnswer
 from lab.workload import KeyRing
 
 ATTACKS: list[Attack] = [*attack_money.ATTACKS, *attack_network.ATTACKS, *attack_order.ATTACKS, *attack_network.COSTLY]
