@@ -29,8 +29,8 @@ from stage5_pos.node import StakeNode
 from stage5_pos.tree import Block
 
 __all__ = ["EVIL", "LATE", "RAW", "BlockForger", "Censor", "Deaf", "Duplicator", "Equivocate", "ForkEverything",
-           "Future", "Garbage", "Grind", "Inventor", "LeaveOut", "NegativePayer", "Outsider", "Replayer", "Spender", "Tamperer",
-           "Thief", "TwoOrders", "Withhold"]
+           "Future", "Garbage", "Grind", "Inventor", "LeaveOut", "NegativePayer", "Outsider", "Replayer", "Spender",
+           "Tamperer", "Thief", "TwoOrders", "Withhold"]
 
 
 class Confessing(ChatNode):
@@ -110,6 +110,13 @@ class Forger(StakeNode, Confessing):
                             "transactions": ids}
         return {**message, "signature": key.sign(self.block_bytes(message))}
 
+    def find_parent(self, slot: int) -> Block:
+        """The newest block of the best chain on which one of this slot can build."""
+        parent = self.tree.best
+        while parent.slot >= slot and parent.parent is not None:
+            parent = parent.parent
+        return parent
+
     def publish(self, message: Message) -> None:
         """Take a block of its own for a good one, and pass it on if it is."""
         self.on_block(None, message, encode_frame(message))
@@ -137,11 +144,11 @@ class Withhold(Forger):
 
     def make_block(self, slot: int, value: int, draw: str, key: PrivateKey) -> None:
         """Sign a block on the last one in secret, without transactions, and tell nobody."""
-        if not self.secret:
-            if self.tree.best.slot >= slot:
-                return
-            self.fork_height = self.tree.best.height
-        parent_id = make_id(self.block_bytes(self.secret[-1])) if self.secret else self.tree.best.id
+        if self.secret:
+            parent_id = make_id(self.block_bytes(self.secret[-1]))
+        else:
+            parent = self.find_parent(slot)
+            parent_id, self.fork_height = parent.id, parent.height
         self.secret.append(self.sign_block(slot, parent_id, draw, key, []))
         self.confess(f"withholds its block of slot {slot}, {len(self.secret)} by now", withheld=len(self.secret))
 
@@ -166,13 +173,13 @@ class Equivocate(Forger):
 
     def make_block(self, slot: int, value: int, draw: str, key: PrivateKey) -> None:
         """Sign one block with all transactions, and one without the last."""
-        if self.tree.best.slot >= slot:
-            return
-        if not len(self.pool):
+        parent = self.find_parent(slot)
+        ids = self.choose_transactions(parent)
+        if not ids:
             # Two blocks that differ must differ in something.
             self.send_transaction(self.signed_message(key, key.account, FEE))
-        ids = self.choose_transactions(self.tree.best)
-        first, second = (self.sign_block(slot, self.tree.best.id, draw, key, chosen) for chosen in (ids, ids[:-1]))
+            ids = self.choose_transactions(parent)
+        first, second = (self.sign_block(slot, parent.id, draw, key, chosen) for chosen in (ids, ids[:-1]))
         self.flood_in_halves(encode_frame(first), encode_frame(second))
         block_ids = [make_id(self.block_bytes(message)) for message in (first, second)]
         self.confess(f"makes two blocks of slot {slot} with one ticket", slot=slot, ids=block_ids)

@@ -40,9 +40,9 @@ def hear_one_more(scene: Scene) -> list[int]:
 
 
 def replay_of_an_old_transaction(scene: Scene) -> Finding:
-    """A transaction is recorded and sent again when it has long been executed, in other bytes that say the same. Every
-    ledger stops it: the id is that of the content, and the network is part of it. So one signature pays once, in one
-    network."""
+    """A transaction is recorded and sent again when it has long been executed, in other bytes that say the same. Stage
+    2 stops it, and so do all later ones: the id is that of the content, and the network is part of it. So one signature
+    pays once, in one network."""
     scene.start(2)
     with Replayer(scene.target(0)) as first, Replayer(scene.target(1)) as second:
         for intruder in (first, second):
@@ -97,8 +97,8 @@ def an_amount_changed_on_the_way(scene: Scene) -> Finding:
 
 
 def negative_amount(scene: Scene) -> Finding:
-    """Mallory sends alice −1,000, so that alice would pay. Every ledger stops it: an amount is an integer from 0 on,
-    and who sends another one is not listened to any longer."""
+    """Mallory sends alice −1,000, so that alice would pay. Stage 2 stops it, and so do all later ones: an amount is an
+    integer from 0 on, and who sends another one is not listened to any longer."""
     scene.start(2)
     with NegativePayer(scene.target(0)) as payer:
         payer.take(scene.mallory.account, scene.mallory.key, scene.alice.account, LOOT)
