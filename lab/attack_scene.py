@@ -175,6 +175,7 @@ class Scene:
         """End a node as `kill -9` does."""
         self.nodes[number].send_signal(signal.SIGKILL)
         self.nodes[number].wait_end()
+        self.nodes[number].end_input()
 
     def target(self, number: int) -> Target:
         """A node, for those who attack it."""
