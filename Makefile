@@ -17,7 +17,7 @@ option = $(if $(2),$(1) '$(subst ','\'',$(2))')
 node_options = $(call option,--peer,$(PEER)) $(call option,--host,$(call given,HOST)) \
 	$(call option,--port,$(call given,PORT)) $(ARGS)
 
-.PHONY: help clean bench soak compare handout network lint test test-long test1 test2 test3 test4 test5 \
+.PHONY: help clean bench soak compare attacks handout network lint test test-long test1 test2 test3 test4 test5 \
 	stage1 stage2 stage3 stage4 stage5 again
 .NOTPARALLEL:
 
@@ -71,6 +71,9 @@ is_set = $(filter-out 0,$(call given,$(1)))
 compare: $(VENV)/installed-lab ## a table of all stages; A=3 B=4 side by side; WHOLE=1 with what they take over; HTML=out.html
 	@exec $(RUN) lab.compare $(call option,-A,$(call given,A)) $(call option,-B,$(call given,B)) \
 		$(call option,--html,$(call given,HTML)) $(if $(call is_set,WHOLE),--whole)
+
+attacks: $(VENV)/installed-lab ## the same attacks on real nodes of every stage; HTML=out.html SEED=7 ARGS="--only overdraft --stage 4"
+	@exec $(RUN) lab.attacks $(call option,--html,$(call given,HTML)) $(call option,--seed,$(call given,SEED)) $(ARGS)
 
 handout: $(VENV)/installed-run ## STAGE=3 TO=folder: what students get, that stage without its bodies
 	@exec $(RUN) lab.handout $(call option,--stage,$(call given,STAGE)) $(call option,--to,$(call given,TO))

@@ -3,8 +3,8 @@
     world.add(make_node)                        in memory, where make_node gives a `Withhold` (lab/simulation.py)
     python -m lab.evil withhold --peer …        as a process, with the options of the stage's client (lab/evil.py)
 
-Those that need no node, since they only say what no node would, are in raw_adversary.py: forged signatures, changed
-amounts, garbage. `EVIL` names those here.
+Those that need no node, since they only say what no node would, are written down in raw_adversary.py: forged
+signatures, changed amounts, garbage. They can be had from here, too.
 
 What an attacker does it reports as an event of its own, `evil`, so that nobody takes an attack that did not take place
 for one that was withstood.
@@ -18,6 +18,8 @@ from common.interface import Connection
 from common.ledger import Transaction
 from common.limits import MAX_BLOCK_IDS
 from common.rsa import PrivateKey
+from lab.raw_adversary import (BlockForger, Deaf, Duplicator, Garbage, Inventor, NegativePayer, Outsider, Replayer,
+                               Spender, Tamperer, Thief)
 from stage1_chat.node import ChatNode
 from stage4_sequencer.node import SequencedNode
 from stage5_pos import lottery
@@ -25,6 +27,10 @@ from stage5_pos.genesis import Genesis
 from stage5_pos.ledger import FEE
 from stage5_pos.node import StakeNode
 from stage5_pos.tree import Block
+
+__all__ = ["EVIL", "LATE", "RAW", "BlockForger", "Censor", "Deaf", "Duplicator", "Equivocate", "ForkEverything",
+           "Future", "Garbage", "Grind", "Inventor", "LeaveOut", "NegativePayer", "Outsider", "Replayer", "Spender",
+           "Tamperer", "Thief", "TwoOrders", "Withhold"]
 
 
 class Confessing(ChatNode):
@@ -104,12 +110,19 @@ class Forger(StakeNode, Confessing):
                             "transactions": ids}
         return {**message, "signature": key.sign(self.block_bytes(message))}
 
+    def find_parent(self, slot: int) -> Block:
+        """The newest block of the best chain on which one of this slot can build."""
+        parent = self.tree.best
+        while parent.slot >= slot and parent.parent is not None:
+            parent = parent.parent
+        return parent
+
     def publish(self, message: Message) -> None:
         """Take a block of its own for a good one, and pass it on if it is."""
         self.on_block(None, message, encode_frame(message))
 
 
-LATE = 6
+LATE = 8
 """Blocks by which the others are further when the withheld branch is shown."""
 
 
@@ -131,24 +144,24 @@ class Withhold(Forger):
 
     def make_block(self, slot: int, value: int, draw: str, key: PrivateKey) -> None:
         """Sign a block on the last one in secret, without transactions, and tell nobody."""
-        if not self.secret:
-            if self.tree.best.slot >= slot:
-                return
-            self.fork_height = self.tree.best.height
-        parent_id = make_id(self.block_bytes(self.secret[-1])) if self.secret else self.tree.best.id
+        if self.secret:
+            parent_id = make_id(self.block_bytes(self.secret[-1]))
+        else:
+            parent = self.find_parent(slot)
+            parent_id, self.fork_height = parent.id, parent.height
         self.secret.append(self.sign_block(slot, parent_id, draw, key, []))
         self.confess(f"withholds its block of slot {slot}, {len(self.secret)} by now", withheld=len(self.secret))
 
     def on_slot(self) -> None:
         """Show the branch if it is late enough."""
         super().on_slot()
-        if self.secret and self.tree.best.height - self.fork_height >= LATE:
+        others = self.tree.best.height - self.fork_height
+        if self.secret and others >= LATE:
             shown, self.secret = self.secret, []
-            ahead = self.tree.best.height - self.fork_height
             for message in shown:
                 self.publish(message)
-            self.confess(f"shows {len(shown)} blocks, where the others have made {ahead}", shown=len(shown),
-                         others=ahead, rollbacks=self.rollbacks)
+            self.confess(f"shows {len(shown)} blocks, where the others have made {others}", others=others,
+                         shown=[make_id(self.block_bytes(message)) for message in shown])
 
 
 class Equivocate(Forger):
@@ -160,13 +173,13 @@ class Equivocate(Forger):
 
     def make_block(self, slot: int, value: int, draw: str, key: PrivateKey) -> None:
         """Sign one block with all transactions, and one without the last."""
-        if self.tree.best.slot >= slot:
-            return
-        if not len(self.pool):
+        parent = self.find_parent(slot)
+        ids = self.choose_transactions(parent)
+        if not ids:
             # Two blocks that differ must differ in something.
             self.send_transaction(self.signed_message(key, key.account, FEE))
-        ids = self.choose_transactions(self.tree.best)
-        first, second = (self.sign_block(slot, self.tree.best.id, draw, key, chosen) for chosen in (ids, ids[:-1]))
+            ids = self.choose_transactions(parent)
+        first, second = (self.sign_block(slot, parent.id, draw, key, chosen) for chosen in (ids, ids[:-1]))
         self.flood_in_halves(encode_frame(first), encode_frame(second))
         block_ids = [make_id(self.block_bytes(message)) for message in (first, second)]
         self.confess(f"makes two blocks of slot {slot} with one ticket", slot=slot, ids=block_ids)
@@ -294,3 +307,6 @@ EVIL: dict[str, type[SequencedNode] | type[StakeNode]] = {
     "two-orders": TwoOrders, "leave-out": LeaveOut, "withhold": Withhold, "equivocate": Equivocate,
     "fork-everything": ForkEverything, "censor": Censor, "future": Future, "grind": Grind}
 """The names by which `python -m lab.evil` starts them. Their `STAGE` is the one whose client it takes."""
+
+RAW = [BlockForger, Deaf, Duplicator, Garbage, Inventor, NegativePayer, Outsider, Replayer, Spender, Tamperer, Thief]
+"""Those of raw_adversary.py."""

@@ -1,8 +1,9 @@
 """The attacks on money, and on what a message says. How each is carried out is in the function of its name."""
 
+from lab.adversary import Duplicator, NegativePayer, Replayer, Spender, Tamperer, Thief
 from lab.attack import NO_MONEY, Attack, Finding, Outcome, holds_if
 from lab.attack_scene import Scene, Unmeasured
-from lab.raw_adversary import (Duplicator, Intruder, NegativePayer, Replayer, Spender, Tamperer, Thief, transaction_id)
+from lab.intruder import Intruder, transaction_id
 
 LOOT = 1_000
 """What a thief is after. The account that it comes from has more than that, or in stages 2 and 3 need not have it."""
@@ -12,8 +13,9 @@ PURSE = 100
 
 
 def duplicate_delivery(scene: Scene) -> Finding:
-    """One message is delivered many times, on two connections, at two nodes. Stage 1 stops it, and with it all: the id
-    of a message is the hash of what it says, and a node that has seen an id does nothing when it comes again."""
+    """One message is delivered many times, on two connections, at two nodes. Stage 1 stops it, and so do all later
+    ones: the id of a message is the hash of what it says, and a node that has seen an id does nothing when it comes
+    again."""
     scene.start(2)
     message, times = scene.news(), 5
     for number in (0, 1):
@@ -38,9 +40,9 @@ def hear_one_more(scene: Scene) -> list[int]:
 
 
 def replay_of_an_old_transaction(scene: Scene) -> Finding:
-    """A transaction is recorded and sent again when it has long been executed, in other bytes that say the same. Every
-    ledger stops it: the id is that of the content, and the network is part of it. So one signature pays once, in one
-    network."""
+    """A transaction is recorded and sent again when it has long been executed, in other bytes that say the same. Stage
+    2 stops it, and so do all later ones: the id is that of the content, and the network is part of it. So one signature
+    pays once, in one network."""
     scene.start(2)
     with Replayer(scene.target(0)) as first, Replayer(scene.target(1)) as second:
         for intruder in (first, second):
@@ -73,8 +75,8 @@ def spending_from_somebody_elses_account(scene: Scene) -> Finding:
     if scene.stage > 2 and stolen == [0, 0]:
         reason = scene.reported(0, "error")[0]["reason"].partition(": ")[2]
         return Finding(Outcome.HOLDS, f"{reason}; nothing has moved")
-    return holds_if(stolen == [0, 0], f"{scene.each(lambda one: stolen[one])} went from the bank to alice,"
-                                      " without a word of the bank")
+    return holds_if(stolen == [0, 0], f"of the bank's money, alice has {scene.each(lambda one: stolen[one])},"
+                                      " and the bank has signed nothing")
 
 
 def an_amount_changed_on_the_way(scene: Scene) -> Finding:
@@ -95,15 +97,16 @@ def an_amount_changed_on_the_way(scene: Scene) -> Finding:
 
 
 def negative_amount(scene: Scene) -> Finding:
-    """Mallory sends alice −1,000, so that alice would pay. Every ledger stops it: an amount is an integer from 0 on,
-    and who sends another one is not listened to any longer."""
+    """Mallory sends alice −1,000, so that alice would pay. Stage 2 stops it, and so do all later ones: an amount is an
+    integer from 0 on, and who sends another one is not listened to any longer."""
     scene.start(2)
     with NegativePayer(scene.target(0)) as payer:
         payer.take(scene.mallory.account, scene.mallory.key, scene.alice.account, LOOT)
-        is_ended = not payer.barrier()
+        is_ended = not payer.barrier() and payer.received[-1].get("code") == "FORMAT"
     moved = hear_one_more(scene)
-    return holds_if(is_ended and moved == [0, 0], f"the connection was {'ended' if is_ended else 'not ended'};"
-                                                  f" alice was paid {scene.each(lambda one: moved[one])}")
+    return holds_if(is_ended and moved == [0, 0],
+                    f"the connection was {'ended with FORMAT' if is_ended else 'not ended'};"
+                    f" alice was paid {scene.each(lambda one: moved[one])}")
 
 
 def overdraft(scene: Scene) -> Finding:

@@ -17,12 +17,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from common.encoding import Message
+from common.encoding import Message, encode_frame
+from common.journal import Journal
 from common.rsa import PrivateKey
 from lab.faults import Faults
+from lab.intruder import Target, make_transaction
 from lab.processes import Event, NodeError, NodeProcess, end_all, wait_until_linked
-from lab.raw_adversary import Target, make_transaction
 from lab.workload import PASSPHRASE, KeyRing
+from stage5_pos.__main__ import FOUNDING_BALANCE, STAKE_HOLDERS
+from stage5_pos.genesis import make_genesis
 from stage5_pos.ledger import FEE
 
 ACCOUNTS = 11
@@ -32,8 +35,11 @@ STAKES = range(2, 10)
 """The genesis accounts of stage 5 that nodes play. Those of the bank and of bob are not among them, so that rewards
 do not change what these have."""
 
-FOUNDING = {4: ["--interval", "0.2"], 5: ["--slot", "0.2", "--rate", "0.5"]}
-"""What a founder decides, so that blocks come quickly."""
+INTERVAL = ["--interval", "0.2"]
+"""What a founder of stage 4 decides, so that blocks come quickly."""
+
+SLOT_MS, BLOCK_PERMILLE = 200, 500
+"""The same in stage 5: the length of a slot, and how many of a thousand have a block."""
 
 PATIENCE = 30.0
 """Seconds to wait for what takes one or two, on a machine that is busy with other work."""
@@ -120,11 +126,12 @@ class Scene:
             self.add(stakes=stakes[number] if stakes else dealt, proxied=proxied)
 
     def add(self, *, stakes: str = "none", proxied: bool = False, evil: str = "", peer: str = "",
-            options: Sequence[str] = ()) -> int:
-        """Start one more node and wait until it is linked; its number. `peer` is the address to join by."""
+            options: Sequence[str] = (), permille: int = BLOCK_PERMILLE) -> int:
+        """Start one more node and wait until it is linked; its number. `peer` is the address to join by, `permille`
+        in stage 5 says how often there is a block, if it is the first."""
         number = len(self.nodes)
         peer = peer or (self.nodes[-1].address if self.nodes else "none")
-        options = [*self._options(stakes), *options, *([] if number else FOUNDING.get(self.stage, []))]
+        options = [*self._options(stakes), *options, *([] if number else self._founding(permille))]
         if proxied:
             options += self.faults.add(str(number)).options
         self.nodes.append(self._crew.start(self.stage, "--peer", peer, *options, evil=evil))
@@ -138,16 +145,37 @@ class Scene:
         options = ["--wallet", str(self._keys.wallet(0))] if self.stage >= 3 else []
         return options + (["--keys", str(self._keys.folder), "--forge", stakes] if self.stage == 5 else [])
 
-    def restart(self, number: int, *options: str) -> None:
-        """Start a node that was killed again, with these options and those that every node has."""
-        options = ("--peer", "none", *self._options("none"), *options)
-        self.nodes[number] = self._crew.start(self.stage, *options)
-        self.nodes[number].wait_for("listening")
+    def _founding(self, permille: int) -> list[str]:
+        """The options of the first node, which keeps its data. In stage 5 it goes on with a genesis that is in them
+        already, so that the scene's seed decides who wins which slot."""
+        if self.stage == 5:
+            accounts = [key.account for key in self._keys.keys[:STAKE_HOLDERS]]
+            seed, now_ms = f"{self.random.getrandbits(256):064x}", time.time_ns() // 1_000_000
+            genesis = make_genesis(seed, now_ms, SLOT_MS, permille, accounts, [FOUNDING_BALANCE] * STAKE_HOLDERS)
+            journal = Journal(self._founders_data)
+            journal.append("genesis", encode_frame(genesis.message()))
+            journal.note("stage", str(self.stage))
+            journal.note("network", genesis.id)
+            journal.commit()
+            journal.close()
+        data = ["--data", str(self._founders_data)] if self.stage >= 4 else []
+        return data + (INTERVAL if self.stage == 4 else [])
+
+    @property
+    def _founders_data(self) -> Path:
+        return self.folder / "founder"
+
+    def restart_founder(self) -> None:
+        """Start the first node again, that was killed, with its data."""
+        options = [*self._options("none"), "--data", str(self._founders_data)]
+        self.nodes[0] = self._crew.start(self.stage, "--peer", "none", *options)
+        self.nodes[0].wait_for("listening")
 
     def kill(self, number: int) -> None:
         """End a node as `kill -9` does."""
         self.nodes[number].send_signal(signal.SIGKILL)
         self.nodes[number].wait_end()
+        self.nodes[number].end_input()
 
     def target(self, number: int) -> Target:
         """A node, for those who attack it."""

@@ -10,7 +10,6 @@ as docs/security.md promises is marked, and so is what could not be measured; th
 """
 
 import argparse
-import contextlib
 import os
 import secrets
 import shutil
@@ -23,18 +22,19 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import NamedTuple
 
-from common.console import Options, integer_from
+from common.console import Options, count, integer_from
 from common.rsa import WalletError
-from lab import attack_money
+from lab import attack_money, attack_network, attack_order
 from lab.attack import Attack, Finding, Outcome
 from lab.attack_scene import ACCOUNTS, Crew, Scene, Unmeasured
+from lab.attacks_html import attacks_page
 from lab.attacks_terminal import draw, draw_list
+from lab.intruder import NoAnswer
 from lab.processes import ROOT, NodeError
 from lab.promises import STAGES, PromiseError, Promises, read_promises
-from lab.raw_adversary import NoAnswer
 from lab.workload import KeyRing
 
-ATTACKS: list[Attack] = [*attack_money.ATTACKS]
+ATTACKS: list[Attack] = [*attack_money.ATTACKS, *attack_network.ATTACKS, *attack_order.ATTACKS, *attack_network.COSTLY]
 
 JOBS = 3 * (os.cpu_count() or 2)
 """Cells at a time. They wait more than they compute."""
@@ -70,6 +70,12 @@ def make_options() -> Options:
     options.add_argument("--keys", type=Path, default=ROOT / "run" / "bench-keys", metavar="DIR",
                          help="keys to sign with, made there if missing (default: run/bench-keys)")
     return options
+
+
+def check_writable(parser: Options, path: Path) -> None:
+    """End the program now if the page could not be written in the end."""
+    if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+        parser.exit(2, f"{parser.prog}: cannot write {path}: expected a file in a folder that may be written to\n")
 
 
 def select(parser: Options, options: argparse.Namespace) -> tuple[list[Attack], list[int]]:
@@ -153,7 +159,11 @@ class Progress:
 
 
 def run_cells(run: Run, attacks: Sequence[Attack], stages: Sequence[int], jobs: int) -> Findings:
-    """Measure all cells of these attacks and stages, in the order of the table."""
+    """Measure all cells of these attacks and stages, in the order of the table.
+
+    What could not be measured is tried once more in the end, when less goes on: a node that is not answered within
+    five seconds founds a network of its own.
+    """
     cells = [Cell(attack, stage) for attack in attacks for stage in stages]
     progress = Progress(len(cells))
     found: dict[Cell, Finding] = {}
@@ -161,6 +171,7 @@ def run_cells(run: Run, attacks: Sequence[Attack], stages: Sequence[int], jobs: 
         for cell, finding in run.measure_all(cells, jobs):
             found[cell] = finding
             progress.tick(cell)
+        found.update(run.measure_all([cell for cell in cells if found[cell].outcome == Outcome.UNKNOWN], jobs=1))
     finally:
         progress.end()
     return {attack.name: {stage: found[Cell(attack, stage)] for stage in stages} for attack in attacks}
@@ -187,6 +198,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = make_options()
     options = parser.parse_args(arguments)
     attacks, stages = select(parser, options)
+    if options.html is not None:
+        check_writable(parser, options.html)
     try:
         promises = read_promises()
     except (OSError, PromiseError) as error:
@@ -218,14 +231,16 @@ def attack_all(attacks: Sequence[Attack], stages: Sequence[int], promises: Promi
     started = time.monotonic()
     findings = run_cells(Run(keys, folder, seed), attacks, stages, options.jobs)
     complaints = compare_with(promises, findings)
+    cells = count(sum(map(len, findings.values())), "cell")
+    summary = (f"{cells} in {time.monotonic() - started:.0f} seconds, seed {seed}:"
+               f" {f'{len(complaints)} NOT AS PROMISED' if complaints else 'all as docs/security.md promises'}")
     print(draw(findings, promises, sys.stdout.isatty()))
-    print(f"{sum(map(len, findings.values()))} cells in {time.monotonic() - started:.0f} seconds, seed {seed}:"
-          f" {'all as docs/security.md promises' if not complaints else f'{len(complaints)} NOT AS PROMISED'}")
-    for complaint in complaints:
-        print(f"  {complaint}")
+    print("\n  ".join([summary, *complaints]))
+    if options.html is not None:
+        options.html.write_text(attacks_page(attacks, findings, promises, summary), "utf-8")
+        print(f"{options.html} written")
     return 1 if complaints else 0
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(BrokenPipeError):
-        sys.exit(main())
+    sys.exit(main())

@@ -15,144 +15,18 @@ import secrets
 import socket
 import threading
 import time
-from collections import deque
 from collections.abc import Iterator
-from typing import Any, NamedTuple, Self
+from typing import Self
 
 from common.encoding import Message, canon, decode_frame, encode_frame, make_id, split_address
 from common.framing import MAX_BODY, Splitter, make_frame
 from common.rsa import PrivateKey
+from lab.intruder import HOST, RECEIVE_BYTES, Intruder, NoAnswer, Target, make_transaction, transaction_id
 from stage1_chat.node import MAX_TEXT
-from stage1_chat.peering import VERSION
 from stage5_pos import lottery
-
-ANSWER_SECONDS = 30.0
-"""Time for an answer. Who needs longer does not answer."""
-
-HOST = "127.0.0.1"
-
-RECEIVE_BYTES = 64 * 1024
-
-
-class Target(NamedTuple):
-    """The node that is attacked."""
-
-    address: str
-    stage: int
-    network: str
-
-
-class NoAnswer(Exception):
-    """The node has not answered in time; the message is one line."""
-
-
-class Intruder:
-    """A peer that says hello, and then only what it is told. What comes is read when somebody waits for something."""
-
-    def __init__(self, target: Target, receive_buffer: int = 0) -> None:
-        """Connect to the node. `receive_buffer`: bytes that the system keeps unread, if not as many as usual."""
-        self.target = target
-        # Bound and not listening: nobody else gets the address of its hello, and who calls it is refused at once.
-        self._reserved = socket.socket()
-        self._reserved.bind((HOST, 0))
-        self.listen = f"{HOST}:{self._reserved.getsockname()[1]}"
-        self.received: list[Message] = []
-        """The messages that have been read so far."""
-        self.is_closed = False
-        """Has the node ended the connection, as far as is known here?"""
-        self._splitter = Splitter()
-        self._unread: deque[Message] = deque()
-        self._socket = socket.socket()
-        if receive_buffer:
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        self._socket.settimeout(ANSWER_SECONDS)
-        self._socket.connect(split_address(target.address))
-        self.send({"type": "hello", "version": VERSION, "stage": target.stage, "network": target.network,
-                   "listen": self.listen})
-
-    def send_bytes(self, data: bytes) -> None:
-        """Send bytes as they are; nothing happens if the node has ended the connection."""
-        try:
-            self._socket.sendall(data)
-        except OSError:
-            self.is_closed = True
-
-    def send(self, *messages: Message) -> None:
-        """Send messages in one piece."""
-        self.send_bytes(b"".join(map(encode_frame, messages)))
-
-    def _receive(self, deadline: float) -> Message | None:
-        """The next message; None at the end of the connection; NoAnswer if none comes in time."""
-        while not self._unread and not self.is_closed:
-            self._socket.settimeout(max(deadline - time.monotonic(), 0.001))
-            try:
-                data = self._socket.recv(RECEIVE_BYTES)
-            except TimeoutError:
-                raise NoAnswer(f"{self.target.address} has not answered in time") from None
-            except OSError:
-                data = b""
-            self.is_closed = not data
-            self._unread += map(decode_frame, self._splitter.feed(data)[0])
-        if not self._unread:
-            return None
-        self.received.append(self._unread.popleft())
-        return self.received[-1]
-
-    def find(self, kind: str, timeout: float = ANSWER_SECONDS, **members: Any) -> Message | None:
-        """The next message of this type with these members; None if the node ends the connection before."""
-        deadline = time.monotonic() + timeout
-        while (message := self._receive(deadline)) is not None:
-            if {"type": kind, **members}.items() <= message.items():
-                return message
-        return None
-
-    def barrier(self, timeout: float = ANSWER_SECONDS) -> bool:
-        """Wait until the node has handled all that was sent; False if it has ended the connection instead."""
-        nonce = secrets.token_hex(16)
-        self.send({"type": "ping", "nonce": nonce})
-        return self.find("pong", timeout, nonce=nonce) is not None
-
-    def has(self, transaction_id: str) -> bool:
-        """Has the node this transaction, or in stage 5 this block? It is asked by `want`."""
-        before = len(self.received)
-        self.send({"type": "want", "ids": [transaction_id]})
-        self.barrier()
-        return any(message["type"] in ("transaction", "block") for message in self.received[before:])
-
-    def close(self) -> None:
-        """End the connection, also for a thread that is sending on it."""
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
-        self._socket.close()
-        self._reserved.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 # --- transactions ---------------------------------------------------------------------------------
-
-def transaction_bytes(target: Target, message: Message) -> bytes:
-    """The canonical bytes of a transaction (contract §1)."""
-    return canon(["transaction", target.network, *(message[member] for member in ("nonce", "from", "to", "amount"))])
-
-
-def transaction_id(target: Target, message: Message) -> str:
-    """The id of a transaction."""
-    return make_id(transaction_bytes(target, message))
-
-
-def make_transaction(target: Target, sender: str, receiver: str, amount: int, key: PrivateKey | None) -> Message:
-    """A transaction that is new to everyone, signed by `key`, whoever that is; in stage 2 nobody signs."""
-    message: Message = {"type": "transaction", "nonce": secrets.token_hex(16), "from": sender, "to": receiver,
-                        "amount": amount}
-    if key is not None:
-        message["signature"] = key.sign(transaction_bytes(target, message))
-    return message
-
 
 class Duplicator(Intruder):
     """Delivers a message many times. Every stage stops it: the content makes the id, and what was seen is not new."""
@@ -316,6 +190,9 @@ class Garbage:
     Every stage withstands it: bad input ends its connection before anything is changed, and everyone has a turn.
     """
 
+    PORTION = 1024 * 1024
+    """Bytes on one connection, about. Where it is ended at the first of them, the rest says nothing new."""
+
     def __init__(self, target: Target, generator: random.Random) -> None:
         self.target, self._random = target, generator
         self.bytes_sent = self.connections = 0
@@ -328,9 +205,10 @@ class Garbage:
                 return
             with Intruder(self.target) as intruder:
                 self.connections += 1
-                while not intruder.is_closed and time.monotonic() < deadline:
-                    intruder.send_bytes(kind)
-                    self.bytes_sent += len(kind)
+                sent = 0
+                while sent < self.PORTION and intruder.send_bytes(kind):
+                    sent += len(kind)
+                self.bytes_sent += sent
 
     def _kinds(self) -> Iterator[bytes]:
         """Noise; frames that are no JSON; JSON that is no message; messages of a wrong form; nested without end."""
