@@ -17,7 +17,7 @@ option = $(if $(2),$(1) '$(subst ','\'',$(2))')
 node_options = $(call option,--peer,$(PEER)) $(call option,--host,$(call given,HOST)) \
 	$(call option,--port,$(call given,PORT)) $(ARGS)
 
-.PHONY: help clean bench soak compare handout lint test test-long test1 test2 test3 test4 test5 \
+.PHONY: help clean bench soak compare attacks handout network lint test test-long test1 test2 test3 test4 test5 \
 	stage1 stage2 stage3 stage4 stage5 again
 .NOTPARALLEL:
 
@@ -72,8 +72,14 @@ compare: $(VENV)/installed-lab ## a table of all stages; A=3 B=4 side by side; W
 	@exec $(RUN) lab.compare $(call option,-A,$(call given,A)) $(call option,-B,$(call given,B)) \
 		$(call option,--html,$(call given,HTML)) $(if $(call is_set,WHOLE),--whole)
 
+attacks: $(VENV)/installed-lab ## the same attacks on real nodes of every stage; HTML=out.html SEED=7 ARGS="--only overdraft --stage 4"
+	@exec $(RUN) lab.attacks $(call option,--html,$(call given,HTML)) $(call option,--seed,$(call given,SEED)) $(ARGS)
+
 handout: $(VENV)/installed-run ## STAGE=3 TO=folder: what students get, that stage without its bodies
 	@exec $(RUN) lab.handout $(call option,--stage,$(call given,STAGE)) $(call option,--to,$(call given,TO))
+
+network: $(VENV)/installed-lab ## a network in one terminal: STAGE=1 to 5 (5 if not given), N=10 nodes
+	@exec $(RUN) lab.live $(call option,--stage,$(call given,STAGE)) $(call option,--nodes,$(call given,N)) $(ARGS)
 
 clean: ## remove .venv and the caches; wallets and keys stay
 	@rm -rf $(VENV) .pytest_cache .hypothesis .mypy_cache .ruff_cache

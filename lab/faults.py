@@ -132,6 +132,11 @@ class Faults:
         """End what is open between two nodes, and close at once what they open, before any hello."""
         self.partition([[one], [other]])
 
+    def mend(self, one: str, other: str) -> None:
+        """End the cut between two nodes, and that alone."""
+        with self._changed:
+            self._cut.discard(frozenset((one, other)))
+
     def stall(self, one: str, other: str) -> None:
         """Keep open what is between two nodes, and move nothing, not even an end: half-open, as when a cable is out."""
         with self._changed:

@@ -22,7 +22,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any, Self
 
 from common.limits import RING_LINKS
 
@@ -57,8 +57,13 @@ class NodeError(Exception):
 class NodeProcess:
     """One client, as a process of its own."""
 
-    def __init__(self, stage: int, *options: str, environment: dict[str, str] | None = None) -> None:
-        """Start the client of `stage` with `options`; `environment` is added to this process's own."""
+    def __init__(self, stage: int, *options: str, environment: dict[str, str] | None = None, evil: str = "",
+                 errors: IO[bytes] | None = None) -> None:
+        """Start the client of `stage` with `options`; `environment` is added to this process's own.
+
+        `evil` names an attacker of lab/adversary.py to start in its place. `errors` is where standard error goes, if
+        not where this program's own does.
+        """
         self.events: list[Event] = []
         """What it has reported, as far as somebody has asked for events."""
         self.read_at = time.monotonic()
@@ -67,14 +72,15 @@ class NodeProcess:
         self._parsed = 0
         self._is_finished = False
         self._news = threading.Condition()
+        program = ["lab.evil", evil] if evil else [STAGES[stage]]
         # A session of its own: Ctrl-C in a terminal ends this program, which then ends the nodes in order.
         self._process = subprocess.Popen(
-            [sys.executable, "-m", STAGES[stage], "--json", *options], cwd=ROOT, start_new_session=True,
-            env={**os.environ, **(environment or {})}, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            [sys.executable, "-m", *program, "--json", *options], cwd=ROOT, start_new_session=True,
+            env={**os.environ, **(environment or {})}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors)
         assert self._process.stdin is not None and self._process.stdout is not None
         self._stdin, self._stdout = self._process.stdin, self._process.stdout
         self.pid = self._process.pid
-        self.name = f"node {self.pid} ({' '.join([STAGES[stage], *options])})"
+        self.name = f"node {self.pid} ({' '.join([*program, *options])})"
         """What to call it when something is wrong with it."""
         self._reader = threading.Thread(target=self._read, name=f"reader of {self.pid}", daemon=True)
         self._reader.start()
@@ -136,6 +142,22 @@ class NodeProcess:
                 if found >= times:
                     return self.read_at
                 self._wait_for_news(f"{text.decode()} {times} times, only {found} times", deadline)
+
+    def take(self) -> list[Event]:
+        """The events that have come since the last call. They are forgotten here, so that a long life takes no room:
+        `wait_for`, `output` and `events` begin anew."""
+        with self._news:
+            self._parse()
+            taken, self.events = self.events, []
+            del self._output[:self._parsed]
+            self._parsed = 0
+        return taken
+
+    @property
+    def has_ended(self) -> bool:
+        """Has it closed its standard output, which it does by ending?"""
+        with self._news:
+            return self._is_finished
 
     @property
     def output(self) -> bytes:

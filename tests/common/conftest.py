@@ -43,10 +43,10 @@ def keys(tmp_path: Path) -> KeyRing:
     return KeyRing(copy_keys(tmp_path / "keys"), wallets, 10, print)
 
 
-def copy_keys(folder: Path) -> Path:
-    """Put eleven keys into a new folder, so that no test waits for one to be made."""
+def copy_keys(folder: Path, count: int = 11) -> Path:
+    """Put eleven keys, or up to twelve, into a new folder, so that no test waits for one to be made."""
     folder.mkdir(mode=0o700)
-    for number in range(1, 12):
+    for number in range(1, count + 1):
         copy = folder / f"key-{number}.pem"
         copy.touch(mode=0o600)
         shutil.copyfile(KEYS / copy.name, copy)

@@ -76,6 +76,21 @@ def test_a_cut_is_seen_by_both_and_nobody_gets_through_until_it_heals(start_node
     eventually(lambda: len(alice.all_of("peer", address=bob.address, state="up")) > 1, state=alice.describe)
 
 
+def test_one_cut_is_mended_and_the_others_last(start_node: Launch, faults: Faults) -> None:
+    alice, bob, carol = (faults.add(name) for name in ("alice", "bob", "carol"))
+    first = start_node(1, "none", *alice.options)
+    nodes = [start_node(1, first.address, *place.options) for place in (bob, carol)]
+    for node in nodes:
+        node.wait_for("joined")
+    faults.partition([["alice"], ["bob", "carol"]])
+    eventually(lambda: len(first.all_of("peer", state="down")) == 2, state=first.describe)
+    faults.mend("bob", "alice")
+    eventually(lambda: faults.count_links("alice", "bob") == 1, state=faults.describe)
+    faults.mend("bob", "carol")  # they are not cut
+    assert faults.count_links("alice", "carol") == 0
+    assert "cut: [['alice', 'carol']]" in faults.describe()
+
+
 def test_stalled_means_open_and_mute_both_ways(node: NodeProcess, peer: RawPeer, faults: Faults) -> None:
     faults.stall("peer", "node")
     node.type("hi")

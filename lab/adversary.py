@@ -1,0 +1,312 @@
+"""The attackers. Each is a stage's own node that breaks one rule and keeps all others.
+
+    world.add(make_node)                        in memory, where make_node gives a `Withhold` (lab/simulation.py)
+    python -m lab.evil withhold --peer …        as a process, with the options of the stage's client (lab/evil.py)
+
+Those that need no node, since they only say what no node would, are written down in raw_adversary.py: forged
+signatures, changed amounts, garbage. They can be had from here, too.
+
+What an attacker does it reports as an event of its own, `evil`, so that nobody takes an attack that did not take place
+for one that was withstood.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from common.encoding import Message, encode_base64, encode_frame, make_id
+from common.interface import Connection
+from common.ledger import Transaction
+from common.limits import MAX_BLOCK_IDS
+from common.rsa import PrivateKey
+from lab.raw_adversary import (BlockForger, Deaf, Duplicator, Garbage, Inventor, NegativePayer, Outsider, Replayer,
+                               Spender, Tamperer, Thief)
+from stage1_chat.node import ChatNode
+from stage4_sequencer.node import SequencedNode
+from stage5_pos import lottery
+from stage5_pos.genesis import Genesis
+from stage5_pos.ledger import FEE
+from stage5_pos.node import StakeNode
+from stage5_pos.tree import Block
+
+__all__ = ["EVIL", "LATE", "RAW", "BlockForger", "Censor", "Deaf", "Duplicator", "Equivocate", "ForkEverything",
+           "Future", "Garbage", "Grind", "Inventor", "LeaveOut", "NegativePayer", "Outsider", "Replayer", "Spender",
+           "Tamperer", "Thief", "TwoOrders", "Withhold"]
+
+
+class Confessing(ChatNode):
+    """A node that says which rule it has just broken."""
+
+    def confess(self, deed: str, **members: Any) -> None:
+        """Report an event `evil`; `deed` is a sentence for people."""
+        self.network.report("evil", {"deed": deed, **members}, f"evil: {deed}")
+
+    def flood_in_halves(self, first: bytes, second: bytes) -> None:
+        """Send one frame to every other neighbour, and the second frame to the rest; both to an only one."""
+        links = list(self.links)
+        for connection in links[0::2]:
+            connection.send(first)
+        for connection in links[1::2] or links:
+            connection.send(second)
+
+
+# --- stage 4: the sequencer -----------------------------------------------------------------------
+
+class TwoOrders(SequencedNode, Confessing):
+    """Signs two blocks with one number, in opposite orders, and gives one to each half of its neighbours.
+
+    In stage 4 it splits the network for good: who has executed one order cannot take it back. All that everyone can do
+    is to keep both blocks as proof. Stage 5 stops it, since there a tree of blocks decides, and undoes.
+    """
+
+    def make_block(self) -> None:
+        """Wait for two transactions, then sign both orders of them. It keeps the first itself."""
+        self.network.after(self.interval_ms / 1000, self.make_block)
+        ids = [pooled for pooled in self.pool if pooled not in self.ordered]
+        if len(ids) < 2 or self.sequencer_key is None:
+            return
+        first, second = (self.sign_block(order, self.sequencer_key) for order in (ids, ids[::-1]))
+        self.flood_in_halves(encode_frame(first), encode_frame(second))
+        self.confess(f"signs two orders of block {first['number']}", number=first["number"])
+        self.on_block(None, first, encode_frame(first))
+
+    def sign_block(self, ids: list[str], key: PrivateKey) -> Message:
+        """The next block, with these transactions."""
+        message: Message = {"type": "block", "number": len(self.blocks), "transactions": ids}
+        return {**message, "signature": key.sign(self.block_bytes(message))}
+
+    def flood(self, frame: bytes, source: Connection | None) -> None:
+        """Pass on what others have made. Its own blocks have gone to those who shall have them."""
+        if not (source is None and self.blocks and frame == self.blocks[-1].frame):
+            super().flood(frame, source)
+
+
+class LeaveOut(SequencedNode, Confessing):
+    """A sequencer that never orders what one user sends: the first one, other than itself, that it hears of.
+
+    In stage 4 nothing stops it, and nobody can prove it. Stage 5 stops it: others make blocks too (see `Censor`).
+    """
+
+    victim: str | None = None
+    """The account that is left out."""
+
+    def on_new_transaction(self, transaction: Transaction) -> None:
+        """Forget what the victim sends, in place of putting it into the pool."""
+        if self.victim is None and transaction.sender != self.key.account:
+            self.victim = transaction.sender
+        if transaction.sender == self.victim:
+            self.confess(f"leaves out transaction {transaction.id}", id=transaction.id)
+        else:
+            super().on_new_transaction(transaction)
+
+
+# --- stage 5: a stake holder ----------------------------------------------------------------------
+
+class Forger(StakeNode, Confessing):
+    """What those of stage 5 have in common: the means to sign any block."""
+
+    def sign_block(self, slot: int, parent_id: str, draw: str, key: PrivateKey, ids: list[str]) -> Message:
+        """A block, valid or not, signed by its creator."""
+        message: Message = {"type": "block", "slot": slot, "parent": parent_id, "creator": key.account, "draw": draw,
+                            "transactions": ids}
+        return {**message, "signature": key.sign(self.block_bytes(message))}
+
+    def find_parent(self, slot: int) -> Block:
+        """The newest block of the best chain on which one of this slot can build."""
+        parent = self.tree.best
+        while parent.slot >= slot and parent.parent is not None:
+            parent = parent.parent
+        return parent
+
+    def publish(self, message: Message) -> None:
+        """Take a block of its own for a good one, and pass it on if it is."""
+        self.on_block(None, message, encode_frame(message))
+
+
+LATE = 8
+"""Blocks by which the others are further when the withheld branch is shown."""
+
+
+class Withhold(Forger):
+    """Builds a branch in secret, and shows it when the others have made `LATE` blocks since it began.
+
+    Whoever holds most of the stake has the longer branch, and all that the others have executed since is undone. With
+    less than half of it, stage 5 withstands: the longest chain counts, and the branch that most of the stake has
+    built on is the longest, nearly always, and the more surely the longer the secret was kept.
+    """
+
+    fork_height = 0
+    """The height of the block that the secret branch builds on."""
+
+    def begin_with(self, genesis: Genesis) -> None:
+        """There is no secret yet."""
+        self.secret: list[Message] = []
+        super().begin_with(genesis)
+
+    def make_block(self, slot: int, value: int, draw: str, key: PrivateKey) -> None:
+        """Sign a block on the last one in secret, without transactions, and tell nobody."""
+        if self.secret:
+            parent_id = make_id(self.block_bytes(self.secret[-1]))
+        else:
+            parent = self.find_parent(slot)
+            parent_id, self.fork_height = parent.id, parent.height
+        self.secret.append(self.sign_block(slot, parent_id, draw, key, []))
+        self.confess(f"withholds its block of slot {slot}, {len(self.secret)} by now", withheld=len(self.secret))
+
+    def on_slot(self) -> None:
+        """Show the branch if it is late enough."""
+        super().on_slot()
+        others = self.tree.best.height - self.fork_height
+        if self.secret and others >= LATE:
+            shown, self.secret = self.secret, []
+            for message in shown:
+                self.publish(message)
+            self.confess(f"shows {len(shown)} blocks, where the others have made {others}", others=others,
+                         shown=[make_id(self.block_bytes(message)) for message in shown])
+
+
+class Equivocate(Forger):
+    """Makes two blocks with one ticket, and gives one to each half of its neighbours.
+
+    Stage 5 stops it: both are in everybody's tree sooner or later, and the next block decides between them, the same
+    for all. Everyone keeps both as proof. It costs the creator nothing, since no stake is taken away for it.
+    """
+
+    def make_block(self, slot: int, value: int, draw: str, key: PrivateKey) -> None:
+        """Sign one block with all transactions, and one without the last."""
+        parent = self.find_parent(slot)
+        ids = self.choose_transactions(parent)
+        if not ids:
+            # Two blocks that differ must differ in something.
+            self.send_transaction(self.signed_message(key, key.account, FEE))
+            ids = self.choose_transactions(parent)
+        first, second = (self.sign_block(slot, parent.id, draw, key, chosen) for chosen in (ids, ids[:-1]))
+        self.flood_in_halves(encode_frame(first), encode_frame(second))
+        block_ids = [make_id(self.block_bytes(message)) for message in (first, second)]
+        self.confess(f"makes two blocks of slot {slot} with one ticket", slot=slot, ids=block_ids)
+        for message in (first, second):
+            self.publish(message)
+
+    def flood(self, frame: bytes, source: Connection | None) -> None:
+        """Pass on what others have made, and transactions. Its own blocks have gone to those who shall have them."""
+        if source is not None or b'"type":"block"' not in frame:
+            super().flood(frame, source)
+
+
+BRANCHES = 10
+"""Blocks by which a branch may be shorter than the best chain to be built on still."""
+
+
+class ForkEverything(Forger):
+    """Builds on the tip of every branch with one and the same ticket, in place of deciding for one.
+
+    Signing costs nothing, so whichever branch wins, its block is on it: "nothing at stake". Stage 5 does not prevent
+    that, it withstands: the branch that most of the stake builds on still grows fastest. With more stake that
+    behaves so, two branches would live on side by side.
+    """
+
+    def make_block(self, slot: int, value: int, draw: str, key: PrivateKey) -> None:
+        """Sign a block on each tip that is not too far behind."""
+        tips = self.find_tips(slot)
+        for tip in tips:
+            self.publish(self.sign_block(slot, tip.id, draw, key, self.choose_transactions(tip)))
+        self.confess(f"builds on {len(tips)} branches in slot {slot}", branches=len(tips), slot=slot)
+
+    def find_tips(self, slot: int) -> list[Block]:
+        """The blocks of earlier slots on which nobody has built."""
+        parents = {block.parent_id for block in self.tree.blocks.values()}
+        lowest = self.tree.best.height - BRANCHES
+        return [block for block in self.tree.blocks.values()
+                if block.id not in parents and block.slot < slot and block.height >= lowest]
+
+
+class Censor(Forger):
+    """Leaves what one user sends out of its blocks: the first one, other than those played here, that it hears of.
+
+    Stage 5 stops it: the next creator puts it in. With a share q of the stake, a transaction waits for 1 / (1 − q) as
+    long as it would.
+    """
+
+    victim: str | None = None
+    """The account that is left out."""
+
+    def on_new_transaction(self, transaction: Transaction) -> None:
+        """Choose the victim."""
+        own = {self.key.account, *(key.account for key in self.stakes.values())}
+        if self.victim is None and transaction.sender not in own:
+            self.victim = transaction.sender
+        super().on_new_transaction(transaction)
+
+    def choose_transactions(self, parent: Block) -> list[str]:
+        """All that an honest creator would take, but the victim's."""
+        self.ledger.move_to(parent)
+        left_out = [one for one in self.pool.transactions() if one.sender == self.victim]
+        if left_out:
+            self.confess(f"leaves {len(left_out)} transactions out of a block", ids=[one.id for one in left_out])
+        return self.ledger.choose_valid(self._without(left_out), MAX_BLOCK_IDS)
+
+    def _without(self, left_out: list[Transaction]) -> Iterable[Transaction]:
+        return (one for one in self.pool.transactions() if one not in left_out)
+
+
+AHEAD = 20
+"""Slots by which its clock is fast."""
+
+
+class Future(Forger):
+    """Makes blocks for slots that have not begun, as if its clock were `AHEAD` slots fast.
+
+    So its chain would always be the longest. Stage 5 stops it: a block of a slot that is more than one ahead of a
+    node's own clock is not looked at.
+    """
+
+    def begin_with(self, genesis: Genesis) -> None:
+        """Believe that the network began earlier."""
+        super().begin_with(genesis)
+        self.genesis = genesis._replace(start_ms=genesis.start_ms - AHEAD * genesis.slot_ms)
+
+    def make_block(self, slot: int, value: int, draw: str, key: PrivateKey) -> None:
+        """Make it as an honest node of that time would."""
+        super().make_block(slot, value, draw, key)
+        self.confess(f"makes a block of slot {slot}, which is {AHEAD} slots away", slot=slot)
+
+
+class Grind(Forger):
+    """Tries draws at random until one wins, in every slot.
+
+    Stage 5 stops it: a draw is a signature, there is one for a key and a slot, and everyone checks it.
+    """
+
+    TRIES = 100_000
+
+    def on_slot(self) -> None:
+        """Make a block for each account that is played here, whether it has won or not."""
+        slot = self.slot()
+        if slot > self.last_slot and slot > self.tree.best.slot:
+            self.last_slot = slot
+            for key in self.stakes.values():
+                draw = self.grind_draw(slot, key)
+                message = self.sign_block(slot, self.tree.best.id, draw, key, [])
+                self.flood(encode_frame(message), None)  # its own node would not take it either
+                self.confess(f"makes a block of slot {slot} with a draw of its choice", slot=slot,
+                             id=make_id(self.block_bytes(message)))
+        self.await_slot()
+
+    def grind_draw(self, slot: int, key: PrivateKey) -> str:
+        """A number as long as a signature, with a lottery value that wins."""
+        size = key.key.size_in_bytes()
+        for _ in range(self.TRIES):
+            # It begins with a zero byte, so that it is smaller than the modulus, as a signature is.
+            draw = encode_base64(b"\0" + self.network.random.randbytes(size - 1))
+            value = lottery.ticket_value(self.genesis.seed, slot, key.account, draw)
+            if lottery.is_winning(value, self.thresholds[key.account]):
+                break
+        return draw
+
+
+EVIL: dict[str, type[SequencedNode] | type[StakeNode]] = {
+    "two-orders": TwoOrders, "leave-out": LeaveOut, "withhold": Withhold, "equivocate": Equivocate,
+    "fork-everything": ForkEverything, "censor": Censor, "future": Future, "grind": Grind}
+"""The names by which `python -m lab.evil` starts them. Their `STAGE` is the one whose client it takes."""
+
+RAW = [BlockForger, Deaf, Duplicator, Garbage, Inventor, NegativePayer, Outsider, Replayer, Spender, Tamperer, Thief]
+"""Those of raw_adversary.py."""

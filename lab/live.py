@@ -1,0 +1,237 @@
+"""A network in one terminal: `python -m lab.live --stage 5 --nodes 10`, or `make network STAGE=5 N=10`.
+
+Real nodes, a table of how they are, a log of what happens, and a prompt; `help` there says what it takes. Where there
+is no terminal, events are printed line by line and the same commands are read from standard input.
+
+    main thread: the screen, or the one that waits       conductor thread: owns the playground
+        lines ───────────────────────> queue ──────────────> carries them out, one after the other
+        log lines, snapshots <────────────────────────────── ticks in between
+
+When this program ends, however it does, so do the nodes: in order, or since their standard input ends.
+"""
+
+import os
+import queue
+import secrets
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from common.console import Options, integer_from, thousandths_from
+from common.rsa import WalletError
+from lab import playground_commands
+from lab.launcher import Settings
+from lab.playground import TICK_SECONDS, Playground, PlaygroundError, Stopped
+from lab.playground_commands import Quit
+from lab.playground_table import Snapshot, Table
+from lab.processes import ROOT, NodeError
+from lab.words import Line
+from lab.workload import KeyRing
+from stage4_sequencer.genesis import MAX_MILLISECONDS
+from stage5_pos.__main__ import STAKE_HOLDERS
+
+FOUNDING = {4: {"interval": 5_000}, 5: {"slot": 1_000, "rate": 200}}
+"""What a founder decides, in thousandths: a block every five seconds."""
+
+
+def make_options() -> Options:
+    """The options of the command."""
+    options = Options(prog="python -m lab.live", description="Run a network in one terminal.", allow_abbrev=False)
+    options.add_argument("--stage", type=integer_from(1, 5), default=5, metavar="N", help="1 to 5 (default: 5)")
+    options.add_argument("--nodes", type=integer_from(2, 30), default=10, metavar="N", help="2 to 30 (default: 10)")
+    options.add_argument("--interval", type=thousandths_from(1, MAX_MILLISECONDS, "seconds"), metavar="SECONDS",
+                         help="stage 4: time between blocks (default: 5)")
+    options.add_argument("--slot", type=thousandths_from(1, MAX_MILLISECONDS, "seconds"), metavar="SECONDS",
+                         help="stage 5: length of a slot (default: 1)")
+    options.add_argument("--rate", type=thousandths_from(1, 999, "a probability"), metavar="F",
+                         help="stage 5: probability that a slot has a block (default: 0.2)")
+    options.add_argument("--keys", type=Path, default=ROOT / "run" / "network-keys", metavar="DIR",
+                         help="keys of the accounts, made there if missing (default: run/network-keys)")
+    options.add_argument("--seed", type=integer_from(0, 2**32 - 1), metavar="N",
+                         help="of what is random in slow connections (default: random, printed)")
+    return options
+
+
+class Conductor:
+    """Owns the playground in a thread of its own: starts it, lets it run, carries out what is typed, ends it."""
+
+    def __init__(self, settings: Settings, keys_folder: Path, on_line: Callable[[Line], None]) -> None:
+        """`on_line` gets the log, from the conductor's thread."""
+        self.settings = settings
+        self._keys_folder, self._on_line = keys_folder, on_line
+        self.lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        """What was typed; None is the end of input."""
+        self.snapshot: Snapshot | None = None
+        """How all is, some times a second a new one."""
+        self.status = 1
+        """The exit status, once all has ended."""
+        self.error = ""
+        """Why it is not 0."""
+        self._is_stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="conductor", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Begin to end; may be called by any thread, also a second time."""
+        self._is_stopping.set()
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Wait until all has ended, or so long; has it?"""
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        folder = Path(tempfile.mkdtemp(prefix="network-"))
+        try:
+            self._conduct(folder)
+        except (Stopped, Quit):
+            self.status = 0
+        except (NodeError, WalletError, OSError) as error:
+            self.error = str(error)
+        except Exception:  # a defect of this program: it is shown once the screen is gone
+            self.error = traceback.format_exc()
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+            self.stop()
+
+    def _conduct(self, folder: Path) -> None:
+        keys = self._make_keys(folder) if self.settings.stage >= 3 else None
+        playground = Playground(self.settings, keys, folder, self._on_line, self._is_stopping.is_set, self._on_tick)
+        self._table = Table(playground)
+        try:
+            playground.start_all()
+            while True:
+                self._carry_out(playground, self._next_line(playground))
+        finally:
+            playground.close()
+
+    def _make_keys(self, folder: Path) -> KeyRing:
+        def on_progress(text: str) -> None:
+            self._on_line(Line("news", "", text))
+            if self._is_stopping.is_set():
+                raise Stopped
+
+        return KeyRing(self._keys_folder, folder, max(STAKE_HOLDERS, self.settings.nodes), on_progress)
+
+    def _on_tick(self) -> None:
+        self.snapshot = self._table.snapshot()
+
+    def _next_line(self, playground: Playground) -> str:
+        """The next line that was typed; Quit at the end of input, Stopped if the user wants no more."""
+        while True:
+            if self._is_stopping.is_set():
+                raise Stopped
+            try:
+                line = self.lines.get(timeout=TICK_SECONDS)
+            except queue.Empty:
+                playground.tick()
+            else:
+                if line is None:
+                    raise Quit
+                return line
+
+    def _carry_out(self, playground: Playground, line: str) -> None:
+        if line.strip():
+            self._on_line(Line("command", "", f"> {line.strip()}"))
+        try:
+            playground_commands.run(playground, line)
+        except PlaygroundError as error:
+            self._on_line(Line("error", "", str(error)))
+        playground.wait_for_log()
+
+
+# --- without a terminal -------------------------------------------------------------------------
+
+def run_plain(settings: Settings, keys_folder: Path) -> int:
+    """Print the log, read commands from standard input, and wait for the end; the exit status."""
+    conductor = Conductor(settings, keys_folder, print_line)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: conductor.stop())
+    conductor.start()
+    threading.Thread(target=_read_lines, args=(conductor,), name="standard input", daemon=True).start()
+    conductor.wait()
+    return finish(conductor)
+
+
+def _read_lines(conductor: Conductor) -> None:
+    # os.read and not sys.stdin, whose lock the interpreter stumbles over at its end (common/console.py).
+    rest = b""
+    while data := os.read(0, 65_536):
+        *whole, rest = (rest + data).split(b"\n")
+        for line in whole:
+            conductor.lines.put(line.decode(errors="replace"))
+    if rest:
+        conductor.lines.put(rest.decode(errors="replace"))
+    conductor.lines.put(None)
+
+
+def print_line(line: Line) -> None:
+    """Print one line of the log."""
+    print(line, flush=True)
+
+
+def has_screen() -> bool:
+    """Is there a terminal that takes colours and moves its cursor, and does the user want that?"""
+    # textual draws on standard error.
+    return (all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
+            and os.environ.get("TERM", "dumb") != "dumb" and not os.environ.get("NO_COLOR"))
+
+
+def finish(conductor: Conductor) -> int:
+    """Wait until all has ended, and say what went wrong, if something did; the exit status."""
+    conductor.stop()
+    conductor.wait()
+    if conductor.error:
+        print(f"python -m lab.live: {conductor.error}", file=sys.stderr)
+    return conductor.status
+
+
+# --- on a terminal ------------------------------------------------------------------------------
+
+def run_on_screen(settings: Settings, keys_folder: Path) -> int:
+    """Show the screen until all has ended; the exit status."""
+    from lab.live_screen import Screen  # takes half a second, which scripts need not wait for
+
+    news: queue.SimpleQueue[Line] = queue.SimpleQueue()
+    conductor = Conductor(settings, keys_folder, news.put)
+    screen = Screen(conductor, news)
+    conductor.start()
+    try:
+        screen.run(mouse=False)
+    finally:
+        status = finish(conductor)
+    return status
+
+
+# --- main ---------------------------------------------------------------------------------------
+
+def founding_options(options: Any) -> tuple[str, ...]:
+    """What node 1 is told as the founder of the network."""
+    words: list[str] = []
+    for name, default in FOUNDING.get(options.stage, {}).items():
+        given = getattr(options, name)
+        words += [f"--{name}", f"{(default if given is None else given) / 1000:g}"]
+    return tuple(words)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the network; 0 after an orderly end, 1 if the network could not be started, 2 for wrong options."""
+    options = make_options().parse_args(arguments)
+    seed = secrets.randbits(32) if options.seed is None else options.seed
+    settings = Settings(options.stage, options.nodes, seed, founding_options(options))
+    print(f"stage {options.stage}, {options.nodes} nodes, seed {seed}", flush=True)
+    run = run_on_screen if has_screen() else run_plain
+    return run(settings, options.keys)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

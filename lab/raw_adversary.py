@@ -1,0 +1,257 @@
+"""Attackers that are no nodes: a socket, and frames that no node would send.
+
+    with Thief(target, own_key) as thief:
+        thief.spend(victim, receiver, 100)
+        thief.barrier()                      # the node has handled it
+
+Those that break one rule of a node and keep the others are in adversary.py.
+"""
+
+import contextlib
+import itertools
+import json
+import random
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from typing import Self
+
+from common.encoding import Message, canon, decode_frame, encode_frame, make_id, split_address
+from common.framing import MAX_BODY, Splitter, make_frame
+from common.rsa import PrivateKey
+from lab.intruder import HOST, RECEIVE_BYTES, Intruder, NoAnswer, Target, make_transaction, transaction_id
+from stage1_chat.node import MAX_TEXT
+from stage5_pos import lottery
+
+
+# --- transactions ---------------------------------------------------------------------------------
+
+class Duplicator(Intruder):
+    """Delivers a message many times. Every stage stops it: the content makes the id, and what was seen is not new."""
+
+    def deliver(self, message: Message, times: int) -> None:
+        """Send the same bytes that often."""
+        self.send(*[message] * times)
+
+
+class Replayer(Intruder):
+    """Sends an old transaction again, written in other bytes: members in another order, and blanks between them.
+
+    Every stage from 2 on stops it: the id is that of what the message says, not of its bytes.
+    """
+
+    def replay(self, message: Message) -> None:
+        """Say the same in other bytes."""
+        turned = dict(reversed(message.items()))
+        self.send_bytes(make_frame(json.dumps(turned, indent=4).encode()))
+
+
+class Thief(Intruder):
+    """Spends from somebody else's account. Stage 3 stops it: the account's owner must have signed."""
+
+    def __init__(self, target: Target, key: PrivateKey | None) -> None:
+        """`key` is the thief's own, with which it signs; None in stage 2."""
+        super().__init__(target)
+        self.key = key
+
+    def spend(self, victim: str, receiver: str, amount: int) -> None:
+        """Move the victim's money."""
+        self.send(make_transaction(self.target, victim, receiver, amount, self.key))
+
+
+class NegativePayer(Intruder):
+    """Sends a negative amount, so that money flows the other way. Every stage stops it: an amount is 0 or more."""
+
+    def take(self, own: str, key: PrivateKey | None, victim: str, amount: int) -> None:
+        """Send the victim less than nothing, properly signed."""
+        self.send(make_transaction(self.target, own, victim, -amount, key))
+
+
+class Spender(Intruder):
+    """Spends what it likes from its own account, whether the account has it or not, as often as it likes.
+
+    Stages 2 and 3 cannot refuse that: a node that did would have another ledger than one that heard it earlier. Stage 4
+    stops it: all execute in one order, so all refuse the same.
+    """
+
+    def spend(self, own: str, key: PrivateKey | None, receiver: str, amount: int) -> str:
+        """Send a proper transaction; its id."""
+        message = make_transaction(self.target, own, receiver, amount, key)
+        self.send(message)
+        return transaction_id(self.target, message)
+
+
+class Tamperer:
+    """Sits on the line between two nodes, and makes more of the amount in the first transaction that passes.
+
+    Stage 3 stops it: the amount is signed. One node calls `address`; the tamperer calls the target, and carries frames.
+    """
+
+    def __init__(self, target: str, amount: int) -> None:
+        """Carry frames to and from the address `target`; `amount` is what the first transaction from there gets."""
+        self.amount = amount
+        self.changed: Message | None = None
+        """The transaction that was changed, as it was before."""
+        self._target = target
+        self._sockets = [socket.create_server((HOST, 0))]
+        self.address = f"{HOST}:{self._sockets[0].getsockname()[1]}"
+        threading.Thread(target=self._accept, name="tamperer", daemon=True).start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                caller = self._sockets[0].accept()[0]
+                callee = socket.create_connection(split_address(self._target))
+                self._sockets += [caller, callee]
+                for source, sink, changes in ((caller, callee, False), (callee, caller, True)):
+                    threading.Thread(target=self._carry, args=(source, sink, changes), daemon=True).start()
+
+    def _carry(self, source: socket.socket, sink: socket.socket, changes: bool) -> None:
+        splitter = Splitter()
+        with contextlib.suppress(OSError):
+            while data := source.recv(RECEIVE_BYTES):
+                for frame in splitter.feed(data)[0]:
+                    sink.sendall(self._change(frame) if changes else frame)
+            sink.shutdown(socket.SHUT_WR)
+
+    def _change(self, frame: bytes) -> bytes:
+        message = decode_frame(frame)
+        if message["type"] != "transaction" or self.changed is not None:
+            return frame
+        self.changed = message
+        return encode_frame({**message, "amount": self.amount})
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for one in self._sockets:
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()
+
+
+# --- blocks ---------------------------------------------------------------------------------------
+
+class BlockForger(Intruder):
+    """Sends a block in the name of somebody who may make it, signed with a key of its own.
+
+    Stages 4 and 5 stop it: the sequencer, or the creator, must have signed.
+    """
+
+    def forge_next(self, key: PrivateKey, ids: list[str]) -> str:
+        """Stage 4: order these transactions in the sequencer's place; the id of the block."""
+        height = self.find("height")
+        assert height is not None
+        message: Message = {"type": "block", "number": height["number"], "transactions": ids}
+        canonical = canon(["block", self.target.network, message["number"], ids])
+        self.send({**message, "signature": key.sign(canonical)})
+        return make_id(canonical)
+
+    def forge_copy(self, key: PrivateKey, ids: list[str]) -> str:
+        """Stage 5: take a block of the chain, with its winning draw, and give it other transactions; its new id."""
+        self.send({"type": "get_chain", "locator": [self.target.network]})
+        genuine = self.find("block")
+        assert genuine is not None
+        forged = {**genuine, "transactions": ids}
+        canonical = block_bytes(self.target, forged)
+        self.send({**forged, "signature": key.sign(canonical)})
+        return make_id(canonical)
+
+
+class Outsider(Intruder):
+    """Makes a block for an account that has no stake. Stage 5 stops it: who is not in the genesis wins nothing."""
+
+    def make_block(self, key: PrivateKey) -> str:
+        """Draw for the slot that is now, and sign a block, whatever the draw says; the id of the block."""
+        genesis, tip = self.find("genesis"), self.find("tip")
+        assert genesis is not None and tip is not None
+        slot = (time.time_ns() // 1_000_000 - genesis["start_ms"]) // genesis["slot_ms"]
+        message: Message = {"type": "block", "slot": slot, "parent": tip["id"], "creator": key.account,
+                            "draw": lottery.make_draw(key, genesis["seed"], slot), "transactions": []}
+        canonical = block_bytes(self.target, message)
+        self.send({**message, "signature": key.sign(canonical)})
+        return make_id(canonical)
+
+
+def block_bytes(target: Target, message: Message) -> bytes:
+    """The canonical bytes of a block of stage 5 (contract §1)."""
+    members = ("slot", "parent", "creator", "draw", "transactions")
+    return canon(["block", target.network, *(message[member] for member in members)])
+
+
+# --- what costs others time and memory ------------------------------------------------------------
+
+class Garbage:
+    """Sends bytes that mean nothing, as many as the node takes, and comes back whenever it is thrown out.
+
+    Every stage withstands it: bad input ends its connection before anything is changed, and everyone has a turn.
+    """
+
+    PORTION = 1024 * 1024
+    """Bytes on one connection, about. Where it is ended at the first of them, the rest says nothing new."""
+
+    def __init__(self, target: Target, generator: random.Random) -> None:
+        self.target, self._random = target, generator
+        self.bytes_sent = self.connections = 0
+
+    def flood(self, seconds: float) -> None:
+        """Send for that long."""
+        deadline = time.monotonic() + seconds
+        for kind in itertools.cycle(self._kinds()):
+            if time.monotonic() > deadline:
+                return
+            with Intruder(self.target) as intruder:
+                self.connections += 1
+                sent = 0
+                while sent < self.PORTION and intruder.send_bytes(kind):
+                    sent += len(kind)
+                self.bytes_sent += sent
+
+    def _kinds(self) -> Iterator[bytes]:
+        """Noise; frames that are no JSON; JSON that is no message; messages of a wrong form; nested without end."""
+        yield self._random.randbytes(RECEIVE_BYTES)
+        yield b"".join(make_frame(self._random.randbytes(1_000)) for _ in range(64))
+        yield make_frame(b'{"type":7}') * 1_000
+        yield encode_frame({"type": "chat", "nonce": "not hex", "text": ""}) * 1_000
+        yield make_frame(b"[" * (MAX_BODY // 8))
+        yield encode_frame({"type": "nobody-knows-this", "filler": "x" * 1_000}) * 64
+
+
+class Deaf(Intruder):
+    """Reads nothing, and lets the node send it all that was ever said in the chat.
+
+    Every stage withstands it: what waits for a slow peer waits in that peer's outbox, and when it is too much the
+    connection ends.
+    """
+
+    def __init__(self, target: Target) -> None:
+        super().__init__(target, receive_buffer=4_096)
+
+
+def fill_history(target: Target, messages: int) -> int:
+    """Say that many of the longest chat messages, so that each newcomer is sent them all; their bytes."""
+    frames = [encode_frame({"type": "chat", "nonce": secrets.token_hex(16), "text": "漢" * MAX_TEXT})
+              for _ in range(messages)]
+    with Intruder(target) as talker:
+        for frame in frames:
+            talker.send_bytes(frame)
+        if not talker.barrier():
+            raise NoAnswer(f"{target.address} has ended the connection of somebody who only talks")
+    return sum(map(len, frames))
+
+
+class Inventor(Intruder):
+    """Announces nodes that are not there. A node lists them, and calls one a second, so that they do no harm.
+
+    They come in with stage 2, as does the list. Nobody lies at these addresses: 127.x.y.z is this machine.
+    """
+
+    def announce(self, count: int, generator: random.Random) -> None:
+        """Announce that many addresses."""
+        for _ in range(count):
+            host = ".".join(["127", *(str(generator.randrange(2, 250)) for _ in range(3))])
+            self.send({"type": "presence", "nonce": secrets.token_hex(16),
+                       "address": f"{host}:{generator.randrange(1_024, 65_536)}"})

@@ -1,0 +1,71 @@
+"""The tree of blocks as the playground colours and draws it (lab/branches.py), and the colours of other stages."""
+
+from lab.branches import COLOURS, Branches
+from lab.playground_table import Colours
+
+
+def grow(branches: Branches, parent: str, *ids: str) -> None:
+    """Add a chain of blocks on a parent; the first letter of an id says who has made it."""
+    for block_id in ids:
+        height = branches.blocks[parent].height + 1 if parent in branches.blocks else 1
+        branches.add({"id": block_id, "parent": parent, "height": height}, block_id[0])
+        parent = block_id
+
+
+def drawn(branches: Branches, *arguments: object) -> list[str]:
+    """The drawing without colours."""
+    return ["".join(piece.text for piece in line) for line in branches.draw(*arguments)]  # type: ignore[arg-type]
+
+
+def test_a_branch_keeps_its_colour_and_a_fork_gets_a_new_one() -> None:
+    branches = Branches()
+    grow(branches, "genesis", "a1", "a2", "a3")
+    grow(branches, "a1", "b2", "b3")
+    grow(branches, "a1", "c2")
+    colours = [branches.colour(one) for one in ("genesis", "a1", "a2", "a3", "b2", "b3", "c2")]
+    assert colours[:4] == [0] * 4
+    assert colours[4] == colours[5] != colours[6] and 0 not in colours[4:]
+    assert branches.colour("unheard of") == 0
+
+
+def test_a_new_branch_does_not_take_a_colour_that_is_shown() -> None:
+    branches = Branches()
+    grow(branches, "genesis", "a1")
+    used = set(range(COLOURS)) - {4}
+    assert branches.add({"id": "b1", "parent": "genesis", "height": 1}, "b", used).colour == 4
+    assert branches.rivals(branches.blocks["b1"]) == [branches.blocks["a1"]]
+
+
+def test_the_tree_lies_on_its_side_one_branch_a_line() -> None:
+    branches = Branches()
+    grow(branches, "genesis", "1aaaaaa", "2bbbbbb", "3cccccc")
+    grow(branches, "1aaaaaa", "4dddddd")
+    assert drawn(branches, {"3cccccc": "<- 1-3", "4dddddd": "<- 4"}, 98) == [
+        "       1       2       3",
+        "──1:1aaa──2:2bbb──3:3ccc <- 1-3",
+        "        └─4:4ddd <- 4"]
+
+
+def test_who_is_behind_stands_below_its_block() -> None:
+    branches = Branches()
+    grow(branches, "genesis", "1aaaaaa", "2bbbbbb")
+    assert drawn(branches, {"2bbbbbb": "<- 1", "1aaaaaa": "<- 2"}, 98)[2] == "       ^ <- 2"
+
+
+def test_only_the_newest_heights_fit_and_only_what_a_node_knows_is_drawn() -> None:
+    branches = Branches()
+    grow(branches, "genesis", *(f"{height}xxxxx" for height in range(1, 20)))
+    lines = drawn(branches, {}, 40)
+    assert lines == ["      17      18      19", "──1:17xx──1:18xx──1:19xx"]
+    assert drawn(branches, {}, 40, ["1xxxxx"]) == ["       1", "──1:1xxx"]
+    assert drawn(Branches(), {}, 40) == ["no blocks yet"]
+
+
+def test_groups_keep_their_colours_while_members_come_and_go() -> None:
+    colours = Colours()
+    assert set(colours.choose([[1, 2, 3, 4]]).values()) == {0}
+    parted = colours.choose([[1], [2, 3, 4]])
+    assert (parted[2], parted[1]) == (0, 1), "the larger group keeps the colour"
+    assert colours.choose([[1, 2], [3, 4]]) == {1: 1, 2: 1, 3: 0, 4: 0}
+    many = colours.choose([[number] for number in range(1, 11)])
+    assert set(many.values()) <= set(range(COLOURS))
