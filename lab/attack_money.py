@@ -69,10 +69,9 @@ def spending_from_somebody_elses_account(scene: Scene) -> Finding:
         thief.spend(scene.bank.account, scene.alice.account, LOOT)
         if not thief.barrier():
             raise Unmeasured("the thief was thrown out before it was done")
-    if scene.stage > 2:
-        scene.wait_for(0, "error", code="INVALID")
     stolen = hear_one_more(scene)
-    if scene.stage > 2 and stolen == [0, 0]:
+    if stolen == [0, 0]:
+        scene.wait_for(0, "error", code="INVALID")  # else it may not have looked at it
         reason = scene.reported(0, "error")[0]["reason"].partition(": ")[2]
         return Finding(Outcome.HOLDS, f"{reason}; nothing has moved")
     return holds_if(stolen == [0, 0], f"of the bank's money, alice has {scene.each(lambda one: stolen[one])},"
@@ -89,9 +88,9 @@ def an_amount_changed_on_the_way(scene: Scene) -> Finding:
         scene.tell(0)
         if not scene.all_heard() or not scene.eventually(lambda: tamperer.changed is not None):
             raise Unmeasured("no transaction has passed where its amount could be changed")
-        if scene.stage > 2:
-            scene.wait_for(2, "error", code="INVALID")
         stolen = hear_one_more(scene)
+        if stolen == [1] * 3:
+            scene.wait_for(2, "error", code="INVALID")  # else it may not have looked at it
     return holds_if(stolen == [1] * 3, f"of 1 coin, {LOOT} were made on the line to node 2; alice was paid"
                                        f" {scene.each(lambda one: stolen[one])}")
 

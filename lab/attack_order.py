@@ -137,7 +137,7 @@ def forged_block(scene: Scene) -> Finding:
         if scene.stage == 4:
             forged = forger.forge_next(scene.mallory.key, [])
         else:
-            forged = forger.forge_copy(scene.mallory.key, ["0" * 64])
+            forged = forger.forge_copy(scene.mallory.key, scene.reported(0, "sent")[0]["id"])
         if not forger.barrier():
             raise Unmeasured("the forger was thrown out before it was done")
     return was_refused(scene, 1, forged)
@@ -145,11 +145,16 @@ def forged_block(scene: Scene) -> Finding:
 
 def was_refused(scene: Scene, number: int, forged: str) -> Finding:
     """Has a node refused a block, and gone on?"""
-    scene.wait_for(number, "error", code="INVALID")
-    reason = scene.reported(number, "error")[0]["reason"].partition(": ")[2]
     hear_one_more(scene)
     taken = [one for one in range(len(scene.nodes)) if forged in block_ids(scene, one)]
+    reason = "taken" if taken else reason_of_refusal(scene, number)
     return holds_if(not taken, f"{reason}; the block is at {len(taken)} of {len(scene.nodes)} nodes")
+
+
+def reason_of_refusal(scene: Scene, number: int) -> str:
+    """Why a node has found something invalid; Unmeasured if it has not, since then it may not have looked at it."""
+    scene.wait_for(number, "error", code="INVALID")
+    return str(scene.reported(number, "error")[0]["reason"].partition(": ")[2])
 
 
 def block_ids(scene: Scene, number: int) -> dict[str, Event]:
@@ -203,11 +208,10 @@ def ground_draw(scene: Scene) -> Finding:
     scene.add(stakes="6,7,8,9")
     evil = scene.add(stakes="2", evil="grind")
     deeds = evil_deeds(scene, evil, ATTACK_SECONDS, lambda deeds: len(deeds) >= 5)
-    scene.wait_for(0, "error", code="INVALID")
-    reason = scene.reported(0, "error")[0]["reason"].partition(": ")[2]
     scene.tell(0)
     heard = scene.all_heard(numbers=[0, 1])
     taken = [deed["id"] for deed in deeds if any(deed["id"] in block_ids(scene, one) for one in (0, 1))]
+    reason = "taken" if taken else reason_of_refusal(scene, 0)
     return holds_if(heard and not taken,
                     f"{len(deeds)} blocks made, {len(taken)} of them taken: {reason}; {executed(heard)}")
 

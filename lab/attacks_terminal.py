@@ -36,7 +36,7 @@ def draw(findings: Findings, promises: Promises, has_colours: bool) -> str:
         for line in evidence_lines(stages, width):
             console.print(line)
     assert isinstance(console.file, StringIO)
-    return console.file.getvalue()
+    return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()) + "\n"
 
 
 def make_table(findings: Findings, promises: Promises) -> Table:

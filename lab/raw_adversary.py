@@ -150,12 +150,13 @@ class BlockForger(Intruder):
         self.send({**message, "signature": key.sign(canonical)})
         return make_id(canonical)
 
-    def forge_copy(self, key: PrivateKey, ids: list[str]) -> str:
-        """Stage 5: take a block of the chain, with its winning draw, and give it other transactions; its new id."""
+    def forge_copy(self, key: PrivateKey, known: str) -> str:
+        """Stage 5: take a block of the chain, with its winning draw, and leave its transactions out, or put the known
+        one in if it has none; its new id."""
         self.send({"type": "get_chain", "locator": [self.target.network]})
         genuine = self.find("block")
         assert genuine is not None
-        forged = {**genuine, "transactions": ids}
+        forged = {**genuine, "transactions": [] if genuine["transactions"] else [known]}
         canonical = block_bytes(self.target, forged)
         self.send({**forged, "signature": key.sign(canonical)})
         return make_id(canonical)

@@ -9,7 +9,7 @@ import pytest
 from tests.common.test_house import FILES
 from tests.processes import ROOT
 
-PAGES = sorted(page.relative_to(ROOT).as_posix() for pattern in ("*.md", "docs/*.md", "stage*/*.md")
+PAGES = sorted(page.relative_to(ROOT).as_posix() for pattern in ("*.md", "docs/*.md", "lab/*.md", "stage*/*.md")
                for page in ROOT.glob(pattern))
 SOURCES = {path: (ROOT / path).read_text() for path in FILES}
 
@@ -27,6 +27,12 @@ def test_the_map_names_every_file_once() -> None:
     named = [name for name in files_of_the_map((ROOT / "README.md").read_text()) if name != "lab/"]
     left_out = ("__init__.py", "__main__.py")
     assert sorted(named) == [path for path in FILES if not path.endswith(left_out)]
+
+
+def test_the_map_of_the_lab_names_every_file_once() -> None:
+    named = re.findall(r"`(\w+\.py)`", (ROOT / "lab" / "README.md").read_text().partition("## Threads")[0])
+    files = [path.name for path in (ROOT / "lab").glob("*.py") if path.name != "__init__.py"]
+    assert sorted(named) == sorted(["node.py", *files])
 
 
 def is_member(class_name: str, member: str) -> bool:
