@@ -138,10 +138,10 @@ def check_row(row: dict[str, Any], cores: int) -> None:
 
 
 @needs_proc
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-@pytest.mark.parametrize("is_at_work, options", [
-    (Bench.has_nodes, ["--stages", "1", "--messages", "1000000"]),
-    (Bench.has_signed, ["--stages", "3", "--transactions", "300000"]),
+@pytest.mark.parametrize("is_at_work, options, number", [
+    (Bench.has_nodes, ["--stages", "1", "--messages", "1000000"], signal.SIGTERM),
+    (Bench.has_nodes, ["--stages", "1", "--messages", "1000000"], signal.SIGKILL),
+    (Bench.has_signed, ["--stages", "3", "--transactions", "300000"], signal.SIGINT),
 ])
 def test_nothing_is_left_when_it_is_interrupted(bench: Any, keys: Path, is_at_work: Callable[[Bench], bool],
                                                 options: list[str], number: signal.Signals) -> None:

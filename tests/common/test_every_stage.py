@@ -12,6 +12,7 @@ import pytest
 
 from tests.conftest import Call, Launch
 from tests.processes import ROOT, STAGES, Event, RawPeer, chat_message, eventually, frame, unused_address
+from tests.sizes import and_long
 
 every_stage = pytest.mark.parametrize("stage", STAGES)
 
@@ -190,7 +191,7 @@ def test_chat_reaches_all_and_a_late_joiner(stage: int, start_node: Launch) -> N
         assert len(node.all_of("chat")) == 2, node.describe()
 
 
-@pytest.mark.parametrize("stage", [1, *(pytest.param(stage, marks=pytest.mark.long) for stage in (2, 3, 4)), 5])
+@pytest.mark.parametrize("stage", and_long([5], [1, 2, 3, 4]))
 def test_twenty_nodes_run_at_once_each_in_less_than_40_mebibytes(stage: int, start_node: Launch) -> None:
     founder = start_node(stage)
     nodes = [founder] + [start_node(stage, founder.address) for _ in range(19)]
@@ -230,7 +231,7 @@ def test_it_listens_in_less_than_half_a_second(stage: int, start_node: Launch, l
     options = ["--peer", founder.address] + (["--wallet", str(tmp_path / "wallet.pem")] if stage >= 3 else [])
     launch(stage, *options).wait_for("listening")  # makes the wallet
     tries = []
-    for _ in range(3):
+    for _ in range(2):
         bare = seconds_of_bare_python()
         start = time.monotonic()
         node = launch(stage, *options)

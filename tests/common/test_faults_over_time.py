@@ -13,6 +13,7 @@ import pytest
 from lab.faults import Faults
 from tests.common.small_network import SmallNetwork
 from tests.processes import eventually
+from tests.sizes import and_long
 
 Start = Callable[..., SmallNetwork]
 
@@ -43,7 +44,7 @@ def test_ledgers_are_equal_after_a_partition_heals(stage: int, small_network: St
     network.wait_until_all_agree()
 
 
-@stages_with_a_ledger
+@pytest.mark.parametrize("stage", and_long([2, 5], [3, 4]))
 def test_ledgers_are_equal_after_a_partition_one_way_heals(stage: int, small_network: Start, faults: Faults) -> None:
     network = small_network(stage)
     faults.partition(TWO_SIDES, one_way=True)

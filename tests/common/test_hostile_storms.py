@@ -112,9 +112,9 @@ STORMS = {
 }
 
 
-@quick_and_long("seconds", 1, 60)
+@quick_and_long("seconds", 0.5, 60)
 @pytest.mark.parametrize("storm", STORMS.values(), ids=STORMS.keys())
-def test_a_storm_of_questions(storm: Storm, seconds: int, start_node: Launch) -> None:
+def test_a_storm_of_questions(storm: Storm, seconds: float, start_node: Launch) -> None:
     """Two ask: one takes the answers, the other never looks at one."""
     node = start_node(storm.stage, "none", *storm.options)
     with Villain(node) as reader:

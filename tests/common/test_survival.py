@@ -14,6 +14,7 @@ import pytest
 from tests.common.journals import SENDER, write_chain, write_sequenced
 from tests.conftest import Call, Launch
 from tests.processes import NodeProcess, eventually
+from tests.sizes import and_long
 
 STAGES = [2, 3, 4, 5]
 FOUNDING = {2: [], 3: [], 4: ["--interval", "0.2"], 5: ["--slot", "0.1", "--rate", "0.9", "--forge", "1,2,3,4,5"]}
@@ -89,7 +90,7 @@ def ledger(node: NodeProcess) -> dict[str, int]:
 
 
 @every_stage_with_data
-@pytest.mark.parametrize("kills", [3, pytest.param(50, marks=[pytest.mark.long, pytest.mark.timeout(900)])])
+@pytest.mark.parametrize("kills", [2, pytest.param(50, marks=[pytest.mark.long, pytest.mark.timeout(900)])])
 def test_what_was_acknowledged_survives_kill_9_at_any_moment(
         stage: int, kills: int, launch: Launch, call: Call, wallets: list[Path], genesis_keys: Path,
         tmp_path: Path) -> None:
@@ -163,7 +164,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 }
 
 
-@every_stage_with_data
+@pytest.mark.parametrize("stage", and_long([2, 5], [3, 4]))
 def test_a_damaged_file_is_one_line_and_is_never_replaced(stage: int, start_node: Launch, tmp_path: Path) -> None:
     a_short_life(stage, start_node, tmp_path / "whole")
     for name, damage in DAMAGES.items():

@@ -16,6 +16,7 @@ from stage1_chat.node import ChatNode
 from stage2_ledger.membership import Membership
 from stage2_ledger.node import LedgerNode
 from tests.memory import Event, Stranger, add_linked_stranger
+from tests.sizes import and_long
 from tests.stage2_ledger.scenes import (PolitePeer, add_linked_peer, balances, calls_of, cut_all, errors, founded_world,
                                         ledger_of, list_of, pairs, summary_of, transaction, transaction_id)
 
@@ -963,7 +964,7 @@ def test_all_ledgers_become_equal_while_nodes_join(first_seed: int) -> None:
         check_ledgers(world, nodes, sent, f"seed {seed}")
 
 
-@pytest.mark.parametrize("first_seed", range(10_000, 10_600, 150))
+@pytest.mark.parametrize("first_seed", and_long(range(10_000, 10_300, 150), range(10_300, 11_500, 150)))
 def test_all_ledgers_become_equal_after_cuts_and_partitions(first_seed: int) -> None:
     for seed in range(first_seed, first_seed + 150):
         world, nodes, sent = random_life(seed, has_cuts=True)

@@ -17,6 +17,7 @@ from stage3_signed.node import SignedNode
 from tests.common.keys_by_hand import account_of, der_of, odd_number
 from tests.fixtures import kept_key
 from tests.memory import Event
+from tests.sizes import and_long
 from tests.stage2_ledger.scenes import (PolitePeer, add_linked_peer, balances, calls_of, errors, ledger_of,
                                         transaction_id)
 from tests.stage3_signed.scenes import (FORGERIES, NODE_KEY, OTHER, OWNER, Forgery, canonical_bytes, founded_world,
@@ -407,7 +408,7 @@ def mixed_life(seed: int, genuine: list[Event], forged: list[Event]) -> None:
     assert not any(peer.is_closed for peer in peers[2:]), f"seed {seed}: an honest one was blamed"
 
 
-@pytest.mark.parametrize("first_seed", range(0, 600, 150))
+@pytest.mark.parametrize("first_seed", and_long(range(0, 300, 150), range(300, 1_500, 150)))
 def test_genuine_ones_arrive_everywhere_and_forged_ones_nowhere(first_seed: int, remembered_verdicts: None) -> None:
     network = founded_world()[1].network_name
     genuine = [signed(network, key, amount=number) for number, key in enumerate([OWNER, OTHER, NODE_KEY] * 4)]

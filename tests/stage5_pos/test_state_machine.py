@@ -9,6 +9,7 @@ from common.encoding import Message, decode_base64, encode_base64, encode_frame
 from stage4_sequencer.total_order import BLOCKS_PING
 from tests.fixtures import kept_key
 from tests.memory import add_linked_stranger
+from tests.sizes import and_long
 from tests.stage5_pos.builder import (MILLION, add_node, block, block_id, draw, new_world, next_slot, transaction,
                                       transaction_id, value, winner, wins)
 from tests.stage5_pos.scenes import GENESIS, X, Y, balances, chain, is_counted, scene, tell
@@ -483,7 +484,7 @@ def test_the_events_of_blocks_tree_and_status() -> None:
 
 # --- many nodes, whatever happens ---------------------------------------------------------------
 
-@pytest.mark.parametrize("seed", range(16))
+@pytest.mark.parametrize("seed", and_long(range(10), range(10, 50)))
 def test_makers_that_are_cut_parted_and_late_end_up_with_one_chain(seed: int) -> None:
     world = new_world(seed)
     nodes = [add_node(world, plays=(1, 2))]

@@ -1,0 +1,11 @@
+"""Tests in two sizes: what `make test` runs, and what only `make test-long` does."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+
+def and_long(quick: Iterable[Any], long: Iterable[Any]) -> list[Any]:
+    """Values of a test's parameter: the first ones for `make test`, the others only for `make test-long`."""
+    return [*quick, *(pytest.param(value, marks=pytest.mark.long) for value in long)]
