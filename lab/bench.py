@@ -51,8 +51,8 @@ def make_options() -> Options:
                          help="chat messages in stage 1 (default: %(default)s)")
     options.add_argument("--transactions", type=integer_from(1, 10**6), default=10_000, metavar="N",
                          help="transactions in each other stage (default: %(default)s)")
-    options.add_argument("--block-seconds", type=thousandths_from(4, 3_600_000, "seconds"), default=2_000,
-                         metavar="SECONDS", help="mean time between two blocks (default: 2)")
+    options.add_argument("--block-seconds", type=thousandths_from(4, 3_600_000, "seconds"), default=3_000,
+                         metavar="SECONDS", help="mean time between two blocks (default: 3)")
     options.add_argument("--data", action="store_true", help="stages 3 to 5: the nodes keep what they accept on disk")
     options.add_argument("--timeout", type=thousandths_from(1, 3_600_000, "seconds"), default=180_000,
                          metavar="SECONDS", help="for each stage (default: 180)")
