@@ -48,7 +48,9 @@ def test_connections_at_once(count: int, greets: bool, start_node: Launch) -> No
             with contextlib.suppress(OSError):
                 one.sendall(hello)
         eventually(lambda: sum(is_ended(one) for one in sockets) >= count - 127, state=node.describe)
-        # Not at once: those of a connection that was just closed wait for its farewell, for two seconds at most.
+        # Those of connections that were just closed wait for a farewell, for two seconds at most.
+        threads = sum(1 for _ in threads_of(node))
+        assert threads < 3 * 128, f"{threads} threads"
         eventually(lambda: sum(1 for _ in threads_of(node)) < 2 * 128 + 16, state=lambda: list(threads_of(node)))
     eventually(lambda: sum(1 for _ in threads_of(node)) < 16, state=lambda: list(threads_of(node)))
     with Villain(node) as late:
