@@ -73,7 +73,7 @@ class Branches:
 
     def draw(self, tips: Mapping[str, str], width: int, only: Collection[str] | None = None) -> list[list[Piece]]:
         """The newest heights of all blocks, or of those with the ids `only`: one branch a line, from left to right.
-        `tips` says what to write behind the tips at which nodes stand."""
+        `tips` says what to write behind the tips at which nodes stand; those further back get a line each, below."""
         blocks = [block for block in self.blocks.values() if only is None or block.id in only]
         if not blocks:
             return [[Piece("no blocks yet")]]
@@ -82,7 +82,11 @@ class Branches:
         heights = "".join(f"{height:>{CELL}}" for height in range(lowest, highest + 1))
         shown = [block for block in blocks if block.height >= lowest]
         drawn: set[str] = set()
-        return [[Piece(heights)], *(self._draw_branch(leaf, lowest, tips, drawn) for leaf in _ends(shown, tips))]
+        behind = sorted((block for block in blocks if block.height < lowest and block.id in tips),
+                        key=lambda block: -block.height)
+        return [[Piece(heights)], *(self._draw_branch(leaf, lowest, tips, drawn) for leaf in _ends(shown, tips)),
+                *([Piece(_cell(block), block.colour), Piece(f" at height {block.height} {tips[block.id]}")]
+                  for block in behind)]
 
     def _draw_branch(self, leaf: Known, lowest: int, tips: Mapping[str, str], drawn: set[str]) -> list[Piece]:
         """A branch from where it leaves those drawn already."""

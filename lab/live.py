@@ -73,7 +73,7 @@ class Conductor:
         """The exit status, once all has ended."""
         self.error = ""
         """Why it is not 0."""
-        self._is_stopping = threading.Event()
+        self._is_stopping = False
         self._thread = threading.Thread(target=self._run, name="conductor", daemon=True)
 
     def start(self) -> None:
@@ -81,8 +81,9 @@ class Conductor:
         self._thread.start()
 
     def stop(self) -> None:
-        """Begin to end; may be called by any thread, also a second time."""
-        self._is_stopping.set()
+        """Begin to end; may be called by any thread, also a second time, and by a handler of signals."""
+        # No threading.Event: its lock would be waited for forever, if a signal came while another one sets it.
+        self._is_stopping = True
 
     def wait(self, seconds: float | None = None) -> bool:
         """Wait until all has ended, or so long; has it?"""
@@ -105,7 +106,7 @@ class Conductor:
 
     def _conduct(self, folder: Path) -> None:
         keys = self._make_keys(folder) if self.settings.stage >= 3 else None
-        playground = Playground(self.settings, keys, folder, self._on_line, self._is_stopping.is_set, self._on_tick)
+        playground = Playground(self.settings, keys, folder, self._on_line, lambda: self._is_stopping, self._on_tick)
         self._table = Table(playground)
         try:
             playground.start_all()
@@ -117,7 +118,7 @@ class Conductor:
     def _make_keys(self, folder: Path) -> KeyRing:
         def on_progress(text: str) -> None:
             self._on_line(Line("news", "", text))
-            if self._is_stopping.is_set():
+            if self._is_stopping:
                 raise Stopped
 
         return KeyRing(self._keys_folder, folder, max(STAKE_HOLDERS, self.settings.nodes), on_progress)
@@ -128,7 +129,7 @@ class Conductor:
     def _next_line(self, playground: Playground) -> str:
         """The next line that was typed; Quit at the end of input, Stopped if the user wants no more."""
         while True:
-            if self._is_stopping.is_set():
+            if self._is_stopping:
                 raise Stopped
             try:
                 line = self.lines.get(timeout=TICK_SECONDS)

@@ -57,6 +57,8 @@ def test_only_the_newest_heights_fit_and_only_what_a_node_knows_is_drawn() -> No
     grow(branches, "genesis", *(f"{height}xxxxx" for height in range(1, 20)))
     lines = drawn(branches, {}, 40)
     assert lines == ["      17      18      19", "──1:17xx──1:18xx──1:19xx"]
+    assert drawn(branches, {"5xxxxx": "<- 4", "19xxxxx": "<- 1", "16xxxxx": "<- 2-3"}, 40) == [
+        lines[0], lines[1] + " <- 1", "─1:16xx at height 16 <- 2-3", "─5:5xxx at height 5 <- 4"]
     assert drawn(branches, {}, 40, ["1xxxxx"]) == ["       1", "──1:1xxx"]
     assert drawn(Branches(), {}, 40) == ["no blocks yet"]
 

@@ -18,7 +18,8 @@ from typing import Any
 
 import pytest
 
-from lab.live import has_screen, main
+from lab.launcher import Settings
+from lab.live import Conductor, has_screen, main, print_line
 from tests.common.conftest import copy_keys
 from tests.processes import DEADLINE, ROOT, eventually
 
@@ -115,6 +116,25 @@ def test_ctrl_c_ends_all_while_they_start_and_also_a_second_one(live: Any) -> No
     network.process.send_signal(signal.SIGINT)
     network.expect_end()
     assert b"Traceback" not in network.process.communicate()[1]
+
+
+@pytest.mark.timeout(20)
+def test_a_signal_may_come_while_another_one_is_handled(tmp_path: Path) -> None:
+    conductor = Conductor(Settings(1, 2, 1, ()), tmp_path, print_line)
+    caught: list[int] = []
+
+    def handle(number: int, _: object) -> None:
+        caught.append(number)
+        conductor.stop()
+
+    before = signal.signal(signal.SIGPROF, handle)
+    signal.setitimer(signal.ITIMER_PROF, 0.001, 0.001)
+    try:
+        while len(caught) < 50:
+            conductor.stop()
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
 
 
 def test_ctrl_c_ends_it_while_a_command_waits(live: Any) -> None:
