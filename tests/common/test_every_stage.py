@@ -15,6 +15,8 @@ from tests.processes import ROOT, STAGES, Event, RawPeer, chat_message, eventual
 from tests.sizes import and_long
 
 every_stage = pytest.mark.parametrize("stage", STAGES)
+first_and_last = pytest.mark.parametrize("stage", and_long([1, 5], [2, 3, 4]))
+"""For what no stage does in its own way."""
 
 MEBIBYTE = 2**20
 MAX_RESIDENT_KIB = 40 * 1024
@@ -40,7 +42,7 @@ def test_both_say_hello_and_a_ping_is_a_barrier(stage: int, start_node: Launch, 
     node.wait_for("chat", text="hi")
 
 
-@every_stage
+@first_and_last
 def test_a_peer_of_another_kind_gets_handshake(stage: int, start_node: Launch, call: Call) -> None:
     node = start_node(stage)
     other = {"version": 2, "stage": stage % 5 + 1, "network": "f" * len(node.network), "listen": node.address}
@@ -54,7 +56,7 @@ def test_a_peer_of_another_kind_gets_handshake(stage: int, start_node: Launch, c
     assert len(node.told("error")) == 4, node.describe()
 
 
-@every_stage
+@first_and_last
 def test_nothing_but_error_may_come_before_hello(stage: int, start_node: Launch, call: Call) -> None:
     node = start_node(stage)
     hasty, polite = call(node), call(node)
@@ -75,7 +77,7 @@ def test_no_hello_in_5_seconds_gets_handshake(start_node: Launch, call: Call) ->
     assert [node.describe() for node in nodes if node.all_of("peer")] == []
 
 
-@every_stage
+@first_and_last
 def test_a_second_hello_is_format(stage: int, start_node: Launch, call: Call) -> None:
     node = start_node(stage)
     peer = call(node)
@@ -267,7 +269,7 @@ def test_help_lists_commands_and_a_wrong_one_is_one_error(stage: int, start_node
         assert new == ["error", "help"], f"{wrong}: {node.describe()}"
 
 
-@every_stage
+@first_and_last
 @pytest.mark.parametrize("end", ["end of input", "/quit", "SIGINT", "SIGTERM", "SIGTERM to a daemon"])
 def test_it_ends_in_order_with_status_0(stage: int, end: str, start_node: Launch, call: Call) -> None:
     node = start_node(stage, "none", *(["--daemon"] if "daemon" in end else []))
@@ -304,7 +306,7 @@ def test_a_wrong_option_is_one_line_and_status_2(stage: int, launch: Launch) -> 
         assert len(node.errors) == 1 and node.lines == [], f"{options}: {node.describe()}"
 
 
-@every_stage
+@first_and_last
 def test_a_port_in_use_is_one_line_and_status_1(stage: int, start_node: Launch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         node = start_node(stage, "none", "--port", str(taken.getsockname()[1]))
@@ -313,7 +315,7 @@ def test_a_port_in_use_is_one_line_and_status_1(stage: int, start_node: Launch) 
     assert len(node.errors) == 1 and node.lines == [], node.describe()
 
 
-@every_stage
+@first_and_last
 def test_a_peer_where_nobody_listens_is_told_and_a_network_founded(stage: int, start_node: Launch) -> None:
     nobody = unused_address()
     node = start_node(stage, nobody)
@@ -323,7 +325,7 @@ def test_a_peer_where_nobody_listens_is_told_and_a_network_founded(stage: int, s
     assert node.events[0]["code"] == "NETWORK" and nobody in node.events[0]["reason"]
 
 
-@every_stage
+@first_and_last
 def test_a_peer_of_another_stage_counts_as_nobody(stage: int, start_node: Launch) -> None:
     other = start_node(stage % 5 + 1)
     node = start_node(stage, other.address)
@@ -332,7 +334,7 @@ def test_a_peer_of_another_stage_counts_as_nobody(stage: int, start_node: Launch
     assert [error["code"] for error in node.all_of("error")][-1] == "NETWORK"
 
 
-@every_stage
+@first_and_last
 def test_the_port_asked_for_is_the_one_listened_on(stage: int, start_node: Launch) -> None:
     address = unused_address()
     node = start_node(stage, "none", "--port", address.rpartition(":")[2])
@@ -341,7 +343,7 @@ def test_the_port_asked_for_is_the_one_listened_on(stage: int, start_node: Launc
         assert peer.hello()["listen"] == address
 
 
-@every_stage
+@first_and_last
 def test_help_of_the_command_line_names_every_option(stage: int) -> None:
     shown = subprocess.run([sys.executable, "-m", STAGES[stage], "--help"], cwd=ROOT, capture_output=True, text=True,
                            check=True).stdout
