@@ -25,16 +25,21 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from platform import python_version
+from statistics import median
 from typing import Any
 
 from common.console import Options, integer_from, thousandths_from
 from common.rsa import WalletError
-from lab.machine import count_cores
+from lab.machine import VerificationTimer, count_cores, find_ceiling
 from lab.measurements import MARKS, NAMES, LedgerMeasurement, Row, Settings, find_median, measure_chat
 from lab.processes import ROOT
 from lab.signing import SigningError
 from lab.workload import KeyRing
 from stage5_pos.__main__ import STAKE_HOLDERS
+
+FULL_BLOCK = 2_500
+"""Transactions that there would be in a block of stages 4 and 5 if the ceiling were reached. A machine that reaches
+the mark has blocks of a thousand then, and waits no longer for them than it must: a slow one has them less often."""
 
 BUSY = 0.1
 """Other programs that have used more of the cores than this have made the figures too low."""
@@ -49,10 +54,10 @@ def make_options() -> Options:
     options.add_argument("--nodes", type=integer_from(2, 20), default=10, metavar="N", help="default: %(default)s")
     options.add_argument("--messages", type=integer_from(1, 10**6), default=20_000, metavar="N",
                          help="chat messages in stage 1 (default: %(default)s)")
-    options.add_argument("--transactions", type=integer_from(1, 10**6), default=10_000, metavar="N",
+    options.add_argument("--transactions", type=integer_from(1, 10**6), default=20_000, metavar="N",
                          help="transactions in each other stage (default: %(default)s)")
-    options.add_argument("--block-seconds", type=thousandths_from(4, 3_600_000, "seconds"), default=3_000,
-                         metavar="SECONDS", help="mean time between two blocks (default: 3)")
+    options.add_argument("--block-seconds", type=thousandths_from(4, 3_600_000, "seconds"), metavar="SECONDS",
+                         help=f"mean time between two blocks (default: what the ceiling takes for {FULL_BLOCK})")
     options.add_argument("--data", action="store_true", help="stages 3 to 5: the nodes keep what they accept on disk")
     options.add_argument("--timeout", type=thousandths_from(1, 3_600_000, "seconds"), default=180_000,
                          metavar="SECONDS", help="for each stage (default: 180)")
@@ -97,10 +102,13 @@ def measure(options: argparse.Namespace) -> list[Row]:
         if not options.json:
             print(text, file=sys.stderr)
 
-    settings = Settings(options.nodes, options.messages, options.transactions, options.timeout / 1000,
-                        options.block_seconds / 1000, random.Random(options.seed), on_progress, options.data)
     with tempfile.TemporaryDirectory() as wallets:
         key_ring = KeyRing(options.keys, Path(wallets), STAKE_HOLDERS, on_progress)
+        if options.block_seconds is None:
+            verification = median(VerificationTimer(key_ring.keys[0].key).measure())
+            options.block_seconds = round(1000 * FULL_BLOCK / find_ceiling(options.nodes, verification))
+        settings = Settings(options.nodes, options.messages, options.transactions, options.timeout / 1000,
+                            options.block_seconds / 1000, random.Random(options.seed), on_progress, options.data)
         return [measure_chat(settings) if stage == 1 else LedgerMeasurement(stage, settings, key_ring).run()
                 for stage in options.stages]
 
@@ -111,6 +119,7 @@ def describe(options: argparse.Namespace, rows: Sequence[Row]) -> dict[str, Any]
     """All figures, for programs. Times are in seconds."""
     verifications = [seconds for row in rows for seconds in row.verifications]
     return {"nodes": options.nodes, "cores": count_cores(), "seed": options.seed,
+            "block_seconds": options.block_seconds / 1000,
             "python": python_version(), "pycryptodome": version("pycryptodome"),
             "verification_seconds": find_median(verifications),
             "rows": [row.members() for row in rows]}
@@ -128,7 +137,8 @@ LEGEND = ("V: one RSA-2048 verification by pycryptodome in one thread; the media
 def draw(options: argparse.Namespace, rows: Sequence[Row]) -> str:
     """All figures, for people."""
     head = (f"{options.nodes} nodes on {count_cores()} cores, Python {python_version()},"
-            f" pycryptodome {version('pycryptodome')}, seed {options.seed}")
+            f" pycryptodome {version('pycryptodome')}, a block in {options.block_seconds / 1000:.2g} s,"
+            f" seed {options.seed}")
     return "\n".join([head, "", TABLE.format(*HEADINGS), *(line for row in rows for line in draw_row(row)), "",
                       *LEGEND])
 

@@ -25,6 +25,12 @@ def count_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def find_ceiling(nodes: int, verification: float) -> float:
+    """Transactions a second if the cores did nothing but verify each one at each of `nodes` nodes, in `verification`
+    seconds: c / (nodes · V)."""
+    return count_cores() / (nodes * verification)
+
+
 class VerificationTimer:
     """Measures how long pycryptodome takes, in one thread, for one verification of a signature."""
 

@@ -17,7 +17,7 @@ from statistics import mean, median
 from pathlib import Path
 from typing import Any
 
-from lab.machine import CoreWatch, VerificationTimer, count_cores
+from lab.machine import CoreWatch, VerificationTimer, count_cores, find_ceiling
 from lab.processes import POLL_SECONDS, Event, NodeError, NodeProcess, running_network
 from lab.signing import Order, sign_all
 from lab.workload import PASSPHRASE, Injector, KeyRing, injectors
@@ -86,8 +86,8 @@ class Row:
 
     @property
     def ceiling(self) -> float | None:
-        """Transactions a second if the cores did nothing but verify each one at each node: c / (nodes · V)."""
-        return count_cores() / (self.nodes * median(self.verifications)) if self.verifications else None
+        """Transactions a second if the cores did nothing but verify; None if that was not measured."""
+        return find_ceiling(self.nodes, median(self.verifications)) if self.verifications else None
 
     @property
     def ratio(self) -> float | None:
@@ -99,7 +99,7 @@ class Row:
         """The same, with the V that was measured while the nodes were at work."""
         if self.per_second is None or not self.verifications_meanwhile:
             return None
-        return self.per_second * self.nodes * median(self.verifications_meanwhile) / count_cores()
+        return self.per_second / find_ceiling(self.nodes, median(self.verifications_meanwhile))
 
     @property
     def node_seconds(self) -> float | None:

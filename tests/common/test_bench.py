@@ -108,7 +108,7 @@ def test_all_stages_are_measured(bench: Any, keys: Path) -> None:
     assert (status, errors) == (0, ""), errors
     assert benchmark.started() == []
     report = json.loads(output)
-    assert report.keys() == {"nodes", "cores", "seed", "python", "pycryptodome", "verification_seconds", "rows"}
+    assert report.keys() == {"nodes", "cores", "seed", "block_seconds", "python", "pycryptodome", "verification_seconds", "rows"}
     assert (report["nodes"], report["seed"]) == (3, 7)
     assert 1e-6 < report["verification_seconds"] < 1.0
     assert [row["stage"] for row in report["rows"]] == [1, 3, 4, 5]
