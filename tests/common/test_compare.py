@@ -18,10 +18,13 @@ from lab.inheritance import Inheritance
 from lab.pairing import Comparison, Row, Status, align, compare
 from lab.stagecode import FOLDERS, Piece, Stage, read_stages
 from tests.processes import ROOT
+from tests.sizes import and_long
 
 STAGES = read_stages()
 INHERITANCE = Inheritance(STAGES)
 PAIRS = [(left, right) for left in FOLDERS for right in FOLDERS if left <= right]
+USUAL = [(1, 2), (2, 3), (3, 4), (4, 5), (1, 5)]
+"""What people look at: what a stage adds to the one before, and how far it is from the first one to the last."""
 
 NODES = {1: ["stage1_chat.peering.PeeringNode", "stage1_chat.node.ChatNode"],
          2: ["stage2_ledger.keeping.KeepingNode", "stage2_ledger.ring.RingNode", "stage2_ledger.node.LedgerNode"],
@@ -154,7 +157,7 @@ def test_whole_has_the_code_that_runs_in_its_place(small: dict[int, Stage]) -> N
 # --- two stages ---------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("is_whole", [False, True], ids=["own", "whole"])
-@pytest.mark.parametrize("left, right", PAIRS)
+@pytest.mark.parametrize("left, right", and_long(USUAL, [pair for pair in PAIRS if pair not in USUAL]))
 def test_all_is_shown_and_once(left: int, right: int, is_whole: bool) -> None:
     rows = rows_of(compare(STAGES, left, right, is_whole))
     for stage, shown in ((left, [row.left for row in rows]), (right, [row.right for row in rows])):

@@ -157,7 +157,7 @@ UNKNOWN_TO: dict[int, list[Event]] = {
 """Messages of later stages; wrong ones, which would end the connection if they were looked at."""
 
 
-@every_stage
+@first_and_last
 def test_unknown_types_are_ignored(stage: int, start_node: Launch, call: Call) -> None:
     node = start_node(stage)
     peer, witness = call(node), call(node)
@@ -174,7 +174,7 @@ def test_unknown_types_are_ignored(stage: int, start_node: Launch, call: Call) -
 
 # --- nodes among themselves -------------------------------------------------------------------------
 
-@every_stage
+@first_and_last
 def test_chat_reaches_all_and_a_late_joiner(stage: int, start_node: Launch) -> None:
     alice = start_node(stage)
     bob = start_node(stage, alice.address)
@@ -222,7 +222,7 @@ def seconds_of_bare_python() -> float:
     return time.monotonic() - start
 
 
-@every_stage
+@first_and_last
 def test_it_listens_in_less_than_half_a_second(stage: int, start_node: Launch, launch: Launch, tmp_path: Path) -> None:
     """One that joins, with a wallet as nodes make them. (A founder of stage 4 makes a key, which takes longer.)
 

@@ -46,7 +46,7 @@ def test_signed_orphans(slots: int, twins: int, start_node: Launch) -> None:
         assert_takes_blocks(node, minter)
 
 
-@quick_and_long("count", 10, 100)
+@quick_and_long("count", 4, 100)
 def test_signed_blocks_of_as_many_unknown_transactions_as_fit(count: int, start_node: Launch) -> None:
     node = start_quick_slots(start_node)
     minter = Minter(node)
@@ -101,7 +101,7 @@ def test_blocks_now_on_the_genesis_and_now_on_the_tip(depth: int, count: int, st
         assert status(node)["blocks"] == depth + count
 
 
-@quick_and_long("count", 20_000, 1_000_000)
+@quick_and_long("count", 5_000, 1_000_000)
 def test_pongs_while_blocks_wait(count: int, start_node: Launch) -> None:
     """More than half of the places are taken by orphans, and an answer to `get_chain` is said to be over, and over."""
     node = start_quick_slots(start_node)

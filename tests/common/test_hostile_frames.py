@@ -185,7 +185,7 @@ def test_almost_whole_frames_on_many_connections(count: int, start_node: Launch)
         healthy.wait(1)
 
 
-@quick_and_long("seconds", 2, 60)
+@quick_and_long("seconds", 1, 60)
 def test_large_frames_that_say_nothing_from_many_connections(seconds: int, start_node: Launch) -> None:
     """Long to parse, of a type that nobody knows: not even an offence."""
     node = start_node(1)
@@ -207,7 +207,7 @@ NEW: dict[str, Callable[[NodeProcess], Event]] = {
     "transaction": transaction}
 
 
-@quick_and_long("count", 30, 1_000)
+@quick_and_long("count", 22, 1_000)
 @pytest.mark.parametrize("stage, kind", [(1, "chat"), (2, "presence"), (2, "transaction"), (3, "transaction")])
 def test_spaces_do_not_make_a_message_worth_keeping(stage: int, kind: str, count: int, start_node: Launch) -> None:
     """Each a valid message, and 4 MiB long."""

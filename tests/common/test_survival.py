@@ -21,6 +21,8 @@ FOUNDING = {2: [], 3: [], 4: ["--interval", "0.2"], 5: ["--slot", "0.1", "--rate
 """What a founder decides: in stages 4 and 5 there is a block every few tenths of a second."""
 
 every_stage_with_data = pytest.mark.parametrize("stage", STAGES)
+first_and_last = pytest.mark.parametrize("stage", and_long([2, 5], [3, 4]))
+"""Of those that keep data, for what none of them does in its own way."""
 
 
 def with_data(folder: Path) -> list[str]:
@@ -89,7 +91,7 @@ def ledger(node: NodeProcess) -> dict[str, int]:
     return accounts
 
 
-@every_stage_with_data
+@first_and_last
 @pytest.mark.parametrize("kills", [2, pytest.param(50, marks=[pytest.mark.long, pytest.mark.timeout(900)])])
 def test_what_was_acknowledged_survives_kill_9_at_any_moment(
         stage: int, kills: int, launch: Launch, call: Call, wallets: list[Path], genesis_keys: Path,
@@ -164,7 +166,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 }
 
 
-@pytest.mark.parametrize("stage", and_long([2, 5], [3, 4]))
+@first_and_last
 def test_a_damaged_file_is_one_line_and_is_never_replaced(stage: int, start_node: Launch, tmp_path: Path) -> None:
     a_short_life(stage, start_node, tmp_path / "whole")
     for name, damage in DAMAGES.items():
@@ -181,7 +183,7 @@ def test_a_damaged_file_is_one_line_and_is_never_replaced(stage: int, start_node
         assert node.all_of("listening") == [] and file.read_bytes() == damaged, name
 
 
-@every_stage_with_data
+@first_and_last
 def test_a_second_process_is_refused_and_the_first_one_goes_on(stage: int, start_node: Launch, tmp_path: Path) -> None:
     first = start_node(stage, "none", *with_data(tmp_path))
     first.wait_for("listening")
@@ -225,7 +227,7 @@ def test_a_node_without_room_says_so_ends_and_goes_on_when_there_is_room(
     assert sum(message["type"] == "transaction" for message in asker.barrier()) == len(acknowledged)
 
 
-@every_stage_with_data
+@first_and_last
 def test_ctrl_c_and_kill_leave_a_folder_that_goes_on(stage: int, start_node: Launch, tmp_path: Path) -> None:
     first = start_node(stage, "none", *with_data(tmp_path))
     network = first.network

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from common.encoding import Message, decode_base64, encode_base64, encode_frame
+from common.limits import MAX_WAITING
 from stage4_sequencer.total_order import BLOCKS_PING
 from tests.fixtures import kept_key
 from tests.memory import add_linked_stranger
@@ -217,9 +218,11 @@ def test_of_one_creator_in_one_slot_two_blocks_wait_and_no_more() -> None:
     assert list(node.put_off_blocks) == [block_id(message) for message in twins[:2]]
 
 
-def test_a_thousand_blocks_wait_and_the_oldest_goes_first() -> None:
+def test_so_many_blocks_wait_and_the_oldest_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert MAX_WAITING == 1_000
+    monkeypatch.setattr("stage5_pos.put_off.MAX_WAITING", 50)
     world, node, peer = scene()
-    orphans = chain(1_003)[1:]
+    orphans = chain(53)[1:]
     tell(world, peer, *orphans)
     assert list(node.put_off_blocks) == [block_id(message) for message in orphans[2:]]
 
