@@ -50,9 +50,9 @@ test3: ## the tests of stage 3
 test4: ## the tests of stage 4
 test5: ## the tests of stage 5
 
-# Three tests at a time, on two cores: no test knows of another one, and many wait more than they compute.
+# Four tests at a time, on two cores: no test knows of another one, and many wait more than they compute.
 test test1 test2 test3 test4 test5: $(VENV)/installed-test
-	@exec $(RUN) pytest --numprocesses=3 --dist=worksteal \
+	@exec $(RUN) pytest --numprocesses=4 --dist=worksteal \
 		$(patsubst %,tests/%,$(filter $(@:test%=stage%)_%,$(STAGES))) $(ARGS)
 
 # What takes minutes is marked `long`, and left out of the others. One at a time: some fill the machine.

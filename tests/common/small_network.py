@@ -38,6 +38,10 @@ class SmallNetwork:
             self.nodes.append(self.start(number))
             # One after the other: two that join at once call each other, and close one of the two connections.
             wait_until_all_are_linked(faults)
+        for node in self.nodes:  # the proxy has seen the hello of each link, the nodes shall have done so too
+            for other in self.nodes:
+                if other is not node:
+                    node.wait_for("peer", address=other.address, state="up")
         self.sink = "sink" if stage == 2 else str(self.nodes[1].listening["account"])
 
     def start(self, number: int) -> NodeProcess:
