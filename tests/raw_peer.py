@@ -73,9 +73,15 @@ class RawPeer:
                 **changes}
 
     def hello(self, **changes: Any) -> Event:
-        """Say hello, and give the node's. It has sent that at once: a `barrier` tells when it has let this one in."""
+        """Say hello, and give the node's. It has sent that at once: `join` also waits until it has let this one in."""
         self.send(self.hello_message(**changes))
         return self.expect("hello")
+
+    def join(self, **changes: Any) -> Event:
+        """Say hello, give the node's, and wait until it has let this one in: from now on it forwards to this peer."""
+        hello = self.hello(**changes)
+        self.barrier()
+        return hello
 
     def end_output(self) -> None:
         """Shut down this peer's half of the connection: it still reads."""

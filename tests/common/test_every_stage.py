@@ -127,13 +127,12 @@ def test_each_row_of_bad_input_ends_its_connection_and_nothing_else(
         stage: int, start_node: Launch, call: Call) -> None:
     node = start_node(stage)
     witness = call(node)
-    witness.hello()
+    witness.join()
     messages = BAD_MESSAGES + [row for since, rows in BAD_MESSAGES_FROM.items() if since <= stage for row in rows]
     inputs: list[tuple[str, str, bytes | Event]] = [*BAD_INPUT, *(("FORMAT", *row) for row in messages)]
     for code, name, data in inputs:
         peer = call(node)
-        peer.hello()
-        peer.barrier()
+        peer.join()
         already = len(node.all_of("error"))
         whole = data if isinstance(data, bytes) else frame(json.dumps(data).encode())
         peer.send_bytes(whole + whole + frame(json.dumps(chat_message("never heard")).encode()))
@@ -161,9 +160,8 @@ UNKNOWN_TO: dict[int, list[Event]] = {
 def test_unknown_types_are_ignored(stage: int, start_node: Launch, call: Call) -> None:
     node = start_node(stage)
     peer, witness = call(node), call(node)
-    peer.hello()
-    witness.hello()
-    peer.barrier()
+    peer.join()
+    witness.join()
     later = UNKNOWN_TO[stage]
     peer.send(*later, {"type": ""}, {"type": "nobody knows this", "a": [1.5e300, {"b": None}]}, {"type": "on_chat"})
     peer.barrier()
@@ -274,8 +272,7 @@ def test_help_lists_commands_and_a_wrong_one_is_one_error(stage: int, start_node
 def test_it_ends_in_order_with_status_0(stage: int, end: str, start_node: Launch, call: Call) -> None:
     node = start_node(stage, "none", *(["--daemon"] if "daemon" in end else []))
     peer = call(node)
-    peer.hello()
-    peer.barrier()  # the node has let it in
+    peer.join()
     node.type("last words")
     if end == "/quit":
         node.type("/quit")

@@ -26,8 +26,7 @@ def node(start_node: Launch, faults: Faults) -> NodeProcess:
 def peer(node: NodeProcess, faults: Faults) -> RawPeer:
     """A peer of that node, whose place is named "peer"; they have shaken hands."""
     peer = RawPeer(node.address, network=node.network, listen=faults.add("peer").address)
-    peer.hello()
-    peer.barrier()
+    peer.join()
     return peer
 
 
@@ -157,8 +156,7 @@ def test_strangers_are_let_through_and_groups_are_parted_pair_by_pair(start_node
     wait_until_all_are_linked(faults)
     faults.partition([["a"], ["b", "c"]])
     stranger = RawPeer(founder.address, stage=2, network=founder.network)
-    stranger.hello()
-    stranger.barrier()
+    stranger.join()
     eventually(lambda: faults.count_links("a", "b") + faults.count_links("a", "c") == 0, state=faults.describe)
     eventually(lambda: faults.count_links("b", "c") > 0 and faults.count_links("a", "d") > 0, state=faults.describe)
 

@@ -68,7 +68,7 @@ def test_valid_blocks_of_one_creator_in_one_slot(count: int, start_node: Launch)
     ids = [transaction_id(node, one) for one in pool]
     ticket = next(minter.tickets())
     with Healthy(node), Villain(node) as villain, RawPeer(node.address, 5, node.network) as witness:
-        witness.hello()
+        witness.join()
         villain.insist(frames_of(*pool))
         for number in range(1, count + 1):
             chosen = [one for bit, one in enumerate(ids) if number >> bit & 1]
@@ -137,7 +137,7 @@ def test_a_sequencers_old_block_again(count: int, start_node: Launch, tmp_path: 
     """Its own bytes, and others that say the same; then with another number, which its signature does not cover."""
     node = start_node(4, "none", "--interval", "0.2")
     with Healthy(node), Villain(node) as villain, RawPeer(node.address, 4, node.network) as witness:
-        witness.hello()
+        witness.join()
         villain.insist(frames_of(transaction(node, sender=11)))
         block = witness.expect("block")
         before = [node.ask(question, event) for question, event in (("/ledger", "ledger"), ("/blocks", "blocks"))]

@@ -127,7 +127,7 @@ def test_ids_of_things_that_do_not_exist(count: int, start_node: Launch) -> None
             assert villain.barrier()
             healthy.wait(1)
         with Villain(node) as honest, RawPeer(node.address, 2, node.network) as witness:
-            witness.hello()
+            witness.join()
             genuine = transaction(node)
             honest.send(frames_of(genuine))
             witness.expect("transaction", nonce=genuine["nonce"])
@@ -140,8 +140,7 @@ def test_ids_of_one_peer_do_not_keep_those_of_another_from_being_asked_for(start
             villain.insist(frames_of({"type": "inventory", "bucket": "00", "ids": random_ids(50_000)}))
         assert villain.barrier()
         honest = call(node)
-        honest.hello()
-        honest.barrier()
+        honest.join()
         genuine = transaction(node)
         honest.send({"type": "inventory", "bucket": transaction_id(node, genuine)[:2],
                      "ids": [transaction_id(node, genuine)]})

@@ -101,9 +101,8 @@ def test_bytes_may_arrive_one_at_a_time_or_all_at_once(launch: Launch, call: Cal
 def test_a_frame_cut_off_is_nothing(launch: Launch, call: Call) -> None:
     node = launch(1, "--peer", "none")
     peer, other = call(node), call(node)
-    peer.hello()
-    other.hello()
-    peer.barrier()
+    peer.join()
+    other.join()
     whole = frame(json.dumps(chat_message("never whole")).encode())
     peer.send_bytes(whole[:-1])
     peer.close()
@@ -125,9 +124,8 @@ def test_who_has_shut_down_its_half_still_reads_the_answer(launch: Launch, call:
 def test_a_reset_is_the_end_of_that_connection_only(launch: Launch, call: Call) -> None:
     node = launch(1, "--peer", "none")
     peer, other = call(node), call(node)
-    peer.hello()
-    other.hello()
-    peer.barrier()
+    peer.join()
+    other.join()
     peer.reset()
     node.wait_for("peer", address=peer.listen, state="down")
     other.send(chat_message("still here"))
@@ -244,8 +242,7 @@ def test_a_last_line_right_before_the_end_of_input_still_reaches_the_others(laun
     for number in range(5):
         node = launch(1, "--peer", "none")
         peer = call(node)
-        peer.hello()
-        peer.barrier()  # the node has let it in
+        peer.join()
         node.type_bytes(b"x" * 4_000 + b"\n" + f"last words {number}".encode())  # no line end
         node.end_input()
         peer.expect("chat", text=f"last words {number}")
@@ -258,8 +255,7 @@ def test_last_lines_reach_also_a_peer_that_is_busy_sending(launch: Launch, call:
     """Closing a socket while something unread is in it would throw away what is not delivered yet."""
     node = launch(1, "--peer", "none")
     peer = call(node, receive_buffer=4_096)
-    peer.hello()
-    peer.barrier()
+    peer.join()
     lines = [f"{number:05} " + "x" * 3_000 for number in range(200)]
     node.type_bytes("".join(line + "\n" for line in lines).encode())
     node.wait_for("chat", text=lines[-1])

@@ -54,8 +54,7 @@ def test_forgeries_on_the_wire(start_node: Launch, call: Call) -> None:
     node = start_node(3)
     bad, good, watcher = call(node), call(node), call(node)
     for peer in (bad, good, watcher):
-        peer.hello()
-        peer.barrier()
+        peer.join()
     genuine = signed(node.network, amount=4)
     forged = {**genuine, "signature": OTHER.sign(b"something else")}
     bad.send(*[forged] * 9)
