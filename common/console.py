@@ -230,7 +230,7 @@ def _status(m: Members) -> list[str]:
 
 FOR_PEOPLE: dict[str, Callable[[Members], list[str]]] = {
     "listening": _listening,
-    "founded": lambda m: ["founded a network"],
+    "founded": lambda m: ["goes on with the network that it knows" if m.get("resumed") else "founded a network"],
     "joined": lambda m: [f"joined the network of {m['peer']}"],
     "help": lambda m: [f"{command['command']:<28}  {command['meaning']}" for command in m["commands"]],
     "peer": lambda m: [f"peer {m['address']} is {m['state']}"],

@@ -170,14 +170,14 @@ class Prompt:
                 self._draw()
 
     def restore(self) -> None:
-        """Give the terminal back as it was, the shell's prompt on a line of its own."""
+        """Give the terminal back as it was, the shell's prompt in the place of ours, or below what was being typed."""
         # Not for ever: who prints holds the screen, too, and waits if somebody has stopped the terminal by Ctrl-S.
         self._screen.acquire(timeout=1.0)
         with suppress(OSError, termios.error):  # nor if it is gone
             termios.tcsetattr(0, termios.TCSADRAIN, self._mode)
             if self._is_up:
                 self._is_up = False
-                _write(b"\n")
+                _write(b"\n" if self._line.text else b"\r\x1b[K")
 
 
 def _write(data: bytes) -> None:

@@ -13,6 +13,7 @@ for one that was withstood.
 from collections.abc import Iterable
 from typing import Any
 
+from common.console import count
 from common.encoding import Message, encode_base64, encode_frame, make_id
 from common.interface import Connection
 from common.ledger import Transaction
@@ -127,7 +128,7 @@ LATE = 8
 
 
 class Withhold(Forger):
-    """Builds a branch in secret, and shows it when the others have made `LATE` blocks since it began.
+    """Builds a branch in secret, and shows it when the others have made eight since it began.
 
     Whoever holds most of the stake has the longer branch, and all that the others have executed since is undone. With
     less than half of it, stage 5 withstands: the longest chain counts, and the branch that most of the stake has
@@ -160,7 +161,7 @@ class Withhold(Forger):
             shown, self.secret = self.secret, []
             for message in shown:
                 self.publish(message)
-            self.confess(f"shows {len(shown)} blocks, where the others have made {others}", others=others,
+            self.confess(f"shows {count(len(shown), 'block')}, where the others have made {others}", others=others,
                          shown=[make_id(self.block_bytes(message)) for message in shown])
 
 
@@ -253,7 +254,7 @@ AHEAD = 20
 
 
 class Future(Forger):
-    """Makes blocks for slots that have not begun, as if its clock were `AHEAD` slots fast.
+    """Makes blocks for slots that have not begun, as if its clock were twenty slots fast.
 
     So its chain would always be the longest. Stage 5 stops it: a block of a slot that is more than one ahead of a
     node's own clock is not looked at.

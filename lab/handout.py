@@ -41,6 +41,8 @@ what the command line takes, is in [docs/contract.md](docs/contract.md); the cod
 
 You need Python 3.11 or newer, and make. Everything else is given, and works:
 {given}.
+
+This is a part of a larger project. What READMEs say of `make network`, `make attacks` and docs/security.md is there.
 """
 
 

@@ -17,7 +17,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from common.console import Options, integer_from, thousandths_from
+from common.console import Options, count, integer_from, thousandths_from
 from common.rsa import WalletError
 from lab.processes import ROOT, NodeError
 from lab.trial import Settings, Trial
@@ -86,7 +86,7 @@ class Soak:
         minutes = (time.monotonic() - self.started) / MINUTE
         outcome = "NOT WELL" if self.complaints else "nothing lost, all equal" if self.checks else "nothing checked"
         interrupted = "interrupted; " if self.is_interrupted else ""
-        return (f"{interrupted}{outcome}: {minutes:.1f} minutes, {self.checks} checks,"
+        return (f"{interrupted}{outcome}: {minutes:.1f} minutes, {count(self.checks, 'check')},"
                 f" {len(self.trial.acknowledged())} transactions acknowledged, {len(self.trial.lost)} lost,"
                 f" longest rollback {self.trial.longest_rollback}")
 

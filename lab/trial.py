@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from common.console import count
 from common.encoding import decode_frame, encode_frame, split_address
 from common.framing import Splitter
 from lab.faults import Faults
@@ -291,7 +292,7 @@ class Trial:
                 self.longest_rollback = max(self.longest_rollback, status["longest_rollback"])
         largest = max((member.resident_mib for member in up), default=0)
         return (f"{len(up)} of {len(self.members)} nodes up, {len(self.acknowledged())} transactions acknowledged,"
-                f" {len(self.lost)} lost, {self.forks} blocks beside the chain, longest rollback"
+                f" {len(self.lost)} lost, {count(self.forks, 'block')} beside the chain, longest rollback"
                 f" {self.longest_rollback}, largest node {largest} MiB")
 
 

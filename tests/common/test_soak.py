@@ -25,7 +25,7 @@ def test_a_short_soak_of_everything_loses_nothing(tmp_path: Path, capsys: pytest
     assert main(["--minutes", "0.08", "--nodes", "3", "--keys", str(copy_keys(tmp_path / "keys"))]) == 0
     first, *_, last = capsys.readouterr().out.splitlines()
     assert first.startswith("stage 5, 3 nodes, 20 transactions a second, seed ")
-    assert last.startswith("nothing lost, all equal: ") and ", 1 checks, " in last and " 0 lost, " in last
+    assert last.startswith("nothing lost, all equal: ") and ", 1 check, " in last and " 0 lost, " in last
     assert nodes_of(os.getpid()) == []
 
 
