@@ -171,24 +171,31 @@ class Journal:
             self._new_notes.clear()
 
     def _write(self) -> None:
-        # As few statements as can be: at each one the thread gives the interpreter lock up, and has to win it back.
-        if self._new_notes:
-            self._database.execute("BEGIN")
-        for start in range(0, len(self._new_entries), ROWS_AT_ONCE):
-            self._insert(self._new_entries[start:start + ROWS_AT_ONCE])
-        for name, value in self._new_notes.items():
-            self._database.execute("INSERT OR REPLACE INTO notes VALUES (?, ?, ?)",
-                                   (name, value, _checksum(name, value.encode())))
-        if self._new_notes:
-            self._database.execute("COMMIT")
+        # As few statements as can be: at each one the thread gives the interpreter lock up, and has to win it back. One
+        # INSERT is a transaction by itself.
+        is_one_statement = not self._new_notes and len(self._new_entries) <= ROWS_AT_ONCE
+        try:
+            if not is_one_statement:
+                self._database.execute("BEGIN")
+            for start in range(0, len(self._new_entries), ROWS_AT_ONCE):
+                self._insert(self._count + start + 1, self._new_entries[start:start + ROWS_AT_ONCE])
+            for name, value in self._new_notes.items():
+                self._database.execute("INSERT OR REPLACE INTO notes VALUES (?, ?, ?)",
+                                       (name, value, _checksum(name, value.encode())))
+            if not is_one_statement:
+                self._database.execute("COMMIT")
+        except sqlite3.DatabaseError:
+            if self._database.in_transaction:
+                self._database.execute("ROLLBACK")
+            raise
+        self._count += len(self._new_entries)
         self._write_count(self._count)
 
-    def _insert(self, entries: list[Entry]) -> None:
+    def _insert(self, first_number: int, entries: list[Entry]) -> None:
         values = ", ".join(["(?, ?, ?, ?)"] * len(entries))
-        rows = [value for number, (kind, content) in enumerate(entries, start=self._count + 1)
+        rows = [value for number, (kind, content) in enumerate(entries, start=first_number)
                 for value in (number, kind, content, _checksum(kind, content))]
         self._database.execute(f"INSERT INTO entries VALUES {values}", rows)
-        self._count += len(entries)
 
     def close(self) -> None:
         """Let another process have the folder. What was not committed is gone."""

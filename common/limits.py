@@ -106,6 +106,9 @@ RANDOM_LINKS = 2
 GOSSIP_SECONDS = 5.0
 """How often a node compares what it has with one neighbour (contract §3)."""
 
+MAX_INVENTORY = 62_600
+"""Ids in one `inventory`: as many as a frame has room for. A longer bucket takes several."""
+
 MAX_WANT = 1_000
 """Ids in one `want` (contract §3, stage 2)."""
 
@@ -119,7 +122,7 @@ MAX_TRIES = 20
 """How often an id is asked for, unless a block needs it (contract §3, stage 2)."""
 
 MAX_MISSING = 100_000
-"""Ids that are asked for at a time (contract §3, stage 2, allows 200,000): some 40 MiB if nobody has them. When
+"""Ids that are asked for at a time (contract §3, stage 2): some 40 MiB if nobody has them. When
 that many are, whoever has named most gives way."""
 
 MAX_DIALS, DIALS_PER_SECOND = 24, 1.0
@@ -135,7 +138,7 @@ MAX_CALLED_BACK = 16
 # --- blocks -------------------------------------------------------------------------------------
 
 MAX_BLOCK_IDS = 50_000
-"""Transactions in one block, which makes it 3.4 of a frame's 4 MiB (contract §3, stages 4 and 5)."""
+"""Transactions in one block, which makes it 3.2 of a frame's 4 MiB (contract §3, stages 4 and 5)."""
 
 MAX_POOL = 128 * MEBIBYTE
 """Transactions that wait for a block, as bytes of their frames: what comes at full speed in half a minute. Those
@@ -148,7 +151,7 @@ MAX_WAITING = 1_000
 """Blocks that wait for an earlier one or for transactions (contract §3, stages 4 and 5)."""
 
 MAX_WAITING_IDS = 60_000
-"""Transactions that these blocks name in stage 5: one of the largest blocks. One that is missing takes 700 bytes."""
+"""Transactions that these blocks name: one of the largest blocks. One that is missing takes 700 bytes."""
 
 MAX_TWINS = 100
 """Blocks by one creator in one slot that enter the tree of stage 5, but for those on which another one builds."""
@@ -172,8 +175,8 @@ evidence, a third would only be noise."""
 MAX_LOCATOR = 100
 """Ids in the locator of `get_chain` (contract §3, stage 5)."""
 
-MAX_EVIDENCE = 1_000
-"""Pairs of blocks kept as evidence against their signer. One would be proof enough."""
+MAX_EVIDENCE = 10
+"""Pairs of blocks kept as evidence against their signer, of up to 6.4 MiB each. One would be proof enough."""
 
 
 class Allowance:

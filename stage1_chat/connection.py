@@ -15,9 +15,10 @@ import socket
 import threading
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
-from common.framing import FrameError, Splitter
+from common.framing import Splitter
 from common.interface import Connection
 from common.limits import (BATCHES_AHEAD, FLUSH_SECONDS, LARGE_BYTES, LONG_TURN_SECONDS, MAX_OUTBOX, MAX_OUTBOXES,
                            MAX_RECEIVED, RECEIVE_BYTES, TURN_SECONDS)
@@ -101,8 +102,8 @@ class SocketConnection(Connection):
         super().__init__(dialled, f"{host}:{port}", network.now())
         self._network = network
         self._socket = sock
-        self._batches: deque[tuple[deque[bytes], FrameError | None]] = deque()
-        """What was read and not handled yet: frames, and what is wrong with the bytes after them."""
+        self._batches: deque[tuple[deque[bytes], Callable[[], None] | None]] = deque()
+        """What was read and not handled yet: frames, and what is to be done behind them."""
         self._bytes_read = self._bytes_handled = 0
         self._is_costly = False
         """Has its last turn taken very long?"""
@@ -132,7 +133,11 @@ class SocketConnection(Connection):
         self._outbox.drop_collected()
 
     def hand_over(self) -> None:
-        """Let the writer have what the last handler sent."""
+        """Let the writer have what handlers have sent, and end if they have closed: it has a while to write."""
+        if not self.is_open:
+            self._outbox.close()
+            self._network.after(FLUSH_SECONDS, self.abort)
+            return
         self._outbox.hand_over()
         if self.unwritten > LARGE_BYTES:
             self._network.shed(MAX_OUTBOXES, lambda connection: connection.unwritten)
@@ -144,9 +149,8 @@ class SocketConnection(Connection):
         if self.is_open:
             self.is_open = False
             self._credit.release()  # a reader that waits for its turn shall read on, to the peer's farewell
-            self._outbox.close()
+            self._network.has_collected(self)
             self._network.put(self._network.node.on_close, self)
-            self._network.after(FLUSH_SECONDS, self.abort)
 
     def give_up(self, reason: str) -> None:
         """Close without writing what waits: this connection takes more memory than it may."""
@@ -182,20 +186,22 @@ class SocketConnection(Connection):
             while data := self._socket.recv(RECEIVE_BYTES):
                 if self.is_open:
                     self._bytes_read += len(data)
-                    self._put(*splitter.feed(data))
+                    frames, error = splitter.feed(data)
+                    self._put(frames, partial(self._network.node.on_bad_bytes, self, error) if error else None)
                 else:
                     splitter = Splitter()  # the node has done with it: read on only until the peer has ended too
         except OSError:
             pass  # reset by the peer, or shut down by us: the end, in any case
-        self._network.put(self.close)
+        if self.is_open:
+            self._put([], self.close)  # behind what it has said before
         self._outbox.has_ended.wait()
         self._socket.close()
         self._has_ended.set()
 
-    def _put(self, frames: list[bytes], error: FrameError | None) -> None:
-        if frames or error:
+    def _put(self, frames: list[bytes], behind: Callable[[], None] | None) -> None:
+        if frames or behind:
             self._credit.acquire()
-            self._batches.append((deque(frames), error))
+            self._batches.append((deque(frames), behind))
             self._network.put(self._await_turn)
         if self.unhandled > LARGE_BYTES:
             self._network.put(self._network.shed, MAX_RECEIVED, lambda connection: connection.unhandled)
@@ -209,7 +215,7 @@ class SocketConnection(Connection):
 
     def _take_turn(self) -> None:
         """Have the node handle what one `recv` has brought, or as much as one turn allows; the rest in the next."""
-        frames, error = self._batches.popleft()
+        frames, behind = self._batches.popleft()
         begun = self._network.now()
         turn_ends = begun + TURN_SECONDS
         try:
@@ -217,11 +223,11 @@ class SocketConnection(Connection):
                 frame = frames.popleft()
                 self._bytes_handled += len(frame)
                 self._network.node.on_frame(self, frame)
-            if error and not frames and self.is_open:
-                self._network.node.on_bad_bytes(self, error)
+            if behind and not frames and self.is_open:
+                behind()
         finally:
             if frames and self.is_open:
-                self._batches.appendleft((frames, error))
+                self._batches.appendleft((frames, behind))
                 self._network.put(self._await_turn)
             else:
                 self._credit.release()

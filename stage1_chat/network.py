@@ -64,6 +64,7 @@ class SocketNetwork:
         """Connections that were accepted, and are opened a little later."""
         self._collecting: list[SocketConnection] = []
         self._is_running = True
+        self._lacks_storage = False
         self.status = 0
         """The exit status that the node has asked for."""
 
@@ -131,7 +132,8 @@ class SocketNetwork:
     def _hand_over(self) -> None:
         """Make last what the handlers have done, then let the writers have what they have said."""
         try:
-            self.node.commit()
+            if not self._lacks_storage:
+                self.node.commit()
         except JournalError as error:
             self._end_for_lack_of_storage(error)
         for connection in self._collecting:
@@ -144,12 +146,12 @@ class SocketNetwork:
         for connection in self._collecting:
             connection.drop_collected()
         self._printer.drop_collected()
-        if self._is_running:
-            self.node.report_error("STORAGE", str(error))
-            self.stop(status=1)
+        self._lacks_storage = True
+        self.node.report_error("STORAGE", str(error))
+        self.stop(status=1)
 
     def _run_timers(self) -> None:
-        while self._timers and self._timers[0][0] <= self.now():
+        while self._is_running and self._timers and self._timers[0][0] <= self.now():
             self._do(heapq.heappop(self._timers)[2])
             self._hand_over()
 
@@ -163,6 +165,7 @@ class SocketNetwork:
         connections = self._connections()
         for connection in connections:
             connection.close()
+            connection.hand_over()
         self._printer.close()
         for connection in connections:
             connection.wait_until_ended(deadline)
@@ -199,6 +202,7 @@ class SocketNetwork:
         """End the loop of `run` when the handler at work is done."""
         self._is_running = False
         self.status = status
+        self.put(lambda: None)  # `run` may be about to wait in the inbox
 
     # --- what connections ask for ---------------------------------------------------------------
 

@@ -82,13 +82,12 @@ class Redials:
     def _plan(self, address: str, redial: Redial) -> None:
         if not redial.is_planned:
             redial.is_planned = True
-            self._network.after(redial.wait, lambda: self._call(address))
+            self._network.after(redial.wait, lambda: self._call(address, redial))
             redial.wait = min(2 * redial.wait, LAST_REDIAL)
 
-    def _call(self, address: str) -> None:
-        redial = self._redials.get(address)
-        if redial is None:
-            return
+    def _call(self, address: str, redial: Redial) -> None:
+        if self._redials.get(address) is not redial:
+            return  # it has come back meanwhile
         redial.is_planned = False
         if not self._is_for_ever(address) and self._network.now() - redial.lost_at > REDIAL_FOR:
             del self._redials[address]

@@ -54,7 +54,7 @@ class KeepingNode(ChatNode):
 
     def note(self, name: str, value: str) -> None:
         """Put a value into the journal, in the place of what it was before."""
-        if self.journal is not None and not self.is_replaying:
+        if self.journal is not None and not self.is_replaying and self.journal.read_note(name) != value:
             self.journal.note(name, value)
 
     def commit(self) -> None:

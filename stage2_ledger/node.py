@@ -9,10 +9,9 @@ Unlike stage 1:
 
 from common.encoding import (FLAG, INTEGER, MAX_INTEGER, NONCE, Field, Message, Shape, canon,
                              decode_frame, encode_frame, ids_field, is_integer, is_matching, make_id, without_padding)
-from common.framing import MAX_BODY
 from common.journal import Journal
 from common.ledger import Ledger, Transaction
-from common.limits import GOSSIP_SECONDS, MAX_WANT
+from common.limits import GOSSIP_SECONDS, MAX_INVENTORY, MAX_WANT
 from common.interface import Command, CommandError, Connection, Network
 from stage2_ledger.reconcile import BUCKET, BUCKETS, Buckets, Fetcher
 from stage2_ledger.ring import RingNode
@@ -32,7 +31,7 @@ class LedgerNode(RingNode):
         **RingNode.SHAPES,
         "transaction": {"nonce": NONCE, "from": NAME, "to": NAME, "amount": INTEGER},
         "summary": {"answer": FLAG, "buckets": BUCKETS},
-        "inventory": {"bucket": BUCKET, "ids": ids_field(MAX_BODY)},
+        "inventory": {"bucket": BUCKET, "ids": ids_field(MAX_INVENTORY)},
         "want": {"ids": ids_field(MAX_WANT)},
     }
 
@@ -65,7 +64,7 @@ class LedgerNode(RingNode):
         if known is None and self.has_room_for(transaction):
             self.keep_transaction(transaction, without_padding(frame, message))
             self.flood(frame, connection)
-            self.on_new_transaction(transaction)
+            self.on_new_transaction(self.transactions[transaction.id])
 
     def transaction_bytes(self, message: Message) -> bytes:
         """The canonical bytes of a transaction (contract §1)."""
@@ -133,7 +132,10 @@ class LedgerNode(RingNode):
         """Answer with the ids of each bucket that differs, and once with this node's own sums."""
         differing = self.buckets.differing(message["buckets"])
         for bucket in differing:
-            connection.send(encode_frame({"type": "inventory", "bucket": bucket, "ids": self.buckets.ids(bucket)}))
+            ids = self.buckets.ids(bucket)
+            for start in range(0, max(1, len(ids)), MAX_INVENTORY):
+                connection.send(encode_frame({"type": "inventory", "bucket": bucket,
+                                              "ids": ids[start:start + MAX_INVENTORY]}))
         if differing and not message["answer"]:
             self.send_summary(connection, is_answer=True)
 

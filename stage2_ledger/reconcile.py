@@ -107,24 +107,30 @@ class Fetcher:
                     self._missing[missing_id].again_at = self._now()
                 else:
                     self._queue(missing_id, connection)
-            self._missing[missing_id].is_needed |= for_block
+            if for_block:
+                self._missing[missing_id].is_needed = True
+                self._forget_who_named(missing_id)
         if connection is not None:
             self._ask_next(connection)
 
     def forget(self, ids: Iterable[str]) -> None:
         """Ask no more for `ids`: they have come, or nobody needs them any longer."""
         for known_id in ids:
-            missing = self._missing.pop(known_id, None)
-            if missing is None:
+            if known_id not in self._missing:
                 continue
+            self._forget_who_named(known_id)
+            missing = self._missing.pop(known_id)
             # Nothing of it may stay: who names ids for ever would fill a queue that is never asked.
             if missing.queued_on is not None:
                 del self._queues[missing.queued_on][known_id]
-            if missing.named_by is not None:
-                named = self._named[missing.named_by]
-                del named[known_id]
-                if not named:
-                    del self._named[missing.named_by]
+
+    def _forget_who_named(self, missing_id: str) -> None:
+        asker = self._missing[missing_id].named_by
+        if asker is not None:
+            self._missing[missing_id].named_by = None
+            del self._named[asker][missing_id]
+            if not self._named[asker]:
+                del self._named[asker]
 
     def _make_room(self, asker: Connection | None) -> bool:
         """Whoever has named most gives way to who has named less, and everybody to blocks: the ids that one

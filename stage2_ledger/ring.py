@@ -30,6 +30,8 @@ class RingNode(KeepingNode):
         self.dials_later = False
         """Is another call due that would have been one too many at once?"""
         self.asked_for_peers: set[Connection] = set()
+        self.introduced: set[Connection] = set()
+        """Links by which an address came into the list that was not in it before."""
 
     # --- joining --------------------------------------------------------------------------------
 
@@ -97,7 +99,9 @@ class RingNode(KeepingNode):
         has_come_back = connection.address in self.redials or connection.dialled in self.redials
         super().link(connection)
         self.dialling.discard(connection.dialled or "")
-        self.members.add(connection.address or "")
+        if str(connection.address) not in self.members:
+            self.introduced.add(connection)
+        self.members.add(str(connection.address))
         self.note_peers()
         if has_come_back:
             # While the network was cut, each side has crossed out addresses of the other: merge the lists.
@@ -106,21 +110,24 @@ class RingNode(KeepingNode):
 
     def drop_double_link(self, connection: Connection) -> None:
         """Two nodes that call each other at once have two links: the one with the smaller address closes the other's
-        call. (Never its own: anybody can say that it listens where a neighbour does.)"""
+        call. A call of this node's that has reached that very address stays, and no second one beside it: anybody can
+        say that it listens where a neighbour does."""
         links = [link for link in self.links if link.address == connection.address]
-        own = [link for link in links if link.dialled is not None]
-        if own and self.address < str(connection.address):
-            for link in links:
-                if link is not own[0]:
-                    link.close()
+        own = [link for link in links if link.dialled == link.address]
+        for link in links:
+            if own and link is not own[0] and (link.dialled is not None or self.address < str(link.address)):
+                link.close()
 
     def unlink(self, connection: Connection) -> None:
         """A neighbour less: not in the list while it does not answer, and somebody else takes its place."""
         super().unlink(connection)
         self.asked_for_peers.discard(connection)
-        if not self.is_linked(connection.address or ""):
-            self.members.discard(connection.address or "")
+        if not self.is_linked(str(connection.address)):
+            if connection.dialled is not None or not connection.was_refused or connection in self.introduced:
+                # Who has called and was refused may have named anybody, and takes nobody off the list.
+                self.members.discard(str(connection.address))
             self.keep_up_links()
+        self.introduced.discard(connection)
 
     def on_dial_failed(self, address: str, reason: str) -> None:
         """An address that does not answer is not in the list of peers."""
@@ -170,4 +177,5 @@ class RingNode(KeepingNode):
             self.report_error("NETWORK", f"{self.peer}: expected HOST:PORT")
             first = []
         for address in dict.fromkeys(first + self.members.wanted()):
+            self.dialling.add(address)
             self.redials.call_now(address)

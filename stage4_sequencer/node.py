@@ -14,7 +14,7 @@ from common.encoding import (INTEGER, STRING, Message, Shape, canon, decode_fram
                              without_padding)
 from common.journal import Journal
 from common.ledger import Ledger
-from common.limits import MAX_BLOCK_IDS, MAX_EVIDENCE, MAX_WAITING
+from common.limits import MAX_BLOCK_IDS, MAX_EVIDENCE, MAX_WAITING, MAX_WAITING_IDS
 from common.rsa import PrivateKey, verify
 from common.interface import Connection, Invalid, Network
 from stage4_sequencer import genesis
@@ -156,7 +156,8 @@ class SequencedNode(TotalOrderNode):
 
     def keep_early(self, block: Block, connection: Connection | None) -> None:
         """Keep a block until its turn, and ask whoever has it for those before it."""
-        if len(self.early) < MAX_WAITING:
+        ids = len(block.transactions) + sum(len(one.transactions) for one, _ in self.early.values())
+        if not self.early or (len(self.early) < MAX_WAITING and ids <= MAX_WAITING_IDS):
             self.early[block.number] = (block, connection)
         if connection is not None:
             self.heights[connection] = max(self.heights.get(connection, 0), block.number + 1)

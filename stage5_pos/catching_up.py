@@ -15,11 +15,13 @@ from stage5_pos.chain import ChainNode
 class ChainQuestion:
     """What a neighbour is asked `get_chain` for."""
 
-    def __init__(self, tip: str) -> None:
+    def __init__(self, tip: str, blocks: int) -> None:
         self.tip = tip
         """The tip that the neighbour has told, and this node does not know."""
         self.last: str | None = None
         """The last block of the answer that is just coming."""
+        self.blocks = blocks
+        """How many blocks there were in the tree when it was asked."""
         self.is_paused = False
         """Is the next question put off, until blocks wait no longer?"""
 
@@ -49,7 +51,7 @@ class CatchingUpNode(ChainNode):
         if height > message["height"]:
             self.send_progress(connection)
         elif not self.is_known_block(message["id"]) and connection not in self.chain_questions:
-            self.chain_questions[connection] = ChainQuestion(message["id"])
+            self.chain_questions[connection] = ChainQuestion(message["id"], len(self.tree))
             self.ask_for_blocks(connection, {"type": "get_chain", "locator": self.tree.locator()})
 
     def on_get_chain(self, connection: Connection, message: Message, frame: bytes) -> None:
@@ -81,9 +83,11 @@ class CatchingUpNode(ChainNode):
             # There was no room for the last one, or will be none for more, while so many wait for transactions.
             question.is_paused = True
             self.network.after(WANT_AGAIN, lambda: self.ask_on(connection, question))
+        elif not self.is_known_block(question.last) and len(self.tree) == question.blocks:
+            del self.chain_questions[connection]  # blocks from the future, say: the same answer would come again
         else:
             locator = [question.last] * self.is_known_block(question.last) + self.tree.locator()
-            question.last = None
+            question.last, question.blocks = None, len(self.tree)
             self.ask_for_blocks(connection, {"type": "get_chain", "locator": list(dict.fromkeys(locator))})
 
     def ask_on(self, connection: Connection, question: ChainQuestion) -> None:

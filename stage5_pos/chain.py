@@ -93,9 +93,9 @@ class ChainNode(TotalOrderNode):
                       message["transactions"], without_padding(frame, message))
         self.note_signed(message, block_id, block.frame)
         lacking = self.lacking(block.transactions)
-        if block.parent_id not in self.tree and block.parent_id not in self.invalid_blocks:
+        if block.parent_id not in self.tree:
             lacking.append(block.parent_id)
-        if lacking:
+        if lacking and block.parent_id not in self.invalid_blocks:
             self.put_off(block, lacking, connection)
         else:
             self.enter(block, connection)
@@ -106,7 +106,8 @@ class ChainNode(TotalOrderNode):
     def is_surplus(self, block_id: str, message: Message) -> bool:
         """Is this one of very many blocks that its creator has signed for one slot, and none builds on it?"""
         twins = self.signed_blocks.get((message["creator"], message["slot"]), [])
-        return len(twins) >= MAX_TWINS and block_id not in twins and not self.waiting.needed_by(block_id)
+        return (len(twins) >= MAX_TWINS and block_id not in twins and not self.waiting.needed_by(block_id)
+                and not self.is_replaying)
 
     def is_known_block(self, block_id: str) -> bool:
         """Has this block come before, with a proper signature?"""
@@ -181,6 +182,7 @@ class ChainNode(TotalOrderNode):
                 return
             self.give_up(next(iter(self.put_off_blocks)))
         self.put_off_blocks.add(PutOff(block, connection, self.network.now()))
+        self.fetcher.forget([block.id])
         self.wait_for(block.id, lacking, connection)
 
     def comes_again(self, connection: Connection | None) -> bool:
@@ -244,6 +246,8 @@ class ChainNode(TotalOrderNode):
         parent = self.tree.blocks.get(block.parent_id)
         if parent is None:
             raise InvalidBlock("its parent is invalid")
+        if self.lacking(block.transactions):  # and yet it waits no longer: what has come with that id is a block
+            raise InvalidBlock("what it names as a transaction is a block")
         if parent.slot >= block.slot:
             raise InvalidBlock("its slot is not after its parent's")
         self.ledger.move_to(parent)

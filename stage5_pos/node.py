@@ -53,12 +53,16 @@ class StakeNode(CatchingUpNode):
         return genesis
 
     def begin_with(self, genesis: Genesis) -> None:
-        """Play the genesis accounts whose keys are here."""
+        """The slot that is now may have been drawn for before this node was started."""
         super().begin_with(genesis)
+        self.last_slot = max(0, self.slot())
+
+    def on_ready(self) -> None:
+        """Play the genesis accounts whose keys are here."""
+        super().on_ready()
         for number in [number for number, key in self.stakes.items() if key.account not in self.thresholds]:
             self.report_error("ACCOUNT", f"key {number} is of no account in this network's genesis")
             del self.stakes[number]
-        self.last_slot = max(0, self.slot())
         if self.stakes:
             self.await_slot()
 
@@ -69,6 +73,7 @@ class StakeNode(CatchingUpNode):
 
     def on_slot(self) -> None:
         """A slot has begun: draw for each stake played here, and make a block with the best draw that wins."""
+        self.await_slot()
         slot = self.slot()
         if slot > self.last_slot:
             self.last_slot = slot
@@ -83,7 +88,6 @@ class StakeNode(CatchingUpNode):
                 self.keep("slot", str(slot).encode())
                 self.commit()
                 self.make_block(slot, *min(tickets, key=lambda ticket: ticket[0]))
-        self.await_slot()
 
     def replay(self, kind: str, content: bytes) -> None:
         """The journal also tells in which slots this node has drawn a winning ticket."""
