@@ -174,7 +174,7 @@ def test_the_buckets_that_differ_are_those_in_which_somebody_lacks_something(
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.lists(st.sampled_from(["alice", "bob", "both"]), max_size=60), st.integers(0, 2**32), st.booleans())
+@given(st.lists(st.sampled_from(["alice", "bob", "both"]), max_size=52), st.integers(0, 2**32), st.booleans())
 def test_two_nodes_with_any_two_sets_end_with_the_union(holders: list[str], seed: int, is_fresh: bool) -> None:
     """On a fresh connection, or by the regular comparison on one that is there."""
     world = World(seed)
