@@ -36,6 +36,9 @@ from lab.workload import KeyRing
 from stage4_sequencer.genesis import MAX_MILLISECONDS
 from stage5_pos.__main__ import STAKE_HOLDERS
 
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""The signals that end all in order."""
+
 FOUNDING = {4: {"interval": 5_000}, 5: {"slot": 1_000, "rate": 200}}
 """What a founder decides, in thousandths: a block every five seconds."""
 
@@ -155,7 +158,7 @@ class Conductor:
 def run_plain(settings: Settings, keys_folder: Path) -> int:
     """Print the log, read commands from standard input, and wait for the end; the exit status."""
     conductor = Conductor(settings, keys_folder, print_line)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in ENDING:
         signal.signal(number, lambda *_: conductor.stop())
     conductor.start()
     threading.Thread(target=_read_lines, args=(conductor,), name="standard input", daemon=True).start()
@@ -235,4 +238,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    exit_status = main()
+    for one in ENDING:
+        signal.signal(one, signal.SIG_IGN)  # all has ended; Python would let another Ctrl-C kill it while it does, too
+    sys.exit(exit_status)
