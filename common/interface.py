@@ -5,12 +5,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 
-class Refused(Exception):
-    """What a peer did ends its connection, with `code` and the reason (contract §2)."""
-
-    def __init__(self, code: str, reason: str) -> None:
-        super().__init__(reason)
-        self.code = code
+class HandshakeError(Exception):
+    """The two do not belong together: the reason goes to the peer, with HANDSHAKE, and the connection ends
+    (contract §2)."""
 
 
 class Invalid(Exception):

@@ -1,4 +1,4 @@
-"""Every bound of a node in one place, each with its reason.
+"""Every bound on what a node holds or does for others in one place, each with its reason.
 
 What has no bound is filled by whoever wants to: a peer's queue, a set of ids, a
 list of addresses. The numbers that the contract names are marked with their section.
@@ -15,7 +15,7 @@ MAX_OUTBOX = 64 * MEBIBYTE
 """Bytes that may wait for one peer to read them (contract §2); then it is too slow and is closed."""
 
 RECEIVE_BYTES = 64 * 1024
-"""What one `recv` takes: some forty signed transactions, so a batch is handled within milliseconds."""
+"""What one `recv` takes: some fifty signed transactions, so a batch is handled within milliseconds."""
 
 BATCHES_AHEAD = 2
 """What one connection may have in the inbox: one batch at work and one behind it. A reader waits for
@@ -39,7 +39,7 @@ MAX_RECEIVED = 48 * MEBIBYTE
 would take 512 MiB. A dozen neighbours may send the largest block at once."""
 
 MAX_OUTBOXES = 96 * MEBIBYTE
-"""Bytes that may wait for all peers together to read them; then the slowest is closed."""
+"""Bytes that may wait for all peers together to read them; then the one for which most wait is closed."""
 
 ACCEPTS_AHEAD = 4
 """New connections that wait in the inbox: who connects again and again gets no more turns than others."""

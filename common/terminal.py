@@ -21,7 +21,7 @@ KEY = re.compile("\x1b\\[[0-9;]*[A-Za-z~]|\x1bO[A-Z]|\x1b?.", re.DOTALL)
 USUAL_COLUMNS = 80
 """Of a terminal that does not say how wide it is, as one that a program has opened and not set up."""
 
-MAX_HISTORY = 1_000
+MAX_RECALLED = 1_000
 """Lines that can be had again."""
 
 
@@ -151,7 +151,7 @@ class Prompt:
             _write(f"\r\x1b[K{PROMPT}{''.join(map(visible, text))}\n".encode(errors="replace"))
             if text:
                 self._history.append(text)
-                del self._history[:-MAX_HISTORY]
+                del self._history[:-MAX_RECALLED]
             self._line = Line(self._history)
             return text
 

@@ -18,7 +18,7 @@ from common.encoding import (ADDRESS, INTEGER, NONCE, Field, FormatError, Messag
                              encode_frame, is_address, is_id, is_text, shorten)
 from common.framing import FrameError
 from common.limits import CLOSE_AFTER, HELLO_SECONDS, MAX_INVALID, PING_AFTER, Recent
-from common.interface import Connection, Invalid, Network, Refused
+from common.interface import Connection, Invalid, Network, HandshakeError
 from stage1_chat.redial import Redials
 
 VERSION = 1
@@ -89,8 +89,8 @@ class PeeringNode:
         raise NotImplementedError
 
     def commit(self) -> None:
-        """Make what has happened outlast a crash. The network calls it after every handler, before anything
-        that was reported or sent leaves the node; stage 1 has nothing to keep."""
+        """Make what has happened outlast a crash. The network calls it when handlers have been at work,
+        before anything that they reported or sent leaves the node; stage 1 has nothing to keep."""
 
     def on_end(self) -> None:
         """The node ends in order, and has nothing more to say."""
@@ -204,8 +204,8 @@ class PeeringNode:
             self.refuse(connection, "FRAME", str(error))
         except FormatError as error:
             self.refuse(connection, "FORMAT", str(error))
-        except Refused as error:
-            self.refuse(connection, error.code, str(error))
+        except HandshakeError as error:
+            self.refuse(connection, "HANDSHAKE", str(error))
         except Invalid as error:
             self.on_invalid(connection, str(error))
 
@@ -221,7 +221,7 @@ class PeeringNode:
         """Find the handler by the message's type, once the message has the shape that its stage declares."""
         name = message["type"]
         if connection not in self.links and not self.is_before_link(connection, name):
-            raise Refused("HANDSHAKE", f"expected hello, not {shorten(name)}")
+            raise HandshakeError(f"expected hello, not {shorten(name)}")
         if name in self.SHAPES:
             check_shape(message, self.SHAPES[name])
             handler: Callable[[Connection, Message, bytes], None] = getattr(self, f"on_{name}")
@@ -236,11 +236,11 @@ class PeeringNode:
         if connection.address is not None:
             raise FormatError("hello: a second one")
         if message["version"] != VERSION:
-            raise Refused("HANDSHAKE", f"version {message['version']}, here it is {VERSION}")
+            raise HandshakeError(f"version {message['version']}, here it is {VERSION}")
         if message["stage"] != self.STAGE:
-            raise Refused("HANDSHAKE", f"stage {message['stage']}, here it is {self.STAGE}")
+            raise HandshakeError(f"stage {message['stage']}, here it is {self.STAGE}")
         if message["listen"] == self.address:
-            raise Refused("HANDSHAKE", "this node has reached itself")
+            raise HandshakeError("this node has reached itself")
         self.check_network(connection, message["network"])
         connection.address = message["listen"]
         if self.network_name is None:
@@ -249,14 +249,14 @@ class PeeringNode:
             self.link(connection)
 
     def check_network(self, connection: Connection, name: str | None) -> None:
-        """Refused unless the peer is of this network, or one of the two is joining by this connection."""
+        """HandshakeError unless the peer is of this network, or one of the two is joining by this connection."""
         if self.network_name is None:
             if connection is not self.joining:
-                raise Refused("HANDSHAKE", "this node is still joining")
+                raise HandshakeError("this node is still joining")
             if name is None:
-                raise Refused("HANDSHAKE", "both nodes are still joining")
+                raise HandshakeError("both nodes are still joining")
         elif name not in (None, self.network_name):
-            raise Refused("HANDSHAKE", "another network")
+            raise HandshakeError("another network")
 
     def on_error(self, connection: Connection, message: Message, frame: bytes) -> None:
         """The peer says why it ends the connection."""
@@ -271,7 +271,8 @@ class PeeringNode:
         """The peer has handled what was sent before the ping."""
 
     def flood(self, frame: bytes, source: Connection | None) -> None:
-        """Send a new and valid frame, as the bytes that came, on every link but the one it came from."""
+        """Send a new and valid frame on every link but the one it came from: as the bytes that came, or, a block, as it
+        is kept."""
         self.seen_frames.add(hashlib.sha256(frame).digest())
         for connection in self.links:
             if connection is not source:

@@ -12,7 +12,7 @@ from common.journal import Journal
 from common.ledger import Transaction
 from common.limits import MAX_ANSWER_BLOCKS, MAX_ANSWER_BYTES, Recent
 from common.rsa import PrivateKey, WalletError
-from common.interface import Command, CommandError, Connection, Invalid, Network, Refused
+from common.interface import Command, CommandError, Connection, Invalid, Network, HandshakeError
 from stage3_signed.node import SignedNode
 from stage4_sequencer.pool import Pool
 from stage4_sequencer.waiting import Waiting
@@ -102,10 +102,10 @@ class TotalOrderNode(SignedNode):
         self.begin_with(genesis)
 
     def check_network(self, connection: Connection, name: str | None) -> None:
-        """Refused also if the user wants another network than the peer's."""
+        """HandshakeError also if the user wants another network than the peer's."""
         super().check_network(connection, name)
         if self.network_name is None and self.only_network not in (None, name):
-            raise Refused("HANDSHAKE", f"network {name}, and only {self.only_network} is wanted")
+            raise HandshakeError(f"network {name}, and only {self.only_network} is wanted")
 
     def take_network(self, connection: Connection, name: str) -> None:
         """The name of a network is not enough to join it: its genesis must come first."""
@@ -130,7 +130,7 @@ class TotalOrderNode(SignedNode):
             if genesis.id != self.network_name:
                 raise Invalid("genesis: that of another network")
         elif genesis.id != self.expected_network:
-            raise Refused("HANDSHAKE", "the genesis is not that of the network in the hello")
+            raise HandshakeError("the genesis is not that of the network in the hello")
         else:
             self.keep_genesis(genesis)
             super().take_network(connection, genesis.id)

@@ -10,9 +10,6 @@ class Waiting:
         self._lacking: dict[str, set[str]] = {}
         self._waiting_for: dict[str, tuple[str, ...]] = {}
 
-    def __len__(self) -> int:
-        return len(self._lacking)
-
     def __contains__(self, block_id: str) -> bool:
         return block_id in self._lacking
 
