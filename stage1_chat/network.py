@@ -81,14 +81,19 @@ class SocketNetwork:
         """Be the node's thread, until `stop`."""
         while self._is_running:
             self._run_timers()
-            try:
-                handler, *arguments = self._next_item()
-            except queue.Empty:
-                continue
-            self._do(handler, *arguments)
-            self._do_what_waits()
-            self._hand_over()
+            if self._is_running:  # no timer has ended it
+                self._handle_next()
         self._end()
+
+    def _handle_next(self) -> None:
+        """Wait for the next item, or for the next timer."""
+        try:
+            handler, *arguments = self._next_item()
+        except queue.Empty:
+            return
+        self._do(handler, *arguments)
+        self._do_what_waits()
+        self._hand_over()
 
     def stop_on_signals(self) -> None:
         """Let Ctrl-C (SIGINT) and SIGTERM end the node in order. Called by the node's thread, the main one.
@@ -202,7 +207,6 @@ class SocketNetwork:
         """End the loop of `run` when the handler at work is done."""
         self._is_running = False
         self.status = status
-        self.put(lambda: None)  # `run` may be about to wait in the inbox
 
     # --- what connections ask for ---------------------------------------------------------------
 

@@ -54,12 +54,14 @@ class PeeringNode:
         """The network that this node belongs to; None while it joins."""
         self.peer: str | None = None
         """The address of `--peer`."""
+        self.peer_listens: str | None = None
+        """Where the node at that address says that it listens: the user may know it by another name."""
         self.joining: Connection | None = None
         """The connection that this node joins by, from its opening until it is linked."""
         self.connections: set[Connection] = set()
         self.links: dict[Connection, None] = {}
         """The connections whose handshake is done, oldest first (a dict keeps the order, a set does not)."""
-        self.redials = Redials(network, self.is_linked, lambda address: address == self.peer)
+        self.redials = Redials(network, self.is_linked, self.is_peer)
         self.seen_frames = Recent()
         """The SHA-256 of the frames that were flooded: copies of these need not be looked at."""
 
@@ -157,6 +159,8 @@ class PeeringNode:
         if connection is self.joining:
             self.joining = None
         self.links[connection] = None
+        if connection.dialled is not None and connection.dialled == self.peer:
+            self.peer_listens = connection.address
         self.redials.on_linked(connection)
         self.report("peer", address=connection.address, state="up")
 
@@ -170,11 +174,16 @@ class PeeringNode:
 
         Whoever opened it last: the peer may have called meanwhile, which ended this node's calls.
         """
-        return self.peer is not None and self.peer in (connection.dialled, connection.address)
+        return self.is_peer(connection.dialled) or self.is_peer(connection.address)
+
+    def is_peer(self, address: str | None) -> bool:
+        """Is this the address of `--peer`, as the user or as that node itself names it?"""
+        return None not in (self.peer, address) and address in (self.peer, self.peer_listens)
 
     def is_linked(self, address: str) -> bool:
         """Is there a link to the node at `address`?"""
-        return any(address in (link.address, link.dialled) for link in self.links)
+        names = {address, self.peer, self.peer_listens} - {None} if self.is_peer(address) else {address}
+        return any(link.address in names or link.dialled in names for link in self.links)
 
     def check_hello(self, connection: Connection) -> None:
         """End a connection that has not said hello in time."""

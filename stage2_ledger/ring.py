@@ -114,6 +114,7 @@ class RingNode(KeepingNode):
         say that it listens where a neighbour does."""
         links = [link for link in self.links if link.address == connection.address]
         own = [link for link in links if link.dialled == link.address]
+        own += [link for link in links if link not in own and self.is_peer(link.dialled)]
         for link in links:
             if own and link is not own[0] and (link.dialled is not None or self.address < str(link.address)):
                 link.close()

@@ -5,6 +5,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -239,3 +240,42 @@ def test_when_there_is_no_room_the_commits_before_are_kept(tmp_path: Path) -> No
             journal.commit()
     journal.close()
     assert entries_of(tmp_path)[:5] == ENTRIES
+
+
+class FullOnce:
+    """A database that has no room for the `number`th statement that begins so, and room again for the next one."""
+
+    def __init__(self, database: sqlite3.Connection, beginning: str, number: int) -> None:
+        self._database = database
+        self._beginning = beginning
+        self._left = number
+
+    def execute(self, statement: str, *values: Any) -> sqlite3.Cursor:
+        """Execute it, or fail."""
+        self._left -= statement.startswith(self._beginning)
+        if self._left == 0 and statement.startswith(self._beginning):
+            raise sqlite3.OperationalError("database or disk is full")
+        return self._database.execute(statement, *values)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._database, name)
+
+
+@pytest.mark.parametrize("beginning, number, has_note", [
+    ("INSERT INTO entries", 2, False), ("INSERT INTO entries", 2, True), ("INSERT OR REPLACE", 1, True),
+    ("COMMIT", 1, False), ("COMMIT", 1, True)])
+def test_a_commit_that_fails_half_way_adds_nothing_and_the_next_one_all(
+        beginning: str, number: int, has_note: bool, tmp_path: Path) -> None:
+    journal = fill(tmp_path / "data")
+    journal._database = FullOnce(journal._database, beginning, number)  # type: ignore[assignment]
+    new = [Entry("transaction", str(number).encode()) for number in range(2_500)]
+    for entry in new:
+        journal.append(*entry)
+    if has_note:
+        journal.note("network", "m" * 64)
+    with pytest.raises(JournalError, match="disk is full"):
+        journal.commit()
+    assert read_all(killed(tmp_path / "data", tmp_path / "copy")) == (ENTRIES, NETWORK)
+    journal.commit()
+    journal.close()
+    assert read_all(tmp_path / "data") == (ENTRIES + new, "m" * 64 if has_note else NETWORK)

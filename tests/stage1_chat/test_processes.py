@@ -121,6 +121,17 @@ def test_who_has_shut_down_its_half_still_reads_the_answer(launch: Launch, call:
     node.wait_for("peer", address=peer.listen, state="down")
 
 
+def test_all_that_a_peer_says_before_it_ends_its_output_is_printed(launch: Launch, call: Call) -> None:
+    node = launch(1, "--peer", "none")
+    peer = call(node)
+    peer.join()
+    lines = [f"line {number}" for number in range(1_500)]
+    peer.send(*map(chat_message, lines))
+    peer.end_output()
+    peer.expect_closed()
+    assert [chat["text"] for chat in node.told("chat")] == lines
+
+
 def test_a_reset_is_the_end_of_that_connection_only(launch: Launch, call: Call) -> None:
     node = launch(1, "--peer", "none")
     peer, other = call(node), call(node)

@@ -68,6 +68,20 @@ def test_a_peer_that_shakes_hands_and_then_ends_the_connection_is_called_less_an
     assert [round(time - start) for time in calls] == [1, 3, 7, 15, 31, 61, 91]
 
 
+def test_a_call_that_was_due_for_an_earlier_loss_is_not_made_for_the_next_one() -> None:
+    world, alice = founded_world()
+    bob = world.add(ChatNode, alice.address)
+    world.run(1.0)
+    world.cut(world.open_connections()[0])
+    world.run(0.5)  # bob would call half a second from now
+    world.open(world.networks[alice.address], bob.address)
+    world.settle()
+    calls, start = calls_of(world, bob), world.now
+    world.part({alice.address})
+    world.run(10.0)
+    assert [round(time - start, 1) for time in calls] == [2, 6], "twice as long, since the link did not last"
+
+
 def test_only_the_side_that_called_calls_again() -> None:
     world, alice = founded_world()
     bob = world.add(ChatNode, alice.address)

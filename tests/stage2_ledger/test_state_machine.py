@@ -5,13 +5,15 @@ import json
 import random
 from collections import Counter
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from common.interface import Connection
+from common.journal import Journal
 from common.limits import MAX_CALLED_BACK, MAX_MISSING, MAX_REDIALS
-from lab.simulation import World
+from lab.simulation import MemoryNetwork, World
 from stage1_chat.node import ChatNode
 from stage2_ledger.membership import Membership
 from stage2_ledger.node import LedgerNode
@@ -270,6 +272,24 @@ def test_who_answers_without_belonging_is_not_in_the_list(says: str) -> None:
     assert list_of(world, node) == [peer.address, node.address]
 
 
+def test_who_has_called_and_is_refused_takes_off_the_list_only_what_it_has_brought() -> None:
+    world, alice = founded_world()
+    known, unknown = (world.add(PolitePeer, None, 2).address for _ in range(2))
+    honest = add_linked_peer(world, alice)
+    honest.send({"type": "presence", "nonce": "0" * 32, "address": known})
+    world.settle()
+    calls = calls_of(world, alice)
+    for address in (known, unknown):
+        liar = world.add(PolitePeer, alice.address, 2)
+        liar.says_on_open = [liar.hello_message(alice.network_name, listen=address)]
+        world.settle()
+        assert address in list_of(world, alice)
+        liar.send_body(b"rubbish")
+        world.settle()
+    assert list_of(world, alice) == [alice.address, known, honest.address]
+    assert [address for _, address in calls] == [known], "with one link less it calls who is in the list"
+
+
 def test_a_killed_node_leaves_every_list_and_the_ten_links_are_kept_up() -> None:
     for seed in range(8):
         world, choose = World(seed), random.Random(seed)
@@ -317,6 +337,30 @@ def test_no_two_links_are_left_after_any_life() -> None:
         world.heal()
         world.run(40.0)
         assert set(pairs(world).values()) <= {1}, f"seed {seed}: {pairs(world)}"
+
+
+@pytest.mark.parametrize("who", ["the smaller address", "the larger address"])
+def test_of_two_calls_to_the_same_address_one_is_left(who: str) -> None:
+    world, alice, bob = linked_pair()
+    caller, called = (alice, bob) if who == "the smaller address" else (bob, alice)
+    cut_all(world, alice)
+    world.settle()
+    for _ in range(2):
+        world.open(world.networks[caller.address], called.address)
+    world.run(10.0)
+    assert list(pairs(world).values()) == [1] and len(alice.links) == len(bob.links) == 1
+
+
+@pytest.mark.parametrize("order", ["the liar first", "the liar last"])
+def test_who_was_called_and_says_that_it_listens_where_another_one_does_does_not_take_its_link(order: str) -> None:
+    world, alice = founded_world()
+    liar, honest = (world.add(PolitePeer, None, 2) for _ in range(2))
+    for peer in (liar, honest) if order == "the liar first" else (honest, liar):
+        peer.says_on_open = [peer.hello_message(alice.network_name, listen=honest.address)]
+        world.open(world.networks[alice.address], peer.address)
+        world.settle()
+    assert [link.dialled for link in alice.links] == [honest.address]
+    assert liar.is_closed and not honest.is_closed
 
 
 # --- calling again ----------------------------------------------------------------------------------
@@ -445,6 +489,40 @@ def test_the_peer_of_the_command_line_is_called_again_whatever_it_did() -> None:
     peer.send_body(b"rubbish")
     world.run(2.0)
     assert [address for _, address in calls] == [peer.address]
+
+
+def test_who_comes_back_calls_each_peer_once_also_when_one_is_dead(tmp_path: Path) -> None:
+    world, alice = founded_world()
+    peers = [alice, *(world.add(LedgerNode, alice.address) for _ in range(3))]
+    world.run(1.0)
+    living = [peer.address for peer in peers]
+    journal = Journal(tmp_path)
+    journal.note("network", str(alice.network_name))
+    journal.note("peers", json.dumps([*living, "dead:1"]))
+    node = world.add(LedgerNode, None, journal)
+    world.run(10.0)
+    up = [(peer["address"], peer["state"]) for peer in world.reported(node, "peer")]
+    assert sorted(up) == [(address, "up") for address in living]
+    journal.close()
+
+
+@pytest.mark.parametrize("own", ["a:1", "z:1"])
+def test_a_peer_that_the_user_calls_by_another_name_is_linked_once_and_called_for_ever(own: str) -> None:
+    world, alice = founded_world()
+    world.networks["alias:1"] = world.networks[alice.address]
+    network = world.networks[own] = MemoryNetwork(world, own)
+    node = network.node = LedgerNode(network, own)
+    node.start("alias:1")
+    world.run(1.0)
+    for _ in range(2):
+        cut_all(world, alice)  # both sides call again
+        world.run(100.0)
+        assert len(node.links) == 1 and list(pairs(world).values()) == [1]
+    assert len(world.reported(node, "peer")) < 12, "the two have agreed"
+    calls = calls_of(world, node)
+    world.kill(alice)
+    world.run(3 * 3_600.0)
+    assert world.now - calls[-1][0] < 31
 
 
 # --- transactions -----------------------------------------------------------------------------------

@@ -1,0 +1,153 @@
+"""The network on sockets, in this very process: what leaves the node when its disk is full, and when it ends."""
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from common.console import Console
+from common.encoding import encode_frame
+from common.interface import Connection
+from common.journal import JournalError
+from stage1_chat.network import SocketNetwork
+from stage1_chat.node import ChatNode
+from tests.processes import Event, RawPeer
+
+
+class KeepingConsole(Console):
+    """Nobody types, and what is printed is kept."""
+
+    def __init__(self) -> None:
+        super().__init__(is_json=True, is_daemon=True)
+        self.printed = b""
+
+    def lines(self) -> Iterator[str]:
+        """No line of standard input, which is that of the tests."""
+        return iter(())
+
+    def write(self, data: bytes) -> None:
+        """Keep what is printed."""
+        self.printed += data
+
+    def told(self, event: str) -> list[Event]:
+        """The events of one kind."""
+        return [told for told in map(json.loads, self.printed.splitlines()) if told["event"] == event]
+
+
+class FullNode(ChatNode):
+    """A node that has something to keep, and from some moment on no room for it."""
+
+    is_full = False
+
+    def commit(self) -> None:
+        """Fail once the test says so."""
+        if self.is_full:
+            raise JournalError("make room on the disk")
+
+
+class Here:
+    """A node on sockets in this process; its handlers run where `network.run` is called."""
+
+    def __init__(self) -> None:
+        self.console = KeepingConsole()
+        self.network = SocketNetwork("127.0.0.1", 0, self.console)
+        self.node = FullNode(self.network, f"127.0.0.1:{self.network.listening_port}")
+        self._listener = self.network._listener.dup()
+        self.network.start(self.node, None)
+        self.thread = threading.Thread(target=self.network.run)
+
+    def run_with_peer(self) -> tuple[RawPeer, Connection]:
+        """Let another thread be the node's, and link a peer to it; also the connection as the node has it."""
+        self.thread.start()
+        peer = RawPeer(self.node.address, network=self.node.network_name)
+        peer.join()
+        return peer, next(iter(self.node.links))
+
+    def end(self) -> None:
+        """End its threads, also that which waits in `accept`."""
+        self.network.put(self.network.stop)
+        if self.thread.ident is not None:
+            self.thread.join()
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+
+@pytest.fixture
+def here() -> Iterator[Here]:
+    """A node in this process, which has founded a network and does not run yet."""
+    here = Here()
+    yield here
+    here.end()
+
+
+# --- no room --------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("who", ["a handler", "the network when the user has quit"])
+def test_that_the_disk_is_full_is_told_once_and_is_the_status_whoever_finds_out(who: str, here: Here) -> None:
+    here.node.is_full = True
+
+    def say_and_commit() -> None:
+        here.node.on_line("never kept")
+        here.node.commit() if who == "a handler" else here.node.on_line("/quit")
+
+    here.network.put(say_and_commit)
+    here.network.run()
+    assert [error["code"] for error in here.console.told("error")] == ["STORAGE"]
+    assert here.network.status == 1 and here.console.told("chat") == []
+
+
+@pytest.mark.parametrize("line", ["never kept", "/quit"])
+def test_once_a_timer_has_found_the_disk_full_nothing_more_is_handled(line: str, here: Here) -> None:
+    here.node.is_full = True
+    here.network.after(0.0, here.node.commit)
+    here.network.put(here.node.on_line, line)
+    here.network.run()
+    assert here.network.status == 1 and here.console.told("chat") == []
+    assert [error["code"] for error in here.console.told("error")] == ["STORAGE"]
+
+
+def test_what_was_sent_to_a_connection_that_was_closed_waits_for_the_commit_too(here: Here) -> None:
+    peer, connection = here.run_with_peer()
+
+    def say_and_close() -> None:
+        here.node.on_line("never kept")
+        connection.close()
+        here.node.is_full = True
+
+    here.network.put(say_and_close)
+    with peer:
+        assert [message["type"] for message in peer.expect_closed()] == ["hello", "pong"]
+
+
+# --- the end --------------------------------------------------------------------------------------
+
+def test_the_time_to_write_begins_when_there_is_something_to_write(here: Here) -> None:
+    peer, connection = here.run_with_peer()
+
+    def refuse_and_take_long() -> None:
+        for _ in range(8):  # more than the system takes at once
+            connection.send(encode_frame({"type": "pong", "nonce": "x" * 2**21}))
+        here.node.refuse(connection, "FORMAT", "")
+        here.network.now = lambda: time.monotonic() + 3  # type: ignore[method-assign]
+
+    here.network.put(refuse_and_take_long)
+    with peer:
+        peer.expect_closed("FORMAT")
+
+
+def test_a_timer_that_stops_the_node_ends_it_at_once(here: Here) -> None:
+    here.network.after(0.0, here.network.stop)
+    begun = time.monotonic()
+    here.network.run()
+    assert time.monotonic() - begun < 3, "the next timer is that of 5 seconds"
+
+
+def test_after_the_timer_that_stops_the_node_no_other_one_runs(here: Here) -> None:
+    late: list[str] = []
+    here.network.after(0.0, here.network.stop)
+    here.network.after(0.0, lambda: late.append("after the end"))
+    here.network.run()
+    assert late == []
