@@ -167,8 +167,6 @@ class Journal:
         if self._new_entries or self._new_notes:
             with self._told():
                 self._write()
-            self._new_entries.clear()
-            self._new_notes.clear()
 
     def _write(self) -> None:
         # As few statements as can be: at each one the thread gives the interpreter lock up, and has to win it back. One
@@ -189,6 +187,8 @@ class Journal:
                 self._database.execute("ROLLBACK")
             raise
         self._count += len(self._new_entries)
+        self._new_entries.clear()
+        self._new_notes.clear()
         self._write_count(self._count)
 
     def _insert(self, first_number: int, entries: list[Entry]) -> None:

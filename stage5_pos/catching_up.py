@@ -22,8 +22,10 @@ class ChainQuestion:
         """The last block of the answer that is just coming."""
         self.blocks = blocks
         """How many blocks there were in the tree when it was asked."""
+        self.had_no_room = False
+        """Was there no room for a block of that answer?"""
         self.is_paused = False
-        """Is the next question put off, until blocks wait no longer?"""
+        """Is the next question put off, until fewer blocks wait?"""
 
 
 class CatchingUpNode(ChainNode):
@@ -78,16 +80,16 @@ class CatchingUpNode(ChainNode):
             return
         if question.last is None or self.is_known_block(question.tip):
             del self.chain_questions[connection]
-        elif self.put_off_blocks and not (self.is_known_block(question.last)
-                                          and self.put_off_blocks.has_room(blocks=MAX_ANSWER_BLOCKS)):
+        elif self.put_off_blocks and (question.had_no_room
+                                      or not self.put_off_blocks.has_room(blocks=MAX_ANSWER_BLOCKS)):
             # There was no room for the last one, or will be none for more, while so many wait for transactions.
-            question.is_paused = True
+            question.is_paused, question.had_no_room = True, False
             self.network.after(WANT_AGAIN, lambda: self.ask_on(connection, question))
         elif not self.is_known_block(question.last) and len(self.tree) == question.blocks:
             del self.chain_questions[connection]  # blocks from the future, say: the same answer would come again
         else:
             locator = [question.last] * self.is_known_block(question.last) + self.tree.locator()
-            question.last, question.blocks = None, len(self.tree)
+            question.last, question.blocks, question.had_no_room = None, len(self.tree), False
             self.ask_for_blocks(connection, {"type": "get_chain", "locator": list(dict.fromkeys(locator))})
 
     def ask_on(self, connection: Connection, question: ChainQuestion) -> None:
@@ -103,4 +105,7 @@ class CatchingUpNode(ChainNode):
 
     def comes_again(self, connection: Connection | None) -> bool:
         """What comes in an answer and has no room is asked for again, when those before it wait no longer."""
-        return connection in self.chain_questions
+        question = self.chain_questions.get(connection) if connection is not None else None
+        if question is not None:
+            question.had_no_room = True
+        return question is not None

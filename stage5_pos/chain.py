@@ -93,9 +93,10 @@ class ChainNode(TotalOrderNode):
                       message["transactions"], without_padding(frame, message))
         self.note_signed(message, block_id, block.frame)
         lacking = self.lacking(block.transactions)
+        is_hopeless = block.parent_id in self.invalid_blocks or self.names_a_block(block)
         if block.parent_id not in self.tree:
             lacking.append(block.parent_id)
-        if lacking and block.parent_id not in self.invalid_blocks:
+        if lacking and not is_hopeless:
             self.put_off(block, lacking, connection)
         else:
             self.enter(block, connection)
@@ -241,13 +242,17 @@ class ChainNode(TotalOrderNode):
         if path.done:
             self.on_new_best(path)
 
+    def names_a_block(self, block: Block) -> bool:
+        """Does it name a block of the tree as a transaction? Then it would lack that for ever."""
+        return not self.tree.blocks.keys().isdisjoint(block.transactions)
+
     def execute_at_its_point(self, block: Block) -> None:
         """Execute a block after its parent; InvalidBlock if that cannot be."""
+        if self.names_a_block(block):
+            raise InvalidBlock("what it names as a transaction is a block")
         parent = self.tree.blocks.get(block.parent_id)
         if parent is None:
             raise InvalidBlock("its parent is invalid")
-        if self.lacking(block.transactions):  # and yet it waits no longer: what has come with that id is a block
-            raise InvalidBlock("what it names as a transaction is a block")
         if parent.slot >= block.slot:
             raise InvalidBlock("its slot is not after its parent's")
         self.ledger.move_to(parent)

@@ -12,7 +12,7 @@ import pytest
 
 from common.interface import Connection
 from common.journal import Journal
-from common.limits import MAX_CALLED_BACK, MAX_MISSING, MAX_REDIALS
+from common.limits import MAX_CALLED_BACK, MAX_INVENTORY, MAX_MISSING, MAX_REDIALS
 from lab.simulation import MemoryNetwork, World
 from stage1_chat.node import ChatNode
 from stage2_ledger.membership import Membership
@@ -243,6 +243,21 @@ def test_the_list_holds_ten_thousand_at_most() -> None:
     [answer] = peer.news("peers")
     assert len(answer["addresses"]) == 10_000
     assert {alice.address, peer.address} <= set(answer["addresses"])
+
+
+def test_the_list_is_written_down_when_it_has_changed_and_only_then(tmp_path: Path) -> None:
+    world = World(1)
+    node = world.add(LedgerNode, None, Journal(tmp_path))
+    written = []
+    for minute in range(3):
+        if minute == 2:
+            node.members.add("somebody:7")
+        for _ in range(12):
+            world.run(5.0)
+            node.commit()
+        written.append((tmp_path / "journal.sqlite-wal").stat().st_size)
+    assert written[0] == written[1] < written[2]
+    node.on_end()
 
 
 # --- addresses that do not answer -------------------------------------------------------------------
@@ -781,6 +796,32 @@ def test_a_bucket_that_only_the_peer_has_is_answered_with_an_empty_inventory() -
     assert peer.news() == [inventory("ab", []), summary([], answer=True), PONG]
 
 
+def test_a_bucket_with_too_many_ids_for_one_inventory_is_told_in_several(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stage2_ledger.node.MAX_INVENTORY", 2)
+    world, alice, peer, known = stocked_world(600)
+    peer.send(summary([], answer=True))
+    world.settle()
+    told = peer.news()
+    expected = {bucket: [min(2, len(ids) - start) for start in range(0, len(ids), 2)]
+                for bucket, ids in by_bucket(list(known)).items()}
+    for bucket, sizes in expected.items():
+        assert [len(message["ids"]) for message in told if message["bucket"] == bucket] == sizes
+    assert sorted(one for message in told for one in message["ids"]) == sorted(known), "each once"
+    late = world.add(LedgerNode, alice.address)
+    world.run(0.1)
+    assert late.transactions.keys() == known.keys()
+
+
+def test_the_largest_inventory_fits_into_a_frame() -> None:
+    world, alice = founded_world()
+    for number in range(MAX_INVENTORY + 1):
+        alice.buckets.add(f"{number:064x}")
+    late = world.add(LedgerNode, alice.address)
+    world.run(0.1)
+    assert MAX_INVENTORY == 62_600 and len(late.fetcher) == MAX_INVENTORY + 1
+    assert errors(world, late) == [] and len(alice.links) == 1
+
+
 def test_an_inventory_is_answered_with_a_want_of_what_is_lacking() -> None:
     world, alice, peer, known = stocked_world(10)
     news = [transaction(amount=number) for number in range(5)]
@@ -970,6 +1011,22 @@ def test_who_names_very_many_ids_does_not_keep_out_those_of_the_others() -> None
     world.settle()
     assert {id for message in modest.news("want") for id in message["ids"]} == set(ids)
     assert len(alice.fetcher) == MAX_MISSING
+
+
+def test_an_id_that_a_block_needs_gives_way_to_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stage2_ledger.reconcile.MAX_MISSING", 3)
+    world, alice = founded_world()
+    one, two = add_linked_peer(world, alice), add_linked_peer(world, alice)
+    ids = unknown_ids(4)
+    one.send(inventory("00", ids[:3]))
+    world.settle()
+    alice.fetcher.need(ids[2:3], None, for_block=True)
+    two.send(inventory("00", ids[3:]))
+    world.settle()
+    one.news(), two.news()
+    world.run(6.0)
+    asked = [id for peer in (one, two) for message in peer.news("want") for id in message["ids"]]
+    assert sorted(asked) == sorted([ids[0], ids[2], ids[3]])
 
 
 def test_every_5_seconds_a_summary_goes_to_one_random_neighbour() -> None:

@@ -520,6 +520,23 @@ def test_a_thousand_early_blocks_are_kept_and_no_more() -> None:
     assert status_of(world, node) == (1_003, 0)
 
 
+def test_early_blocks_name_so_many_transactions_together_and_what_had_no_room_comes_again(
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stage4_sequencer.node.MAX_WAITING_IDS", 5)
+    world, node, _ = followed_world()
+    holder = add_linked_peer(world, node, ChainPeer)
+    ids = [f"{number:064x}" for number in range(13)]
+    chain = [signed_block(0, []), signed_block(1, ids[:6]), signed_block(2, ids[6:9]), signed_block(3, ids[9:11]),
+             signed_block(4, ids[11:12])]
+    tell(world, holder, chain[2], chain[4], chain[3])
+    assert list(node.early) == [2, 4], "3 would be one too many"
+    holder.chain = chain
+    tell(world, holder, {"type": "height", "number": 5})
+    assert status_of(world, node) == (5, 0) and not node.early
+    tell(world, holder, signed_block(6, ids[:6]), signed_block(7, ids[12:]))
+    assert list(node.early) == [6], "one may always wait"
+
+
 def test_an_early_block_makes_the_node_ask_for_those_before_it() -> None:
     world, node, peer = followed_world()
     other = add_linked_peer(world, node)
@@ -755,6 +772,24 @@ def test_a_block_may_lack_more_than_one_question_asks_for() -> None:
     world.run(1.0)
     assert status_of(world, founder) == status_of(world, late) == (1, 0)
     assert world.reported(late, "block")[0]["transactions"] == count
+
+
+def test_a_block_that_names_another_blocks_id_as_a_transaction_is_never_executed() -> None:
+    world, node, peer = followed_world()
+    paid = signed_transaction(ALICE, BOB, 1)
+    first = signed_block(0, [])
+    tell(world, peer, paid, first, signed_block(1, [id_of(paid), block_id(first)]), first, signed_block(2, []))
+    assert_took(world, node, [first], [])
+    assert status_of(world, node) == (3, 1)
+
+
+def test_what_waits_in_the_pool_is_the_transaction_that_is_kept_with_its_accounts_only_once() -> None:
+    world, node, peer = followed_world()
+    paid = [signed_transaction(ALICE, CAROL, 1) for _ in range(2)]
+    tell(world, peer, *paid)
+    one, two = node.pool.transactions()
+    assert one is node.transactions[id_of(paid[0])] and two is node.transactions[id_of(paid[1])]
+    assert one.sender is two.sender and one.receiver is two.receiver
 
 
 def test_overdrafts_are_ignored_for_good_in_the_order_of_the_block() -> None:

@@ -15,7 +15,8 @@ from stage5_pos.genesis import Genesis
 from stage5_pos.node import StakeNode
 from tests.fixtures import kept_key
 from tests.memory import add_linked_stranger
-from tests.stage5_pos.builder import block, block_id, genesis, new_world, wins
+from tests.stage5_pos.builder import (block, block_id, genesis, new_world, next_slot, transaction, transaction_id,
+                                      wins)
 
 
 class Killed(BaseException):
@@ -107,3 +108,32 @@ def test_both_blocks_of_an_equivocation_are_kept_also_if_one_never_entered_the_t
     world.settle()
     assert again.signed_blocks[account, slot] == ids
     assert world.reported(again, "equivocation") == [], "it was told before"
+
+
+def test_all_blocks_of_the_tree_are_there_again_also_twins_that_came_in_only_since_others_build_on_them(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stage5_pos.chain.MAX_TWINS", 2)
+    slot = next(slot for slot in range(4_000, 4_100) if wins(1, slot))
+    paid = [transaction(2, kept_key(11).account, 5, nonce) for nonce in range(4)]
+    twins = [block(slot, genesis().id, [transaction_id(message)], number=1) for message in paid]
+    children = [block(next_slot(slot), block_id(twin)) for twin in twins]
+    world = new_world()
+    node = add_node(world, tmp_path)
+    peer = add_linked_stranger(world, node, 5)
+    peer.send(*paid, *twins[:2], *children[2:], *twins[2:])
+    world.settle()
+    before = list(node.tree.blocks)
+    assert set(before) == {genesis().id, *map(block_id, twins), *map(block_id, children[2:])}
+    node.commit()
+    crash(node)
+    again = add_node(new_world(), tmp_path)
+    assert list(again.tree.blocks) == before and again.tree.best.id == node.tree.best.id
+
+
+def test_a_key_of_no_account_in_the_genesis_is_told_also_when_going_on(tmp_path: Path) -> None:
+    node = add_node(new_world(), tmp_path)
+    node.commit()
+    crash(node)
+    world = new_world()
+    again = add_node(world, tmp_path, kept_key(12))
+    assert [event["code"] for event in world.reported(again, "error")] == ["ACCOUNT"] and again.stakes == {}

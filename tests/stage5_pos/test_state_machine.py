@@ -118,6 +118,32 @@ def test_a_block_with_an_invalid_transaction_is_refused_with_all_that_builds_on_
     assert node.tree.best.height == 1
 
 
+def test_a_block_that_names_another_blocks_id_as_a_transaction_is_refused_with_all_that_builds_on_it() -> None:
+    world, node, peer = scene()
+    paid = transaction(2, X, 1_000)
+    named = block(1, GENESIS)
+    bad = block(2, GENESIS, [transaction_id(paid), block_id(named)])
+    child = block(3, block_id(bad))
+    tell(world, peer, paid, bad, child)
+    assert len(node.put_off_blocks) == 2 and len(node.tree) == 0
+    tell(world, peer, named)
+    assert not node.put_off_blocks and all(block_id(one) in node.invalid_blocks for one in (bad, child))
+    assert node.tree.best.id == block_id(named) and sum(balances(node).values()) == 10 * MILLION + 10
+    assert X not in balances(node) and list(node.pool) == [transaction_id(paid)], "nothing of it counts"
+    tell(world, peer, block(4, block_id(named), [transaction_id(paid)]))
+    assert node.tree.best.height == 2 and balances(node)[X] == 999, "an honest block may have what it had executed"
+
+
+def test_a_block_that_names_a_block_of_the_tree_as_a_transaction_is_refused_at_once() -> None:
+    world, node, peer = scene()
+    named = chain(3)
+    for slot, wrong in ((10, GENESIS), (11, block_id(named[0])), (12, block_id(named[2]))):
+        bad = block(slot, block_id(named[2]), [wrong])
+        tell(world, peer, *named, bad, block(20, block_id(bad)))
+        assert block_id(bad) in node.invalid_blocks and not node.put_off_blocks
+    assert peer.messages("want") == [] and node.tree.best.height == 3
+
+
 def bad_blocks() -> dict[str, Message]:
     """Blocks that fail before they could enter the tree, each for one reason."""
     loser = next(number for number in range(1, 11) if not wins(number, 1))
@@ -209,6 +235,27 @@ def test_missing_transactions_are_fetched_and_the_block_enters_when_they_come() 
     assert len(node.tree) == 0
     tell(world, peer, paid[2])
     assert node.tree.best.id == block_id(made) and balances(node)[X] == 27
+
+
+def test_what_builds_on_an_invalid_block_is_refused_at_once_and_nothing_is_fetched_for_it() -> None:
+    world, node, peer = scene()
+    too_much = transaction(1, X, MILLION + 1)
+    bad = block(1, GENESIS, [transaction_id(too_much)])
+    child = block(2, block_id(bad), [f"{number:064x}" for number in range(1_000)])
+    tell(world, peer, too_much, bad, child)
+    assert block_id(child) in node.invalid_blocks and not node.put_off_blocks
+    assert peer.messages("want") == [] and len(node.fetcher) == 0
+
+
+def test_a_block_that_was_asked_for_and_waits_is_not_asked_for_again() -> None:
+    world, node, peer = scene()
+    parent = block(1, GENESIS, [transaction_id(transaction(1, X, 10))])
+    tell(world, peer, block(2, block_id(parent)))
+    tell(world, peer, parent)
+    assert len(node.put_off_blocks) == 2
+    world.run(seconds=12)
+    asked = [one for message in peer.messages("want") for one in message["ids"]]
+    assert asked == [block_id(parent), *parent["transactions"] * 3], "every five seconds for what it lacks"
 
 
 def test_of_one_creator_in_one_slot_two_blocks_wait_and_no_more() -> None:
@@ -390,6 +437,52 @@ def test_the_next_question_begins_behind_the_answer_and_not_behind_a_newer_block
     assert peer.messages("get_chain")[1]["locator"] == [*map(block_id, blocks[1::-1]), GENESIS]
 
 
+def test_after_an_answer_for_whose_last_block_there_was_no_room_it_asks_on_at_once(
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stage5_pos.put_off.MAX_WAITING", 2)
+    world, node, peer = scene()
+    paid = transaction(1, X, 10)
+    blocks = [block(1, GENESIS, [transaction_id(paid)])]
+    blocks += chain(3, block_id(blocks[0]), first_slot=2)
+    tell(world, peer, {"type": "tip", "id": block_id(blocks[3]), "height": 4}, *blocks[:3])
+    assert list(node.put_off_blocks) == [block_id(message) for message in blocks[:2]]
+    tell(world, peer, paid, {"type": "pong", "nonce": BLOCKS_PING})
+    assert len(peer.messages("get_chain")) == 2
+    assert peer.messages("get_chain")[1]["locator"] == [*map(block_id, blocks[1::-1]), GENESIS]
+    tell(world, peer, *blocks[2:], {"type": "pong", "nonce": BLOCKS_PING})
+    assert node.tree.best.height == 4 and not node.chain_questions
+
+
+@pytest.mark.parametrize("behind_ms, at_first", [(10_000, 2), (20_000, 0)], ids=["not for all", "for none"])
+def test_whose_clock_is_behind_does_not_ask_without_pause_and_gets_the_chain_when_it_is_time(
+        behind_ms: int, at_first: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lab.simulation.MAX_STEPS", 2_000)
+    world, node, peer = scene()
+    tell(world, peer, *chain(3, first_slot=4_990))
+    late = add_node(world, node.address)
+    clock = world.networks[late.address]
+    clock.unix_ms = lambda: world.start_ms + round(world.now * 1_000) - behind_ms  # type: ignore[method-assign]
+    world.run(seconds=0.9)
+    assert late.tree.best.height == at_first and not late.chain_questions, "it asks again when it hears of it again"
+    world.run(seconds=behind_ms / 1_000)
+    assert late.tree.best.id == node.tree.best.id
+
+
+def test_one_block_that_waits_does_not_keep_a_node_from_catching_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stage5_pos.put_off.MAX_WAITING_IDS", 5)
+    world, node, peer = scene()
+    paid = [transaction(1, X, 2, nonce) for nonce in range(40)]
+    blocks: list[Message] = []
+    for number in range(20):
+        ids = [transaction_id(message) for message in paid[2 * number:2 * number + 2]]
+        blocks.append(block(next_slot(100 + number), block_id(blocks[-1]) if blocks else GENESIS, ids))
+    tell(world, peer, *paid, *blocks)
+    late = add_node(world, node.address)
+    tell(world, add_linked_stranger(world, late, 5), block(1, "1" * 64))
+    world.run(seconds=12)
+    assert late.tree.best.id == node.tree.best.id and len(late.put_off_blocks) == 1
+
+
 def test_a_question_ends_with_its_connection() -> None:
     world, node, peer = scene()
     tell(world, peer, {"type": "tip", "id": "1" * 64, "height": 5})
@@ -434,6 +527,21 @@ def test_a_winner_makes_a_block_only_if_it_ranks_above_what_is_made_of_the_slot_
     world.run(seconds=1.5)
     assert len(node.tree) == 1 + made and node.tree.best.creator == kept_key(best).account
     assert not world.reported(node, "equivocation"), "an account that two nodes play need not sign twice"
+
+
+def test_one_block_that_cannot_be_made_does_not_end_the_making_of_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = new_world()
+    node = add_node(world, plays=tuple(range(1, 11)))
+
+    def fail(*ticket: Any) -> None:
+        raise RuntimeError("a defect")
+
+    with monkeypatch.context() as for_once, pytest.raises(RuntimeError, match="a defect"):
+        for_once.setattr(node, "make_block", fail)
+        world.run(seconds=5)
+    assert len(node.tree) == 0
+    world.run(seconds=5)
+    assert len(node.tree) >= 3
 
 
 def test_a_maker_takes_what_is_valid_at_its_point_and_leaves_the_rest_in_the_pool() -> None:
