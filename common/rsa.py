@@ -212,21 +212,19 @@ def load_key(path: Path) -> PrivateKey:
     return _unwrap(path, container, None, fault="the file is damaged")
 
 
-def load_or_make_keys(folder: Path, count: int, make: bool,
-                      on_progress: Callable[[str], None] | None = None) -> list[PrivateKey]:
-    """The keys in `folder`/key-1.pem … key-`count`.pem; those that are missing are made if `make` says so.
+def load_or_make_keys(folder: Path, count: int, on_progress: Callable[[str], None] | None = None) -> list[PrivateKey]:
+    """The keys in `folder`/key-1.pem … key-`count`.pem; those that are missing are made.
 
     `on_progress` is told, in words, of each key that is made. WalletError if that fails.
     """
-    if make:
-        with _reported(folder):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _reported(folder):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     keys = []
     for number in range(1, count + 1):
         path = folder / f"key-{number}.pem"
-        if make and not os.path.lexists(path) and on_progress is not None:
+        if on_progress is not None and not os.path.lexists(path):
             on_progress(f"making key {number} of {count}: {path}")
-        keys.append(load_or_make_key(path) if make else load_key(path))
+        keys.append(load_or_make_key(path))
         for other, key in enumerate(keys[:-1], start=1):
             if key.account == keys[-1].account:
                 raise WalletError(f"{path}: the same key as key-{other}.pem, expected another one")

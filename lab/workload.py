@@ -30,7 +30,7 @@ class KeyRing:
     def __init__(self, folder: Path, wallets: Path, accounts: int, on_progress: Callable[[str], None]) -> None:
         """Read the keys, make those that are missing; WalletError if that cannot be, `on_progress` is told."""
         self.folder = folder.resolve()
-        *self.keys, sink = load_or_make_keys(folder, accounts + 1, make=True, on_progress=on_progress)
+        *self.keys, sink = load_or_make_keys(folder, accounts + 1, on_progress=on_progress)
         self.sink = sink.account
         self._wallets = [_make_wallet(wallets / f"wallet-{number}.pem", key) for number, key in enumerate(self.keys)]
 

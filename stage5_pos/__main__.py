@@ -41,7 +41,7 @@ class StakeClient(SequencedClient):
         """Make the node, with the keys of the accounts that it plays if it joins."""
 
         def found_with() -> tuple[Genesis, dict[int, PrivateKey]]:
-            keys = load_or_make_keys(options.keys, STAKE_HOLDERS, make=True, on_progress=tell_progress(options))
+            keys = load_or_make_keys(options.keys, STAKE_HOLDERS, on_progress=tell_progress(options))
             accounts = [key.account for key in keys]
             genesis = make_genesis(secrets.token_hex(32), network.unix_ms(), options.slot, options.rate,
                                    accounts, [FOUNDING_BALANCE] * STAKE_HOLDERS)

@@ -247,7 +247,7 @@ def test_missing_keys_are_made_and_those_that_are_there_kept(tmp_path: Path) -> 
     folder.mkdir(parents=True)
     (folder / "key-2.pem").write_bytes((KEYS / "key-12.pem").read_bytes())
     told: list[str] = []
-    keys = load_or_make_keys(folder, 3, make=True, on_progress=told.append)
+    keys = load_or_make_keys(folder, 3, on_progress=told.append)
     assert [key.account for key in keys] == [kept_key(number).account for number in (1, 12, 2)]
     assert [line.split(":")[0] for line in told] == ["making key 1 of 3", "making key 3 of 3"]
     assert sorted(os.listdir(folder)) == ["key-1.pem", "key-2.pem", "key-3.pem"]
@@ -257,26 +257,21 @@ def test_missing_keys_are_made_and_those_that_are_there_kept(tmp_path: Path) -> 
 
 def test_the_folder_is_made_and_the_keys_are_the_same_the_next_time(tmp_path: Path) -> None:
     folder = tmp_path / "run" / "keys"
-    made = [key.account for key in load_or_make_keys(folder, 2, make=True)]
+    made = [key.account for key in load_or_make_keys(folder, 2)]
     assert mode(folder) & 0o077 == 0
-    assert [key.account for key in load_or_make_keys(folder, 2, make=False)] == made
-    assert [key.account for key in load_or_make_keys(folder, 2, make=True)] == made
+    assert [key.account for key in load_or_make_keys(folder, 2)] == made
 
 
-def test_a_missing_key_is_named_and_nothing_is_made_unless_asked_for(tmp_path: Path) -> None:
-    (tmp_path / "key-1.pem").write_bytes(PLAIN)
-    second = tmp_path / "key-2.pem"
-    assert fault_of(lambda: load_or_make_keys(tmp_path, 2, make=False), second) == "No such file or directory"
-    missing = tmp_path / "missing"
-    assert "No such file" in fault_of(lambda: load_or_make_keys(missing, 2, make=False), missing / "key-1.pem")
-    assert os.listdir(tmp_path) == ["key-1.pem"]
+def test_a_key_that_is_only_to_be_read_is_not_made(tmp_path: Path) -> None:
+    assert fault_of(lambda: load_key(tmp_path / "key-1.pem"), tmp_path / "key-1.pem") == "No such file or directory"
+    assert os.listdir(tmp_path) == []
 
 
 def test_a_folder_that_cannot_be_made_says_so(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     folder = tmp_path / "file" / "keys"
-    assert fault_of(lambda: load_or_make_keys(folder, 1, make=True), folder) == "Not a directory"
-    assert fault_of(lambda: load_or_make_keys(tmp_path / "file", 1, make=True), tmp_path / "file") == "File exists"
+    assert fault_of(lambda: load_or_make_keys(folder, 1), folder) == "Not a directory"
+    assert fault_of(lambda: load_or_make_keys(tmp_path / "file", 1), tmp_path / "file") == "File exists"
 
 
 @pytest.mark.parametrize(("content", "fault"), [
@@ -291,5 +286,5 @@ def test_a_file_that_holds_no_genesis_key_says_why_and_stays_as_it_is(
     path = tmp_path / "key-1.pem"
     path.write_bytes(content)
     assert fault in fault_of(lambda: load_key(path), path)
-    assert fault in fault_of(lambda: load_or_make_keys(tmp_path, 1, make=True), path)
+    assert fault in fault_of(lambda: load_or_make_keys(tmp_path, 1), path)
     assert path.read_bytes() == content
