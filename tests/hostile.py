@@ -32,10 +32,10 @@ MAX_ANSWER_SECONDS = 2.0
 """How long a well-behaved peer may have to wait for the answer to a ping, whatever others do.
 
 In seconds of the node's processor time, which are those of the clock while the machine is free; where it is busy
-with other work just now, the clock may show five times that.
+with other work just now, the clock may show ten times that.
 """
 
-BUSY_MACHINE = 5
+BUSY_MACHINE = 10
 
 MAX_GROWTH_MIB = 64
 """What a flood may leave behind in the memory of a node, in MiB."""
@@ -221,7 +221,7 @@ class Healthy(Villain):
         assert not self._failure, self.describe() + self._failure
         slowest = max(max(clock / BUSY_MACHINE, computed) for clock, computed in self.answers)
         assert slowest < MAX_ANSWER_SECONDS, self.describe()
-        eventually(lambda: self.growth < self.growth_mib, timeout=5, state=self.describe)
+        eventually(lambda: self.growth < self.growth_mib, state=self.describe)  # once it has worked off what it has read
         assert self.peak < self.peak_mib, self.describe()
 
     @property
