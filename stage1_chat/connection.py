@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from common.framing import Splitter
 from common.interface import Connection
-from common.limits import (BATCHES_AHEAD, FLUSH_SECONDS, LARGE_BYTES, LONG_TURN_SECONDS, MAX_OUTBOX, MAX_OUTBOXES,
+from common.limits import (BATCHES_AHEAD, LARGE_BYTES, LONG_TURN_SECONDS, MAX_OUTBOX, MAX_OUTBOXES,
                            MAX_RECEIVED, RECEIVE_BYTES, TURN_SECONDS)
 
 if TYPE_CHECKING:
@@ -107,6 +107,7 @@ class SocketConnection(Connection):
         self._bytes_read = self._bytes_handled = 0
         self._is_costly = False
         """Has its last turn taken very long?"""
+        self._is_leaving = False
         self._credit = threading.Semaphore(BATCHES_AHEAD)
         self._has_ended = threading.Event()
         self._outbox = Outbox(f"writer {self.remote}", sock.sendall, lambda: self._shut_down(socket.SHUT_WR))
@@ -117,7 +118,7 @@ class SocketConnection(Connection):
     @property
     def unwritten(self) -> int:
         """Bytes that wait for the peer to read."""
-        return self._outbox.waiting
+        return 0 if self._outbox.has_ended.is_set() else self._outbox.waiting
 
     def send(self, frame: bytes) -> None:
         """Collect `frame` for the writer. Too much that waits ends the connection (contract §2)."""
@@ -134,11 +135,12 @@ class SocketConnection(Connection):
 
     def hand_over(self) -> None:
         """Let the writer have what handlers have sent, and end if they have closed: it has a while to write."""
-        if not self.is_open:
+        if self.is_open:
+            self._outbox.hand_over()
+        elif not self._is_leaving:
+            self._is_leaving = True
             self._outbox.close()
-            self._network.after(FLUSH_SECONDS, self.abort)
-            return
-        self._outbox.hand_over()
+            self._network.see_off(self)
         if self.unwritten > LARGE_BYTES:
             self._network.shed(MAX_OUTBOXES, lambda connection: connection.unwritten)
 
@@ -178,7 +180,7 @@ class SocketConnection(Connection):
     @property
     def unhandled(self) -> int:
         """Bytes that were read and not handled yet, those of an unfinished frame included."""
-        return self._bytes_read - self._bytes_handled
+        return self._bytes_read - self._bytes_handled if self.is_open else 0
 
     def _read(self) -> None:
         splitter = Splitter()

@@ -63,6 +63,8 @@ class SocketNetwork:
         self._opening_later = 0
         """Connections that were accepted, and are opened a little later."""
         self._collecting: list[SocketConnection] = []
+        self._leaving: set[SocketConnection] = set()
+        """Connections that have closed, and still have a while to write what waits."""
         self._is_running = True
         self._lacks_storage = False
         self.status = 0
@@ -156,7 +158,8 @@ class SocketNetwork:
         self.stop(status=1)
 
     def _run_timers(self) -> None:
-        while self._is_running and self._timers and self._timers[0][0] <= self.now():
+        due = self.now()  # what falls due meanwhile comes after the inbox: a slow timer must not starve it
+        while self._is_running and self._timers and self._timers[0][0] <= due:
             self._do(heapq.heappop(self._timers)[2])
             self._hand_over()
 
@@ -214,6 +217,15 @@ class SocketNetwork:
         """Remember that `connection` has something to hand over."""
         self._collecting.append(connection)
 
+    def see_off(self, connection: SocketConnection) -> None:
+        """Give a closed connection a while to write; what waits for it counts as before."""
+        self._leaving.add(connection)
+        self.after(FLUSH_SECONDS, lambda: self._end_leaving(connection))
+
+    def _end_leaving(self, connection: SocketConnection) -> None:
+        self._leaving.discard(connection)
+        connection.abort()
+
     def put_last(self, handler: Callable[[], None]) -> None:
         """Call `handler` when nothing else waits."""
         if not self._last:
@@ -222,11 +234,12 @@ class SocketNetwork:
 
     def shed(self, most: int, held_by: Callable[[SocketConnection], int]) -> None:
         """While all connections together hold more than `most` bytes, close the one that holds most of them."""
-        connections = sorted(self._connections(), key=held_by, reverse=True)
+        connections = sorted({*self._connections(), *self._leaving}, key=held_by, reverse=True)
         held = sum(map(held_by, connections))
         for connection in connections:
             if held > most:
                 held -= held_by(connection)
+                self._leaving.discard(connection)
                 connection.give_up(f"all connections hold more than {most} bytes, and this one holds most")
 
     def _connections(self) -> list[SocketConnection]:

@@ -93,3 +93,5 @@ class Redials:
             del self._redials[address]
         elif not self._is_linked(address):
             self._network.connect(address)
+        elif self._is_for_ever(address):
+            self._plan(address, redial)  # that link has another name, perhaps, and what it stands for may move

@@ -190,6 +190,10 @@ class ChainNode(TotalOrderNode):
         """Will a block from here come again, so that it need not push out another one that waits?"""
         return False
 
+    def is_lacking(self, transaction_id: str) -> bool:
+        """Nor is a block lacked that has come, whoever lists it among transactions."""
+        return super().is_lacking(transaction_id) and not self.is_known_block(transaction_id)
+
     def is_to_be_fetched(self, lacking: str) -> bool:
         """A parent that waits itself has been fetched already."""
         return lacking not in self.put_off_blocks

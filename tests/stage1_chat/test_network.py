@@ -151,3 +151,41 @@ def test_after_the_timer_that_stops_the_node_no_other_one_runs(here: Here) -> No
     here.network.after(0.0, lambda: late.append("after the end"))
     here.network.run()
     assert late == []
+
+
+# --- everyone gets a turn -------------------------------------------------------------------------
+
+def test_a_timer_that_takes_longer_than_its_interval_does_not_starve_the_others(here: Here) -> None:
+    def take_long() -> None:
+        here.network.after(0.0, take_long)
+        time.sleep(0.001)
+
+    here.network.after(0.0, take_long)
+    here.thread.start()
+    here.network.put(here.network.stop)
+    here.thread.join(10)
+    is_over = not here.thread.is_alive()
+    here.network.stop()
+    assert is_over
+
+
+def test_what_waits_for_those_who_have_ended_their_half_counts_with_the_rest(
+        here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stage1_chat.connection.MAX_OUTBOXES", 32 * 2**20)
+    peer, _ = here.run_with_peer()
+    other = RawPeer(here.node.address, network=here.node.network_name)
+    other.join()
+
+    def say_much_and_end(to: Connection) -> None:
+        for _ in range(12):
+            to.send(encode_frame({"type": "pong", "nonce": "x" * 2**21}))
+        to.close()
+
+    with peer, other:
+        for one in list(here.node.links):
+            here.network.put(say_much_and_end, one)
+            here.network.put(time.sleep, 0.1)
+        deadline = time.monotonic() + 1.5
+        while not here.console.told("error") and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert [error["code"] for error in here.console.told("error")] == ["BUSY"]

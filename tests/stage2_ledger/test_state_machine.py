@@ -540,6 +540,23 @@ def test_a_peer_that_the_user_calls_by_another_name_is_linked_once_and_called_fo
     assert world.now - calls[-1][0] < 31
 
 
+def test_the_name_that_the_user_gave_is_called_for_ever_also_after_that_peer_has_called_itself() -> None:
+    world, alice = founded_world()
+    world.networks["alias:1"] = world.networks[alice.address]
+    node = world.add(LedgerNode, "alias:1")
+    world.run(1.0)
+    cut_all(world, alice)
+    alice.network.connect(node.address)
+    world.run(60.0)
+    assert [link.dialled for link in node.links] == [None]
+    world.kill(alice)
+    moved = world.add(LedgerNode)
+    moved.network_name = node.network_name
+    world.networks["alias:1"] = world.networks[moved.address]  # as where a name stands for another machine now
+    world.run(31.0)
+    assert [link.address for link in node.links] == [moved.address]
+
+
 # --- transactions -----------------------------------------------------------------------------------
 
 def test_a_transaction_is_applied_once_everywhere_and_told_to_its_maker() -> None:

@@ -258,6 +258,14 @@ def test_a_block_that_was_asked_for_and_waits_is_not_asked_for_again() -> None:
     assert asked == [block_id(parent), *parent["transactions"] * 3], "every five seconds for what it lacks"
 
 
+def test_blocks_that_have_come_are_not_asked_for_whoever_lists_them_among_transactions() -> None:
+    world, node, peer = scene()
+    blocks = chain(3)
+    tell(world, peer, *blocks)
+    tell(world, peer, *({"type": "inventory", "bucket": block_id(one)[:2], "ids": [block_id(one)]} for one in blocks))
+    assert peer.messages("want") == [] and len(node.fetcher) == 0
+
+
 def test_of_one_creator_in_one_slot_two_blocks_wait_and_no_more() -> None:
     world, node, peer = scene()
     twins = [block(1, f"{parent:064x}", number=winner(1)) for parent in range(5)]
