@@ -162,7 +162,8 @@ def run_plain(settings: Settings, keys_folder: Path) -> int:
         signal.signal(number, lambda *_: conductor.stop())
     conductor.start()
     threading.Thread(target=_read_lines, args=(conductor,), name="standard input", daemon=True).start()
-    conductor.wait()
+    while not conductor.wait(TICK_SECONDS):
+        pass  # Not without end: a signal that comes just before this thread waits would be handled after that.
     return finish(conductor)
 
 

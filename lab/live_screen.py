@@ -200,6 +200,8 @@ class Screen(App[None]):
 
     def update_all(self) -> None:
         """Show what has changed; leave once all has ended."""
+        if not self.query("#title"):
+            return  # the screen is being taken down already
         while not self._news.empty():
             self.query_one(Log).add(self._news.get())
         snapshot, width = self._show.snapshot, self.size.width

@@ -39,14 +39,14 @@ class Outbox:
     """
 
     def __init__(self, name: str, write: Callable[[bytes], None], on_end: Callable[[], None]) -> None:
-        self._write = write
-        self._on_end = on_end
         self._collected: list[bytes] = []
         self._queue: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._bytes_in = self._bytes_out = 0
         self._is_closed = False
         self.has_ended = threading.Event()
-        start_thread(name, self._run)
+        # Only the thread knows them: else a connection and its outbox would refer to each other, and be in memory
+        # until the garbage collector finds them, one small thing in the middle of each free mebibyte.
+        start_thread(name, lambda: self._run(write, on_end))
 
     @property
     def is_empty(self) -> bool:
@@ -81,14 +81,14 @@ class Outbox:
             self._is_closed = True
             self._queue.put(None)
 
-    def _run(self) -> None:
+    def _run(self, write: Callable[[bytes], None], on_end: Callable[[], None]) -> None:
         try:
             while (data := self._queue.get()) is not None:
-                self._write(data)
+                write(data)
                 self._bytes_out += len(data)
         except OSError:
             pass  # the other side is gone; the reader finds out too, and tells the node
-        self._on_end()
+        on_end()
         self.has_ended.set()
         # Megabytes may wait here, and something may refer to this connection for long: let go of them now.
         self._queue = queue.SimpleQueue()

@@ -1,9 +1,11 @@
 """The network on sockets, in this very process: what leaves the node when its disk is full, and when it ends."""
 
+import gc
 import json
 import socket
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 
 import pytest
@@ -12,9 +14,10 @@ from common.console import Console
 from common.encoding import encode_frame
 from common.interface import Connection
 from common.journal import JournalError
+from common.limits import FLUSH_SECONDS
 from stage1_chat.network import SocketNetwork
 from stage1_chat.node import ChatNode
-from tests.processes import Event, RawPeer
+from tests.processes import Event, RawPeer, eventually
 
 
 class KeepingConsole(Console):
@@ -189,3 +192,16 @@ def test_what_waits_for_those_who_have_ended_their_half_counts_with_the_rest(
         while not here.console.told("error") and time.monotonic() < deadline:
             time.sleep(0.01)
         assert [error["code"] for error in here.console.told("error")] == ["BUSY"]
+
+
+def test_a_connection_that_has_ended_is_gone_and_waits_for_no_garbage_collector(here: Here) -> None:
+    peer, connection = here.run_with_peer()
+    ended = weakref.ref(connection)
+    del connection
+    gc.disable()
+    try:
+        peer.close()
+        here.network.after(FLUSH_SECONDS, here.network._timers.clear)  # some have known it, and are due later
+        eventually(lambda: ended() is None, timeout=4 * FLUSH_SECONDS, state=lambda: gc.get_referrers(ended()))
+    finally:
+        gc.enable()
