@@ -28,6 +28,10 @@ LONG_TURN_SECONDS = 0.05
 """A connection of which one message took longer waits until nothing else does: parsing 4 MiB of brackets takes
 half a second, and is no offence."""
 
+TIDY_SECONDS = 15.0
+"""So long after such a message the garbage collector has a turn. Python keeps up to eighty freed lists for reuse: after
+a million small ones each of them may be in another mebibyte, which is not free until then."""
+
 LAST_SECONDS = 1.0
 """Such a connection has a turn so often also when others always have something to do."""
 

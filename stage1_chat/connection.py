@@ -234,3 +234,5 @@ class SocketConnection(Connection):
             else:
                 self._credit.release()
             self._is_costly = self._network.now() - begun > LONG_TURN_SECONDS
+            if self._is_costly:
+                self._network.tidy_later()

@@ -17,6 +17,7 @@ Everyone gets a turn: each connection has at most two items in the inbox, and wh
 long, what is left of it goes to the end of the queue.
 """
 
+import gc
 import heapq
 import itertools
 import os
@@ -36,7 +37,8 @@ from common.console import Console
 from common.encoding import encode_frame, split_address
 from common.journal import JournalError
 from common.limits import (ACCEPTS_AHEAD, FLUSH_SECONDS, HAND_OVER_SECONDS, HELLO_SECONDS, LAST_SECONDS, LINES_AHEAD,
-                           MAX_INBOUND, MAX_OPENINGS, MAX_OUTBOX, OPENINGS_PER_SECOND, TURN_AWAY_SECONDS, Allowance)
+                           MAX_INBOUND, MAX_OPENINGS, MAX_OUTBOX, OPENINGS_PER_SECOND, TIDY_SECONDS, TURN_AWAY_SECONDS,
+                           Allowance)
 from stage1_chat.connection import Outbox, SocketConnection, start_thread
 from stage1_chat.node import ChatNode
 
@@ -67,6 +69,7 @@ class SocketNetwork:
         """Connections that have closed, and still have a while to write what waits."""
         self._is_running = True
         self._lacks_storage = False
+        self._is_to_tidy = False
         self.status = 0
         """The exit status that the node has asked for."""
 
@@ -231,6 +234,16 @@ class SocketNetwork:
         if not self._last:
             self._last_since = self.now()
         self._last.append(handler)
+
+    def tidy_later(self) -> None:
+        """Something large was handled: give back what it has left behind, in a while, once for all that comes."""
+        def tidy() -> None:
+            self._is_to_tidy = False
+            gc.collect()
+
+        if not self._is_to_tidy:
+            self._is_to_tidy = True
+            self.after(TIDY_SECONDS, tidy)
 
     def shed(self, most: int, held_by: Callable[[SocketConnection], int]) -> None:
         """While all connections together hold more than `most` bytes, close the one that holds most of them."""
