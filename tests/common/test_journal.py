@@ -16,11 +16,14 @@ from common.journal import Entry, Journal, JournalError
 CONTENTS = [b"first", b"", b"\x00" * 10, b"x" * 20_000, "ünï".encode()]
 ENTRIES = [Entry("transaction", content) for content in CONTENTS]
 NETWORK = "n" * 64
+LEFT_OPEN: list[Journal] = []
+"""So that none is closed, and its files changed, when the garbage collector finds it."""
 
 
 def fill(folder: Path, entries: list[Entry] = ENTRIES) -> Journal:
     """A journal in a new folder with these entries, each committed by itself, and left open."""
     journal = Journal(folder)
+    LEFT_OPEN.append(journal)
     journal.note("network", NETWORK)
     for entry in entries:
         journal.append(*entry)

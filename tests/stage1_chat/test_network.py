@@ -16,7 +16,7 @@ from common.interface import Connection
 from common.journal import JournalError
 from stage1_chat.network import SocketNetwork
 from stage1_chat.node import ChatNode
-from tests.processes import Event, RawPeer, eventually
+from tests.processes import DEADLINE, Event, RawPeer, eventually
 
 
 class KeepingConsole(Console):
@@ -174,6 +174,7 @@ def test_a_timer_that_takes_longer_than_its_interval_does_not_starve_the_others(
 def test_what_waits_for_those_who_have_ended_their_half_counts_with_the_rest(
         here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stage1_chat.connection.MAX_OUTBOXES", 32 * 2**20)
+    monkeypatch.setattr("stage1_chat.network.FLUSH_SECONDS", DEADLINE)  # the first shall be there when the second leaves
     peer, _ = here.run_with_peer()
     other = RawPeer(here.node.address, network=here.node.network_name)
     other.join()
@@ -187,10 +188,8 @@ def test_what_waits_for_those_who_have_ended_their_half_counts_with_the_rest(
         for one in list(here.node.links):
             here.network.put(say_much_and_end, one)
             here.network.put(time.sleep, 0.1)
-        deadline = time.monotonic() + 1.5
-        while not here.console.told("error") and time.monotonic() < deadline:
-            time.sleep(0.01)
-        assert [error["code"] for error in here.console.told("error")] == ["BUSY"]
+        eventually(lambda: [error["code"] for error in here.console.told("error")] == ["BUSY"],
+                   state=lambda: here.console.printed)
 
 
 def test_a_connection_that_has_ended_is_gone_and_waits_for_no_garbage_collector(here: Here) -> None:
