@@ -124,10 +124,6 @@ def _pad_hash(canonical: bytes, size: int) -> bytes:
     return b"\x00\x01" + b"\xff" * (size - len(hashed) - 3) + b"\x00" + hashed
 
 
-_PUBLIC_EXPONENT = Integer(EXPONENT, public=True)
-"""As the library's number, which may take a shorter way where the exponent is no secret."""
-
-
 def _read_signature(signature: str, size: int) -> Integer:
     """The number of `size` bytes that a signature is; InvalidSignature unless that is its one encoding."""
     if len(signature) != 4 * ((size + 2) // 3):
@@ -139,6 +135,10 @@ def _read_signature(signature: str, size: int) -> Integer:
     if len(data) != size:
         raise InvalidSignature("a signature is as long as the modulus of its key")
     return Integer.from_bytes(data)
+
+
+_PUBLIC_EXPONENT = Integer(EXPONENT, public=True)
+"""As the library's number, which may take a shorter way where the exponent is no secret."""
 
 
 def verify(account: str, canonical: bytes, signature: str) -> None:

@@ -1,6 +1,7 @@
 # Everything is made on first use, in the virtual environment .venv. PYTHON=python3.12 picks the interpreter.
 
 VENV := .venv
+# Python keeps what it has compiled, whatever the environment says: a node would take twice as long to start.
 unexport PYTHONDONTWRITEBYTECODE
 PYTHON ?= python3
 

@@ -18,7 +18,7 @@ from common.encoding import (ADDRESS, INTEGER, NONCE, Field, FormatError, Messag
                              encode_frame, is_address, is_id, is_text, shorten)
 from common.framing import FrameError
 from common.limits import CLOSE_AFTER, HELLO_SECONDS, MAX_INVALID, PING_AFTER, Recent
-from common.interface import Connection, Invalid, Network, HandshakeError
+from common.interface import Connection, HandshakeError, Invalid, Network
 from stage1_chat.redial import Redials
 
 VERSION = 1

@@ -12,7 +12,7 @@ from common.journal import Journal
 from common.ledger import Transaction
 from common.limits import MAX_ANSWER_BLOCKS, MAX_ANSWER_BYTES, Recent
 from common.rsa import PrivateKey, WalletError
-from common.interface import Command, CommandError, Connection, Invalid, Network, HandshakeError
+from common.interface import Command, CommandError, Connection, HandshakeError, Invalid, Network
 from stage3_signed.node import SignedNode
 from stage4_sequencer.pool import Pool
 from stage4_sequencer.waiting import Waiting

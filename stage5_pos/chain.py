@@ -93,10 +93,9 @@ class ChainNode(TotalOrderNode):
                       message["transactions"], without_padding(frame, message))
         self.note_signed(message, block_id, block.frame)
         lacking = self.lacking(block.transactions)
-        is_hopeless = block.parent_id in self.invalid_blocks or self.names_a_block(block)
         if block.parent_id not in self.tree:
             lacking.append(block.parent_id)
-        if lacking and not is_hopeless:
+        if lacking and block.parent_id not in self.invalid_blocks and not self.names_a_block(block):
             self.put_off(block, lacking, connection)
         else:
             self.enter(block, connection)
