@@ -1,19 +1,13 @@
 """The client of stage 1: `python -m stage1_chat`. Later stages add their options to it."""
 
 import argparse
-import contextlib
-import ctypes
-import gc
 import signal
 
 from common.console import CannotStart, Console, Options, complain, make_options, run_client
 from common.encoding import is_address
-from common.limits import LARGE_BYTES
+from stage1_chat.memory import tune_memory
 from stage1_chat.network import SocketNetwork, find_own_address
 from stage1_chat.node import ChatNode
-
-M_MMAP_THRESHOLD = -3
-"""Of mallopt(3): blocks of so many bytes go back to the system when they are freed."""
 
 
 class ChatClient:
@@ -53,17 +47,6 @@ class ChatClient:
         finally:
             console.restore_terminal()
         return network.status
-
-
-def tune_memory() -> None:
-    """Tell Python and the C library how a node uses memory: it keeps many small messages, and a few large ones pass.
-
-    Else Python looks through all that is kept whenever a message of some hundred members is parsed, and the C
-    library (glibc's, malloc(3)) holds on to what large ones have left, in an arena for each thread.
-    """
-    gc.set_threshold(50_000, 20, 100)
-    with contextlib.suppress(AttributeError, OSError):
-        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, LARGE_BYTES // 4)
 
 
 def find_peer(console: Console, options: argparse.Namespace) -> str | None:

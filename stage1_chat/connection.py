@@ -143,6 +143,7 @@ class SocketConnection(Connection):
             self._network.see_off(self)
         if self.unwritten > LARGE_BYTES:
             self._network.shed(MAX_OUTBOXES, lambda connection: connection.unwritten)
+            self._network.tidy_later()
 
     # --- the end --------------------------------------------------------------------------------
 
@@ -187,9 +188,14 @@ class SocketConnection(Connection):
         try:
             while data := self._socket.recv(RECEIVE_BYTES):
                 if self.is_open:
+                    held = self.unhandled
                     self._bytes_read += len(data)
                     frames, error = splitter.feed(data)
                     self._put(frames, partial(self._network.node.on_bad_bytes, self, error) if error else None)
+                    if self.unhandled // LARGE_BYTES > held // LARGE_BYTES:
+                        # One MiB more: wait for the node to count, as for it to handle. It may be busy for a second.
+                        self._credit.acquire()
+                        self._network.put(self._count)
                 else:
                     splitter = Splitter()  # the node has done with it: read on only until the peer has ended too
         except OSError:
@@ -205,8 +211,11 @@ class SocketConnection(Connection):
             self._credit.acquire()
             self._batches.append((deque(frames), behind))
             self._network.put(self._await_turn)
-        if self.unhandled > LARGE_BYTES:
-            self._network.put(self._network.shed, MAX_RECEIVED, lambda connection: connection.unhandled)
+
+    def _count(self) -> None:
+        """See to it that all connections together do not hold too much of what the node has not handled."""
+        self._network.shed(MAX_RECEIVED, lambda connection: connection.unhandled)
+        self._credit.release()
 
     def _await_turn(self) -> None:
         """After a long turn, all those come first who are content with less."""

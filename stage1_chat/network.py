@@ -17,7 +17,6 @@ Everyone gets a turn: each connection has at most two items in the inbox, and wh
 long, what is left of it goes to the end of the queue.
 """
 
-import gc
 import heapq
 import itertools
 import os
@@ -40,6 +39,7 @@ from common.limits import (ACCEPTS_AHEAD, FLUSH_SECONDS, HAND_OVER_SECONDS, HELL
                            MAX_INBOUND, MAX_OPENINGS, MAX_OUTBOX, OPENINGS_PER_SECOND, TIDY_SECONDS, TURN_AWAY_SECONDS,
                            Allowance)
 from stage1_chat.connection import Outbox, SocketConnection, start_thread
+from stage1_chat.memory import tidy_memory
 from stage1_chat.node import ChatNode
 
 
@@ -236,10 +236,10 @@ class SocketNetwork:
         self._last.append(handler)
 
     def tidy_later(self) -> None:
-        """Something large was handled: give back what it has left behind, in a while, once for all that comes."""
+        """Something large came or waits: give back what it leaves behind, in a while, once for all that comes."""
         def tidy() -> None:
             self._is_to_tidy = False
-            gc.collect()
+            tidy_memory()
 
         if not self._is_to_tidy:
             self._is_to_tidy = True
