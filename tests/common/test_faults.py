@@ -78,9 +78,9 @@ def test_a_cut_is_seen_by_both_and_nobody_gets_through_until_it_heals(start_node
 def test_one_cut_is_mended_and_the_others_last(start_node: Launch, faults: Faults) -> None:
     alice, bob, carol = (faults.add(name) for name in ("alice", "bob", "carol"))
     first = start_node(1, "none", *alice.options)
-    nodes = [start_node(1, first.address, *place.options) for place in (bob, carol)]
-    for node in nodes:
-        node.wait_for("joined")
+    for place in (bob, carol):
+        start_node(1, first.address, *place.options)
+        first.wait_for("peer", address=place.address, state="up")
     faults.partition([["alice"], ["bob", "carol"]])
     eventually(lambda: len(first.all_of("peer", state="down")) == 2, state=first.describe)
     faults.mend("bob", "alice")
@@ -167,7 +167,7 @@ def test_all_is_over_at_the_end(start_node: Launch) -> None:
         places = [faults.add(name) for name in "ab"]
         nodes = [start_node(2, "none", *places[0].options)]
         nodes.append(start_node(2, nodes[0].address, *places[1].options))
-        nodes[1].wait_for("joined")
+        nodes[0].wait_for("peer", state="up")
         faults.stall("a", "b")
         ours = {thread for thread in threading.enumerate() if thread.name == "proxy"} - before
     assert len(ours) >= 4, "two that accept, two that carry"
