@@ -2,15 +2,20 @@
 
 import hashlib
 import json
+import random
 import secrets
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
-from lab.simulation import World
 from common.interface import Connection
+from lab.simulation import World
 from stage1_chat.node import ChatNode
 from stage2_ledger.node import LedgerNode
 from tests.memory import Event, Stranger
+
+PING = {"type": "ping", "nonce": "end"}
+PONG = {"type": "pong", "nonce": "end"}
 
 
 class PolitePeer(Stranger):
@@ -116,3 +121,34 @@ def cut_all(world: World, *nodes: ChatNode) -> None:
     for end in world.open_connections():
         if end.owner in nodes:
             world.cut(end)
+
+
+def unknown_ids(count: int, seed: int = 0) -> list[str]:
+    """Ids of which nobody has the message."""
+    choose = random.Random(seed)
+    return [f"{choose.getrandbits(256):064x}" for _ in range(count)]
+
+
+def ring_order(addresses: Iterable[str]) -> list[str]:
+    """Addresses of a `World` in the order of contract §3; they all have port 1."""
+    return sorted(addresses, key=lambda address: address.partition(":")[0])
+
+
+def joining_world(count: int) -> tuple[World, list[PolitePeer], LedgerNode, list[tuple[float, str]]]:
+    """`count` scripted peers, and a node that has called the first one of them."""
+    world = World(seed=1, longest_delay=0.0)
+    peers = [world.add(PolitePeer, None, 2) for _ in range(count)]
+    node = world.add(LedgerNode, peers[0].address)
+    calls = calls_of(world, node)
+    world.settle()
+    return world, peers, node, calls
+
+
+def linked_pair(caller_has_peer: bool = True) -> tuple[World, LedgerNode, LedgerNode]:
+    """Two linked nodes; the second has called the first, which is its `--peer` or just another node."""
+    world, alice = founded_world()
+    bob = world.add(LedgerNode, alice.address)
+    world.run(1.0)
+    if not caller_has_peer:
+        bob.peer = None
+    return world, alice, bob

@@ -14,7 +14,7 @@ from lab.simulation import World
 from stage4_sequencer.node import SequencedNode
 from tests.fixtures import kept_key
 from tests.memory import Event, Stranger
-from tests.stage2_ledger.scenes import PolitePeer, transaction_id
+from tests.stage2_ledger.scenes import PolitePeer, ledger_of, transaction_id
 
 STAGE = 4
 ALICE, BOB, CAROL, SEQUENCER = (kept_key(number) for number in (1, 2, 3, 12))
@@ -192,3 +192,28 @@ def note_arrivals(node: SequencedNode) -> list[str]:
 
     node.on_new_transaction = note  # type: ignore[method-assign]
     return arrivals
+
+
+def add_node(world: World, peer: SequencedNode, key: Any = CAROL) -> SequencedNode:
+    """A node that joins by `peer`."""
+    return world.add(SequencedNode, peer.address, key, no_key)
+
+
+def assert_took(world: World, node: SequencedNode, chain: list[Event], transactions: list[Event]) -> None:
+    """Has `node` executed exactly these blocks, with these transactions in this order?"""
+    assert blocks_of(world, node) == [block_id(block) for block in chain]
+    assert ledger_of(world, node) == execute_naively(starting_balances(), transactions)
+
+
+class ChainPeer(PolitePeer):
+    """Answers `get_blocks` from a list, a few blocks at a time."""
+
+    chain: list[Event] = []
+    answer = 3
+
+    def on_frame(self, connection: Any, frame: bytes) -> None:
+        """Answer, and only then the ping behind the question."""
+        message = json.loads(frame[4:])
+        if message["type"] == "get_blocks":
+            self.send(*self.chain[message["from"]:message["from"] + self.answer])
+        super().on_frame(connection, frame)

@@ -1,0 +1,228 @@
+"""Links in memory: two between the same two, and peers that are called again."""
+
+import itertools
+import json
+from pathlib import Path
+
+import pytest
+
+from common.interface import Connection
+from common.journal import Journal
+from common.limits import MAX_CALLED_BACK, MAX_REDIALS
+from lab.simulation import MemoryNetwork
+from stage2_ledger.node import LedgerNode
+from tests.memory import Event, add_linked_stranger
+from tests.stage2_ledger.scenes import (PolitePeer, calls_of, cut_all, errors, founded_world, joining_world,
+                                        linked_pair, list_of, pairs, transaction)
+
+# --- two links between the same two -----------------------------------------------------------------
+
+@pytest.mark.parametrize("order", ["smaller first", "larger first"])
+def test_of_two_links_between_the_same_two_one_is_left(order: str) -> None:
+    for seed in range(100):
+        world, alice = founded_world(seed, longest_delay=0.05)
+        bob = world.add(LedgerNode, alice.address)
+        world.run(1.0)
+        cut_all(world, alice)
+        world.settle()
+        for node in (alice, bob) if order == "smaller first" else (bob, alice):
+            other = bob if node is alice else alice
+            world.open(world.networks[node.address], other.address)
+        world.run(10.0)
+        assert list(pairs(world).values()) == [1], f"seed {seed}"
+        assert len(alice.links) == len(bob.links) == 1, f"seed {seed}"
+        states = [peer["state"] for peer in world.reported(alice, "peer")]
+        assert states.count("up") == states.count("down") + 1 <= 3, f"seed {seed}: {states}"
+
+
+@pytest.mark.parametrize("who", ["the smaller address", "the larger address"])
+def test_of_two_calls_to_the_same_address_one_is_left(who: str) -> None:
+    world, alice, bob = linked_pair()
+    caller, called = (alice, bob) if who == "the smaller address" else (bob, alice)
+    cut_all(world, alice)
+    world.settle()
+    for _ in range(2):
+        world.open(world.networks[caller.address], called.address)
+    world.run(10.0)
+    assert list(pairs(world).values()) == [1] and len(alice.links) == len(bob.links) == 1
+
+
+@pytest.mark.parametrize("order", ["the liar first", "the liar last"])
+def test_who_was_called_and_says_that_it_listens_where_another_one_does_does_not_take_its_link(order: str) -> None:
+    world, alice = founded_world()
+    liar, honest = (world.add(PolitePeer, None, 2) for _ in range(2))
+    for peer in (liar, honest) if order == "the liar first" else (honest, liar):
+        peer.says_on_open = [peer.hello_message(alice.network_name, listen=honest.address)]
+        world.open(world.networks[alice.address], peer.address)
+        world.settle()
+    assert [link.dialled for link in alice.links] == [honest.address]
+    assert liar.is_closed and not honest.is_closed
+
+
+# --- calling again ----------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("who", ["who was called", "who had called"])
+def test_both_sides_call_again_for_an_hour(who: str) -> None:
+    world, alice, bob = linked_pair(caller_has_peer=False)
+    node, other = (alice, bob) if who == "who was called" else (bob, alice)
+    calls = calls_of(world, node)
+    start = world.now
+    world.kill(other)
+    world.run(2 * 3_600.0)
+    times = [time - start for time, _ in calls]
+    assert {address for _, address in calls} == {other.address}
+    assert [round(time) for time in times[:8]] == [1, 3, 7, 15, 31, 61, 91, 121]
+    assert {round(later - earlier) for earlier, later in itertools.pairwise(times[5:])} == {30}
+    assert 3_600 - 31 < times[-1] <= 3_600 + 1
+
+
+def test_the_peer_of_the_command_line_is_called_for_ever() -> None:
+    world, alice, bob = linked_pair()
+    calls = calls_of(world, bob)
+    world.kill(alice)
+    world.run(3 * 3_600.0)
+    assert world.now - calls[-1][0] < 31
+
+
+@pytest.mark.parametrize("who", ["who was called", "who had called"])
+def test_of_very_many_lost_peers_only_so_many_are_called_again_and_that_of_the_command_line(who: str) -> None:
+    world, alice = founded_world()
+    alice.peer = "first:1"
+    calls = calls_of(world, alice)
+    for address in [*(f"host-{number}:1" for number in range(MAX_REDIALS + 50)), alice.peer]:
+        lost = Connection(address if who == "who had called" else None, "somewhere", world.now)
+        lost.address = address
+        alice.redials.on_lost(lost)
+    world.run(1.5)
+    called = {address for _, address in calls}
+    assert len(called) == 1 + (MAX_REDIALS if who == "who had called" else MAX_CALLED_BACK)
+    assert alice.peer in called
+
+
+def test_an_address_comes_back_into_the_list_when_it_answers_again() -> None:
+    world, alice, bob = linked_pair()
+    world.part({alice.address})
+    world.settle()
+    assert list_of(world, alice) == [alice.address] and list_of(world, bob) == [bob.address]
+    world.run(20.0)
+    assert list_of(world, alice) == [alice.address] and list_of(world, bob) == [bob.address]
+    world.heal()
+    world.run(31.0)
+    assert list_of(world, alice) == list_of(world, bob) == [alice.address, bob.address]
+    assert list(pairs(world).values()) == [1]
+
+
+def test_who_is_linked_by_then_is_not_called_again() -> None:
+    world, alice, bob = linked_pair()
+    cut_all(world, alice)
+    world.settle()
+    world.open(world.networks[alice.address], bob.address)
+    world.settle()
+    calls = calls_of(world, alice) + calls_of(world, bob)
+    world.run(100.0)
+    assert calls == [] and list(pairs(world).values()) == [1]
+
+
+@pytest.mark.parametrize("ending", ["closes", "sends rubbish", "sends ten invalid ones", "sends an error"])
+def test_who_was_refused_is_not_called_again(ending: str) -> None:
+    """Not even one that this node had called; and one that has just left is."""
+    world, [first, second], node, calls = joining_world(2)
+    first.send(first.hello_message("a" * 32), {"type": "peers", "addresses": [second.address]})
+    world.settle()
+    second.send(second.hello_message("a" * 32))
+    world.settle()
+    calls.clear()
+    if ending == "closes":
+        second.connection.close()
+    elif ending == "sends an error":
+        second.send({"type": "error", "code": "BUSY", "reason": "later"})
+    elif ending == "sends rubbish":
+        second.send_body(b"rubbish")
+    else:
+        node.check_transaction = refuse  # type: ignore[method-assign]
+        second.send(*(transaction() for _ in range(10)))
+    world.run(10.0)
+    assert second.is_closed or len(calls) > 0
+    is_called = second.address in [address for _, address in calls]
+    assert is_called == (ending in ("closes", "sends an error"))
+
+
+def test_who_was_refused_takes_nobodys_place_among_those_who_are_called_again() -> None:
+    world, alice = founded_world()
+    for _ in range(MAX_CALLED_BACK):
+        stranger = add_linked_stranger(world, alice, 2)
+        stranger.says_on_open = [stranger.hello_message("b" * 32)]
+        stranger.connection.close()
+    world.run(10.0)
+    assert errors(world, alice) == ["HANDSHAKE"] * MAX_CALLED_BACK
+    honest = add_linked_stranger(world, alice, 2)
+    calls = calls_of(world, alice)
+    honest.connection.close()
+    world.run(10.0)
+    assert honest.address in [address for _, address in calls]
+
+
+def refuse(message: Event, canonical: bytes) -> None:
+    """Stands for a rule of a later stage: no transaction is valid."""
+    from common.interface import Invalid
+    raise Invalid("nothing is valid today")
+
+
+def test_the_peer_of_the_command_line_is_called_again_whatever_it_did() -> None:
+    world, [peer], _, calls = joining_world(1)
+    peer.says_on_open = [peer.hello_message("a" * 32)]
+    peer.send(peer.hello_message("a" * 32))
+    peer.send_body(b"rubbish")
+    world.run(2.0)
+    assert [address for _, address in calls] == [peer.address]
+
+
+def test_who_comes_back_calls_each_peer_once_also_when_one_is_dead(tmp_path: Path) -> None:
+    world, alice = founded_world()
+    peers = [alice, *(world.add(LedgerNode, alice.address) for _ in range(3))]
+    world.run(1.0)
+    living = [peer.address for peer in peers]
+    journal = Journal(tmp_path)
+    journal.note("network", str(alice.network_name))
+    journal.note("peers", json.dumps([*living, "dead:1"]))
+    node = world.add(LedgerNode, None, journal)
+    world.run(10.0)
+    up = [(peer["address"], peer["state"]) for peer in world.reported(node, "peer")]
+    assert sorted(up) == [(address, "up") for address in living]
+    journal.close()
+
+
+@pytest.mark.parametrize("own", ["a:1", "z:1"])
+def test_a_peer_that_the_user_calls_by_another_name_is_linked_once_and_called_for_ever(own: str) -> None:
+    world, alice = founded_world()
+    world.networks["alias:1"] = world.networks[alice.address]
+    network = world.networks[own] = MemoryNetwork(world, own)
+    node = network.node = LedgerNode(network, own)
+    node.start("alias:1")
+    world.run(1.0)
+    for _ in range(2):
+        cut_all(world, alice)  # both sides call again
+        world.run(100.0)
+        assert len(node.links) == 1 and list(pairs(world).values()) == [1]
+    assert len(world.reported(node, "peer")) < 12, "the two have agreed"
+    calls = calls_of(world, node)
+    world.kill(alice)
+    world.run(3 * 3_600.0)
+    assert world.now - calls[-1][0] < 31
+
+
+def test_the_name_that_the_user_gave_is_called_for_ever_also_after_that_peer_has_called_itself() -> None:
+    world, alice = founded_world()
+    world.networks["alias:1"] = world.networks[alice.address]
+    node = world.add(LedgerNode, "alias:1")
+    world.run(1.0)
+    cut_all(world, alice)
+    alice.network.connect(node.address)
+    world.run(60.0)
+    assert [link.dialled for link in node.links] == [None]
+    world.kill(alice)
+    moved = world.add(LedgerNode)
+    moved.network_name = node.network_name
+    world.networks["alias:1"] = world.networks[moved.address]  # as where a name stands for another machine now
+    world.run(31.0)
+    assert [link.address for link in node.links] == [moved.address]

@@ -1,0 +1,323 @@
+"""Reconciliation in memory, message by message (contract §3)."""
+
+import itertools
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from common.limits import MAX_INVENTORY, MAX_MISSING
+from lab.simulation import World
+from stage2_ledger.node import LedgerNode
+from tests.memory import Event, Stranger
+from tests.stage2_ledger.scenes import (PING, PONG, PolitePeer, add_linked_peer, balances, errors, founded_world,
+                                        ledger_of, summary_of, transaction, transaction_id, unknown_ids)
+
+
+def stocked_world(count: int) -> tuple[World, LedgerNode, PolitePeer, dict[str, Event]]:
+    """A node with `count` transactions, a linked peer, and the transactions by their ids."""
+    world, alice = founded_world()
+    source = add_linked_peer(world, alice)
+    messages = [transaction(amount=number) for number in range(count)]
+    source.send(*messages)
+    world.settle()
+    peer = add_linked_peer(world, alice)
+    return world, alice, peer, {transaction_id(alice.network_name, message): message for message in messages}
+
+
+def inventory(bucket: str, ids: list[str]) -> Event:
+    """An inventory message."""
+    return {"type": "inventory", "bucket": bucket, "ids": ids}
+
+
+def summary(ids: list[str], answer: bool = False) -> Event:
+    """A summary of these ids."""
+    return {"type": "summary", "answer": answer, "buckets": summary_of(ids)}
+
+
+def canonical_inventories(messages: list[Event]) -> dict[str, set[str]]:
+    """The inventories among `messages`, bucket -> ids; in which order is left to the node."""
+    inventories = [message for message in messages if message["type"] == "inventory"]
+    found = {message["bucket"]: set(message["ids"]) for message in inventories}
+    assert len(found) == len(inventories) and all(len(one["ids"]) == len(set(one["ids"])) for one in inventories)
+    return found
+
+
+def by_bucket(ids: list[str]) -> dict[str, set[str]]:
+    """Ids by their first two digits."""
+    return {one[:2]: {other for other in ids if other[:2] == one[:2]} for one in ids}
+
+
+def test_an_equal_summary_is_not_answered() -> None:
+    world, _, peer, known = stocked_world(300)
+    peer.send(summary(list(known)), summary(list(known), answer=True), PING)
+    world.settle()
+    assert peer.news() == [PONG]
+
+
+@pytest.mark.parametrize("is_answer", [False, True])
+def test_a_summary_is_answered_with_the_buckets_that_differ_and_once_with_a_summary(is_answer: bool) -> None:
+    world, _, peer, known = stocked_world(300)
+    ids = list(known)
+    lacking = ids[:3]
+    peer.send(summary(ids[3:], is_answer), PING)
+    world.settle()
+    *news, end = peer.news()
+    differing = {one[:2] for one in lacking}
+    assert canonical_inventories(news) == {bucket: same for bucket, same in by_bucket(ids).items()
+                                           if bucket in differing}
+    rest = [message for message in news if message["type"] != "inventory"]
+    assert rest == ([] if is_answer else [summary(ids, answer=True)])
+    assert end == PONG
+
+
+def test_a_bucket_that_only_the_peer_has_is_answered_with_an_empty_inventory() -> None:
+    world, _, peer, _ = stocked_world(0)
+    peer.send(summary(["ab" + "0" * 61 + "1"]), PING)
+    world.settle()
+    assert peer.news() == [inventory("ab", []), summary([], answer=True), PONG]
+
+
+def test_a_bucket_with_too_many_ids_for_one_inventory_is_told_in_several(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stage2_ledger.node.MAX_INVENTORY", 2)
+    world, alice, peer, known = stocked_world(600)
+    peer.send(summary([], answer=True))
+    world.settle()
+    told = peer.news()
+    expected = {bucket: [min(2, len(ids) - start) for start in range(0, len(ids), 2)]
+                for bucket, ids in by_bucket(list(known)).items()}
+    for bucket, sizes in expected.items():
+        assert [len(message["ids"]) for message in told if message["bucket"] == bucket] == sizes
+    assert sorted(one for message in told for one in message["ids"]) == sorted(known), "each once"
+    late = world.add(LedgerNode, alice.address)
+    world.run(0.1)
+    assert late.transactions.keys() == known.keys()
+
+
+def test_the_largest_inventory_fits_into_a_frame() -> None:
+    world, alice = founded_world()
+    for number in range(MAX_INVENTORY + 1):
+        alice.buckets.add(f"{number:064x}")
+    late = world.add(LedgerNode, alice.address)
+    world.run(0.1)
+    assert MAX_INVENTORY == 62_600 and len(late.fetcher) == MAX_INVENTORY + 1
+    assert errors(world, late) == [] and len(alice.links) == 1
+
+
+def test_an_inventory_is_answered_with_a_want_of_what_is_lacking() -> None:
+    world, alice, peer, known = stocked_world(10)
+    news = [transaction(amount=number) for number in range(5)]
+    new_ids = [transaction_id(alice.network_name, message) for message in news]
+    peer.send(inventory("00", [*known, *new_ids]))
+    world.settle()
+    want, ping = peer.news()
+    assert want.keys() == {"type", "ids"} and want["type"] == "want" and sorted(want["ids"]) == sorted(new_ids)
+    assert len(want["ids"]) == 5 and ping["type"] == "ping"
+    peer.send(inventory("00", new_ids), PING)
+    world.settle()
+    assert peer.news() == [PONG], "asked for already"
+    peer.send(*news, {"type": "pong", "nonce": ping["nonce"]}, inventory("00", [*known, *new_ids]), PING)
+    world.settle()
+    assert peer.news() == [PONG], "all is there"
+    assert ledger_of(world, alice) == balances([*known.values(), *news])
+
+
+def test_a_want_is_answered_in_its_order_and_unknown_ids_are_passed_over() -> None:
+    world, alice, peer, known = stocked_world(50)
+    ids = [*known][10:20][::-1]
+    peer.send({"type": "want", "ids": ids[:5] + unknown_ids(500) + ids[5:]}, PING)
+    world.settle()
+    assert peer.news() == [*(known[one] for one in ids), PONG]
+    peer.send({"type": "want", "ids": unknown_ids(1_000)}, {"type": "want", "ids": []}, PING)
+    world.settle()
+    assert peer.news() == [PONG] and errors(world, alice) == []
+
+
+def test_what_was_fetched_is_flooded_on() -> None:
+    world, alice = founded_world()
+    one, two = add_linked_peer(world, alice), add_linked_peer(world, alice)
+    message = transaction()
+    one.send(inventory("00", [transaction_id(alice.network_name, message)]), message)
+    world.settle()
+    assert two.news() == [message]
+
+
+def test_the_own_summary_grows_with_the_ids_and_names_no_empty_bucket() -> None:
+    world, alice, peer, _ = stocked_world(0)
+    ids: list[str] = []
+    for number in range(60):
+        message = transaction(amount=number)
+        ids.append(transaction_id(alice.network_name, message))
+        peer.send(message, summary(["ff" + "0" * 61 + "1"]))
+        world.settle()
+        assert peer.news("summary") == [summary(ids, answer=True)]
+
+
+def test_four_wants_of_a_thousand_are_open_on_a_connection_at_most() -> None:
+    world, alice = founded_world()
+    peer = add_linked_peer(world, alice, SilentPeer)
+    ids = unknown_ids(6_500)
+    peer.send(inventory("00", ids))
+    world.settle()
+    asked = [message["ids"] for message in peer.news("want")]
+    assert [len(one) for one in asked] == [1_000] * 4
+    for size in (1_000, 1_000, 500):
+        peer.send({"type": "pong", "nonce": "something else"})
+        world.settle()
+        assert peer.news() == []
+        peer.send({"type": "pong", "nonce": peer.ping_nonces.pop(0)})
+        world.settle()
+        wants = peer.news("want")
+        assert [len(message["ids"]) for message in wants] == [size]
+        asked += [message["ids"] for message in wants]
+    peer.send(*({"type": "pong", "nonce": nonce} for nonce in peer.ping_nonces))
+    world.settle()
+    assert peer.news("want") == []
+    assert sorted(one for some in asked for one in some) == sorted(ids), "each once"
+
+
+def test_two_connections_have_four_wants_each() -> None:
+    world, alice = founded_world()
+    one, two = add_linked_peer(world, alice, SilentPeer), add_linked_peer(world, alice, SilentPeer)
+    one.send(inventory("00", unknown_ids(10_000, seed=1)))
+    two.send(inventory("00", unknown_ids(10_000, seed=2)))
+    world.settle()
+    assert len(one.news("want")) == len(two.news("want")) == 4
+
+
+class SilentPeer(PolitePeer):
+    """A scripted peer that answers no pings behind wants, but keeps their nonces."""
+
+    ping_nonces: list[str]
+
+    def on_open(self, connection: Any) -> None:
+        """Begin with no nonces."""
+        self.ping_nonces = []
+        super().on_open(connection)
+
+    def on_frame(self, connection: Any, frame: bytes) -> None:
+        """Keep what has come."""
+        Stranger.on_frame(self, connection, frame)
+        if self.received[-1]["type"] == "ping":
+            self.ping_nonces.append(self.received[-1]["nonce"])
+
+
+def test_what_did_not_come_is_asked_for_again_after_5_seconds_elsewhere_20_times_at_most() -> None:
+    others = set()
+    for seed in range(20):
+        world, alice = founded_world(seed)
+        peers = [add_linked_peer(world, alice) for _ in range(3)]
+        [missing] = unknown_ids(1, seed)
+        peers[0].send(inventory(missing[:2], [missing]))
+        world.settle()
+        asked = [(world.now, 0)]
+        assert len(peers[0].news("want")) == 1
+        for _ in range(300):
+            world.run(1.0)
+            for number, peer in enumerate(peers):
+                for message in peer.news("want"):
+                    assert message["ids"] == [missing]
+                    asked.append((world.now, number))
+        waits = [later[0] - earlier[0] for earlier, later in itertools.pairwise(asked)]
+        assert len(asked) == 20, f"seed {seed}: {asked}"
+        assert all(5 <= wait <= 7 for wait in waits), f"seed {seed}: {waits}"
+        assert {number for _, number in asked} == {0, 1, 2}, f"seed {seed}: {asked}"
+        others.add(asked[1][1])
+        peers[1].send(inventory(missing[:2], [missing]))
+        world.settle()
+        assert [message["ids"] for message in peers[1].news("want")] == [[missing]], "a new inventory, a new beginning"
+    assert others == {0, 1, 2}, "on a random connection"
+
+
+def test_what_a_lost_connection_was_asked_for_comes_from_another() -> None:
+    world, alice = founded_world()
+    one, two = add_linked_peer(world, alice, SilentPeer), add_linked_peer(world, alice)
+    ids = unknown_ids(9_000)
+    one.send(inventory("00", ids))
+    world.settle()
+    assert sum(len(message["ids"]) for message in one.news("want")) == 4_000
+    one.connection.close()
+    world.run(7.0)
+    assert {id for message in two.news("want") for id in message["ids"]} == set(ids)
+
+
+def test_who_names_ids_and_falls_silent_does_not_keep_them_from_coming() -> None:
+    for seed in range(3):
+        world, alice = founded_world(seed)
+        honest = world.add(LedgerNode, alice.address)
+        world.run(1.0)
+        silent = add_linked_peer(world, alice, SilentPeer)
+        honest.flood = lambda frame, source: None  # type: ignore[method-assign]
+        for _ in range(5_000):
+            honest.on_line("/send a b 1")
+        silent.send(inventory("00", list(honest.transactions)))
+        for _ in range(6):
+            world.run(5.0)
+            silent.send({"type": "pong", "nonce": "still there"})
+        assert not silent.is_closed
+        assert ledger_of(world, alice) == {"a": -5_000, "b": 5_000}, f"seed {seed}"
+
+
+def test_what_has_come_is_not_asked_for_again() -> None:
+    world, alice = founded_world()
+    one, two = add_linked_peer(world, alice, SilentPeer), add_linked_peer(world, alice)
+    messages = [transaction() for _ in range(50)]
+    one.send(inventory("00", [transaction_id(alice.network_name, message) for message in messages]))
+    world.settle()
+    two.send(*messages)
+    world.settle()
+    one.news(), two.news()
+    world.run(60.0)
+    assert one.news("want") == two.news("want") == []
+
+
+def test_so_many_ids_are_asked_for_at_a_time_and_no_more() -> None:
+    world, alice = founded_world()
+    peer = add_linked_peer(world, alice)
+    ids = unknown_ids(201_000)
+    for start in range(0, len(ids), 50_250):
+        peer.send(inventory("00", ids[start:start + 50_250]))
+    world.settle()
+    asked = [id for message in peer.news("want") for id in message["ids"]]
+    assert len(asked) == len(set(asked)) == MAX_MISSING <= 200_000, "the contract's bound"
+
+
+def test_who_names_very_many_ids_does_not_keep_out_those_of_the_others() -> None:
+    world, alice = founded_world()
+    greedy, modest = add_linked_peer(world, alice), add_linked_peer(world, alice)
+    for seed in range(3):
+        greedy.send(inventory("00", unknown_ids(MAX_MISSING // 2, seed)))
+    world.settle()
+    ids = unknown_ids(3_000, seed=3)
+    modest.send(inventory("00", ids))
+    world.settle()
+    assert {id for message in modest.news("want") for id in message["ids"]} == set(ids)
+    assert len(alice.fetcher) == MAX_MISSING
+
+
+def test_an_id_that_a_block_needs_gives_way_to_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stage2_ledger.reconcile.MAX_MISSING", 3)
+    world, alice = founded_world()
+    one, two = add_linked_peer(world, alice), add_linked_peer(world, alice)
+    ids = unknown_ids(4)
+    one.send(inventory("00", ids[:3]))
+    world.settle()
+    alice.fetcher.need(ids[2:3], None, for_block=True)
+    two.send(inventory("00", ids[3:]))
+    world.settle()
+    one.news(), two.news()
+    world.run(6.0)
+    asked = [id for peer in (one, two) for message in peer.news("want") for id in message["ids"]]
+    assert sorted(asked) == sorted([ids[0], ids[2], ids[3]])
+
+
+def test_every_5_seconds_a_summary_goes_to_one_random_neighbour() -> None:
+    world, alice = founded_world()
+    peers = [add_linked_peer(world, alice) for _ in range(3)]
+    got: Counter[str] = Counter()
+    for round_number in range(60):
+        world.run(5.0)
+        news = [(peer.address, message) for peer in peers for message in peer.news("summary")]
+        assert [message for _, message in news] == [summary([])], f"round {round_number}"
+        got[news[0][0]] += 1
+    assert min(got[peer.address] for peer in peers) >= 8, got
