@@ -103,9 +103,10 @@ class CatchingUpNode(ChainNode):
         super().unlink(connection)
         self.chain_questions.pop(connection, None)
 
-    def comes_again(self, connection: Connection | None) -> bool:
+    def ask_again_later(self, connection: Connection | None) -> bool:
         """What comes in an answer and has no room is asked for again, when those before it wait no longer."""
         question = self.chain_questions.get(connection) if connection is not None else None
-        if question is not None:
-            question.had_no_room = True
-        return question is not None
+        if question is None:
+            return False
+        question.had_no_room = True
+        return True

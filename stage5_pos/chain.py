@@ -178,15 +178,15 @@ class ChainNode(TotalOrderNode):
         if self.put_off_blocks.has_twins(block):
             return
         while not self.put_off_blocks.has_room(len(block.transactions)):
-            if self.comes_again(connection):
+            if self.ask_again_later(connection):
                 return
             self.give_up(next(iter(self.put_off_blocks)))
         self.put_off_blocks.add(PutOff(block, connection, self.network.now()))
         self.fetcher.forget([block.id])
         self.wait_for(block.id, lacking, connection)
 
-    def comes_again(self, connection: Connection | None) -> bool:
-        """Will a block from here come again, so that it need not push out another one that waits?"""
+    def ask_again_later(self, connection: Connection | None) -> bool:
+        """There is no room for a block from here. True if it will come again, and need not push out another one."""
         return False
 
     def is_lacking(self, transaction_id: str) -> bool:
