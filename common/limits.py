@@ -18,7 +18,7 @@ RECEIVE_BYTES = 64 * 1024
 """What one `recv` takes: some fifty signed transactions, so a batch is handled within milliseconds."""
 
 BATCHES_AHEAD = 2
-"""What one connection may have in the inbox: one batch at work and one behind it. A reader waits for
+"""Batches that one connection may have in the inbox: one at work and one behind it. A reader waits for
 that, so a flood fills its sender's TCP window and not our memory, and everyone gets a turn."""
 
 TURN_SECONDS = 0.01
@@ -29,18 +29,21 @@ LONG_TURN_SECONDS = 0.05
 half a second, and is no offence."""
 
 TIDY_SECONDS = 15.0
-"""So long after such a message the garbage collector has a turn. Python keeps up to eighty freed lists for reuse: after
-a million small ones each of them may be in another mebibyte, which is not free until then."""
+"""So long after such a message, or after an outbox was large, memory is tidied: a quarter of a second for a node that
+keeps a million transactions. Python keeps up to eighty freed lists for reuse: after a million small ones each of them
+may be in another mebibyte, which is not free until then."""
 
 LAST_SECONDS = 1.0
 """Such a connection has a turn so often also when others always have something to do."""
 
 LARGE_BYTES = MEBIBYTE
-"""What one connection may hold before anybody counts what all hold together."""
+"""What one connection may hold before anybody counts what all hold together; they are counted again at each further
+one, and its reader waits for that."""
 
 MAX_RECEIVED = 48 * MEBIBYTE
 """Bytes that all connections together have read and the node has not handled: else 128 unfinished frames
-would take 512 MiB. A dozen neighbours may send the largest block at once."""
+would take 512 MiB. A dozen neighbours may send the largest block at once. While each has less than a mebibyte, nobody
+counts."""
 
 MAX_OUTBOXES = 96 * MEBIBYTE
 """Bytes that may wait for all peers together to read them; then the one for which most wait is closed."""

@@ -109,6 +109,7 @@ class SocketConnection(Connection):
         """Has its last turn taken very long?"""
         self._is_leaving = False
         self._credit = threading.Semaphore(BATCHES_AHEAD)
+        self._counted = threading.Semaphore(0)
         self._has_ended = threading.Event()
         self._outbox = Outbox(f"writer {self.remote}", sock.sendall, lambda: self._shut_down(socket.SHUT_WR))
         start_thread(f"reader {self.remote}", self._read)
@@ -134,7 +135,10 @@ class SocketConnection(Connection):
         self._outbox.drop_collected()
 
     def hand_over(self) -> None:
-        """Let the writer have what handlers have sent, and end if they have closed: it has a while to write."""
+        """Let the writer have what handlers have sent, and end if they have closed: it has a while to write.
+
+        What waits in large amounts is counted, and leaves memory to be given back.
+        """
         if self.is_open:
             self._outbox.hand_over()
         elif not self._is_leaving:
@@ -151,7 +155,11 @@ class SocketConnection(Connection):
         """Write what waits, say farewell, close; at once as far as the node is concerned."""
         if self.is_open:
             self.is_open = False
-            self._credit.release()  # a reader that waits for its turn shall read on, to the peer's farewell
+            self._batches.clear()
+            self._network.drop_last(self._take_turn)
+            # A reader that waits for its turn, or for the count, shall read on, to the peer's farewell.
+            self._credit.release()
+            self._counted.release()
             self._network.has_collected(self)
             self._network.put(self._network.node.on_close, self)
 
@@ -193,9 +201,7 @@ class SocketConnection(Connection):
                     frames, error = splitter.feed(data)
                     self._put(frames, partial(self._network.node.on_bad_bytes, self, error) if error else None)
                     if self.unhandled // LARGE_BYTES > held // LARGE_BYTES:
-                        # One MiB more: wait for the node to count, as for it to handle. It may be busy for a second.
-                        self._credit.acquire()
-                        self._network.put(self._count)
+                        self._wait_until_counted()
                 else:
                     splitter = Splitter()  # the node has done with it: read on only until the peer has ended too
         except OSError:
@@ -212,20 +218,29 @@ class SocketConnection(Connection):
             self._batches.append((deque(frames), behind))
             self._network.put(self._await_turn)
 
+    def _wait_until_counted(self) -> None:
+        """Read on when the node has seen what all connections hold: it may be busy for a second, and 128 read."""
+        self._network.put(self._count)
+        self._counted.acquire()
+
     def _count(self) -> None:
         """See to it that all connections together do not hold too much of what the node has not handled."""
-        self._network.shed(MAX_RECEIVED, lambda connection: connection.unhandled)
-        self._credit.release()
+        try:
+            self._network.shed(MAX_RECEIVED, lambda connection: connection.unhandled)
+        finally:
+            self._counted.release()
 
     def _await_turn(self) -> None:
         """After a long turn, all those come first who are content with less."""
-        if self._is_costly:
+        if self._is_costly and self.is_open:
             self._network.put_last(self._take_turn)
         else:
             self._take_turn()
 
     def _take_turn(self) -> None:
         """Have the node handle what one `recv` has brought, or as much as one turn allows; the rest in the next."""
+        if not self._batches:
+            return  # it was closed before its turn came
         frames, behind = self._batches.popleft()
         begun = self._network.now()
         turn_ends = begun + TURN_SECONDS

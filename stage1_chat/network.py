@@ -13,7 +13,7 @@ a lock.
 What handlers send is collected and handed to the writers when nothing more waits in
 the inbox, or after some milliseconds: so a hundred messages wake each writer once.
 
-Everyone gets a turn: each connection has at most two items in the inbox, and when one takes
+Everyone gets a turn: each connection has at most three items in the inbox, and when one takes
 long, what is left of it goes to the end of the queue.
 """
 
@@ -234,6 +234,11 @@ class SocketNetwork:
         if not self._last:
             self._last_since = self.now()
         self._last.append(handler)
+
+    def drop_last(self, handler: Callable[[], None]) -> None:
+        """Forget what `put_last` was asked for: there is nothing left to handle."""
+        while handler in self._last:
+            self._last.remove(handler)
 
     def tidy_later(self) -> None:
         """Something large came or waits: give back what it leaves behind, in a while, once for all that comes."""

@@ -2,7 +2,10 @@
 
 import gc
 import json
+import platform
 import socket
+import subprocess
+import sys
 import threading
 import time
 import weakref
@@ -14,9 +17,11 @@ from common.console import Console
 from common.encoding import encode_frame
 from common.interface import Connection
 from common.journal import JournalError
+from common.limits import LARGE_BYTES, RECEIVE_BYTES
+from stage1_chat.connection import SocketConnection
 from stage1_chat.network import SocketNetwork
 from stage1_chat.node import ChatNode
-from tests.processes import DEADLINE, Event, RawPeer, eventually
+from tests.processes import DEADLINE, ROOT, Event, RawPeer, chat_message, eventually
 
 
 class KeepingConsole(Console):
@@ -67,6 +72,16 @@ class Here:
         peer = RawPeer(self.node.address, network=self.node.network_name)
         peer.join()
         return peer, next(iter(self.node.links))
+
+    def keep_busy(self) -> threading.Event:
+        """Let the node handle nothing until the event that is returned is set."""
+        is_over = threading.Event()
+
+        def wait() -> None:
+            is_over.wait(DEADLINE)
+
+        self.network.put(wait)
+        return is_over
 
     def end(self) -> None:
         """End its threads, also that which waits in `accept`."""
@@ -203,3 +218,60 @@ def test_a_connection_that_has_ended_is_gone_and_waits_for_no_garbage_collector(
         eventually(lambda: ended() is None, state=lambda: gc.get_referrers(ended()))
     finally:
         gc.enable()
+
+
+# --- memory -----------------------------------------------------------------------------------------
+
+def test_while_the_node_is_busy_a_reader_reads_one_mebibyte_and_waits(here: Here) -> None:
+    peer, connection = here.run_with_peer()
+    assert isinstance(connection, SocketConnection)
+    is_over = here.keep_busy()
+    unfinished = (2**22).to_bytes(4, "big") + b" " * (2**22 - 1)
+    with peer:
+        sender = threading.Thread(target=peer.socket.sendall, args=(unfinished,))
+        sender.start()
+        eventually(lambda: connection.unhandled >= LARGE_BYTES, state=lambda: connection.unhandled)
+        time.sleep(0.3)  # in which it could read all
+        held = connection.unhandled
+        is_over.set()
+        sender.join()
+        eventually(lambda: connection.unhandled == len(unfinished), state=lambda: connection.unhandled)
+    assert held <= LARGE_BYTES + RECEIVE_BYTES
+
+
+def test_what_a_costly_connection_has_brought_goes_when_it_is_closed(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its turns come last, and its memory would wait as long."""
+    monkeypatch.setattr("stage1_chat.connection.LONG_TURN_SECONDS", 0.0)
+    peer, connection = here.run_with_peer()
+    assert isinstance(connection, SocketConnection)
+    left: list[int] = []
+
+    def close_and_look() -> None:
+        connection.close()
+        left.extend((len(connection._batches), len(here.network._last)))
+
+    with peer:
+        is_over = here.keep_busy()
+        peer.send(chat_message("never heard"))
+        eventually(lambda: here.network._inbox.qsize() == 1, state=here.network._inbox.qsize)
+        here.network.put(close_and_look)
+        is_over.set()
+        peer.expect_closed()
+    assert left == [0, 0] and here.console.told("chat") == []
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library gives memory back in its own way")
+def test_tidying_gives_the_system_what_lies_free_between_what_is_kept() -> None:
+    script = """
+import resource
+from stage1_chat.memory import tidy_memory
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()
+held = [b"x" * number for number in range(60_000, 61_000)]
+kept = held[::100]
+del held
+before = resident()
+tidy_memory()
+print(before - resident() > 50_000_000)
+"""
+    assert subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True).stdout == "True\n"

@@ -1,4 +1,4 @@
-"""Whole networks in memory under random schedules: all ledgers become equal."""
+"""Whole networks in memory, most under random schedules: all ledgers become equal."""
 
 import random
 

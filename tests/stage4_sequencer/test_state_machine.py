@@ -8,9 +8,9 @@ import pytest
 from common.ledger import Transaction
 from tests.stage2_ledger.scenes import PING, add_linked_peer, errors, ledger_of, transaction_id
 from tests.stage4_sequencer.scenes import (ALICE, BOB, CAROL, SEQUENCER, TOY_KEYS, TOY_SEQUENCER, add_node, assert_took,
-                                           block_id, blocks_of, chain_of, followed_world, founded_world, id_of, ids_of,
-                                           note_arrivals, signed_block, signed_transaction, starting_balances,
-                                           states_of, status_of, tell, toy_signatures)
+                                           block_id, blocks_of, canonical, chain_of, followed_world, founded_world,
+                                           id_of, ids_of, note_arrivals, signed_block, signed_transaction,
+                                           starting_balances, states_of, status_of, tell, toy_signatures)
 
 # --- the sequencer ----------------------------------------------------------------------------------
 
@@ -109,6 +109,29 @@ def test_what_an_unfinished_block_has_ordered_is_not_ordered_again() -> None:
     assert [block["transactions"] for block in peer.news("block")] == [ids[2:]]
     tell(world, peer, lacking)
     assert ledger_of(world, founder)[BOB.account] == 7 and status_of(world, founder) == (3, 0)
+
+
+def test_a_follower_never_makes_blocks() -> None:
+    world, founder = founded_world()
+    node = add_node(world, founder)
+    world.run(1.0)
+    founder.on_line(f"/send {CAROL.account} 10")
+    world.run(0.1)
+    world.kill(founder)
+    stranger = add_linked_peer(world, node)
+    world.run(60.0)
+    assert stranger.news("block") == [] and status_of(world, node) == (0, 1)
+
+
+def test_the_signature_covers_network_number_and_ids_as_the_contract_writes_them() -> None:
+    world, founder = founded_world()
+    peer = add_linked_peer(world, founder)
+    founder.on_line(f"/send {BOB.account} 10")
+    world.run(10.1)
+    [block] = peer.news("block")
+    values = ["block", founder.network_name, 0, block["transactions"]]
+    assert block["signature"] == SEQUENCER.sign(canonical(values))
+    assert blocks_of(world, founder) == [block_id(block, founder.network_name)]
 
 
 # --- execution --------------------------------------------------------------------------------------

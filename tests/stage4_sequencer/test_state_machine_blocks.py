@@ -1,4 +1,4 @@
-"""Blocks in memory: which are accepted, which wait, and two with one number."""
+"""Blocks of stage 4 in memory: which are accepted, which wait, and two with one number."""
 
 import itertools
 import json

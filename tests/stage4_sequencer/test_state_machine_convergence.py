@@ -6,10 +6,9 @@ import random
 import pytest
 
 from common.encoding import encode_frame
-from tests.stage2_ledger.scenes import add_linked_peer, errors, ledger_of, transaction_id
-from tests.stage4_sequencer.scenes import (BOB, CAROL, SEQUENCER, TOY_KEYS, TOY_SEQUENCER, add_node, block_id,
-                                           blocks_of, canonical, execute_naively, founded_world, note_arrivals,
-                                           signed_transaction, states_of, status_of, toy_signatures)
+from tests.stage2_ledger.scenes import errors, ledger_of, transaction_id
+from tests.stage4_sequencer.scenes import (TOY_KEYS, TOY_SEQUENCER, add_node, blocks_of, execute_naively, founded_world,
+                                           note_arrivals, signed_transaction, states_of, status_of, toy_signatures)
 
 
 class Life:
@@ -128,26 +127,3 @@ def test_without_the_sequencer_the_order_stops_and_the_nodes_go_on() -> None:
             assert ledger_of(life.world, node) == ledger, place
             assert status_of(life.world, node) == (len(blocks), 1), place
             assert {"text": "are you there?"} in life.world.reported(node, "chat"), place
-
-
-def test_a_follower_never_makes_blocks() -> None:
-    world, founder = founded_world()
-    node = add_node(world, founder)
-    world.run(1.0)
-    founder.on_line(f"/send {CAROL.account} 10")
-    world.run(0.1)
-    world.kill(founder)
-    stranger = add_linked_peer(world, node)
-    world.run(60.0)
-    assert stranger.news("block") == [] and status_of(world, node) == (0, 1)
-
-
-def test_the_signature_covers_network_number_and_ids_as_the_contract_writes_them() -> None:
-    world, founder = founded_world()
-    peer = add_linked_peer(world, founder)
-    founder.on_line(f"/send {BOB.account} 10")
-    world.run(10.1)
-    [block] = peer.news("block")
-    values = ["block", founder.network_name, 0, block["transactions"]]
-    assert block["signature"] == SEQUENCER.sign(canonical(values))
-    assert blocks_of(world, founder) == [block_id(block, founder.network_name)]

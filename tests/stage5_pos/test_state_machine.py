@@ -1,4 +1,4 @@
-"""Stage 5 in memory: blocks made by hand, delivered in every order, to nodes whose clock the test turns."""
+"""Stage 5 in memory: one tree in every order, rollback, who makes a block, and what the user sees."""
 
 import random
 from typing import Any

@@ -1,4 +1,4 @@
-"""Blocks of stage 5 in memory: which are valid, which are forwarded, and which are evidence."""
+"""Blocks and transactions of stage 5 in memory: which are valid, which are forwarded, and which are evidence."""
 
 import pytest
 
