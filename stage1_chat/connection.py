@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 
 from common.framing import Splitter
 from common.interface import Connection
-from common.limits import (BATCHES_AHEAD, LARGE_BYTES, LONG_TURN_SECONDS, MAX_OUTBOX, MAX_OUTBOXES,
-                           MAX_RECEIVED, RECEIVE_BYTES, TURN_SECONDS)
+from common.limits import (BATCHES_AHEAD, LARGE_BYTES, LONG_TURN_SECONDS, MAX_OUTBOX, MAX_OUTBOXES, MAX_RECEIVED,
+                           RECEIVE_BYTES, TURN_SECONDS)
 
 if TYPE_CHECKING:
     from stage1_chat.network import SocketNetwork

@@ -32,10 +32,10 @@ MAX_ANSWER_SECONDS = 2.0
 """How long a well-behaved peer may have to wait for the answer to a ping, whatever others do.
 
 In seconds of the node's processor time, which are those of the clock while the machine is free; where it is busy
-with other work just now, the clock may show ten times that.
+with other work just now, the clock may show five times that.
 """
 
-BUSY_MACHINE = 10
+BUSY_MACHINE = 5
 
 MAX_GROWTH_MIB = 64
 """What a flood may leave behind in the memory of a node, in MiB."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from lab import compare
 from tests.common.test_house import FILES
 from tests.processes import ROOT
 
@@ -58,3 +59,9 @@ def test_the_terms_of_each_stage_are_led_to_what_does_them() -> None:
         rows = (ROOT / stage / "README.md").read_text().partition("| where it is |")[2].partition("## Try it")[0]
         for name in re.findall(r"`((?:\w+/)?\w+\.py)`", rows):
             assert (name if "/" in name else f"{stage}/{name}") in FILES, f"{stage}: {name}"
+
+
+def test_the_table_of_make_compare_is_that_of_today(capsys: pytest.CaptureFixture[str]) -> None:
+    compare.main([])
+    table = capsys.readouterr().out.partition("\n\n")[0]
+    assert f"$ make compare\n{table}\n```" in (ROOT / "README.md").read_text()

@@ -40,6 +40,16 @@ def founded_world(seed: int = 1, longest_delay: float = 0.0) -> tuple[World, Led
     return world, world.add(LedgerNode)
 
 
+def grown_world(seed: int, count: int, pause: float = 0.5) -> tuple[World, random.Random, list[LedgerNode]]:
+    """A world, what chooses in it, and `count` nodes: each has joined by one that was there, `pause` seconds apart."""
+    world, choose = World(seed), random.Random(seed)
+    nodes = [world.add(LedgerNode)]
+    for _ in range(count - 1):
+        nodes.append(world.add(LedgerNode, choose.choice(nodes).address))
+        world.run(pause)
+    return world, choose, nodes
+
+
 def add_linked_peer(world: World, node: ChatNode, kind: type[Stranger] = PolitePeer) -> Any:
     """A peer of this kind calls `node`, the two shake hands, and what the node said so far is put aside."""
     peer = world.add(kind, node.address, node.STAGE)

@@ -9,8 +9,8 @@ from stage1_chat.node import ChatNode
 from stage2_ledger.node import LedgerNode
 from tests.memory import Event
 from tests.sizes import and_long
-from tests.stage2_ledger.scenes import (add_linked_peer, balances, founded_world, ledger_of, list_of, pairs, ring_order,
-                                        transaction)
+from tests.stage2_ledger.scenes import (add_linked_peer, balances, founded_world, grown_world, ledger_of, list_of,
+                                        pairs, ring_order, transaction)
 
 Sent = dict[str, Event]
 
@@ -107,11 +107,7 @@ def test_a_late_joiner_gets_everything() -> None:
 
 def test_one_connection_heals_a_partition() -> None:
     for seed in range(60):
-        world, choose = World(seed), random.Random(seed)
-        nodes = [world.add(LedgerNode)]
-        for _ in range(5):
-            nodes.append(world.add(LedgerNode, choose.choice(nodes).address))
-            world.run(0.5)
+        world, choose, nodes = grown_world(seed, 6)
         side = {node.address for node in nodes[:choose.randint(1, 5)]}
         world.part(side)
         sent: Sent = {}
@@ -128,11 +124,7 @@ def test_one_connection_heals_a_partition() -> None:
 
 def test_after_a_long_partition_everybody_is_in_every_list_again() -> None:
     for seed in range(8):
-        world, choose = World(seed), random.Random(seed)
-        nodes = [world.add(LedgerNode)]
-        for _ in range(5):
-            nodes.append(world.add(LedgerNode, choose.choice(nodes).address))
-            world.run(0.5)
+        world, _, nodes = grown_world(seed, 6)
         world.part({node.address for node in nodes[:3]})
         world.run(1_000.0)
         world.heal()
@@ -144,11 +136,7 @@ def test_after_a_long_partition_everybody_is_in_every_list_again() -> None:
 def test_after_more_than_an_hour_who_calls_its_peer_again_learns_of_all_the_others() -> None:
     """By then nobody else is called any more. Were it not told who there is, one link would join the halves."""
     for seed in range(2):
-        world, choose = World(seed), random.Random(seed)
-        nodes = [world.add(LedgerNode)]
-        for _ in range(5):
-            nodes.append(world.add(LedgerNode, choose.choice(nodes).address))
-            world.run(0.5)
+        world, choose, nodes = grown_world(seed, 6)
         world.part({node.address for node in nodes[:3]})
         world.run(3_700.0)
         sent = send_randomly(world, nodes[0], choose) | send_randomly(world, nodes[5], choose)

@@ -12,8 +12,8 @@ from common.journal import Journal
 from lab.simulation import World
 from stage2_ledger.membership import Membership
 from stage2_ledger.node import LedgerNode
-from tests.stage2_ledger.scenes import (PING, PONG, PolitePeer, add_linked_peer, calls_of, founded_world, joining_world,
-                                        list_of, pairs, ring_order)
+from tests.stage2_ledger.scenes import (PING, PONG, PolitePeer, add_linked_peer, calls_of, founded_world, grown_world,
+                                        joining_world, list_of, pairs, ring_order)
 
 
 def the_ten_after(own: str, addresses: list[str]) -> list[str]:
@@ -108,11 +108,7 @@ def test_whoever_called_compares_first_and_the_called_one_says_nothing() -> None
 
 def test_the_list_has_all_nodes_in_order_and_the_newcomer_its_links() -> None:
     for seed in range(8):
-        world, choose = World(seed), random.Random(seed)
-        nodes = [world.add(LedgerNode)]
-        for _ in range(24):
-            nodes.append(world.add(LedgerNode, choose.choice(nodes).address))
-            world.run(1.0)
+        world, _, nodes = grown_world(seed, 25, pause=1.0)
         everyone = ring_order(node.address for node in nodes)
         for node in nodes:
             assert list_of(world, node) == everyone, f"seed {seed}, {node.address}"
@@ -276,11 +272,7 @@ def test_who_has_called_and_is_refused_takes_off_the_list_only_what_it_has_broug
 
 def test_a_killed_node_leaves_every_list_and_the_ten_links_are_kept_up() -> None:
     for seed in range(8):
-        world, choose = World(seed), random.Random(seed)
-        nodes = [world.add(LedgerNode)]
-        for _ in range(17):
-            nodes.append(world.add(LedgerNode, choose.choice(nodes).address))
-            world.run(0.5)
+        world, choose, nodes = grown_world(seed, 18)
         world.run(1.0)
         for _ in range(5):
             nodes.remove(killed := choose.choice(nodes))
