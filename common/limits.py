@@ -126,11 +126,19 @@ WANT_AGAIN = 5.0
 """Seconds after which an id that did not come is asked for again (contract §3, stage 2)."""
 
 MAX_TRIES = 20
-"""How often an id is asked for, unless a block needs it (contract §3, stage 2)."""
+"""How often an id is asked for that nobody brings (contract §3, stage 2). What a block needs begins anew then."""
+
+MAX_FORSAKEN_WANT = 200
+"""Ids that somebody is asked for each second who has not named them: nobody else is left, and perhaps nobody has
+them."""
+
+MAX_NAMED = 4_000
+"""Ids that one connection has named and that have not come, beyond which it is not asked to name more: as many as may
+be asked of it at a time. What it names unasked counts in `MAX_MISSING`."""
 
 MAX_MISSING = 100_000
-"""Ids that are asked for at a time (contract §3, stage 2): some 40 MiB if nobody has them. When
-that many are, whoever has named most gives way."""
+"""Ids that are asked for at a time (contract §3, stage 2), counted once for each connection that has named them: some
+40 MiB if nobody has them. When that many are, whoever has named most gives way."""
 
 MAX_DIALS, DIALS_PER_SECOND = 24, 1.0
 """Calls to addresses that were only heard of: enough for all links twice, and then slowly. Anybody can name
@@ -158,10 +166,11 @@ MAX_WAITING = 1_000
 """Blocks that wait for an earlier one or for transactions (contract §3, stages 4 and 5)."""
 
 MAX_WAITING_IDS = 60_000
-"""Transactions that these blocks name: one of the largest blocks. One that is missing takes 700 bytes."""
+"""Transactions that the early blocks of stage 4 name: one of the largest blocks. A missing one takes 700 bytes."""
 
-MAX_TWINS = 100
-"""Blocks by one creator in one slot that enter the tree of stage 5, but for those on which another one builds."""
+MAX_WAITING_BYTES = 16 * MEBIBYTE
+"""Bytes of these blocks' frames: four of the largest, some 100 MiB of memory with all the ids that they lack. One block
+may always wait."""
 
 MAX_ANSWER_BLOCKS = 500
 """Blocks in one answer to `get_blocks` or `get_chain` (contract §3)."""
@@ -169,21 +178,23 @@ MAX_ANSWER_BLOCKS = 500
 MAX_ANSWER_BYTES = 16 * MEBIBYTE
 """Bytes in one such answer, about: the block that passes it is the last (contract §3)."""
 
-MAX_WAITING_TWINS = 2
-"""Waiting blocks by one creator in one slot (contract §3, stage 5): honest creators make one."""
-
 MAX_WAITING_SECONDS = 600.0
 """How long a block may wait in stage 5 (contract §3)."""
 
-MAX_FORWARDED_TWINS = 2
-"""Blocks by one creator in one slot that are forwarded unasked (contract §3, stage 5): the second is the
-evidence, a third would only be noise."""
+MAX_TWINS = 2
+"""Blocks by one creator in one slot that enter the tree and are forwarded unasked (contract §3, stage 5): the second is
+the evidence. A third enters only where somebody else's block builds on it."""
+
+MAX_SOLO_BYTES = 16 * MEBIBYTE
+"""Bytes of the blocks of one creator off the best chain, on which nobody else builds. Beyond, the lowest of them leave
+the tree: they are the least likely ever to matter."""
 
 MAX_LOCATOR = 100
 """Ids in the locator of `get_chain` (contract §3, stage 5)."""
 
 MAX_EVIDENCE = 10
-"""Pairs of blocks kept as evidence against their signer, of up to 6.4 MiB each. One would be proof enough."""
+"""Pairs of blocks kept as evidence, of up to 6.4 MiB each. In stage 5 that is one against each of so many creators;
+against the sequencer of stage 4 one would be proof enough."""
 
 
 class Allowance:
@@ -221,3 +232,8 @@ class Recent:
         if len(self._young) >= self._generation:
             self._old, self._young = self._young, set()
         self._young.add(entry)
+
+    def discard(self, entry: str | bytes) -> None:
+        """Forget `entry` now."""
+        self._young.discard(entry)
+        self._old.discard(entry)

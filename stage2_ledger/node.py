@@ -13,7 +13,8 @@ from common.journal import Journal
 from common.ledger import Ledger, Transaction
 from common.limits import GOSSIP_SECONDS, MAX_INVENTORY, MAX_WANT
 from common.interface import Command, CommandError, Connection, Network
-from stage2_ledger.reconcile import BUCKET, BUCKETS, Buckets, Fetcher
+from stage2_ledger.fetcher import Fetcher
+from stage2_ledger.reconcile import BUCKET, BUCKETS, Buckets
 from stage2_ledger.ring import RingNode
 
 NAME = Field(is_matching("[\x21-\x7e]{1,64}"), "a name of 1 to 64 characters from U+0021 to U+007E")
@@ -49,7 +50,7 @@ class LedgerNode(RingNode):
         self.frames: dict[str, bytes] = {}
         """The frame of each transaction, as it came: id -> bytes."""
         self.buckets = Buckets()
-        self.fetcher = Fetcher(self.ask_for, network.now, network.random)
+        self.fetcher = Fetcher(self.ask_for, network.now, network.random, self.trust, self.on_forsaken)
 
     # --- transactions ---------------------------------------------------------------------------
 
@@ -61,10 +62,13 @@ class LedgerNode(RingNode):
         if known is None or decode_frame(known) != message:
             # Also if it is a known one with another signature: a forged copy is no repeat.
             self.check_transaction(message, canonical)
+        self.fetcher.on_came(transaction.id, connection)
         if known is None and self.has_room_for(transaction):
             self.keep_transaction(transaction, without_padding(frame, message))
             self.flood(frame, connection)
             self.on_new_transaction(self.transactions[transaction.id])
+        elif known is None:
+            self.on_no_room(transaction, without_padding(frame, message))
 
     def transaction_bytes(self, message: Message) -> bytes:
         """The canonical bytes of a transaction (contract §1)."""
@@ -82,13 +86,15 @@ class LedgerNode(RingNode):
         """May this transaction come in? Here all do: the ledger is the sum of every one."""
         return True
 
+    def on_no_room(self, transaction: Transaction, frame: bytes) -> None:
+        """A valid transaction has come for which there is no room."""
+
     def keep_transaction(self, transaction: Transaction, frame: bytes) -> None:
         """Keep a transaction for those who will ask for it."""
         self.transactions[transaction.id] = transaction
         self.frames[transaction.id] = frame
         self.keep("transaction", frame)
         self.buckets.add(transaction.id)
-        self.fetcher.forget([transaction.id])
 
     def on_new_transaction(self, transaction: Transaction) -> None:
         """What a new transaction does: it is applied. (In stage 4 it waits for a block.)"""
@@ -166,10 +172,24 @@ class LedgerNode(RingNode):
     def on_pong(self, connection: Connection, message: Message, frame: bytes) -> None:
         """The want before that ping has been answered."""
         if message["nonce"] == WANT_PING:
-            self.fetcher.on_answered(connection)
+            self.on_fetched(connection, self.fetcher.on_answered(connection))
+
+    def on_fetched(self, connection: Connection, is_worth_more: bool) -> None:
+        """A want has been answered, and there is room for another one on this connection. Has the answer brought
+        anything?"""
+
+    def on_forsaken(self, missing_id: str) -> None:
+        """None of those that have named this id has brought it."""
+
+    def trust(self, connection: Connection) -> int:
+        """Who is asked first: the node of `--peer`, then those that this node has called itself. Anybody can call, so
+        whoever has called comes last."""
+        if connection.dialled is None:
+            return 0
+        return 2 if connection.dialled == self.peer else 1
 
     def fetch_again(self) -> None:
-        """Every second: ask again for what did not come."""
+        """Every second: ask others for what did not come."""
         self.network.after(1.0, self.fetch_again)
         self.fetcher.ask_again(self.links)
 

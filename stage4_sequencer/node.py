@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from common.encoding import (INTEGER, STRING, Message, Shape, canon, decode_frame, encode_frame, ids_field, make_id,
                              without_padding)
 from common.journal import Journal
-from common.ledger import Ledger
+from common.ledger import Ledger, Transaction
 from common.limits import MAX_BLOCK_IDS, MAX_EVIDENCE, MAX_WAITING, MAX_WAITING_IDS
 from common.rsa import PrivateKey, verify
 from common.interface import Connection, Invalid, Network
@@ -185,6 +185,10 @@ class SequencedNode(TotalOrderNode):
 
     # --- execution ------------------------------------------------------------------------------
 
+    def has_room_for(self, transaction: Transaction) -> bool:
+        """What a block needs comes in always: the sequencer has ordered it."""
+        return super().has_room_for(transaction) or bool(self.waiting.needed_by(transaction.id))
+
     def on_arrived(self, arrived: str) -> None:
         """A transaction has come: blocks that waited for it may be complete."""
         if self.waiting.on_arrived(arrived):
@@ -205,6 +209,7 @@ class SequencedNode(TotalOrderNode):
         self.pool.remove(transaction_id)
         if self.ledger.is_covered(transaction):
             self.ledger.apply(transaction)
+            self.refused.on_paid(transaction.receiver)
             self.report_made_here(transaction_id, "applied")
         else:
             self.report_made_here(transaction_id, "rejected", reason="the account does not have the amount")

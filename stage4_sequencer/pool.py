@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 
 from common.ledger import Transaction
-from common.limits import MAX_POOL, MAX_UNCOVERED
+from common.limits import MAX_POOL, MAX_SEEN, MAX_UNCOVERED
 
 
 class Pool:
@@ -68,3 +68,34 @@ class Pool:
         self._waiting[transaction.id] = transaction
         self.size += self._size_of(transaction.id)
         self._pending[transaction.sender] = self.pending(transaction.sender) + transaction.amount
+
+
+class Refused:
+    """Transactions for which there was no room, and which are not asked for until that changes.
+
+    At most `MAX_SEEN` are remembered. If there are more, those of the sender that was refused first are forgotten: they
+    may come, and be refused, again.
+    """
+
+    def __init__(self) -> None:
+        self._by_sender: dict[str, set[str]] = {}
+        self._ids: set[str] = set()
+
+    def __contains__(self, transaction_id: str) -> bool:
+        return transaction_id in self._ids
+
+    def add(self, transaction: Transaction) -> None:
+        """Remember a transaction that was refused."""
+        if len(self._ids) >= MAX_SEEN:
+            self.on_paid(next(iter(self._by_sender)))
+        self._ids.add(transaction.id)
+        self._by_sender.setdefault(transaction.sender, set()).add(transaction.id)
+
+    def on_paid(self, account: str) -> None:
+        """An account has more than it had: what it sends is worth looking at again."""
+        self._ids -= self._by_sender.pop(account, set())
+
+    def clear(self) -> None:
+        """There is room again, for all of them."""
+        self._by_sender.clear()
+        self._ids.clear()

@@ -5,16 +5,17 @@ sequencer (node.py), in stage 5 a lottery.
 """
 
 from collections.abc import Iterable
+from itertools import islice
 from typing import Any
 
 from common.encoding import FormatError, Message, decode_frame, encode_frame
 from common.journal import Journal
 from common.ledger import Transaction
-from common.limits import MAX_ANSWER_BLOCKS, MAX_ANSWER_BYTES, Recent
+from common.limits import MAX_ANSWER_BLOCKS, MAX_ANSWER_BYTES, MAX_FORSAKEN_WANT, WANT_AGAIN
 from common.rsa import PrivateKey, WalletError
 from common.interface import Command, CommandError, Connection, HandshakeError, Invalid, Network
 from stage3_signed.node import SignedNode
-from stage4_sequencer.pool import Pool
+from stage4_sequencer.pool import Pool, Refused
 from stage4_sequencer.waiting import Waiting
 
 BLOCKS_PING = "blocks"
@@ -40,8 +41,8 @@ class TotalOrderNode(SignedNode):
         self.genesis_frame = b""
         self.pool = Pool(lambda transaction_id: len(self.frames[transaction_id]))
         """The transactions that have not taken effect."""
-        self.refused = Recent()
-        """The ids of transactions for which the pool had no room."""
+        self.refused = Refused()
+        """The transactions for which the pool had no room."""
         self.waiting = Waiting()
         """Blocks that lack something, and what."""
         self.made_here: set[str] = set()
@@ -158,15 +159,15 @@ class TotalOrderNode(SignedNode):
         self.on_arrived(transaction.id)
 
     def has_room_for(self, transaction: Transaction) -> bool:
-        """Is there room in the pool? What a block needs, or was made here, comes in also if there is not."""
-        if transaction.id in self.made_here or self.waiting.needed_by(transaction.id) or self.is_replaying:
+        """Is there room in the pool? What was made here comes in also if there is not."""
+        if transaction.id in self.made_here or self.is_replaying:
             return True
         # A sender that has nothing cannot pay an amount of 0 either, as far as room is concerned.
-        is_covered = self.available(transaction.sender) >= max(1, transaction.amount)
-        has_room = self.pool.has_room(is_covered)
-        if not has_room:
-            self.refused.add(transaction.id)
-        return has_room
+        return self.pool.has_room(self.available(transaction.sender) >= max(1, transaction.amount))
+
+    def on_no_room(self, transaction: Transaction, frame: bytes) -> None:
+        """Remember what there was no room for: it is not asked for until there is, or until its sender has more."""
+        self.refused.add(transaction)
 
     def is_lacking(self, transaction_id: str) -> bool:
         """What had no room is not asked for either, until there is room again."""
@@ -186,23 +187,52 @@ class TotalOrderNode(SignedNode):
 
     def wait_for(self, block_id: str, lacking: list[str], connection: Connection | None) -> None:
         """Let a block wait for what it lacks, and ask for that where the block came from."""
-        self.waiting.add(block_id, lacking)
-        source = connection if connection in self.links else None
-        self.fetcher.need(filter(self.is_to_be_fetched, lacking), source, for_block=True)
+        self.waiting.add(block_id, lacking, self.network.now())
+        if connection is not None and connection in self.links:
+            self.on_block_sent(block_id, connection)
+
+    def on_block_sent(self, block_id: str, connection: Connection) -> None:
+        """A connection has sent a block that waits, so it has what the block lacks."""
+        self.waiting.on_sent(block_id, connection)
+        self.ask_sender(connection)
+
+    def ask_sender(self, connection: Connection) -> None:
+        """Ask whoever has sent blocks for some more of what these lack."""
+        lacking = filter(self.is_to_be_fetched, self.waiting.to_ask(connection))
+        self.fetcher.need(islice(lacking, self.fetcher.room(connection)), connection)
 
     def is_to_be_fetched(self, lacking: str) -> bool:
         """Must somebody be asked for this id, which a block waits for?"""
         return True
 
+    def on_fetched(self, connection: Connection, is_worth_more: bool) -> None:
+        """Go on with what blocks lack, unless this connection does not have it after all."""
+        super().on_fetched(connection, is_worth_more)
+        if is_worth_more:
+            self.ask_sender(connection)
+
+    def on_forsaken(self, missing_id: str) -> None:
+        """Blocks that lack this wait for somebody else to send them."""
+        self.waiting.on_forsaken(missing_id)
+
     def fetch_again(self) -> None:
-        """Ask again, also for what there was no room for before: a block may lack very much."""
-        if self.pool.has_room(is_covered=False):
-            self.refused = Recent()
-        for block_id in self.waiting:
-            if self.fetcher.is_full:
-                break
-            self.fetcher.need(filter(self.is_to_be_fetched, self.waiting.lacking(block_id)), None, for_block=True)
+        """Ask again for what blocks lack, every 5 s; of anybody, if those are gone that had sent a block."""
         super().fetch_again()
+        if self.pool.has_room(is_covered=False):
+            self.refused.clear()
+        due = self.waiting.due_again(self.network.now() - WANT_AGAIN, self.network.now())
+        for connection in dict.fromkeys(sender for block_id in due for sender in self.waiting.senders(block_id)):
+            self.ask_sender(connection)
+        orphaned = (one for block_id in due if not self.waiting.senders(block_id)
+                    for one in self.waiting.lacking(block_id))
+        if self.links:
+            self.fetcher.need(islice(filter(self.is_to_be_fetched, orphaned), MAX_FORSAKEN_WANT),
+                              self.network.random.choice(list(self.links)))
+
+    def unlink(self, connection: Connection) -> None:
+        """What a neighbour was asked for that is gone is asked for elsewhere."""
+        self.waiting.on_lost(connection)
+        super().unlink(connection)
 
     def known_accounts(self) -> set[str]:
         """Those in the ledger, and those that wait in the pool to come into it."""

@@ -7,7 +7,7 @@ behind the newest block that both have, and asks on behind each answer until it 
 from common.encoding import ID, INTEGER, Message, Shape, encode_frame, ids_field
 from common.interface import Connection, Network
 from common.journal import Journal
-from common.limits import MAX_ANSWER_BLOCKS, MAX_LOCATOR, WANT_AGAIN
+from common.limits import MAX_ANSWER_BLOCKS, MAX_LOCATOR, MAX_WAITING, WANT_AGAIN
 from common.rsa import PrivateKey
 from stage5_pos.chain import ChainNode
 
@@ -52,9 +52,19 @@ class CatchingUpNode(ChainNode):
         height = self.tree.best.height
         if height > message["height"]:
             self.send_progress(connection)
-        elif not self.is_known_block(message["id"]) and connection not in self.chain_questions:
+        elif message["id"] in self.put_off_blocks and not self.is_hanging(message["id"]):
+            self.on_block_sent(message["id"], connection)  # it lacks transactions only, and that neighbour has them
+        elif not self.is_settled(message["id"]) and connection not in self.chain_questions:
             self.chain_questions[connection] = ChainQuestion(message["id"], len(self.tree))
             self.ask_for_blocks(connection, {"type": "get_chain", "locator": self.tree.locator()})
+
+    def is_settled(self, block_id: str) -> bool:
+        """Is it known what to think of this block? A block that only waits may have been sent early, by anybody."""
+        return block_id in self.tree or block_id in self.invalid_blocks
+
+    def is_hanging(self, block_id: str) -> bool:
+        """Does this block wait for one that is not here?"""
+        return block_id in self.put_off_blocks.hanging(self.tree)
 
     def on_get_chain(self, connection: Connection, message: Message, frame: bytes) -> None:
         """Answer with the best chain after the newest block that both have."""
@@ -78,11 +88,11 @@ class CatchingUpNode(ChainNode):
         question = self.chain_questions.get(connection)
         if question is None or question.is_paused:
             return
-        if question.last is None or self.is_known_block(question.tip):
+        waiting = self.put_off_blocks.count_of(connection)
+        if question.last is None or self.is_on_its_way(question.tip):
             del self.chain_questions[connection]
-        elif self.put_off_blocks and (question.had_no_room
-                                      or not self.put_off_blocks.has_room(blocks=MAX_ANSWER_BLOCKS)):
-            # There was no room for the last one, or will be none for more, while so many wait for transactions.
+        elif waiting and (question.had_no_room or waiting + MAX_ANSWER_BLOCKS > MAX_WAITING):
+            # There was no room for the last one, or will be none for more, while so many from here wait.
             question.is_paused, question.had_no_room = True, False
             self.network.after(WANT_AGAIN, lambda: self.ask_on(connection, question))
         elif not self.is_known_block(question.last) and len(self.tree) == question.blocks:
@@ -92,21 +102,27 @@ class CatchingUpNode(ChainNode):
             question.last, question.blocks, question.had_no_room = None, len(self.tree), False
             self.ask_for_blocks(connection, {"type": "get_chain", "locator": list(dict.fromkeys(locator))})
 
+    def is_on_its_way(self, block_id: str) -> bool:
+        """Does this block lack nothing any more but transactions, and so does all that it builds on?"""
+        return self.is_settled(block_id) or (block_id in self.put_off_blocks and not self.is_hanging(block_id))
+
     def ask_on(self, connection: Connection, question: ChainQuestion) -> None:
-        """Ask the question that was put off, if the neighbour is still there."""
-        question.is_paused = False
-        if self.chain_questions.get(connection) is question:
+        """Ask the question that was put off, if the neighbour is still there and it was not asked meanwhile."""
+        if self.chain_questions.get(connection) is question and question.is_paused:
+            question.is_paused = False
             self.on_blocks_answered(connection)
+
+    def on_no_longer_waiting(self, connection: Connection) -> None:
+        """A block from here has entered the tree: when the last one has, there is room for the next answer."""
+        if connection in self.chain_questions and not self.put_off_blocks.count_of(connection):
+            self.ask_on(connection, self.chain_questions[connection])
 
     def unlink(self, connection: Connection) -> None:
         """A neighbour that is gone answers no questions."""
         super().unlink(connection)
         self.chain_questions.pop(connection, None)
 
-    def ask_again_later(self, connection: Connection | None) -> bool:
+    def on_block_given_up(self, connection: Connection | None) -> None:
         """What comes in an answer and has no room is asked for again, when those before it wait no longer."""
-        question = self.chain_questions.get(connection) if connection is not None else None
-        if question is None:
-            return False
-        question.had_no_room = True
-        return True
+        if connection in self.chain_questions:
+            self.chain_questions[connection].had_no_room = True

@@ -5,12 +5,14 @@ while its parent or transactions are missing -> `enter` (valid at its point? the
 -> `on_new_best`, where a rollback shows. How a node asks for what it has missed is in catching_up.py.
 """
 
+import hashlib
 from typing import Any
 
 from common.encoding import (ID, MAX_INTEGER, STRING, Field, Message, Shape, canon, decode_frame,
                              ids_field, is_integer, make_id, without_padding)
 from common.journal import Journal
-from common.limits import (MAX_BLOCK_IDS, MAX_FORWARDED_TWINS, MAX_TWINS, MAX_WAITING_SECONDS, Recent)
+from common.ledger import Transaction
+from common.limits import MAX_BLOCK_IDS, MAX_EVIDENCE, MAX_TWINS, MAX_WAITING_SECONDS, Recent
 from common.rsa import PrivateKey, verify
 from common.interface import Connection, Invalid, Network
 from stage4_sequencer.total_order import TotalOrderNode
@@ -18,6 +20,7 @@ from stage5_pos import genesis, lottery
 from stage5_pos.genesis import Genesis
 from stage5_pos.ledger import InvalidBlock, TreeLedger
 from stage5_pos.put_off import PutOff, PutOffBlocks
+from stage5_pos.side import Aside, SoloBlocks
 from stage5_pos.tree import Block, Path, Tree
 
 CLOCK_ERROR_SLOTS = 1
@@ -46,10 +49,16 @@ class ChainNode(TotalOrderNode):
         self.tree: Tree
         self.ledger: TreeLedger
         self.put_off_blocks = PutOffBlocks()
+        self.solo_blocks = SoloBlocks()
+        self.aside = Aside()
         self.invalid_blocks = Recent()
         """The ids of blocks that were properly signed, and found invalid."""
         self.signed_blocks: dict[tuple[str, int], list[str]] = {}
-        """Creator and slot -> the ids of the blocks signed, oldest first. Two are evidence."""
+        """Creator and slot -> the ids of the first two blocks signed. Two are evidence."""
+        self.twins: dict[tuple[str, int], list[str]] = {}
+        """Creator and slot -> the ids of the blocks that have ever entered the tree, oldest first."""
+        self.convicted: set[str] = set()
+        """The creators against whom evidence is kept."""
         self.rollbacks = 0
         self.longest_rollback = 0
 
@@ -81,33 +90,50 @@ class ChainNode(TotalOrderNode):
         block_id = make_id(canonical)
         self.on_block_came(connection, block_id, message["parent"])
         if self.is_known_block(block_id):
-            if not self.is_same_copy(block_id, message):
-                self.check_signature(message, canonical)
+            self.on_known_block(connection, block_id, message, canonical)
             return
         if message["slot"] > self.slot() + CLOCK_ERROR_SLOTS and not self.is_replaying:
             return  # from the future: neither a fault of the sender for sure, nor of any use yet
-        if self.is_surplus(block_id, message):
+        if self.is_surplus(block_id, message["creator"], message["slot"]):
             return
         value = self.check_block(message, canonical)
+        self.fetcher.on_came(block_id, connection)
         block = Block(block_id, message["slot"], message["parent"], message["creator"], value,
                       message["transactions"], without_padding(frame, message))
         self.note_signed(message, block_id, block.frame)
-        lacking = self.lacking(block.transactions)
-        if block.parent_id not in self.tree:
-            lacking.append(block.parent_id)
-        if lacking and block.parent_id not in self.invalid_blocks and not self.names_a_block(block):
-            self.put_off(block, lacking, connection)
-        else:
+        if self.lacks_nothing(block) or block.parent_id in self.invalid_blocks or self.names_a_block(block):
             self.enter(block, connection)
+        else:
+            self.put_off(block, connection)
+
+    def on_known_block(self, connection: Connection | None, block_id: str, message: Message, canonical: bytes) -> None:
+        """A block that has come before: with another signature it may be forged. Whoever sends one that waits can be
+        asked for what it lacks."""
+        if not self.is_same_copy(block_id, message):
+            self.check_signature(message, canonical)
+        if connection in self.links and block_id in self.put_off_blocks:
+            self.put_off_blocks.on_copy(block_id, connection)
+            self.on_block_sent(block_id, connection)
 
     def on_block_came(self, connection: Connection | None, block_id: str, parent_id: str) -> None:
         """A block has come, known or not: who catches up sees by that how far an answer goes."""
 
-    def is_surplus(self, block_id: str, message: Message) -> bool:
-        """Is this one of very many blocks that its creator has signed for one slot, and none builds on it?"""
-        twins = self.signed_blocks.get((message["creator"], message["slot"]), [])
-        return (len(twins) >= MAX_TWINS and block_id not in twins and not self.waiting.needed_by(block_id)
+    def is_surplus(self, block_id: str, creator: str, slot: int) -> bool:
+        """Is this a third block of its creator for one slot, on which nobody else has built? Two are evidence, and
+        more cost their creator nothing. So that no limit keeps out what others build on, it enters with theirs."""
+        twins = self.twins.get((creator, slot), [])
+        return (len(twins) >= MAX_TWINS and block_id not in twins and not self.is_built_upon(block_id, creator)
                 and not self.is_replaying)
+
+    def is_built_upon(self, block_id: str, creator: str) -> bool:
+        """Does a block of somebody else wait for this one, or for one that waits for it?"""
+        waiting = list(self.waiting.needed_by(block_id))
+        while waiting:
+            child = self.put_off_blocks[waiting.pop()].block
+            if child.creator != creator:
+                return True
+            waiting += self.waiting.needed_by(child.id)
+        return False
 
     def is_known_block(self, block_id: str) -> bool:
         """Has this block come before, with a proper signature?"""
@@ -153,15 +179,20 @@ class ChainNode(TotalOrderNode):
     def note_signed(self, message: Message, block_id: str, frame: bytes) -> None:
         """Remember who has signed what: two blocks in one slot are evidence against their creator."""
         creator, slot = message["creator"], message["slot"]
-        twins = self.signed_blocks.setdefault((creator, slot), [])
-        if block_id in twins or len(twins) >= MAX_TWINS:
+        signed = self.signed_blocks.setdefault((creator, slot), [])
+        if block_id in signed or len(signed) >= 2:
             return
-        twins.append(block_id)
-        if len(twins) == 2:
-            for evidence in (self.known_frame(twins[0]), frame):
-                if evidence:
-                    self.keep("evidence", evidence)
-            self.report("equivocation", creator=creator, slot=slot, ids=list(twins))
+        signed.append(block_id)
+        if len(signed) == 2:
+            self.keep_evidence(creator, [self.known_frame(signed[0]), frame])
+            self.report("equivocation", creator=creator, slot=slot, ids=list(signed))
+
+    def keep_evidence(self, creator: str, frames: list[bytes]) -> None:
+        """Keep both blocks of an equivocation: one proof is enough against each creator."""
+        if creator not in self.convicted and len(self.convicted) < MAX_EVIDENCE:
+            self.convicted.add(creator)
+            for frame in filter(None, frames):
+                self.keep("evidence", frame)
 
     def replay(self, kind: str, content: bytes) -> None:
         """The journal holds both blocks of an equivocation, also if one of them never entered the tree."""
@@ -173,21 +204,42 @@ class ChainNode(TotalOrderNode):
 
     # --- blocks wait ----------------------------------------------------------------------------
 
-    def put_off(self, block: Block, lacking: list[str], connection: Connection | None) -> None:
-        """Let a block wait while what it lacks is fetched; if there is no room, the oldest goes."""
-        if self.put_off_blocks.has_twins(block):
-            return
-        while not self.put_off_blocks.has_room(len(block.transactions)):
-            if self.ask_again_later(connection):
-                return
-            self.give_up(next(iter(self.put_off_blocks)))
-        self.put_off_blocks.add(PutOff(block, connection, self.network.now()))
-        self.fetcher.forget([block.id])
-        self.wait_for(block.id, lacking, connection)
+    def lacks_nothing(self, block: Block) -> bool:
+        """Are its parent and all its transactions here?"""
+        return block.parent_id in self.tree and not self.lacking(block.transactions)
 
-    def ask_again_later(self, connection: Connection | None) -> bool:
-        """There is no room for a block from here. True if it will come again, and need not push out another one."""
-        return False
+    def put_off(self, block: Block, connection: Connection | None) -> None:
+        """Let a block wait while what it lacks is fetched. If too many wait, the least promising ones leave."""
+        lacking = self.lacking(block.transactions)
+        if block.parent_id not in self.tree:
+            lacking.append(block.parent_id)
+        self.put_off_blocks.add(PutOff(block, connection, self.network.now()))
+        self.aside.hold(block)
+        self.wait_for(block.id, lacking, connection)
+        while self.put_off_blocks.is_overfull:
+            self.give_up(self.put_off_blocks.first_to_give_way(self.tree, self.waiting.is_forsaken, self.trust))
+        if block.id not in self.put_off_blocks:
+            self.on_block_given_up(connection)
+
+    def on_block_given_up(self, connection: Connection | None) -> None:
+        """There was no room for a block from here."""
+
+    def on_no_room(self, transaction: Transaction, frame: bytes) -> None:
+        """What a block needs comes in all the same, for as long as the block is here."""
+        needed_by = self.waiting.needed_by(transaction.id)
+        if not needed_by:
+            super().on_no_room(transaction, frame)
+            return
+        self.transactions[transaction.id] = transaction
+        self.frames[transaction.id] = frame
+        self.aside.add(transaction.id, needed_by)
+        self.on_arrived(transaction.id)
+
+    def release_transactions(self, block: Block) -> None:
+        """A block has left: so do transactions that have come in only for it."""
+        for transaction_id in self.aside.release(block):
+            self.refused.add(self.transactions.pop(transaction_id))
+            del self.frames[transaction_id]
 
     def is_lacking(self, transaction_id: str) -> bool:
         """Nor is a block lacked that has come, whoever lists it among transactions."""
@@ -199,8 +251,9 @@ class ChainNode(TotalOrderNode):
 
     def give_up(self, block_id: str) -> None:
         """Let a block wait no longer, and ask no more for what only it needed."""
-        self.put_off_blocks.pop(block_id)
+        block = self.put_off_blocks.pop(block_id).block
         self.fetcher.forget(self.waiting.discard(block_id))
+        self.release_transactions(block)
 
     def fetch_again(self) -> None:
         """Every second: give up the blocks that have waited for too long, ask again for the others."""
@@ -221,6 +274,11 @@ class ChainNode(TotalOrderNode):
                     self.report_invalid(entry.connection, str(error))
             else:
                 ready += self.waiting.on_arrived(entry.block.id)
+            if entry.connection is not None:
+                self.on_no_longer_waiting(entry.connection)
+
+    def on_no_longer_waiting(self, connection: Connection) -> None:
+        """A block that had come from here waits no longer."""
 
     # --- blocks enter the tree ------------------------------------------------------------------
 
@@ -231,19 +289,51 @@ class ChainNode(TotalOrderNode):
 
     def put_into_tree(self, block: Block, connection: Connection | None) -> None:
         """Put a block into the tree and pass it on; Invalid, with all that builds on it, if it is not valid."""
+        if block.parent_id not in self.tree and block.parent_id not in self.invalid_blocks:
+            self.put_off(block, connection)  # its parent has given way to others meanwhile
+            return
         try:
             self.execute_at_its_point(block)
         except InvalidBlock as error:
+            self.release_transactions(block)
             self.refuse_branch(block.id)
             raise Invalid(f"block of slot {block.slot}: {error}") from None
-        self.keep("block", block.frame)
+        block.transactions = [self.transactions[one].id for one in block.transactions]  # not each id in memory twice
         path = self.tree.add(block)
         self.fetcher.forget([block.id])
-        self.report("block", **self.describe_block(block))
-        if block.id in self.signed_blocks[block.creator, block.slot][:MAX_FORWARDED_TWINS]:
-            self.flood(block.frame, connection)
+        self.note_entered(block, connection)
+        self.solo_blocks.on_built_upon(block)
         if path.done:
             self.on_new_best(path)
+        else:
+            self.solo_blocks.add(block, self.size_alone(block))
+        self.remove_surplus(block)
+
+    def note_entered(self, block: Block, connection: Connection | None) -> None:
+        """The first time that a block enters the tree it is kept and reported; the first two of a slot are passed
+        on."""
+        twins = self.twins.setdefault((block.creator, block.slot), [])
+        if block.id in twins:
+            return
+        twins.append(block.id)
+        for transaction_id in self.aside.among(block.transactions):
+            self.keep("transaction", self.frames[transaction_id])
+        self.keep("block", block.frame)
+        self.report("block", **self.describe_block(block))
+        if len(twins) <= MAX_TWINS:
+            self.flood(block.frame, connection)
+
+    def size_alone(self, block: Block) -> int:
+        """The bytes that are kept for this block alone."""
+        return len(block.frame) + sum(len(self.frames[one]) for one in self.aside.among(block.transactions))
+
+    def remove_surplus(self, newest: Block) -> None:
+        """Take the lowest of a creator's own branches out of the tree while they take too much room."""
+        while (surplus := self.solo_blocks.surplus(newest.creator, newest)) is not None:
+            self.solo_blocks.discard(surplus)
+            self.tree.remove(surplus)
+            self.release_transactions(surplus)
+            self.seen_frames.discard(hashlib.sha256(surplus.frame).digest())  # it may be asked for, and come again
 
     def names_a_block(self, block: Block) -> bool:
         """Does it name a block of the tree as a transaction? Then it would lack that for ever."""
@@ -275,6 +365,9 @@ class ChainNode(TotalOrderNode):
 
     def on_new_best(self, path: Path) -> None:
         """Another tip is the best. What only the abandoned branch had executed returns to the pool."""
+        self.solo_blocks.on_new_best(path)
+        for block in path.done:
+            self.take_in(block)
         abandoned = [transaction for block in reversed(path.undone) for transaction in block.transactions]
         executed = [transaction for block in path.done for transaction in block.transactions]
         back = set(abandoned) - set(executed)
@@ -289,6 +382,16 @@ class ChainNode(TotalOrderNode):
             self.rollbacks += 1
             self.longest_rollback = max(self.longest_rollback, len(path.undone))
             self.report("rollback", depth=len(path.undone), **{"from": path.undone[0].id, "to": path.done[-1].id})
+
+    def take_in(self, block: Block) -> None:
+        """A block is part of the best chain: what had come in for it alone is here for good, and what its receivers
+        could not pay before they may pay now."""
+        for transaction_id in self.aside.take(block):
+            self.buckets.add(transaction_id)
+            self.pool.add(self.transactions[transaction_id])
+        for transaction_id in block.transactions:
+            self.refused.on_paid(self.transactions[transaction_id].receiver)
+        self.refused.on_paid(block.creator)
 
     def balances(self) -> dict[str, int]:
         """The balances on the best chain."""

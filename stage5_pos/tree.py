@@ -24,6 +24,7 @@ class Block:
         self.parent: Block | None = None
         """The parent and the height are known once the block is in the tree."""
         self.height = 0
+        self.children: list[Block] = []
 
     @property
     def rank(self) -> tuple[int, int, str]:
@@ -67,6 +68,7 @@ class Tree:
         parent = self.blocks[block.parent_id]
         block.parent, block.height = parent, parent.height + 1
         self.blocks[block.id] = block
+        parent.children.append(block)
         if block.rank > self.best.rank:
             return Path([], [])
         path = self.path(self.best, block)
@@ -74,6 +76,11 @@ class Tree:
         self.chain += path.done
         self.best = block
         return path
+
+    def remove(self, block: Block) -> None:
+        """Take out a block that is not on the best chain, and on which none builds."""
+        del self.blocks[block.id]
+        _parent(block).children.remove(block)
 
     def path(self, start: Block, end: Block) -> Path:
         """The way from one block to another; its length is that of the fork, not that of the chain."""

@@ -98,9 +98,11 @@ def test_the_largest_inventory_fits_into_a_frame() -> None:
     world, alice = founded_world()
     for number in range(MAX_INVENTORY + 1):
         alice.buckets.add(f"{number:064x}")
+    asked: set[str] = set()
+    alice.find_frame = asked.add  # type: ignore[assignment,method-assign]
     late = world.add(LedgerNode, alice.address)
     world.run(0.1)
-    assert MAX_INVENTORY == 62_600 and len(late.fetcher) == MAX_INVENTORY + 1
+    assert MAX_INVENTORY == 62_600 and len(asked) == MAX_INVENTORY + 1
     assert errors(world, late) == [] and len(alice.links) == 1
 
 
@@ -234,11 +236,14 @@ def test_what_a_lost_connection_was_asked_for_comes_from_another() -> None:
     one, two = add_linked_peer(world, alice, SilentPeer), add_linked_peer(world, alice)
     ids = unknown_ids(9_000)
     one.send(inventory("00", ids))
+    two.send(inventory("00", ids[:5_000]), PING)
     world.settle()
-    assert sum(len(message["ids"]) for message in one.news("want")) == 4_000
+    assert sum(len(message["ids"]) for message in one.news("want")) == 4_000 and two.news() == [PONG]
     one.connection.close()
+    world.settle()
+    assert {id for message in two.news("want") for id in message["ids"]} == set(ids[:5_000]), "it has named them, too"
     world.run(7.0)
-    assert {id for message in two.news("want") for id in message["ids"]} == set(ids)
+    assert 0 < sum(len(message["ids"]) for message in two.news("want")) <= 8 * 200, "of the others some, slowly"
 
 
 def test_who_names_ids_and_falls_silent_does_not_keep_them_from_coming() -> None:
@@ -284,31 +289,60 @@ def test_so_many_ids_are_asked_for_at_a_time_and_no_more() -> None:
 
 def test_who_names_very_many_ids_does_not_keep_out_those_of_the_others() -> None:
     world, alice = founded_world()
-    greedy, modest = add_linked_peer(world, alice), add_linked_peer(world, alice)
+    greedy, modest = add_linked_peer(world, alice, SilentPeer), add_linked_peer(world, alice)
     for seed in range(3):
         greedy.send(inventory("00", unknown_ids(MAX_MISSING // 2, seed)))
     world.settle()
+    assert len(alice.fetcher) == MAX_MISSING
     ids = unknown_ids(3_000, seed=3)
     modest.send(inventory("00", ids))
     world.settle()
     assert {id for message in modest.news("want") for id in message["ids"]} == set(ids)
-    assert len(alice.fetcher) == MAX_MISSING
 
 
-def test_an_id_that_a_block_needs_gives_way_to_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stage2_ledger.reconcile.MAX_MISSING", 3)
+def test_of_ids_that_nobody_brings_some_are_asked_for_each_second() -> None:
+    """Also if very many were named: whoever has not named them must not be asked for them at full speed."""
     world, alice = founded_world()
-    one, two = add_linked_peer(world, alice), add_linked_peer(world, alice)
-    ids = unknown_ids(4)
-    one.send(inventory("00", ids[:3]))
+    liar, other = add_linked_peer(world, alice), add_linked_peer(world, alice)
+    liar.send(inventory("00", unknown_ids(60_000)))
     world.settle()
-    alice.fetcher.need(ids[2:3], None, for_block=True)
-    two.send(inventory("00", ids[3:]))
+    liar.connection.close()
+    other.news()
+    for _ in range(4):
+        world.run(5.0)
+        assert 0 < sum(len(message["ids"]) for message in other.news("want")) <= 6 * 200
+
+
+def test_of_a_hundred_that_name_an_id_and_do_not_have_it_few_are_waited_for() -> None:
+    """Each takes the 5 seconds in which it could answer, and the node asks one of them, then two, then four."""
+    world, alice = founded_world()
+    message = transaction()
+    missing = transaction_id(alice.network_name, message)
+    silent = [add_linked_peer(world, alice, SilentPeer) for _ in range(100)]
+    for one in silent:
+        one.send(inventory(missing[:2], [missing]))
     world.settle()
-    one.news(), two.news()
-    world.run(6.0)
-    asked = [id for peer in (one, two) for message in peer.news("want") for id in message["ids"]]
-    assert sorted(asked) == sorted([ids[0], ids[2], ids[3]])
+    honest = add_linked_peer(world, alice)
+    honest.send(inventory(missing[:2], [missing]))
+    for _ in range(8):
+        world.run(5.5)
+        if any(want["ids"] == [missing] for want in honest.news("want")):
+            honest.send(message)
+            world.settle()
+    assert missing in alice.transactions
+
+
+def test_those_that_this_node_has_called_are_asked_at_once_whoever_named_an_id_before() -> None:
+    world, alice = founded_world()
+    honest = world.add(LedgerNode, None)
+    silent = add_linked_peer(world, alice, SilentPeer)
+    honest.network_name = alice.network_name
+    honest.on_line("/send a b 1")
+    silent.send(inventory("00", list(honest.transactions)))
+    world.settle()
+    alice.network.connect(honest.address)
+    world.run(0.5)
+    assert ledger_of(world, alice) == {"a": -1, "b": 1}
 
 
 def test_every_5_seconds_a_summary_goes_to_one_random_neighbour() -> None:

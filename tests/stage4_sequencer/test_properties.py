@@ -94,7 +94,7 @@ def test_waiting_is_a_table_of_sets(steps: list[tuple[str, Any]]) -> None:
     waiting, naive = Waiting(), dict[str, set[str]]()
     for position, (action, what) in enumerate(steps):
         if action == "add":
-            waiting.add(f"block {position}", what)
+            waiting.add(f"block {position}", what, now=0.0)
             naive[f"block {position}"] = set(what)
         elif action == "arrives":
             complete = [block for block, lacking in naive.items() if lacking == {what}]
@@ -113,7 +113,7 @@ def test_waiting_is_a_table_of_sets(steps: list[tuple[str, Any]]) -> None:
 
 def test_waiting_for_nobody_known_changes_nothing() -> None:
     waiting = Waiting()
-    assert waiting.on_arrived("a") == [] and waiting.discard("block") == [] and waiting.needed_by("a") == []
+    assert waiting.on_arrived("a") == [] and waiting.discard("block") == [] and waiting.needed_by("a") == ()
     assert list(waiting) == [] and "block" not in waiting
 
 

@@ -111,8 +111,7 @@ def test_both_blocks_of_an_equivocation_are_kept_also_if_one_never_entered_the_t
 
 
 def test_all_blocks_of_the_tree_are_there_again_also_twins_that_came_in_only_since_others_build_on_them(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stage5_pos.chain.MAX_TWINS", 2)
+        tmp_path: Path) -> None:
     slot = next(slot for slot in range(4_000, 4_100) if wins(1, slot))
     paid = [transaction(2, kept_key(11).account, 5, nonce) for nonce in range(4)]
     twins = [block(slot, genesis().id, [transaction_id(message)], number=1) for message in paid]

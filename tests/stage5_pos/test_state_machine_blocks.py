@@ -148,7 +148,7 @@ def test_a_block_from_the_future_is_ignored_until_its_time_has_come() -> None:
 
 # --- forwarding and evidence --------------------------------------------------------------------
 
-def test_two_blocks_of_a_slot_are_forwarded_more_are_served_and_it_is_reported_once() -> None:
+def test_two_blocks_of_a_slot_enter_and_are_forwarded_and_it_is_reported_once() -> None:
     world, node, peer = scene()
     neighbour = add_linked_stranger(world, node, 5)
     paid = [transaction(1, X, 10, nonce) for nonce in range(4)]
@@ -157,6 +157,31 @@ def test_two_blocks_of_a_slot_are_forwarded_more_are_served_and_it_is_reported_o
     assert [block_id(message) for message in neighbour.messages("block")] == [block_id(one) for one in twins[:2]]
     assert world.reported(node, "equivocation") == [
         {"creator": twins[0]["creator"], "slot": 1, "ids": [block_id(one) for one in twins[:2]]}]
-    assert len(node.tree) == 4 and node.tree.best.id == min(map(block_id, twins))
-    tell(world, neighbour, {"type": "want", "ids": [block_id(twins[3])]})
-    assert neighbour.messages("block")[-1] == twins[3]
+    assert len(node.tree) == 2 and node.tree.best.id == min(map(block_id, twins[:2]))
+    assert not is_counted(world, node) and peer.messages("want") == []
+
+
+@pytest.mark.parametrize("is_own", [False, True], ids=["somebody else builds on it", "its creator builds on it"])
+def test_a_third_block_of_a_slot_enters_when_somebody_else_builds_on_it(is_own: bool) -> None:
+    """Its creator could build on as many as it likes, and all of them would be kept."""
+    world, node, peer = scene()
+    creator = winner(1)
+    twins = [block(1, GENESIS, [transaction_id(transaction(creator, X, 10, nonce))], number=creator)
+             for nonce in range(4)]
+    tell(world, peer, *[transaction(creator, X, 10, nonce) for nonce in range(4)], *twins)
+    others = [number for number in range(1, 11) if number != creator]
+    builder = creator if is_own else next(number for number in others if any(wins(number, slot) for slot in range(2, 99)))
+    slot = next(slot for slot in range(2, 2_000) if wins(builder, slot))
+    child = block(slot, block_id(twins[3]), number=builder)
+    tell(world, peer, child)
+    assert [message["ids"] for message in peer.messages("want")] == [[block_id(twins[3])]]
+    tell(world, peer, twins[3])
+    assert len(node.tree) == (2 if is_own else 4)
+    if is_own:
+        last = next(slot for slot in range(slot + 1, 2_000) if any(wins(number, slot) for number in others))
+        theirs = next(number for number in others if wins(number, last))
+        tell(world, peer, block(last, block_id(child), number=theirs), twins[3])
+        assert len(node.tree) == 5, "now somebody else builds on what builds on it"
+    assert node.tree.best.height == 2 + is_own
+    tell(world, peer, {"type": "want", "ids": [block_id(twins[3])]})
+    assert peer.messages("block")[-1] == twins[3]

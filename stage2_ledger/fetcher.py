@@ -1,0 +1,260 @@
+"""How a node gets what its neighbours have and it lacks (contract §3, stage 2).
+
+A neighbour names ids, in an inventory or by sending a block that lists them. The life of an id:
+
+    named by a neighbour ──> asked of it ──> it comes: done
+                                 │
+                                 └──> it is not in the answer, or nothing comes for 5 s:
+                                      asked of the next that has named it, then of two, four, … at once
+                                          │
+                                          └──> nobody is left: forsaken. Asked of anybody every 5 s, 20 times
+                                               at most, and of all such ids only some each second
+
+So whoever names ids first and never answers costs a moment, and a hundred of them cost seven moments and not a hundred.
+Nothing here knows what the ids are of, or how a frame travels: any store of ids will do.
+"""
+
+import random
+from collections import deque
+from collections.abc import Callable, Collection, Iterable
+from itertools import islice
+from operator import attrgetter
+from typing import NamedTuple
+
+from common.interface import Connection
+from common.limits import (MAX_FORSAKEN_WANT, MAX_MISSING, MAX_NAMED, MAX_TRIES, MAX_WANT, MAX_WANTS_OPEN,
+                           WANT_AGAIN)
+
+
+class Question(NamedTuple):
+    """A want that is not answered yet, and when it was sent."""
+
+    ids: list[str]
+    asked_at: float
+
+
+class Source:
+    """A connection that has named ids which have not come."""
+
+    def __init__(self) -> None:
+        self.named: dict[str, None] = {}
+        self.queue: dict[str, None] = {}
+        """Those of them that it is to be asked for next."""
+        self.questions: deque[Question] = deque()
+        self.brought_at = 0.0
+        """When it last brought something that was missing."""
+
+    def is_stalled(self, now: float) -> bool:
+        """Has it brought nothing for 5 s, although it was asked? A slow line brings one thing after the other."""
+        return bool(self.questions) and max(self.questions[0].asked_at, self.brought_at) + WANT_AGAIN <= now
+
+
+class Missing:
+    """An id that somebody has named and that has not come."""
+
+    __slots__ = ("asked", "failed", "named_by", "rounds", "tries")  # there may be very many, hence tuples too
+
+    def __init__(self) -> None:
+        self.named_by: tuple[Connection, ...] = ()
+        self.asked: tuple[Connection, ...] = ()
+        """Those of them that are asked, or have it in their queue."""
+        self.failed: tuple[Connection, ...] = ()
+        """Those that had named it, and did not bring it when they were asked."""
+        self.rounds = 0
+        """How often all that were asked did not have it, since somebody was found who had named it."""
+        self.tries = 1
+        """How often it was asked for until nobody was left."""
+
+
+class Fetcher:
+    """Asks for missing ids: a thousand at a time, four questions open on a connection."""
+
+    def __init__(self, ask: Callable[[Connection, list[str]], None], now: Callable[[], float],
+                 generator: random.Random, trust: Callable[[Connection], int],
+                 on_forsaken: Callable[[str], None]) -> None:
+        """`ask` sends one question, and a ping behind it whose pong is told to `on_answered`. Of those that have named
+        an id, whoever `trust` ranks higher is asked first. `on_forsaken` hears of an id when none of them is left."""
+        self._ask = ask
+        self._now = now
+        self._generator = generator
+        self._trust = trust
+        self._on_forsaken = on_forsaken
+        self._missing: dict[str, Missing] = {}
+        self._sources: dict[Connection, Source] = {}
+        self._forsaken: dict[str, float] = {}
+        """Missing ids for which nobody is left to be asked, and when their next turn is, in seconds of the clock."""
+        self._named = 0
+        """How many ids all sources together have named: an id counts for each."""
+
+    def __len__(self) -> int:
+        return len(self._missing)
+
+    def __contains__(self, missing_id: str) -> bool:
+        return missing_id in self._missing
+
+    def room(self, connection: Connection) -> int:
+        """How many more ids this connection may be asked to name, while what it has named is fetched."""
+        source = self._sources.get(connection)
+        return MAX_NAMED if source is None else max(0, MAX_NAMED - len(source.named))
+
+    def need(self, ids: Iterable[str], connection: Connection) -> None:
+        """Get those of `ids`, which the other end of `connection` says that it has. What there is no room for is left
+        out; it will be named again."""
+        for missing_id in ids:
+            if not self._name(missing_id, connection):
+                break
+        self._ask_next(connection)
+
+    def on_came(self, known_id: str, connection: Connection | None) -> None:
+        """Something has come, asked for or not."""
+        missing = self._missing.get(known_id)
+        if missing is not None and connection is not None and connection in missing.asked:
+            self._sources[connection].brought_at = self._now()
+        self.forget([known_id])
+
+    def forget(self, ids: Iterable[str]) -> None:
+        """Ask no more for `ids`: they have come, or nobody needs them any longer."""
+        for known_id in ids:
+            missing = self._missing.pop(known_id, None)
+            self._forsaken.pop(known_id, None)
+            for connection in missing.named_by if missing is not None else ():
+                self._cross_out(known_id, connection)
+
+    def on_answered(self, connection: Connection) -> bool:
+        """A question on this connection has been answered: what has not come by now, it does not have. Is it worth
+        asking more? Not if all that was missing still is."""
+        source = self._sources.get(connection)
+        if source is None or not source.questions:
+            return False
+        question = source.questions.popleft()
+        failed = [one for one in question.ids if one in source.named]
+        self._on_failed(failed, connection)
+        self._ask_next(connection)
+        return len(failed) < len(question.ids)
+
+    def on_lost(self, connection: Connection) -> None:
+        """A connection is gone: what it has named is asked for elsewhere."""
+        source = self._sources.get(connection)
+        if source is not None:
+            self._on_failed(list(source.named), connection)
+            del self._sources[connection]
+
+    def ask_again(self, connections: Collection[Connection]) -> None:
+        """Every second: what those were asked for that bring nothing is asked of others; and what nobody is left to be
+        asked for has its turn at one of `connections`, picked at random."""
+        now = self._now()
+        for connection, source in list(self._sources.items()):
+            if source.is_stalled(now):
+                self._on_failed(list(source.named), connection, again_at=now)
+        due = list(islice((one for one, again_at in self._forsaken.items() if again_at <= now),
+                          MAX_FORSAKEN_WANT))
+        candidates = [one for one in connections if not self._is_stalled(one)] or list(connections)
+        if due and candidates:
+            self._ask_anybody(due, self._generator.choice(sorted(candidates, key=attrgetter("opened"))))
+
+    def _ask_anybody(self, ids: list[str], connection: Connection) -> None:
+        for missing_id in ids:
+            del self._forsaken[missing_id]
+            missing = self._missing[missing_id]
+            if missing.tries >= MAX_TRIES:
+                del self._missing[missing_id]
+            else:
+                missing.tries += 1
+                missing.failed = ()
+                self._name(missing_id, connection)
+        self._ask_next(connection)
+
+    def _is_stalled(self, connection: Connection) -> bool:
+        return connection in self._sources and self._sources[connection].is_stalled(self._now())
+
+    # --- who is asked ---------------------------------------------------------------------------
+
+    def _name(self, missing_id: str, connection: Connection) -> bool:
+        """Note that a connection has named an id; False if there is no room for that."""
+        missing = self._missing.get(missing_id)
+        if missing is not None and (connection in missing.named_by or connection in missing.failed):
+            return True
+        if self._named >= MAX_MISSING and not self._make_room(connection):
+            return False
+        missing = self._missing.setdefault(missing_id, Missing())
+        missing.named_by += (connection,)
+        self._forsaken.pop(missing_id, None)
+        self._sources.setdefault(connection, Source()).named[missing_id] = None
+        self._named += 1
+        if all(self._is_worth_less(asked, connection) for asked in missing.asked):
+            self._queue(missing_id, connection)
+        return True
+
+    def _is_worth_less(self, asked: Connection, connection: Connection) -> bool:
+        """Is whoever was asked no reason to wait before `connection` is asked as well?"""
+        return self._trust(asked) < self._trust(connection) or self._is_stalled(asked)
+
+    def _make_room(self, connection: Connection) -> bool:
+        """Whoever has named most gives way to who has named less: the ids that one makes up must not keep out those of
+        the others."""
+        source = self._sources.get(connection, Source())
+        greediest = max(self._sources, key=lambda one: len(self._sources[one].named))
+        named = self._sources[greediest].named
+        if len(named) <= len(source.named) + 1:
+            return False
+        self._on_failed([next(reversed(named))], greediest)
+        return True
+
+    def _on_failed(self, ids: Iterable[str], connection: Connection, again_at: float | None = None) -> None:
+        """This connection did not bring `ids`: whoever else has named them is next. If that is nobody, somebody is
+        asked after 5 s, or at the time that is given."""
+        again_at = self._now() + WANT_AGAIN if again_at is None else again_at
+        next_ones: set[Connection] = set()
+        for missing_id in ids:
+            missing = self._missing.get(missing_id)
+            if missing is None or connection not in missing.named_by:
+                continue
+            missing.named_by = tuple(one for one in missing.named_by if one is not connection)
+            missing.asked = tuple(one for one in missing.asked if one is not connection)
+            missing.failed += (connection,)
+            self._cross_out(missing_id, connection)
+            if not missing.named_by:
+                self._forsake(missing_id, missing, again_at)
+            elif not missing.asked:
+                next_ones |= self._pass_on(missing_id, missing)
+        for next_one in next_ones:
+            self._ask_next(next_one)
+
+    def _pass_on(self, missing_id: str, missing: Missing) -> set[Connection]:
+        """Choose the next to be asked: one, after the next failure two, then four, so that many who do not answer
+        hold nothing up for long."""
+        by_trust = sorted(missing.named_by, key=self._trust, reverse=True)
+        chosen = by_trust[:2 ** missing.rounds]
+        missing.rounds += 1
+        for connection in chosen:
+            self._queue(missing_id, connection)
+        return set(chosen)
+
+    def _forsake(self, missing_id: str, missing: Missing, again_at: float) -> None:
+        """Nobody is left who has named an id. If very many are forsaken, the oldest is forgotten until it is named
+        again."""
+        missing.rounds = 0
+        self._forsaken[missing_id] = again_at
+        if len(self._forsaken) > MAX_NAMED:
+            oldest = next(iter(self._forsaken))
+            del self._forsaken[oldest], self._missing[oldest]
+        self._on_forsaken(missing_id)
+
+    def _cross_out(self, missing_id: str, connection: Connection) -> None:
+        source = self._sources[connection]
+        del source.named[missing_id]
+        source.queue.pop(missing_id, None)
+        self._named -= 1
+
+    def _queue(self, missing_id: str, connection: Connection) -> None:
+        self._missing[missing_id].asked += (connection,)
+        self._sources[connection].queue[missing_id] = None
+
+    def _ask_next(self, connection: Connection) -> None:
+        source = self._sources.get(connection, Source())
+        while source.queue and len(source.questions) < MAX_WANTS_OPEN:
+            ids = list(islice(source.queue, MAX_WANT))
+            for missing_id in ids:
+                del source.queue[missing_id]
+            source.questions.append(Question(ids, self._now()))
+            self._ask(connection, ids)

@@ -1,0 +1,99 @@
+"""What is kept for blocks that do not count yet, and may never: who has stake can make as many of them as they like.
+
+A stake holder may sign any number of blocks for a slot that it has won, each with fifty thousand transactions, and
+build on blocks of a year ago. All of them can be valid. So a node keeps only so many bytes of each creator's, and the
+lowest blocks leave first: a branch that nobody else builds on will not become the longest chain. Should it matter after
+all, it comes again with the answer to `get_chain`, or is asked for since somebody else's block builds on it.
+"""
+
+from collections.abc import Iterable
+
+from common.limits import MAX_SOLO_BYTES
+from stage5_pos.tree import Block, Path
+
+
+class SoloBlocks:
+    """The blocks of the tree off the best chain on which nobody builds but their own creator."""
+
+    def __init__(self) -> None:
+        self._sizes: dict[str, dict[Block, int]] = {}
+        """Creator -> its blocks -> the bytes that they take."""
+        self._held: dict[str, int] = {}
+
+    def add(self, block: Block, size: int) -> None:
+        """A block has entered the tree, off the best chain; `size` are the bytes that are kept for it alone."""
+        self._sizes.setdefault(block.creator, {})[block] = size
+        self._held[block.creator] = self._held.get(block.creator, 0) + size
+
+    def discard(self, block: Block) -> bool:
+        """A block has left the tree, or is one of these no longer. Was it one?"""
+        size = self._sizes.get(block.creator, {}).pop(block, None)
+        if size is None:
+            return False
+        self._held[block.creator] -= size
+        return True
+
+    def on_built_upon(self, block: Block) -> None:
+        """A block has entered the tree: what it builds on, if that is another creator's, is not solo any more."""
+        parent = block.parent
+        if parent is not None and parent.creator != block.creator:
+            while parent is not None and self.discard(parent):
+                parent = parent.parent
+
+    def on_new_best(self, path: Path) -> None:
+        """What is on the best chain is not solo; what has left it may be."""
+        for block in path.done:
+            self.discard(block)
+        for block in path.undone:
+            mine = self._sizes.get(block.creator, {})
+            if not all(child in mine for child in block.children):
+                break
+            self.add(block, len(block.frame))
+
+    def surplus(self, creator: str, newest: Block) -> Block | None:
+        """The lowest of this creator's blocks that nothing builds on, if they take too much; never the newest."""
+        if self._held.get(creator, 0) <= MAX_SOLO_BYTES:
+            return None
+        leaves = (block for block in self._sizes[creator] if not block.children and block is not newest)
+        return min(leaves, key=lambda block: block.height, default=None)
+
+
+class Aside:
+    """Transactions for which the pool had no room, and which came in for blocks that need them.
+
+    They leave with the last of these blocks, unless one of them becomes part of the best chain.
+    """
+
+    def __init__(self) -> None:
+        self._held_by: dict[str, set[str]] = {}
+        """Transaction -> the blocks that need it, both as ids."""
+
+    def add(self, transaction_id: str, block_ids: Iterable[str]) -> None:
+        """A transaction has come in for these blocks."""
+        self._held_by[transaction_id] = set(block_ids)
+
+    def among(self, ids: Iterable[str]) -> list[str]:
+        """Those of the transactions that are here."""
+        return [one for one in ids if one in self._held_by] if self._held_by else []
+
+    def hold(self, block: Block) -> None:
+        """A block has come that needs some of these, too."""
+        for transaction_id in self.among(block.transactions):
+            self._held_by[transaction_id].add(block.id)
+
+    def release(self, block: Block) -> list[str]:
+        """A block has left. Give the transactions that nobody needs now; they are here no longer."""
+        unneeded = []
+        for transaction_id in self.among(block.transactions):
+            self._held_by[transaction_id].discard(block.id)
+            if not self._held_by[transaction_id]:
+                del self._held_by[transaction_id]
+                unneeded.append(transaction_id)
+        return unneeded
+
+    def take(self, block: Block) -> list[str]:
+        """A block has become part of the best chain. Give the transactions that it needs; they are here no longer."""
+        taken = self.among(block.transactions)
+        for transaction_id in taken:
+            del self._held_by[transaction_id]
+        return taken
