@@ -239,11 +239,10 @@ class Censor(Forger):
 
     def choose_transactions(self, parent: Block) -> list[str]:
         """All that an honest creator would take, but the victim's."""
-        self.ledger.move_to(parent)
         left_out = [one for one in self.pool.transactions() if one.sender == self.victim]
         if left_out:
             self.confess(f"leaves {len(left_out)} transactions out of a block", ids=[one.id for one in left_out])
-        return self.ledger.choose_valid(self._without(left_out), MAX_BLOCK_IDS)
+        return self.ledger.choose_valid(parent, list(self._without(left_out)), MAX_BLOCK_IDS)
 
     def _without(self, left_out: list[Transaction]) -> Iterable[Transaction]:
         return (one for one in self.pool.transactions() if one not in left_out)

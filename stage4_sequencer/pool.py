@@ -1,6 +1,6 @@
 """The pool: transactions that wait for a block, in order of arrival, and what their senders have promised by them."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 from common.ledger import Transaction
 from common.limits import MAX_POOL, MAX_SEEN, MAX_UNCOVERED
@@ -13,6 +13,8 @@ class Pool:
         """`size_of` gives the bytes that a transaction takes, by its id."""
         self._size_of = size_of
         self._waiting: dict[str, Transaction] = {}
+        self._is_in_order = True
+        """Not after some were put back, until somebody wants to know the order."""
         self._places: dict[str, int] = {}
         """Of every transaction that was ever here, its place in the order of arrival."""
         self._pending: dict[str, int] = {}
@@ -28,11 +30,11 @@ class Pool:
 
     def __iter__(self) -> Iterator[str]:
         """The ids of what waits, in order of arrival."""
-        return iter(self._waiting)
+        return iter(self._in_order())
 
-    def transactions(self) -> Iterable[Transaction]:
+    def transactions(self) -> Collection[Transaction]:
         """What waits, in order of arrival."""
-        return self._waiting.values()
+        return self._in_order().values()
 
     def pending(self, account: str) -> int:
         """The sum of what an account sends by transactions that wait here."""
@@ -62,7 +64,15 @@ class Pool:
         """Transactions that had taken effect have not any longer: each goes back to its place."""
         for transaction in transactions:
             self._put(transaction)
-        self._waiting = dict(sorted(self._waiting.items(), key=lambda entry: self._places[entry[0]]))
+        self._is_in_order = False
+
+    def _in_order(self) -> dict[str, Transaction]:
+        """What waits, sorted only now: one rollback after the other must not sort a full pool each time."""
+        if not self._is_in_order:
+            self._waiting = {waiting: self._waiting[waiting]
+                             for waiting in sorted(self._waiting, key=self._places.__getitem__)}
+            self._is_in_order = True
+        return self._waiting
 
     def _put(self, transaction: Transaction) -> None:
         self._waiting[transaction.id] = transaction

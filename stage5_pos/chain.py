@@ -298,7 +298,6 @@ class ChainNode(TotalOrderNode):
             self.release_transactions(block)
             self.refuse_branch(block.id)
             raise Invalid(f"block of slot {block.slot}: {error}") from None
-        block.transactions = [self.transactions[one].id for one in block.transactions]  # not each id in memory twice
         path = self.tree.add(block)
         self.fetcher.forget([block.id])
         self.note_entered(block, connection)
@@ -332,6 +331,7 @@ class ChainNode(TotalOrderNode):
         while (surplus := self.solo_blocks.surplus(newest.creator, newest)) is not None:
             self.solo_blocks.discard(surplus)
             self.tree.remove(surplus)
+            self.ledger.forget(surplus)
             self.release_transactions(surplus)
             self.seen_frames.discard(hashlib.sha256(surplus.frame).digest())  # it may be asked for, and come again
 
@@ -348,9 +348,8 @@ class ChainNode(TotalOrderNode):
             raise InvalidBlock("its parent is invalid")
         if parent.slot >= block.slot:
             raise InvalidBlock("its slot is not after its parent's")
-        self.ledger.move_to(parent)
         block.parent = parent
-        self.ledger.apply_block(block)
+        self.ledger.execute(block)
 
     def refuse_branch(self, block_id: str) -> None:
         """Remember a block as invalid, and so all waiting blocks that build on it."""
@@ -365,6 +364,7 @@ class ChainNode(TotalOrderNode):
 
     def on_new_best(self, path: Path) -> None:
         """Another tip is the best. What only the abandoned branch had executed returns to the pool."""
+        self.ledger.follow(path)
         self.solo_blocks.on_new_best(path)
         for block in path.done:
             self.take_in(block)
@@ -395,7 +395,6 @@ class ChainNode(TotalOrderNode):
 
     def balances(self) -> dict[str, int]:
         """The balances on the best chain."""
-        self.ledger.move_to(self.tree.best)
         return self.ledger.balances
 
     # --- what others ask for --------------------------------------------------------------------

@@ -1,14 +1,17 @@
-"""The ledger at one place in the tree of blocks, and how it is moved to another (contract §3, stage 5).
+"""What accounts have after each block of the tree, and which transactions have been executed (contract §3, stage 5).
 
-There is one ledger. It stands at one block. To stand at another it undoes blocks down to
-the common ancestor and executes those up to the other one, so a rollback takes time that
-follows the depth of the fork, and not the length of the chain.
+Every block of the tree belongs to one branch. The best chain is one, from the genesis on; any other begins after the
+block that it forks from, and goes on with the first child of each of its blocks. A branch remembers by height what its
+blocks left every account with. So what an account has after any block of the tree is looked up: in that block's branch,
+else below in the branch that this one forks from. To judge a block, nothing is undone: that is only done when another
+branch becomes the best chain.
 """
 
-from collections.abc import Iterable, Mapping
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence, Set
 
 from common.ledger import Ledger, Transaction
-from stage5_pos.tree import Block, Tree
+from stage5_pos.tree import Block, Path, Tree
 
 FEE = 1
 """What the receiver of a transaction gets less than the sender pays; the block's creator gets it."""
@@ -21,95 +24,204 @@ class InvalidBlock(Exception):
     """A transaction of the block is not valid at its point; the reason says why."""
 
 
-class TreeLedger(Ledger):
-    """The balances after one block of a tree."""
+class Branch:
+    """Blocks that follow one another, and what they did."""
 
-    def __init__(self, tree: Tree, balances: dict[str, int], transactions: Mapping[str, Transaction]) -> None:
-        """Stand at the genesis, with its balances; `transactions` has what blocks name by their ids."""
-        super().__init__(balances)
-        self._tree = tree
-        self._transactions = transactions
-        self.at = tree.root
-        """The block after which the balances are these."""
-        self.executed: set[str] = set()
-        """The transactions in that block and its ancestors."""
-        self._new_accounts: dict[str, list[str]] = {}
-        """Block id -> the accounts that it was the first to name, so that undoing it forgets them."""
+    def __init__(self, fork: Block | None) -> None:
+        self.fork = fork
+        """The parent of the first block, which belongs to another branch; None for that of the genesis."""
+        self.tip = fork
+        """The last block."""
+        self.balances: dict[str, int] = {}
+        """What the last block has left the accounts with that these blocks name."""
+        self._changed_at: dict[str, int] = {}
+        """The height of the block that named such an account last."""
+        self._before: dict[str, list[int]] = {}
+        """What it had before that: the height and the balance, for each earlier block, oldest first."""
+        self._executed_at: dict[str, int] = {}
+        """Transaction -> the height of the block that has it."""
 
-    def move_to(self, block: Block) -> None:
-        """Stand at another block of the tree."""
-        path = self._tree.path(self.at, block)
-        for undone in path.undone:
-            self.undo_block(undone)
-        for done in path.done:
-            self.apply_block(done)
+    def push(self, block: Block, height: int, balances: Mapping[str, int]) -> None:
+        """Put a block on top, which leaves the accounts that it names with these balances."""
+        changed_at, before = self._changed_at, self._before
+        for account in changed_at.keys() & balances.keys():
+            past = before.get(account)
+            if past is None:
+                before[account] = [changed_at[account], self.balances[account]]
+            else:
+                past.append(changed_at[account])
+                past.append(self.balances[account])
+        self.balances.update(balances)
+        self._changed_at.update(dict.fromkeys(balances, height))
+        self._executed_at.update(dict.fromkeys(block.transactions, height))
+        self.tip = block
 
-    def apply_block(self, block: Block) -> None:
-        """Execute a child of the block stood at; InvalidBlock, and nothing has changed, if it is not valid."""
-        self._new_accounts[block.id] = []
-        for number, transaction_id in enumerate(block.transactions):
-            transaction = self._transactions[transaction_id]
-            reason = self.why_invalid(transaction)
-            if reason is not None:
-                self._undo_transactions(block, number)
-                raise InvalidBlock(f"its transaction {transaction_id}: {reason}")
-            self._note_new(block, transaction.sender, transaction.receiver)
-            self.apply(transaction)
-        self._note_new(block, block.creator)
-        self.add(block.creator, REWARD + FEE * len(block.transactions))
-        self.at = block
+    def pop(self, accounts: Iterable[str]) -> None:
+        """The opposite of `push`, given the accounts that the last block names."""
+        assert self.tip is not None, "the genesis is never undone"
+        for account in accounts:
+            before = self._before.pop(account, None)
+            if before is None:
+                del self.balances[account], self._changed_at[account]
+                continue
+            self.balances[account], self._changed_at[account] = before.pop(), before.pop()
+            if before:
+                self._before[account] = before
+        for transaction_id in self.tip.transactions:
+            del self._executed_at[transaction_id]
+        self.tip = self.tip.parent
 
-    def undo_block(self, block: Block) -> None:
-        """Undo the block stood at; then the ledger is what it was before, to the last account."""
-        self.add(block.creator, -REWARD - FEE * len(block.transactions))
-        self._undo_transactions(block, len(block.transactions))
-        assert block.parent is not None, "the genesis is never undone"
-        self.at = block.parent
+    def balances_at(self, height: int, accounts: Set[str]) -> dict[str, int]:
+        """What the block at this height and those below it left these accounts with, but for those not named there."""
+        found = {}
+        for account in accounts & self.balances.keys():
+            if self._changed_at[account] <= height:
+                found[account] = self.balances[account]
+            elif account in self._before:
+                before = self._before[account]
+                entries = bisect_right(range(len(before) // 2), height, key=lambda entry: before[2 * entry])
+                if entries:
+                    found[account] = before[2 * entries - 1]
+        return found
 
-    def choose_valid(self, candidates: Iterable[Transaction], most: int) -> list[str]:
-        """Ids of those candidates that are valid one after the other, as a child of the block stood at would
-        execute them: at most `most`, in their order. Nothing has changed in the end."""
-        draft = Block("", self.at.slot, self.at.id, "", 0, [], b"")
-        self._new_accounts[draft.id] = []
-        for transaction in candidates:
-            if len(draft.transactions) == most:
-                break
-            if self.why_invalid(transaction) is None:
-                self._note_new(draft, transaction.sender, transaction.receiver)
-                self.apply(transaction)
-                draft.transactions.append(transaction.id)
-        self._undo_transactions(draft, len(draft.transactions))
-        return draft.transactions
+    def executed_at(self, height: int, transactions: Set[str]) -> set[str]:
+        """Those of the transactions that are in the block at this height, or below it in the branch."""
+        return {found for found in transactions & self._executed_at.keys() if self._executed_at[found] <= height}
 
-    def why_invalid(self, transaction: Transaction) -> str | None:
-        """Why a transaction is not valid here, if it is not; its signature has been checked when it arrived."""
-        if transaction.id in self.executed:
+
+class View:
+    """What matters for some transactions after one block of the tree, to try out in what order they may follow."""
+
+    def __init__(self, balances: dict[str, int], executed: set[str]) -> None:
+        self.balances = balances
+        """What the accounts have that the transactions name."""
+        self._executed = executed
+        """Those of the transactions that have been executed."""
+
+    def execute(self, transaction: Transaction) -> str | None:
+        """Let a transaction take effect, or say why it is not valid here; its signature was checked when it arrived."""
+        transaction_id, sender, receiver, amount = transaction
+        if transaction_id in self._executed:
             return "it is in an earlier block or earlier in this one"
-        if transaction.amount < FEE:
+        if amount < FEE:
             return f"the amount is below the fee of {FEE}"
-        if not self.is_covered(transaction):
+        balances = self.balances
+        if balances[sender] < amount:
             return "the account does not have the amount"
+        balances[sender] -= amount
+        balances[receiver] += amount - FEE
+        self._executed.add(transaction_id)
         return None
 
-    def apply(self, transaction: Transaction) -> None:
-        """Take the amount from the sender, and give it less the fee to the receiver."""
-        self.add(transaction.sender, -transaction.amount)
-        self.add(transaction.receiver, transaction.amount - FEE)
-        self.executed.add(transaction.id)
 
-    def undo(self, transaction: Transaction) -> None:
-        """The opposite of `apply`."""
-        self.add(transaction.receiver, FEE - transaction.amount)
-        self.add(transaction.sender, transaction.amount)
-        self.executed.discard(transaction.id)
+class TreeLedger(Ledger):
+    """The ledger of every block of a tree. Its `balances` are those of the best chain."""
 
-    def _undo_transactions(self, block: Block, how_many: int) -> None:
-        for transaction_id in reversed(block.transactions[:how_many]):
-            self.undo(self._transactions[transaction_id])
-        for account in self._new_accounts.pop(block.id):
-            del self.balances[account]
+    def __init__(self, tree: Tree, balances: dict[str, int], transactions: Mapping[str, Transaction]) -> None:
+        """Begin with the balances of the genesis; `transactions` has what blocks name by their ids."""
+        super().__init__()
+        self._transactions = transactions
+        self._best = Branch(None)
+        self._best.push(tree.root, tree.root.height, balances)
+        self.balances = self._best.balances
+        self._aside: dict[str, Branch] = {}
+        """Block id -> its branch, for those that are not on the best chain."""
 
-    def _note_new(self, block: Block, *accounts: str) -> None:
-        for account in dict.fromkeys(accounts):
-            if account not in self.balances:
-                self._new_accounts[block.id].append(account)
+    def execute(self, block: Block) -> None:
+        """Execute a block after its parent; InvalidBlock, and nothing has changed, if it is not valid there.
+
+        The balances stay those of the best chain, unless the block continues that.
+        """
+        assert block.parent is not None, "the genesis is not executed"
+        transactions = [self._transactions[transaction_id] for transaction_id in block.transactions]
+        view = self._view(block.parent, transactions, block.creator)
+        for transaction in transactions:
+            reason = view.execute(transaction)
+            if reason is not None:
+                raise InvalidBlock(f"its transaction {transaction.id}: {reason}")
+        view.balances[block.creator] += REWARD + FEE * len(transactions)
+        # These ids are there already, and those of the frame were strings of their own: 113 bytes each.
+        block.transactions = [transaction.id for transaction in transactions]
+        self._put(block, view.balances)
+
+    def choose_valid(self, parent: Block, candidates: Sequence[Transaction], most: int) -> list[str]:
+        """Ids of those candidates that are valid one after the other, as a child of `parent` would execute them:
+        at most `most`, in their order."""
+        view = self._view(parent, candidates)
+        chosen: list[str] = []
+        for transaction in candidates:
+            if len(chosen) == most:
+                break
+            if view.execute(transaction) is None:
+                chosen.append(transaction.id)
+        return chosen
+
+    def follow(self, path: Path) -> None:
+        """Another tip is the best: undo the blocks abandoned, which become a branch, and take over the others."""
+        abandoned = Branch(path.done[0].parent)
+        balances = [self._undo(block) for block in path.undone]
+        for block in reversed(path.undone):
+            abandoned.push(block, block.height, balances.pop())
+            self._aside[block.id] = abandoned
+        for block in path.done:
+            branch = self._aside.pop(block.id, None)
+            if branch is not None:
+                self._best.push(block, block.height, self._left_by(block, branch))
+
+    def forget(self, block: Block) -> None:
+        """A block has left the tree: it was off the best chain, and the last of its branch."""
+        branch = self._aside.pop(block.id)
+        branch.pop(self._left_by(block, branch))
+
+    def _view(self, block: Block, transactions: Sequence[Transaction], *others: str) -> View:
+        """What matters for these transactions, and these other accounts, after a block of the tree."""
+        accounts = _named(transactions).union(others)
+        ids = {transaction.id for transaction in transactions}
+        balances, executed = dict.fromkeys(accounts, 0), set()
+        for branch, height in self._line(block):
+            balances.update(branch.balances_at(height, accounts))
+            executed |= branch.executed_at(height, ids)
+        return View(balances, executed)
+
+    def _line(self, block: Block) -> list[tuple[Branch, int]]:
+        """The branches that a block stands on, from that of the genesis to its own, each with its last height."""
+        line = []
+        at: Block | None = block
+        while at is not None:
+            branch = self._branch(at)
+            line.append((branch, at.height))
+            at = branch.fork
+        return line[::-1]
+
+    def _branch(self, block: Block) -> Branch:
+        return self._aside.get(block.id, self._best)
+
+    def _put(self, block: Block, balances: dict[str, int]) -> None:
+        """Put a block into the branch that it continues, or else into a new one."""
+        parent = block.parent
+        assert parent is not None
+        if parent is self._best.tip:
+            self._best.push(block, parent.height + 1, balances)
+            return
+        branch = self._branch(parent)
+        if parent is not branch.tip:
+            branch = Branch(parent)
+        branch.push(block, parent.height + 1, balances)
+        self._aside[block.id] = branch
+
+    def _undo(self, block: Block) -> dict[str, int]:
+        """Undo the tip of the best chain: the ledger is what it was before, to the last account. Give the balances
+        that the block had left."""
+        balances = self._left_by(block, self._best)
+        self._best.pop(balances)
+        return balances
+
+    def _left_by(self, block: Block, branch: Branch) -> dict[str, int]:
+        """What a block of that branch left the accounts with that it names."""
+        accounts = _named([self._transactions[transaction_id] for transaction_id in block.transactions])
+        return branch.balances_at(block.height, accounts | {block.creator})
+
+
+def _named(transactions: Sequence[Transaction]) -> set[str]:
+    """The accounts that some transactions name."""
+    return {transaction.sender for transaction in transactions} | {transaction.receiver for transaction in transactions}

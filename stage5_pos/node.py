@@ -114,8 +114,7 @@ class StakeNode(CatchingUpNode):
 
     def choose_transactions(self, parent: Block) -> list[str]:
         """Take from the pool, in order of arrival, what is valid at its point; the others stay."""
-        self.ledger.move_to(parent)
-        return self.ledger.choose_valid(self.pool.transactions(), MAX_BLOCK_IDS)
+        return self.ledger.choose_valid(parent, list(self.pool.transactions()), MAX_BLOCK_IDS)
 
     # --- transactions ---------------------------------------------------------------------------
 
