@@ -116,6 +116,19 @@ GOSSIP_SECONDS = 5.0
 MAX_INVENTORY = 62_600
 """Ids in one `inventory`: as many as a frame has room for. A longer bucket takes several."""
 
+MAX_TOLD = 3_900
+"""Ids in one answer, 256 KiB: who asks for many gets them in pieces, and the next one when it has read the last."""
+
+MAX_COMPARED, MAX_LISTED = 64, 1_000
+"""Prefixes in one question for their sums, and for their ids: an answer takes some milliseconds."""
+
+MAX_DIFFERING = 4_096
+"""Prefixes of one neighbour that differ and wait to be looked at. Going down one level in a store of any size leaves
+960 of them waiting, and a million ids are five levels deep: only who makes up sums gets there."""
+
+LISTED_AT_ONCE = 4
+"""Ids of which the ids are asked for and not the sums: sixteen sums are about as long."""
+
 MAX_WANT = 1_000
 """Ids in one `want` (contract §3, stage 2)."""
 

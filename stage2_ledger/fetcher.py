@@ -97,6 +97,10 @@ class Fetcher:
         source = self._sources.get(connection)
         return MAX_NAMED if source is None else max(0, MAX_NAMED - len(source.named))
 
+    def has_room(self, connection: Connection) -> bool:
+        """May this connection be asked to name more?"""
+        return self.room(connection) > 0
+
     def need(self, ids: Iterable[str], connection: Connection) -> None:
         """Get those of `ids`, which the other end of `connection` says that it has. What there is no room for is left
         out; it will be named again."""

@@ -7,14 +7,15 @@ Unlike stage 1:
 - a node can keep a journal, and go on after a crash (keeping.py).
 """
 
-from common.encoding import (FLAG, INTEGER, MAX_INTEGER, NONCE, Field, Message, Shape, canon,
+from common.encoding import (INTEGER, MAX_INTEGER, NONCE, Field, Message, Shape, canon,
                              decode_frame, encode_frame, ids_field, is_integer, is_matching, make_id, without_padding)
 from common.journal import Journal
 from common.ledger import Ledger, Transaction
-from common.limits import GOSSIP_SECONDS, MAX_INVENTORY, MAX_WANT
+from common.limits import GOSSIP_SECONDS, MAX_WANT
 from common.interface import Command, CommandError, Connection, Network
+from stage2_ledger import reconcile
 from stage2_ledger.fetcher import Fetcher
-from stage2_ledger.reconcile import BUCKET, BUCKETS, Buckets
+from stage2_ledger.id_tree import IdTree
 from stage2_ledger.ring import RingNode
 
 NAME = Field(is_matching("[\x21-\x7e]{1,64}"), "a name of 1 to 64 characters from U+0021 to U+007E")
@@ -30,9 +31,8 @@ class LedgerNode(RingNode):
 
     SHAPES: dict[str, Shape] = {
         **RingNode.SHAPES,
+        **reconcile.SHAPES,
         "transaction": {"nonce": NONCE, "from": NAME, "to": NAME, "amount": INTEGER},
-        "summary": {"answer": FLAG, "buckets": BUCKETS},
-        "inventory": {"bucket": BUCKET, "ids": ids_field(MAX_INVENTORY)},
         "want": {"ids": ids_field(MAX_WANT)},
     }
 
@@ -49,8 +49,9 @@ class LedgerNode(RingNode):
         self.transactions: dict[str, Transaction] = {}
         self.frames: dict[str, bytes] = {}
         """The frame of each transaction, as it came: id -> bytes."""
-        self.buckets = Buckets()
+        self.ids = IdTree()
         self.fetcher = Fetcher(self.ask_for, network.now, network.random, self.trust, self.on_forsaken)
+        self.reconciliation = reconcile.Reconciliation(self.ids, self.fetch, self.fetcher.has_room, network.random)
 
     # --- transactions ---------------------------------------------------------------------------
 
@@ -94,7 +95,7 @@ class LedgerNode(RingNode):
         self.transactions[transaction.id] = transaction
         self.frames[transaction.id] = frame
         self.keep("transaction", frame)
-        self.buckets.add(transaction.id)
+        self.ids.add(transaction.id)
 
     def on_new_transaction(self, transaction: Transaction) -> None:
         """What a new transaction does: it is applied. (In stage 4 it waits for a block.)"""
@@ -112,12 +113,13 @@ class LedgerNode(RingNode):
         """A neighbour more: whoever called compares the two stores first."""
         super().link(connection)
         if connection.dialled is not None:
-            self.send_summary(connection, is_answer=False)
+            self.reconciliation.begin(connection)
 
     def unlink(self, connection: Connection) -> None:
         """What a neighbour was asked for that is gone is asked for elsewhere."""
         super().unlink(connection)
         self.fetcher.on_lost(connection)
+        self.reconciliation.on_lost(connection)
 
     def gossip(self) -> None:
         """Every 5 s: compare with one random neighbour."""
@@ -127,27 +129,32 @@ class LedgerNode(RingNode):
             self.gossip_with(self.network.random.choice(list(self.links)))
 
     def gossip_with(self, connection: Connection) -> None:
-        """Tell one neighbour what this node has."""
-        self.send_summary(connection, is_answer=False)
+        """Compare with one neighbour."""
+        self.reconciliation.begin(connection)
 
-    def send_summary(self, connection: Connection, is_answer: bool) -> None:
-        """Send the sums over all ids held."""
-        connection.send(encode_frame({"type": "summary", "answer": is_answer, "buckets": self.buckets.summary()}))
+    def on_sums(self, connection: Connection, message: Message, frame: bytes) -> None:
+        """A neighbour tells sums over parts of what it has."""
+        self.reconciliation.on_sums(connection, message)
+
+    def on_get_sums(self, connection: Connection, message: Message, frame: bytes) -> None:
+        """A neighbour asks for sums."""
+        self.reconciliation.on_get_sums(connection, message)
+
+    def on_get_ids(self, connection: Connection, message: Message, frame: bytes) -> None:
+        """A neighbour asks for ids."""
+        self.reconciliation.on_get_ids(connection, message)
 
     def on_summary(self, connection: Connection, message: Message, frame: bytes) -> None:
-        """Answer with the ids of each bucket that differs, and once with this node's own sums."""
-        differing = self.buckets.differing(message["buckets"])
-        for bucket in differing:
-            ids = self.buckets.ids(bucket)
-            for start in range(0, max(1, len(ids)), MAX_INVENTORY):
-                connection.send(encode_frame({"type": "inventory", "bucket": bucket,
-                                              "ids": ids[start:start + MAX_INVENTORY]}))
-        if differing and not message["answer"]:
-            self.send_summary(connection, is_answer=True)
+        """A neighbour that does not know `sums` tells what it has."""
+        self.reconciliation.on_summary(connection, message)
 
     def on_inventory(self, connection: Connection, message: Message, frame: bytes) -> None:
-        """Ask for the ids that this node lacks."""
-        self.fetcher.need(filter(self.is_lacking, message["ids"]), connection)
+        """A neighbour tells ids that it has."""
+        self.reconciliation.on_inventory(connection, message)
+
+    def fetch(self, connection: Connection, ids: list[str]) -> None:
+        """Ask a neighbour for those of the ids that it has told which are lacking here."""
+        self.fetcher.need(filter(self.is_lacking, ids), connection)
 
     def is_lacking(self, transaction_id: str) -> bool:
         """Does this node lack a transaction that others have?"""
@@ -170,13 +177,15 @@ class LedgerNode(RingNode):
         connection.send(encode_frame({"type": "ping", "nonce": WANT_PING}))
 
     def on_pong(self, connection: Connection, message: Message, frame: bytes) -> None:
-        """The want before that ping has been answered."""
+        """What was asked before that ping has been answered."""
         if message["nonce"] == WANT_PING:
             self.on_fetched(connection, self.fetcher.on_answered(connection))
+        else:
+            self.reconciliation.on_pong(connection, message["nonce"])
 
     def on_fetched(self, connection: Connection, is_worth_more: bool) -> None:
-        """A want has been answered, and there is room for another one on this connection. Has the answer brought
-        anything?"""
+        """A want has been answered, so there may be room for more. Has the answer brought anything?"""
+        self.reconciliation.go_on(connection)
 
     def on_forsaken(self, missing_id: str) -> None:
         """None of those that have named this id has brought it."""

@@ -1,44 +1,293 @@
 """How two nodes find out what one of them lacks (contract §3, stage 2).
 
-Flooding brings a message to everyone who is there. Reconciliation brings it to those
-who were not: two neighbours compare 256 sums over their ids, then the ids of the few
-buckets whose sums differ, then the one that lacks something asks for it (fetcher.py).
+Flooding brings a message to everyone who is there. Reconciliation brings it to those who were not. A node tells a
+neighbour the sums of the sixteen parts of its store. If they are not the neighbour's own, that one asks for the sums
+of the sixteen parts of each part that differs, and so on down; what is small it asks for by its ids, and it fetches
+those that it lacks. So it costs what differs, and not what is kept.
+
+    alice                                       bob
+    sums of 0 … f                     ──>       differ in 3 and 7; tells his own, so that she does the same
+                                      <──       get_sums of 3, 7
+    sums of 30 … 3f, 70 … 7f          ──>       differ in 3a and 7c; 7c is small
+                                      <──       get_sums of 3a; get_ids of 7c, and a ping
+    sums of 3a0 … 3af; inventory; pong ──>      …
+
+Whoever answers keeps nothing in mind. Whoever asks has one question open with each neighbour.
+
+Nodes of the first version of the contract do not know `sums`. Their `summary` has 256 sums over the whole
+store, and is answered with all ids of the parts that differ, in pieces.
 
 Nothing here knows what the ids are of, or how a frame travels: any store of ids will do.
 """
 
-from common.encoding import Field, is_id, is_matching
+import random
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
-_is_prefix = is_matching("[0-9a-f]{2}")
+from common.encoding import (FLAG, ID, Field, Message, Shape, encode_frame, ids_field, is_id, is_integer, is_list_of,
+                             is_matching)
+from common.interface import Connection
+from common.limits import LISTED_AT_ONCE, MAX_COMPARED, MAX_DIFFERING, MAX_INVENTORY, MAX_LISTED, MAX_TOLD
+from stage2_ledger.id_tree import HEX_DIGITS, IdTree, Sum
 
-BUCKET = Field(_is_prefix, "two lower-case hex digits")
-BUCKETS = Field(
-    lambda value: isinstance(value, dict) and all(_is_prefix(key) and is_id(xor) for key, xor in value.items()),
-    "an object of two hex digits -> 64 hex digits")
+IDS_PING, SUMMARY_PING = "ids", "summary"
+"""The nonces of the pings behind `get_ids`, and behind a piece of the answer to a summary."""
+
+MODULUS = 2**256
+
+_is_bucket = is_matching("[0-9a-f]{2}")
+_is_parent = is_matching("[0-9a-f]{0,63}")
+_is_digests = is_matching("[0-9a-f]{128}")
 
 
-class Buckets:
-    """Ids, in 256 buckets by their first two hex digits, each with the XOR of its ids."""
+def _is_buckets(value: Any) -> bool:
+    return isinstance(value, dict) and all(_is_bucket(key) and is_id(xor) for key, xor in value.items())
+
+
+def _is_sums(value: Any) -> bool:
+    return (isinstance(value, dict) and len(value) <= MAX_COMPARED
+            and all(_is_parent(prefix) and _is_sixteen_sums(sums) for prefix, sums in value.items()))
+
+
+def _is_sixteen_sums(value: Any) -> bool:
+    return (isinstance(value, list) and len(value) == 2 and _is_digests(value[1])
+            and isinstance(value[0], list) and len(value[0]) == len(HEX_DIGITS) and all(map(is_integer, value[0])))
+
+
+SHAPES: dict[str, Shape] = {
+    "sums": {"answer": FLAG, "salt": ID,
+             "sums": Field(_is_sums, f"an object of at most {MAX_COMPARED} prefixes -> [16 counts, 128 hex digits]")},
+    "get_sums": {"salt": ID, "prefixes": Field(is_list_of(_is_parent, MAX_COMPARED),
+                                               f"at most {MAX_COMPARED} times 0 to 63 hex digits, none twice")},
+    "get_ids": {"prefixes": Field(is_list_of(is_matching("[0-9a-f]{0,64}"), MAX_LISTED),
+                                  f"at most {MAX_LISTED} times 0 to 64 hex digits, none twice")},
+    "summary": {"answer": FLAG, "buckets": Field(_is_buckets, "an object of two hex digits -> 64 hex digits")},
+    "inventory": {"bucket": Field(_is_bucket, "two lower-case hex digits"), "ids": ids_field(MAX_INVENTORY)},
+}
+"""The messages by which two nodes compare."""
+
+
+def make_digest(total: int, salt: int) -> str:
+    """The digest of a sum of ids: its product with the salt, of which the 32 highest of 256 bits count.
+
+    Two sums that are not the same have the same digest with one odd salt of 2^31 (Dietzfelbinger et al., "A Reliable
+    Randomized Algorithm for the Closest-Pair Problem", 1997), and the next comparison has another salt.
+    """
+    return f"{total * salt % MODULUS >> 224:08x}"
+
+
+class Claim(NamedTuple):
+    """What a neighbour has with one prefix, as it says."""
+
+    prefix: str
+    ids: int
+    """How many."""
+    digest: str
+
+    def is_true_of(self, own: Sum, salt: int) -> bool:
+        """Does this node have the same?"""
+        return self.ids == own[0] and self.digest == make_digest(own[1], salt)
+
+    def is_to_be_listed(self, own: Sum) -> bool:
+        """Are the ids asked for, and not the sums? If they are few, or most of them are lacking here."""
+        lacking = self.ids - own[0]
+        return self.ids <= MAX_TOLD and self.ids <= max(LISTED_AT_ONCE, 2 * lacking)
+
+
+class Comparison:
+    """How far this node is in comparing with one neighbour."""
 
     def __init__(self) -> None:
-        self._ids: dict[str, list[str]] = {}
-        self._sums: dict[str, int] = {}
+        self.knows_sums = False
+        """Has the neighbour said `sums` or `get_sums`? Then it needs no summary."""
+        self.salt = "0" * 64
+        """That of the neighbour's first sums, and so of all that are asked for after them."""
+        self.asked: list[str] = []
+        """The prefixes whose sums are asked for."""
+        self.is_listing = False
+        """Are ids asked for?"""
+        self.differing: list[Claim] = []
+        """What differs and is to be asked about, the last first: so the small parts go before the large ones."""
+        self.untold: list[str] = []
+        """Prefixes that differ from the neighbour's summary, and of which it has not been told the ids yet."""
 
-    def add(self, new_id: str) -> None:
-        """Put in an id that is not there yet."""
-        bucket = new_id[:2]
-        self._ids.setdefault(bucket, []).append(new_id)
-        self._sums[bucket] = self._sums.get(bucket, 0) ^ int(new_id, 16)
+    @property
+    def has_asked(self) -> bool:
+        """Is a question open?"""
+        return bool(self.asked) or self.is_listing
 
-    def summary(self) -> dict[str, str]:
-        """Prefix -> XOR of its ids as 64 hex digits; prefixes without ids are left out."""
-        return {bucket: f"{xor:064x}" for bucket, xor in sorted(self._sums.items())}
+    def order(self) -> list[int]:
+        """In which order the sixteen parts are looked at: another one with each neighbour, so that two of them tell
+        this node different ids and not each the same."""
+        first = int(self.salt[0], 16)
+        return [*range(first, len(HEX_DIGITS)), *range(first)]
 
-    def differing(self, summary: dict[str, str]) -> list[str]:
-        """The prefixes in which another node's summary differs from this one's."""
-        own = self.summary()
-        return sorted(bucket for bucket in own.keys() | summary.keys() if own.get(bucket) != summary.get(bucket))
 
-    def ids(self, bucket: str) -> list[str]:
-        """The ids of one prefix."""
-        return self._ids.get(bucket, [])
+class Reconciliation:
+    """Compares a node's ids with those of each neighbour."""
+
+    def __init__(self, ids: IdTree, need: Callable[[Connection, list[str]], None],
+                 has_room: Callable[[Connection], bool], generator: random.Random) -> None:
+        """`need` fetches those of some ids that are lacking, while it `has_room` for more of this neighbour."""
+        self._ids = ids
+        self._need = need
+        self._has_room = has_room
+        self._generator = generator
+        self._comparisons: dict[Connection, Comparison] = {}
+
+    def _with(self, connection: Connection) -> Comparison:
+        return self._comparisons.setdefault(connection, Comparison())
+
+    def on_lost(self, connection: Connection) -> None:
+        """A connection is gone."""
+        self._comparisons.pop(connection, None)
+
+    # --- telling sums ---------------------------------------------------------------------------
+
+    def begin(self, connection: Connection) -> None:
+        """Compare with a neighbour: tell it the sums of the whole store."""
+        self._send_sums(connection, self._make_salt(), [""], is_answer=False)
+        if not self._with(connection).knows_sums:
+            self._send_summary(connection, is_answer=False)
+        self.go_on(connection)
+
+    def _make_salt(self) -> str:
+        return f"{self._generator.getrandbits(256) | 1:064x}"
+
+    def _send_sums(self, connection: Connection, salt: str, prefixes: list[str], is_answer: bool) -> None:
+        factor = int(salt, 16)
+        sums = {prefix: self._make_sums(prefix, factor) for prefix in prefixes}
+        connection.send(encode_frame({"type": "sums", "answer": is_answer, "salt": salt, "sums": sums}))
+
+    def _make_sums(self, prefix: str, salt: int) -> tuple[list[int], str]:
+        sums = self._ids.sums(prefix)
+        return [count for count, _ in sums], "".join([make_digest(total, salt) for _, total in sums])
+
+    def on_get_sums(self, connection: Connection, message: Message) -> None:
+        """Answer with the sums of the sixteen parts of each prefix."""
+        self._with(connection).knows_sums = True
+        self._send_sums(connection, message["salt"], message["prefixes"], is_answer=True)
+
+    # --- asking ---------------------------------------------------------------------------------
+
+    def on_sums(self, connection: Connection, message: Message) -> None:
+        """Note what differs, and ask on. If the neighbour has begun, and not in vain, it is told this node's sums."""
+        comparison = self._with(connection)
+        comparison.knows_sums = True
+        salt, sums = message["salt"], message["sums"]
+        if "" in sums and not comparison.has_asked and not comparison.differing:
+            comparison.salt, comparison.asked = salt, [""]
+        if comparison.asked and salt == comparison.salt:
+            asked, comparison.asked = comparison.asked, []
+            for prefix in asked:
+                if prefix in sums:
+                    comparison.differing += self._differing(comparison, prefix, *sums[prefix])
+            del comparison.differing[MAX_DIFFERING:]
+            self.go_on(connection)
+        if not message["answer"] and sums.get("") != list(self._make_sums("", int(salt, 16))):
+            self._send_sums(connection, self._make_salt(), [""], is_answer=True)
+
+    def _differing(self, comparison: Comparison, prefix: str, counts: list[int], digests: str) -> Iterator[Claim]:
+        """The parts in which the neighbour has ids, and not the same ones as this node."""
+        own = self._ids.sums(prefix)
+        salt = int(comparison.salt, 16)
+        most = len(HEX_DIGITS) ** (63 - len(prefix))  # there are no more ids with that many digits given
+        for digit in comparison.order():
+            if counts[digit]:
+                claim = Claim(prefix + HEX_DIGITS[digit], min(counts[digit], most), digests[8 * digit:8 * digit + 8])
+                if not claim.is_true_of(own[digit], salt):
+                    yield claim
+
+    def go_on(self, connection: Connection) -> None:
+        """Ask the next question, if none is open and there is room for more ids."""
+        comparison = self._with(connection)
+        if not comparison.has_asked and self._has_room(connection):
+            self._ask(connection, *self._next_question(comparison))
+
+    def _next_question(self, comparison: Comparison) -> tuple[list[str], list[str]]:
+        """The prefixes of which the sums are asked for, and those of which the ids are."""
+        compared: list[str] = []
+        listed: list[str] = []
+        room = MAX_TOLD
+        salt = int(comparison.salt, 16)
+        while comparison.differing and len(compared) < MAX_COMPARED and len(listed) < MAX_LISTED:
+            claim = comparison.differing.pop()
+            own = self._ids.sum(claim.prefix)
+            if claim.is_true_of(own, salt):
+                continue  # what was lacking has come meanwhile
+            if not claim.is_to_be_listed(own):
+                compared.append(claim.prefix)
+            elif claim.ids <= room:
+                listed.append(claim.prefix)
+                room -= claim.ids
+            else:
+                comparison.differing.append(claim)
+                break
+        return compared, listed
+
+    def _ask(self, connection: Connection, compared: list[str], listed: list[str]) -> None:
+        comparison = self._with(connection)
+        comparison.asked, comparison.is_listing = compared, bool(listed)
+        if compared:
+            connection.send(encode_frame({"type": "get_sums", "salt": comparison.salt, "prefixes": compared}))
+        if listed:
+            connection.send(encode_frame({"type": "get_ids", "prefixes": listed}))
+            connection.send(encode_frame({"type": "ping", "nonce": IDS_PING}))
+
+    def on_inventory(self, connection: Connection, message: Message) -> None:
+        """The ids that were asked for, or that a summary lacked: fetch those that are lacking here."""
+        self._need(connection, message["ids"])
+
+    def on_pong(self, connection: Connection, nonce: str) -> None:
+        """The ids that were asked for have been told, or those that were told have been read."""
+        comparison = self._with(connection)
+        if nonce == IDS_PING:
+            comparison.is_listing = False
+            self.go_on(connection)
+        elif nonce == SUMMARY_PING and comparison.untold:
+            self._tell(connection)
+
+    # --- telling ids ----------------------------------------------------------------------------
+
+    def on_get_ids(self, connection: Connection, message: Message) -> None:
+        """Answer with the ids that have these prefixes, as far as they fit into one answer."""
+        self._send_ids(connection, self._ids.take(message["prefixes"], MAX_TOLD))
+
+    def _send_ids(self, connection: Connection, ids: list[str]) -> None:
+        buckets: dict[str, dict[str, None]] = {}
+        for one in ids:
+            buckets.setdefault(one[:2], {})[one] = None
+        for bucket, some in buckets.items():
+            self._send_inventory(connection, bucket, list(some))
+
+    def _send_inventory(self, connection: Connection, bucket: str, ids: list[str]) -> None:
+        connection.send(encode_frame({"type": "inventory", "bucket": bucket, "ids": ids}))
+
+    # --- the first version of the contract ------------------------------------------------------
+
+    def _send_summary(self, connection: Connection, is_answer: bool) -> None:
+        connection.send(encode_frame({"type": "summary", "answer": is_answer, "buckets": self._ids.summary()}))
+
+    def on_summary(self, connection: Connection, message: Message) -> None:
+        """Answer with the ids of each bucket that differs, and once with this node's own sums.
+
+        Whoever knows `sums` has sent them before, and whoever is still being told has to wait.
+        """
+        comparison = self._with(connection)
+        if comparison.knows_sums or comparison.untold:
+            return
+        differing = self._ids.differing(message["buckets"])
+        for bucket in differing:
+            if not self._ids.sum(bucket)[0]:
+                self._send_inventory(connection, bucket, [])
+        comparison.untold = [bucket for bucket in reversed(differing) if self._ids.sum(bucket)[0]]
+        self._tell(connection)
+        if differing and not message["answer"]:
+            self._send_summary(connection, is_answer=True)
+
+    def _tell(self, connection: Connection) -> None:
+        """Tell the next ids, and if there are more, the pong of the ping behind them brings those."""
+        untold = self._with(connection).untold
+        self._send_ids(connection, self._ids.take(untold, MAX_TOLD))
+        if untold:
+            connection.send(encode_frame({"type": "ping", "nonce": SUMMARY_PING}))

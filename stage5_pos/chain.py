@@ -387,7 +387,7 @@ class ChainNode(TotalOrderNode):
         """A block is part of the best chain: what had come in for it alone is here for good, and what its receivers
         could not pay before they may pay now."""
         for transaction_id in self.aside.take(block):
-            self.buckets.add(transaction_id)
+            self.ids.add(transaction_id)
             self.pool.add(self.transactions[transaction_id])
         for transaction_id in block.transactions:
             self.refused.on_paid(self.transactions[transaction_id].receiver)

@@ -15,7 +15,7 @@ from common.ledger import Ledger, Transaction
 from lab.simulation import World
 from stage2_ledger.membership import Membership
 from stage2_ledger.node import LedgerNode
-from stage2_ledger.reconcile import Buckets
+from stage2_ledger.id_tree import IdTree
 from tests.memory import Event
 from tests.stage2_ledger.scenes import (add_linked_peer, balances, errors, founded_world, ledger_of, summary_of,
                                         transaction, transaction_id)
@@ -149,9 +149,9 @@ def test_the_ring_is_what_the_contract_says(others: set[str], seed: int) -> None
 id_sets = st.sets(st.one_of(ids, close_ids), max_size=40)
 
 
-def buckets_of(some: set[str]) -> Buckets:
+def buckets_of(some: set[str]) -> IdTree:
     """Buckets with these ids in them."""
-    buckets = Buckets()
+    buckets = IdTree()
     for one in some:
         buckets.add(one)
     return buckets

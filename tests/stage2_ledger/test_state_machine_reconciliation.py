@@ -97,7 +97,7 @@ def test_a_bucket_with_too_many_ids_for_one_inventory_is_told_in_several(monkeyp
 def test_the_largest_inventory_fits_into_a_frame() -> None:
     world, alice = founded_world()
     for number in range(MAX_INVENTORY + 1):
-        alice.buckets.add(f"{number:064x}")
+        alice.ids.add(f"{number:064x}")
     asked: set[str] = set()
     alice.find_frame = asked.add  # type: ignore[assignment,method-assign]
     late = world.add(LedgerNode, alice.address)
