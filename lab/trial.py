@@ -265,7 +265,8 @@ class Trial:
     def _ask_for_ids(self, member: Member) -> set[str]:
         """The ids of all transactions that a node holds: none of ours, if it is in another network by now.
 
-        The summary has no buckets, so it differs in every one that the node has.
+        The summary has no buckets, so it differs in every one that the node has. The answer comes in pieces, and behind
+        each but the last is a ping, whose pong brings the next.
         """
         questions: list[dict[str, Any]] = [
             {"type": "hello", "version": VERSION, "stage": self.settings.stage, "network": self._network,
@@ -274,11 +275,18 @@ class Trial:
         with socket.create_connection(split_address(member.place.address), timeout=SETTLE_SECONDS) as connection:
             connection.sendall(b"".join(encode_frame(question) for question in questions))
             ids: set[str] = set()
+            awaited = 1
             for message in _messages(connection):
                 if message["type"] == "inventory":
                     ids |= set(message["ids"])
+                elif message["type"] == "ping":
+                    awaited += 1
+                    connection.sendall(encode_frame({"type": "pong", "nonce": message["nonce"]})
+                                       + encode_frame({"type": "ping", "nonce": CENSUS}))
                 elif message == {"type": "pong", "nonce": CENSUS}:
-                    return ids
+                    awaited -= 1
+                    if not awaited:
+                        return ids
         return set()
 
     # --- how it goes ----------------------------------------------------------------------------

@@ -21,7 +21,7 @@ Nothing here knows what the ids are of, or how a frame travels: any store of ids
 """
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from common.encoding import (FLAG, ID, Field, Message, Shape, encode_frame, ids_field, is_id, is_integer, is_list_of,
@@ -33,7 +33,7 @@ from stage2_ledger.id_tree import HEX_DIGITS, IdTree, Sum
 IDS_PING, SUMMARY_PING = "ids", "summary"
 """The nonces of the pings behind `get_ids`, and behind a piece of the answer to a summary."""
 
-MODULUS = 2**256
+_LAST_256_BITS = 2**256 - 1
 
 _is_bucket = is_matching("[0-9a-f]{2}")
 _is_parent = is_matching("[0-9a-f]{0,63}")
@@ -67,13 +67,14 @@ SHAPES: dict[str, Shape] = {
 """The messages by which two nodes compare."""
 
 
-def make_digest(total: int, salt: int) -> str:
-    """The digest of a sum of ids: its product with the salt, of which the 32 highest of 256 bits count.
+def make_digests(sums: Iterable[Sum], salt: int) -> str:
+    """The digest of each sum, 8 hex digits, in one text: its product with the salt, of which the 32 highest of 256 bits
+    count.
 
     Two sums that are not the same have the same digest with one odd salt of 2^31 (Dietzfelbinger et al., "A Reliable
     Randomized Algorithm for the Closest-Pair Problem", 1997), and the next comparison has another salt.
     """
-    return f"{total * salt % MODULUS >> 224:08x}"
+    return "".join(["%08x" % ((total * salt & _LAST_256_BITS) >> 224) for _, total in sums])
 
 
 class Claim(NamedTuple):
@@ -86,7 +87,7 @@ class Claim(NamedTuple):
 
     def is_true_of(self, own: Sum, salt: int) -> bool:
         """Does this node have the same?"""
-        return self.ids == own[0] and self.digest == make_digest(own[1], salt)
+        return self.ids == own[0] and self.digest == make_digests([own], salt)
 
     def is_to_be_listed(self, own: Sum) -> bool:
         """Are the ids asked for, and not the sums? If they are few, or most of them are lacking here."""
@@ -161,7 +162,7 @@ class Reconciliation:
 
     def _make_sums(self, prefix: str, salt: int) -> tuple[list[int], str]:
         sums = self._ids.sums(prefix)
-        return [count for count, _ in sums], "".join([make_digest(total, salt) for _, total in sums])
+        return [count for count, _ in sums], make_digests(sums, salt)
 
     def on_get_sums(self, connection: Connection, message: Message) -> None:
         """Answer with the sums of the sixteen parts of each prefix."""
@@ -189,14 +190,12 @@ class Reconciliation:
 
     def _differing(self, comparison: Comparison, prefix: str, counts: list[int], digests: str) -> Iterator[Claim]:
         """The parts in which the neighbour has ids, and not the same ones as this node."""
-        own = self._ids.sums(prefix)
-        salt = int(comparison.salt, 16)
+        own_counts, own_digests = self._make_sums(prefix, int(comparison.salt, 16))
         most = len(HEX_DIGITS) ** (63 - len(prefix))  # there are no more ids with that many digits given
         for digit in comparison.order():
-            if counts[digit]:
-                claim = Claim(prefix + HEX_DIGITS[digit], min(counts[digit], most), digests[8 * digit:8 * digit + 8])
-                if not claim.is_true_of(own[digit], salt):
-                    yield claim
+            count, place = counts[digit], slice(8 * digit, 8 * digit + 8)
+            if count and (count != own_counts[digit] or digests[place] != own_digests[place]):
+                yield Claim(prefix + HEX_DIGITS[digit], min(count, most), digests[place])
 
     def go_on(self, connection: Connection) -> None:
         """Ask the next question, if none is open and there is room for more ids."""

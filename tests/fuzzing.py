@@ -45,6 +45,8 @@ def ledger_messages(node: NodeProcess) -> list[Event]:
     return [{"type": "get_peers"}, {"type": "presence", "nonce": "0" * 32, "address": "127.9.9.9:9"}, moved,
             {"type": "summary", "answer": False, "buckets": {"00": "0" * 64, "ff": "f" * 64}},
             {"type": "inventory", "bucket": "00", "ids": random_ids(3, "00")},
+            {"type": "sums", "answer": False, "salt": "1" * 64, "sums": {"": [[5] * 16, "0" * 128]}},
+            {"type": "get_sums", "salt": "1" * 64, "prefixes": ["", "0"]}, {"type": "get_ids", "prefixes": ["", "00"]},
             {"type": "want", "ids": [transaction_id(node, moved), *random_ids(2)]}]
 
 

@@ -32,6 +32,10 @@ BLOCK_5: Event = {"type": "block", "slot": 1, "parent": ID, "creator": ACCOUNT, 
 TOO_MANY_IDS = [f"{number:064x}" for number in range(50_001)]
 
 
+SIXTEEN: list[Any] = [[0] * 16, "0" * 128]
+SUMS: Event = {"type": "sums", "answer": True, "salt": ID, "sums": {"": SIXTEEN}}
+
+
 def with_each(message: Event, **wrong: Any) -> list[Event]:
     """The message with one member changed, for each of its wrong values; without it; and with one too many."""
     return [*({**message, member: value} for member, values in wrong.items() for value in values),
@@ -53,6 +57,13 @@ FORMAT_FROM: dict[int, list[Event]] = {
         *with_each({"type": "want", "ids": [ID]}, ids=[*NO_LISTS_OF_IDS, TOO_MANY_IDS[:1_001]]),
         *with_each({"type": "inventory", "bucket": "00", "ids": []}, bucket=["", "0", "000", "0G", "AA", 0],
                    ids=NO_LISTS_OF_IDS),
+        *with_each(SUMS, answer=[0, None, "true"], salt=NO_IDS, sums=[
+            [], None, {"A": SIXTEEN}, {ID: SIXTEEN}, {"": SIXTEEN[:1]}, {"": [[0] * 15, "0" * 128]},
+            {"": [[0] * 15 + [-1], "0" * 128]}, {"": [[0] * 16, "0" * 129]}, {"": [[0] * 16, None]},
+            {f"{number:02x}": SIXTEEN for number in range(65)}]),
+        *with_each({"type": "get_sums", "salt": ID, "prefixes": [""]}, salt=NO_IDS, prefixes=[
+            *NO_LISTS_OF_IDS, [ID], ["A"], [f"{number:02x}" for number in range(65)]]),
+        *with_each({"type": "get_ids", "prefixes": [""]}, prefixes=[*NO_LISTS_OF_IDS, TOO_MANY_IDS[:1_001], ["0" * 65]]),
         *with_each({"type": "summary", "answer": True, "buckets": {}}, answer=[0, 1, None, "true"],
                    buckets=[[], None, {"0": ID}, {"AA": ID}, {"00": "0"}, {"00": None}])],
     3: [],

@@ -41,6 +41,24 @@ def lie_in_a_summary(node: NodeProcess, villain: Villain) -> bytes:
     return frames_of({"type": "summary", "answer": True, "buckets": {}}) * QUESTIONS
 
 
+def ask_for_ids(node: NodeProcess, villain: Villain) -> bytes:
+    """The same, asked for by prefix: 260 KB for 40 bytes."""
+    lie_in_a_summary(node, villain)
+    return frames_of({"type": "get_ids", "prefixes": [""]}) * QUESTIONS
+
+
+def ask_for_sums(node: NodeProcess, villain: Villain) -> bytes:
+    """1,024 sums, 13 KB, asked for with 500 bytes."""
+    lie_in_a_summary(node, villain)
+    return frames_of({"type": "get_sums", "salt": "7" * 64, "prefixes": [f"{place:02x}" for place in range(64)]}) * QUESTIONS
+
+
+def begin_comparisons(node: NodeProcess, villain: Villain) -> bytes:
+    """Sums that differ, in 300 bytes: each time the node tells its own."""
+    lie_in_a_summary(node, villain)
+    return frames_of({"type": "sums", "answer": False, "salt": "7" * 64, "sums": {"": [[9] * 16, "7" * 128]}}) * QUESTIONS
+
+
 def want_the_same_again(node: NodeProcess, villain: Villain) -> bytes:
     """A thousand transactions, 150 KB, wanted by their ids again and again."""
     known = [transaction(node) for _ in range(1_000)]
@@ -103,6 +121,9 @@ STORMS = {
     "copies": Storm(1, [], repeat_a_chat),
     "get_peers": Storm(2, [], ask_for_peers),
     "summary": Storm(2, [], lie_in_a_summary),
+    "get_ids": Storm(2, [], ask_for_ids),
+    "get_sums": Storm(2, [], ask_for_sums),
+    "sums": Storm(2, [], begin_comparisons),
     "want": Storm(2, [], want_the_same_again),
     "want-long": Storm(2, [], want_a_long_one),
     "heights": Storm(4, [], fall_behind),

@@ -8,10 +8,12 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from common.interface import Connection
+from common.encoding import encode_frame
+from common.interface import Connection, Network
 from lab.simulation import World
 from stage1_chat.node import ChatNode
 from stage2_ledger.node import LedgerNode
+from stage2_ledger.reconcile import Reconciliation
 from tests.memory import Event, Stranger
 
 PING = {"type": "ping", "nonce": "end"}
@@ -162,3 +164,50 @@ def linked_pair(caller_has_peer: bool = True) -> tuple[World, LedgerNode, Ledger
     if not caller_has_peer:
         bob.peer = None
     return world, alice, bob
+
+
+def sums_of(ids: list[str], salt: str, *prefixes: str) -> dict[str, list[Any]]:
+    """The sums of the sixteen parts of each prefix, from the words of contract §3."""
+    def digest(part: list[str]) -> str:
+        total = sum(int(one, 16) for one in part) % 2**256
+        return f"{total * int(salt, 16) % 2**256:064x}"[:8]
+
+    sums: dict[str, list[Any]] = {}
+    for prefix in prefixes:
+        parts = [[one for one in ids if one.startswith(prefix + digit)] for digit in "0123456789abcdef"]
+        sums[prefix] = [[len(part) for part in parts], "".join(map(digest, parts))]
+    return sums
+
+
+class OldReconciliation(Reconciliation):
+    """Knows only `summary`, and answers it with all that differs at once, as in the first version of the contract."""
+
+    def begin(self, connection: Connection) -> None:
+        """Tell the summary."""
+        self._send_summary(connection, is_answer=False)
+
+    def on_summary(self, connection: Connection, message: Event) -> None:
+        """Tell all ids of each bucket that differs."""
+        differing = self._ids.differing(message["buckets"])
+        for bucket in differing:
+            self._send_inventory(connection, bucket, self._ids.ids(bucket))
+        if differing and not message["answer"]:
+            self._send_summary(connection, is_answer=True)
+
+
+class OldNode(LedgerNode):
+    """A node that was written before there were `sums`."""
+
+    SHAPES = {name: shape for name, shape in LedgerNode.SHAPES.items() if name not in ("sums", "get_sums", "get_ids")}
+
+    def __init__(self, network: Network, address: str) -> None:
+        super().__init__(network, address)
+        self.reconciliation = OldReconciliation(self.ids, self.fetch, self.fetcher.has_room, network.random)
+
+
+def stock(node: LedgerNode, messages: Iterable[Event]) -> None:
+    """Let a node have transactions that it tells nobody."""
+    flood, node.flood = node.flood, lambda frame, source: None  # type: ignore[method-assign]
+    for message in messages:
+        node.on_transaction(None, message, encode_frame(message))
+    node.flood = flood  # type: ignore[method-assign]

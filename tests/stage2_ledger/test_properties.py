@@ -17,7 +17,7 @@ from stage2_ledger.membership import Membership
 from stage2_ledger.node import LedgerNode
 from stage2_ledger.id_tree import IdTree
 from tests.memory import Event
-from tests.stage2_ledger.scenes import (add_linked_peer, balances, errors, founded_world, ledger_of, summary_of,
+from tests.stage2_ledger.scenes import (add_linked_peer, balances, errors, founded_world, ledger_of, summary_of, sums_of,
                                         transaction, transaction_id)
 
 NETWORK = "0" * 32
@@ -146,6 +146,7 @@ def test_the_ring_is_what_the_contract_says(others: set[str], seed: int) -> None
 
 # --- reconciliation ---------------------------------------------------------------------------------
 
+prefixes = st.text("0123456789abcdef", max_size=63)
 id_sets = st.sets(st.one_of(ids, close_ids), max_size=40)
 
 
@@ -207,6 +208,11 @@ def test_two_nodes_with_any_two_sets_end_with_the_union(holders: list[str], seed
                            "buckets": st.dictionaries(ids.map(lambda one: one[:2]), ids, max_size=5)}),
     st.fixed_dictionaries({"type": st.just("inventory"), "bucket": ids.map(lambda one: one[:2]),
                            "ids": st.lists(ids, max_size=5, unique=True)}),
+    st.builds(lambda some, *prefixes: {"type": "sums", "answer": False, "salt": "1" * 64,
+                                       "sums": sums_of(some, "1" * 64, *prefixes)},
+              st.lists(ids, max_size=5, unique=True), st.just(""), prefixes),
+    st.fixed_dictionaries({"type": st.just("get_sums"), "salt": ids, "prefixes": st.lists(prefixes, unique=True, max_size=9)}),
+    st.fixed_dictionaries({"type": st.just("get_ids"), "prefixes": st.lists(prefixes, unique=True, max_size=9)}),
     st.fixed_dictionaries({"type": st.just("want"), "ids": st.lists(ids, max_size=5, unique=True)}),
     st.fixed_dictionaries({"type": st.just("pong"), "nonce": st.sampled_from(["", "want", "x"])}),
     st.just({"type": "get_peers"}), messages), max_size=30))

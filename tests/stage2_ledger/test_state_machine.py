@@ -104,6 +104,14 @@ BAD_MEMBERS: dict[str, dict[str, Any]] = {
     "extra": {"id": "0" * 64}, "signature": {"signature": ""}}
 BAD_BODIES = {f"amount {text}": json.dumps(transaction(amount=77, nonce="0" * 32)).replace("77", text).encode()
               for text in ("-0", "1e2", "1E2", "1.5", "-1", "1e400", "9007199254740992", "0.0")}
+SIXTEEN: list[Any] = [[0] * 16, "0" * 128]
+SUMS: Event = {"type": "sums", "answer": True, "salt": "0" * 64, "sums": {"": SIXTEEN}}
+GET_SUMS: Event = {"type": "get_sums", "salt": "0" * 64, "prefixes": [""]}
+NO_SUMS: list[Any] = [
+    [], None, {"0" * 64: SIXTEEN}, {"A": SIXTEEN}, {"": []}, {"": SIXTEEN[:1]}, {"": [*SIXTEEN, 0]},
+    {"": [[0] * 15, "0" * 128]}, {"": [[0] * 17, "0" * 128]}, {"": [[0] * 16, "0" * 127]}, {"": [[0] * 16, 0]},
+    {"": [[0] * 16, "A" * 128]}, {"": [[0] * 15 + [-1], "0" * 128]}, {"": [[0] * 15 + [True], "0" * 128]},
+    {"": [0, "0" * 128]}, {"": {"0": 1, "1": 2}}]
 OTHER_BAD_MESSAGES: dict[str, Event] = {
     "presence without port": {"type": "presence", "nonce": "0" * 32, "address": "a"},
     "presence nonce": {"type": "presence", "nonce": "0" * 33, "address": "a:1"},
@@ -116,6 +124,15 @@ OTHER_BAD_MESSAGES: dict[str, Event] = {
     "inventory bucket upper": {"type": "inventory", "bucket": "AA", "ids": []},
     "inventory twice": {"type": "inventory", "bucket": "00", "ids": ["0" * 64] * 2},
     "inventory no id": {"type": "inventory", "bucket": "00", "ids": ["x"]},
+    **{f"sums answer {value}": {**SUMS, "answer": value} for value in (1, None, "true")},
+    **{f"sums salt {value}": {**SUMS, "salt": value} for value in ("0" * 63, "0" * 16, "A" * 64, 0, None)},
+    **{f"sums {value}": {**SUMS, "sums": value} for value in NO_SUMS},
+    "sums of 65": {**SUMS, "sums": {f"{number:02x}": SIXTEEN for number in range(65)}},
+    "get_sums of 65": {**GET_SUMS, "prefixes": [f"{number:02x}" for number in range(65)]},
+    **{f"get_sums {value}": {**GET_SUMS, "prefixes": value} for value in ("", None, [0], ["", ""], ["0" * 64], ["A"])},
+    "get_sums salt": {**GET_SUMS, "salt": "0"}, "get_sums answer": {**GET_SUMS, "answer": True},
+    "get_ids of 1,001": {"type": "get_ids", "prefixes": [f"{number:03x}" for number in range(1_001)]},
+    **{f"get_ids {value}": {"type": "get_ids", "prefixes": value} for value in ("", None, [0], ["", ""], ["0" * 65], ["x"])},
     "summary answer 1": {"type": "summary", "answer": 1, "buckets": {}},
     "summary answer null": {"type": "summary", "answer": None, "buckets": {}},
     "summary list": {"type": "summary", "answer": False, "buckets": []},

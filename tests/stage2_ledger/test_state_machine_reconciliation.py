@@ -10,7 +10,7 @@ from common.limits import MAX_INVENTORY, MAX_MISSING
 from lab.simulation import World
 from stage2_ledger.node import LedgerNode
 from tests.memory import Event, Stranger
-from tests.stage2_ledger.scenes import (PING, PONG, PolitePeer, add_linked_peer, balances, errors, founded_world,
+from tests.stage2_ledger.scenes import (PING, PONG, OldNode, PolitePeer, add_linked_peer, balances, errors, founded_world,
                                         ledger_of, summary_of, transaction, transaction_id, unknown_ids)
 
 
@@ -78,32 +78,39 @@ def test_a_bucket_that_only_the_peer_has_is_answered_with_an_empty_inventory() -
     assert peer.news() == [inventory("ab", []), summary([], answer=True), PONG]
 
 
-def test_a_bucket_with_too_many_ids_for_one_inventory_is_told_in_several(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stage2_ledger.node.MAX_INVENTORY", 2)
-    world, alice, peer, known = stocked_world(600)
-    peer.send(summary([], answer=True))
+@pytest.mark.parametrize("limit", [2, 7, 100])
+def test_a_long_answer_comes_in_pieces_each_after_the_pong_of_the_last(limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stage2_ledger.reconcile.MAX_TOLD", limit)
+    world, alice, _, known = stocked_world(600)
+    peer = add_linked_peer(world, alice, SilentPeer)
+    peer.send(summary([]))
     world.settle()
-    told = peer.news()
-    expected = {bucket: [min(2, len(ids) - start) for start in range(0, len(ids), 2)]
-                for bucket, ids in by_bucket(list(known)).items()}
-    for bucket, sizes in expected.items():
-        assert [len(message["ids"]) for message in told if message["bucket"] == bucket] == sizes
+    *first, own, ping = [message for message in peer.news() if message["type"] != "ping" or message["nonce"]]
+    assert {own["type"], ping["type"]} == {"summary", "ping"}, "what this node has is told at once"
+    pieces = [first]
+    while peer.ping_nonces:
+        peer.send(summary([]), summary([], answer=True), PING)
+        world.settle()
+        assert peer.news() == [PONG], "one answer at a time"
+        peer.send({"type": "pong", "nonce": peer.ping_nonces.pop()})
+        world.settle()
+        pieces.append([message for message in peer.news() if message["type"] == "inventory"])
+    assert all(sum(len(message["ids"]) for message in piece) <= limit for piece in pieces) and len(pieces) >= 600 / limit
+    told = [message for piece in pieces for message in piece]
+    assert all(one.startswith(message["bucket"]) for message in told for one in message["ids"])
     assert sorted(one for message in told for one in message["ids"]) == sorted(known), "each once"
-    late = world.add(LedgerNode, alice.address)
+    late = world.add(OldNode, alice.address)
     world.run(0.1)
     assert late.transactions.keys() == known.keys()
 
 
 def test_the_largest_inventory_fits_into_a_frame() -> None:
     world, alice = founded_world()
-    for number in range(MAX_INVENTORY + 1):
-        alice.ids.add(f"{number:064x}")
-    asked: set[str] = set()
-    alice.find_frame = asked.add  # type: ignore[assignment,method-assign]
-    late = world.add(LedgerNode, alice.address)
-    world.run(0.1)
-    assert MAX_INVENTORY == 62_600 and len(asked) == MAX_INVENTORY + 1
-    assert errors(world, late) == [] and len(alice.links) == 1
+    peer = add_linked_peer(world, alice, SilentPeer)
+    peer.send(inventory("00", [f"{number:064x}" for number in range(MAX_INVENTORY)]))
+    world.settle()
+    assert MAX_INVENTORY == 62_600 and len(alice.fetcher) == MAX_INVENTORY
+    assert errors(world, alice) == [] and len(alice.links) == 1
 
 
 def test_an_inventory_is_answered_with_a_want_of_what_is_lacking() -> None:

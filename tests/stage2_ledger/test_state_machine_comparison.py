@@ -1,0 +1,308 @@
+"""How two nodes compare down their trees of sums, message by message, and what it costs (contract §3)."""
+
+import json
+import random
+import time
+from collections import Counter
+
+import pytest
+
+from common.interface import Connection, Network
+from common.limits import MAX_DIFFERING, MAX_TOLD, MEBIBYTE
+from lab.simulation import World
+from stage2_ledger.node import LedgerNode
+from tests.memory import Event
+from tests.stage2_ledger.scenes import (PING, PONG, OldNode, PolitePeer, add_linked_peer, errors, founded_world, stock,
+                                        summary_of, sums_of, transaction, unknown_ids)
+from tests.sizes import and_long
+
+SALT = "5" + "0" * 62 + "7"
+
+
+def sums(ids: list[str], *prefixes: str, salt: str = SALT, answer: bool = True) -> Event:
+    """The sums of these ids; of the whole store if no prefix is given."""
+    return {"type": "sums", "answer": answer, "salt": salt, "sums": sums_of(ids, salt, *(prefixes or ("",)))}
+
+
+def holding(ids: list[str]) -> tuple[World, LedgerNode, PolitePeer]:
+    """A node that holds these ids (and has no messages of them), and a linked peer."""
+    world, alice = founded_world()
+    for one in ids:
+        alice.ids.add(one)
+    alice.is_lacking = lambda one: not alice.ids.sum(one)[0]  # type: ignore
+    return world, alice, add_linked_peer(world, alice)
+
+
+def said(world: World, peer: PolitePeer, *messages: Event) -> list[Event]:
+    """What the node answers, but for the pong behind it."""
+    peer.send(*messages, PING)
+    world.settle()
+    news = peer.news()
+    news.remove(PONG)
+    return news
+
+
+# --- telling ----------------------------------------------------------------------------------------
+
+def test_sums_are_asked_for_by_prefix_and_have_a_digest_with_the_salt_of_the_question() -> None:
+    ids = unknown_ids(500)
+    world, _, peer = holding(ids)
+    for salt in (SALT, "f" * 64):
+        for prefixes in ([""], ["0", "7", "f"], ["12"], [ids[0][:63]], []):
+            question = {"type": "get_sums", "salt": salt, "prefixes": prefixes}
+            [answer] = said(world, peer, question)
+            assert answer == {"type": "sums", "answer": True, "salt": salt, "sums": sums_of(ids, salt, *prefixes)}
+
+
+def test_ids_are_asked_for_by_prefix_and_told_by_bucket() -> None:
+    ids = unknown_ids(500)
+    world, _, peer = holding(ids)
+    told = said(world, peer, {"type": "get_ids", "prefixes": ["0", "7a", ids[0], ids[0][:3], "f" * 64]})
+    assert {message["type"] for message in told} == {"inventory"}
+    assert all(one.startswith(message["bucket"]) for message in told for one in message["ids"])
+    assert (sorted(one for message in told for one in message["ids"])
+            == sorted(one for one in ids if one.startswith(("0", "7a", ids[0][:3])))), "each once"
+
+
+def test_no_answer_has_more_ids_than_256_kib() -> None:
+    world, _, peer = holding(unknown_ids(3 * MAX_TOLD))
+    told = said(world, peer, {"type": "get_ids", "prefixes": list("0123456789abcdef")})
+    assert MAX_TOLD * 0.9 < sum(len(message["ids"]) for message in told) <= MAX_TOLD
+    assert sum(len(json.dumps(message)) for message in told) < 1.1 * MEBIBYTE / 4
+
+
+# --- asking -----------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("answer", [False, True])
+def test_equal_sums_are_not_answered(answer: bool) -> None:
+    ids = unknown_ids(500)
+    world, _, peer = holding(ids)
+    assert said(world, peer, sums(ids, answer=answer)) == []
+
+
+def test_whoever_begins_and_finds_a_difference_is_told_the_sums_once() -> None:
+    ids = unknown_ids(50)
+    world, _, peer = holding(ids)
+    [told] = [one for one in said(world, peer, sums(ids[1:], answer=False)) if one["type"] == "sums"]
+    assert told == sums(ids, salt=told["salt"], answer=True)
+    assert "sums" not in {message["type"] for message in said(world, peer, sums(ids[1:], answer=True))}
+
+
+def test_what_differs_is_followed_down_to_the_ids() -> None:
+    """What a node asks for next is in the prefixes that differ, and nowhere else."""
+    ids = [f"{place:03x}{number:061x}" for place in range(0, 4096, 16) for number in range(20)]
+    new = ["3a0" + "f" * 61, "c40" + "e" * 61]
+    world, _, peer = holding(ids)
+    questions = said(world, peer, sums(ids + new))
+    asked = []
+    while questions and questions[0]["type"] == "get_sums":
+        [question] = questions
+        assert question["salt"] == SALT and all(any(one.startswith(prefix) for one in new)
+                                                for prefix in question["prefixes"])
+        asked.append(sorted(question["prefixes"]))
+        questions = said(world, peer, sums(ids + new, *question["prefixes"]))
+    assert asked == [["3", "c"], ["3a", "c4"], ["3a0", "c40"]]
+    question, ping = questions
+    assert question == {"type": "get_ids", "prefixes": question["prefixes"]} and ping["type"] == "ping"
+    assert sorted(question["prefixes"]) == ["3a0f", "c40e"]
+    want, _ = said(world, peer, {"type": "inventory", "bucket": "3a", "ids": new})
+    assert sorted(want["ids"]) == sorted(new)
+
+
+def test_what_is_lacking_altogether_is_asked_for_by_its_ids_at_once() -> None:
+    world, _, peer = holding([])
+    question, ping = said(world, peer, sums(unknown_ids(500)))
+    assert question["type"] == "get_ids" and sorted(question["prefixes"]) == list("0123456789abcdef")
+    assert ping["type"] == "ping"
+
+
+def test_one_question_is_open_on_a_connection() -> None:
+    many = unknown_ids(10_000)
+    world, alice, peer = holding([])
+    told = sums(many)
+    told["sums"][""][0] = [100_000] * 16
+    [question] = said(world, peer, told)
+    assert question["type"] == "get_sums"
+    assert said(world, peer, sums(many[1:], salt="1" * 64), {"type": "pong", "nonce": "x"}) == []
+    assert said(world, peer, sums(many, "3", salt="1" * 64)) == [], "not the salt of the question"
+    world.run(60.0)
+    assert peer.news("get_sums", "get_ids") == []
+    other = add_linked_peer(world, alice)
+    assert len(said(world, other, told)) == 1, "with another neighbour it has its own"
+
+
+def test_no_more_is_asked_for_while_what_was_named_waits() -> None:
+    world, alice, peer = holding([])
+    ids = unknown_ids(40_000)
+    room = alice.fetcher.has_room
+    alice.reconciliation._has_room = lambda connection: False
+    assert said(world, peer, sums(ids)) == []
+    world.run(60.0)
+    peer.news()
+    alice.reconciliation._has_room = room
+    alice.on_fetched(next(iter(alice.links)))
+    world.settle()
+    assert {message["type"] for message in peer.news()} <= {"get_ids", "get_sums", "ping"} != set()
+
+
+def test_neighbours_are_asked_for_different_parts_first() -> None:
+    """Otherwise all of them tell a newcomer the same ids at the same time."""
+    ids = unknown_ids(500)
+    world, alice, _ = holding([])
+    firsts = set()
+    for first in "0123456789abcdef":
+        one = add_linked_peer(world, alice)
+        salt = first + "0" * 62 + "1"
+        question = said(world, one, sums(ids, salt=salt))[0]
+        firsts.add(question["prefixes"][0])
+    assert len(firsts) == 16
+
+
+def test_ids_of_which_the_xor_is_the_same_are_told_apart() -> None:
+    """Four ids a, b and c, d with a ^ b = c ^ d: a summary sees no difference, sums do."""
+    one, two, three = (int("ab" + "0" * 30 + rest[:32], 16) for rest in unknown_ids(3))
+    mine = [f"{one:064x}", f"{two:064x}"]
+    theirs = [f"{three:064x}", f"{one ^ two ^ three:064x}"]
+    if theirs[1][:2] != "ab":
+        theirs[1] = "ab" + theirs[1][2:]
+    assert summary_of(mine) == summary_of(theirs)
+    world, _, peer = holding(mine)
+    assert said(world, peer, {"type": "summary", "answer": True, "buckets": summary_of(theirs)}) == []
+    question, _ = said(world, peer, sums(theirs))
+    assert question == {"type": "get_ids", "prefixes": ["a"]}
+
+
+# --- whoever lies -----------------------------------------------------------------------------------
+
+class Liar(PolitePeer):
+    """Says that it has very much, in every part that it is asked about."""
+
+    asked = 0
+
+    def on_frame(self, connection: Connection, frame: bytes) -> None:
+        """Answer a question with large counts."""
+        super().on_frame(connection, frame)
+        message = self.received[-1]
+        if message["type"] == "get_sums":
+            self.asked += 1
+            self.send({"type": "sums", "answer": True, "salt": message["salt"], "sums": {
+                prefix: [[2**53 - 1] * 16, "abcdef01" * 16] for prefix in message["prefixes"]}})
+
+
+def test_a_liar_makes_a_node_remember_and_ask_so_much_and_no_more() -> None:
+    world, alice, _ = holding(unknown_ids(100))
+    liar = add_linked_peer(world, alice, Liar)
+    liar.send({**sums([]), "sums": {"": [[2**53 - 1] * 16, "abcdef01" * 16]}})
+    for _ in range(600):
+        world.step()
+        [comparison] = [one for one in alice.reconciliation._comparisons.values() if one.differing or one.asked]
+        assert len(comparison.differing) <= MAX_DIFFERING
+    assert liar.asked > 70 and errors(world, alice) == []
+
+
+# --- older nodes ------------------------------------------------------------------------------------
+
+def test_whoever_has_said_sums_gets_no_summary_and_is_not_answered_one() -> None:
+    ids = unknown_ids(20)
+    world, _, peer = holding(ids)
+    summary = {"type": "summary", "answer": False, "buckets": {}}
+    assert {message["type"] for message in said(world, peer, summary)} == {"inventory", "summary"}
+    world.run(5.0)
+    assert {message["type"] for message in peer.news()} == {"sums", "summary"}
+    said(world, peer, sums(ids))
+    assert said(world, peer, summary) == []
+    world.run(5.0)
+    assert {message["type"] for message in peer.news()} == {"sums"}
+
+
+@pytest.mark.parametrize("kinds", [(OldNode, LedgerNode), (LedgerNode, OldNode), (LedgerNode, LedgerNode),
+                                   (OldNode, OldNode)])
+@pytest.mark.parametrize(("both", "mine", "theirs"), [(0, 0, 9_000), (0, 9_000, 0), (4_500, 30, 20), (0, 3, 4)])
+def test_old_and_new_nodes_end_with_the_union(kinds: tuple[type[LedgerNode], type[LedgerNode]], both: int, mine: int,
+                                              theirs: int) -> None:
+    world = World(1)
+    alice = world.add(kinds[0])
+    messages = [transaction(amount=number) for number in range(both + mine + theirs)]
+    stock(alice, messages[:both + mine])
+    bob = world.add(kinds[1], alice.address)
+    bob.network_name = alice.network_name
+    stock(bob, messages[:both] + messages[both + mine:])
+    bob.network_name = None
+    world.run(20.0)
+    assert alice.transactions.keys() == bob.transactions.keys()
+    assert len(alice.transactions) == len(messages) and errors(world, alice) == errors(world, bob) == []
+
+
+# --- what it costs ----------------------------------------------------------------------------------
+
+def random_ids(count: int) -> list[str]:
+    """Some ids, from a seed."""
+    digits = random.Random(1).randbytes(32 * count).hex()
+    return [digits[start:start + 64] for start in range(0, len(digits), 64)]
+
+
+class Measured(LedgerNode):
+    """A node that measures what its handlers cost, and has no messages of the ids that it holds."""
+
+    def __init__(self, network: Network, address: str) -> None:
+        super().__init__(network, address)
+        self.received: Counter[str] = Counter()
+        self.seconds: list[float] = []
+        self.lacking: set[str] = set()
+
+    def is_lacking(self, transaction_id: str) -> bool:
+        """Is it not held?"""
+        return not self.ids.sum(transaction_id)[0]
+
+    def on_frame(self, connection: Connection, frame: bytes) -> None:
+        """Measure."""
+        begun = time.process_time()
+        super().on_frame(connection, frame)
+        self.seconds.append(time.process_time() - begun)
+        self.received[json.loads(frame[4:])["type"]] += len(frame)
+
+    def fetch(self, connection: Connection, ids: list[str]) -> None:
+        """Note what would be asked for."""
+        self.lacking.update(filter(self.is_lacking, ids))
+
+
+def compare(kept: int) -> tuple[Measured, Measured]:
+    """Two nodes that hold so many ids and have compared them: 300 are lacking at each."""
+    ids = random_ids(kept + 300)
+    world = World(1)
+    alice = world.add(Measured)
+    bob = world.add(Measured, alice.address)
+    world.run(1.0)
+    for node, held in ((alice, ids[300:]), (bob, ids[:-300])):
+        node.received.clear()
+        node.seconds.clear()
+        for one in held:
+            node.ids.add(one)
+    bob.gossip_with(next(iter(bob.links)))
+    world.settle()
+    assert alice.lacking == set(ids[:300]) and bob.lacking == set(ids[-300:])
+    return alice, bob
+
+
+@pytest.mark.parametrize("kept", and_long([200_000], [1_000_000]))
+def test_a_comparison_costs_what_differs_and_not_what_is_kept(kept: int) -> None:
+    few, many = compare(10_000), compare(kept)
+    assert sum(sum(node.received.values()) for node in many) < MEBIBYTE, [node.received for node in many]
+    for small, large in zip(few, many, strict=True):
+        # 600 ids are a few of 16 among 10,000, and one of 1,600 among a million: two levels more, of four.
+        assert sum(large.seconds) < 5 * sum(small.seconds), f"{sum(small.seconds):.4f} s, {sum(large.seconds):.4f} s"
+        assert sorted(large.seconds)[-3] < 3 * sorted(small.seconds)[-3] + 0.005
+
+
+def test_a_newcomer_gets_everything_from_a_neighbour_whose_outbox_stays_small() -> None:
+    world = World(1)
+    alice = world.add(LedgerNode)
+    stock(alice, [transaction(amount=number) for number in range(12_000)])
+    late = world.add(LedgerNode, alice.address)
+    largest = 0
+    while len(late.transactions) < 12_000 and world.now < 5:
+        if not world.step():
+            world.run(0.01)
+        largest = max([largest, *(sum(map(len, filter(None, end.arriving))) for end in world.open_connections())])
+    assert len(late.transactions) == 12_000
+    assert largest < 2 * MEBIBYTE
