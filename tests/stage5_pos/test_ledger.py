@@ -1,125 +1,246 @@
-"""The ledger that moves through the tree: properties over random trees of random transactions."""
+"""The ledger of a tree: properties over random trees of random transactions, against a model that knows no branches."""
 
-from collections import Counter
-from collections.abc import Callable
+import random
+from collections.abc import Iterator, Sequence
+from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from common.encoding import MAX_INTEGER
 from common.ledger import Transaction
 from stage5_pos.ledger import FEE, REWARD, InvalidBlock, TreeLedger
 from stage5_pos.tree import Block, Tree
+from tests.sizes import and_long
 
-HOLDERS = {f"holder {number}": 1_000_000 for number in range(10)}
-NAMES = [*HOLDERS, "x", "y", "z"]
+NAMES = ["rich", "one", "two", "three", "four", "x", "y", "z"]
+HOLDERS = {"rich": MAX_INTEGER, "one": 1_000, "two": 1_000, "three": 2, "four": 0, "payer": 1_000_000}
+"""The last one sends nothing, and can pay all that is only tried."""
+Transfer = tuple[str, str, int]
+Growth = tuple[int, int, str, list[Transfer], list[int]]
 
-transfers = st.tuples(st.sampled_from(NAMES), st.sampled_from(NAMES), st.integers(1, 700_000))
-plans = st.lists(st.tuples(st.integers(0, 1000), st.sampled_from(NAMES), st.lists(transfers, max_size=4)),
-                 min_size=1, max_size=14)
-"""A tree: for each block which earlier one is its parent, its creator, and what it tries to transfer."""
+amounts = st.sampled_from([1, 1, 2, MAX_INTEGER]) | st.integers(0, 1_200)
+transfers = st.tuples(st.sampled_from(NAMES), st.sampled_from(NAMES), amounts)
+plans = st.lists(st.tuples(st.integers(0, 1_000), st.integers(0, 3), st.sampled_from(NAMES),
+                           st.lists(transfers, max_size=3), st.lists(st.integers(0, 1_000), max_size=2)), max_size=16)
+"""A tree. Of each block: which earlier one is its parent (0 for the second number: the newest), its creator, what it
+transfers, and which earlier transactions it names once more."""
 
 
 class Forest:
-    """A tree grown after a plan, with its ledger and all valid blocks."""
+    """A tree with its ledger, and what the model says of each of its blocks."""
 
-    def __init__(self, plan: list[tuple[int, str, list[tuple[str, str, int]]]]) -> None:
+    def __init__(self, plan: Sequence[Growth] = ()) -> None:
         self.transactions: dict[str, Transaction] = {}
         self.tree = Tree("genesis")
         self.ledger = TreeLedger(self.tree, HOLDERS, self.transactions)
-        for slot, (parent, creator, wanted) in enumerate(plan, start=1):
-            self.grow(slot, list(self.tree.blocks.values())[parent % len(self.tree.blocks)], creator, wanted)
+        self.model: dict[str, dict[str, int]] = {"genesis": HOLDERS}
+        self.refused = self.rollbacks = 0
+        for parent, newest, creator, wanted, again in plan:
+            blocks, known = list(self.tree.blocks.values()), list(self.transactions)
+            ids = [known[number % len(known)] for number in again if known]
+            ids += [self.transaction(*transfer) for transfer in wanted]
+            self.grow(blocks[parent % len(blocks)] if newest else blocks[-1], creator, ids)
 
-    def grow(self, slot: int, parent: Block, creator: str, wanted: list[tuple[str, str, int]]) -> None:
-        """Add a block, unless one of its transactions is not covered: then nothing may have changed."""
-        ids = []
-        for sender, receiver, amount in wanted:
-            name = f"transaction {len(self.transactions)}"
-            self.transactions[name] = Transaction(name, sender, receiver, amount)
-            ids.append(name)
-        block = Block(f"block {slot}", slot, parent.id, creator, slot * 7919 % 101, ids, b"")
-        self.ledger.move_to(parent)
-        before = self.state()
+    def transaction(self, sender: str, receiver: str, amount: int) -> str:
+        """The id of a new transaction."""
+        name = f"transaction {len(self.transactions)}"
+        self.transactions[name] = Transaction(name, sender, receiver, amount)
+        return name
+
+    def grow(self, parent: Block, creator: str, ids: list[str]) -> Block | None:
+        """Add a block, as a node does, if it is valid; the ledger must say what the model says."""
+        number = len(self.tree.blocks) + self.refused
+        block = Block(f"block {number}", parent.slot + 1, parent.id, creator, number * 7919 % 101, ids, b"")
+        after, before = self.execute_naively(block), dict(self.ledger.balances)
         block.parent = parent
         try:
-            self.ledger.apply_block(block)
+            self.ledger.execute(block)
         except InvalidBlock:
-            assert self.state() == before, "a refused block has left something behind"
-        else:
-            self.tree.add(block)
+            assert after is None and self.ledger.balances == before
+            self.refused += 1
+            return None
+        assert after is not None, "the ledger takes what is not valid"
+        self.model[block.id] = after
+        path = self.tree.add(block)
+        if path.done:
+            self.ledger.follow(path)
+            self.rollbacks += bool(path.undone)
+        return block
 
-    def state(self) -> tuple[dict[str, int], set[str], str]:
-        """All that a ledger is."""
-        return dict(self.ledger.balances), set(self.ledger.executed), self.ledger.at.id
-
-    def from_genesis(self, block: Block) -> dict[str, int]:
-        """The balances after a block, computed along its chain without the code under test."""
-        chain = []
-        while block.parent is not None:
-            chain.append(block)
-            block = block.parent
-        balances = dict(HOLDERS)
-        for link in reversed(chain):
-            for name in link.transactions:
-                _, sender, receiver, amount = self.transactions[name]
-                balances[sender] = balances.get(sender, 0) - amount
-                balances[receiver] = balances.get(receiver, 0) + amount - FEE
-            balances[link.creator] = balances.get(link.creator, 0) + REWARD + FEE * len(link.transactions)
+    def execute_naively(self, block: Block) -> dict[str, int] | None:
+        """The balances after a block, None if it is not valid."""
+        balances, used = dict(self.model[block.parent_id]), self.used(self.tree.blocks[block.parent_id])
+        for name in block.transactions:
+            _, sender, receiver, amount = self.transactions[name]
+            if name in used or amount < 1 or balances.get(sender, 0) < amount:
+                return None
+            used.add(name)
+            balances[sender] -= amount
+            balances[receiver] = balances.get(receiver, 0) + amount - FEE
+        balances[block.creator] = balances.get(block.creator, 0) + REWARD + FEE * len(block.transactions)
         return balances
+
+    def used(self, block: Block | None) -> set[str]:
+        """The transactions in a block and its ancestors."""
+        used: set[str] = set()
+        while block is not None:
+            used.update(block.transactions)
+            block = block.parent
+        return used
+
+    def check_best(self) -> None:
+        """The ledger is that of the best chain, to the last account, and no money is lost or made."""
+        assert self.ledger.balances == self.model[self.tree.best.id]
+        assert sum(self.ledger.balances.values()) == sum(HOLDERS.values()) + REWARD * self.tree.best.height
+        assert min(self.ledger.balances.values()) >= 0
+
+    def check(self, block: Block) -> None:
+        """To a child of this block, the accounts have what the model says, to the unit, and the same ids are used."""
+        for account in NAMES:
+            balance = self.model[block.id].get(account, 0)
+            probes = [Transaction("too much", account, account, balance + 1), Transaction("all", account, "w", balance)]
+            assert self.ledger.choose_valid(block, probes, 2) == ["all"] * (balance >= FEE), f"{account} at {block.id}"
+        probes = [Transaction(name, "payer", "w", 1) for name in self.transactions]
+        unused = [name for name in self.transactions if name not in self.used(block)]
+        assert self.ledger.choose_valid(block, probes, 10**6) == unused
 
 
 @given(plans)
-def test_undo_of_apply_is_the_identity(plan: list[tuple[int, str, list[tuple[str, str, int]]]]) -> None:
+@settings(max_examples=300)
+def test_after_each_block_the_ledger_is_that_of_the_best_chain(plan: list[Growth]) -> None:
+    forest = Forest()
+    for step in range(len(plan)):
+        forest = Forest(plan[:step + 1])
+        forest.check_best()
+
+
+@given(plans)
+@settings(max_examples=200)
+def test_at_every_block_of_the_tree_a_child_finds_what_its_own_chain_left(plan: list[Growth]) -> None:
     forest = Forest(plan)
     for block in forest.tree.blocks.values():
-        if block.parent is not None:
-            forest.ledger.move_to(block.parent)
-            before = forest.state()
-            forest.ledger.apply_block(block)
-            forest.ledger.undo_block(block)
-            assert forest.state() == before
+        forest.check(block)
+    forest.check_best()
 
 
-@given(plans, st.lists(st.integers(0, 1000), max_size=12))
-@settings(max_examples=200)
-def test_wherever_it_was_moved_the_ledger_is_that_of_its_chain(
-        plan: list[tuple[int, str, list[tuple[str, str, int]]]], journey: list[int]) -> None:
-    forest = Forest(plan)
-    blocks = list(forest.tree.blocks.values())
-    for stop in [blocks[number % len(blocks)] for number in journey] + [forest.tree.best]:
-        forest.ledger.move_to(stop)
-        assert forest.ledger.balances == forest.from_genesis(stop)
-        assert sum(forest.ledger.balances.values()) == 10_000_000 + REWARD * stop.height
-        assert min(forest.ledger.balances.values()) >= 0
+def grow_at_random(generator: random.Random, steps: int) -> Iterator[Forest]:
+    """A forest whose branches overtake one another, seen after each step."""
+    forest = Forest()
+    tips = [forest.tree.root]
+    for _ in range(steps):
+        parent = generator.choice(tips[-4:])
+        ids = generator.sample(list(forest.transactions), min(len(forest.transactions), generator.choice([0, 0, 1])))
+        ids += [forest.transaction(generator.choice(NAMES), generator.choice(NAMES),
+                                   generator.choice([1, 2, MAX_INTEGER, generator.randrange(1_000)]))
+                for _ in range(generator.randrange(3))]
+        block = forest.grow(parent, generator.choice(NAMES), ids)
+        if block is not None:
+            tips.append(block)
+            if generator.random() < 0.7:
+                tips.remove(parent)
+        yield forest
 
 
-def test_moving_takes_as_long_as_the_fork_is_deep_and_not_as_the_chain_is_long() -> None:
-    forest = Forest([(height, "x", []) for height in range(2_000)])
-    tip = forest.tree.best
-    assert tip.height == 2_000
-    fork = tip.parent.parent.parent  # type: ignore[union-attr]
-    assert fork is not None
-    for slot in range(2_001, 2_005):
-        forest.grow(slot, fork, "y", [])
-        fork = forest.tree.blocks[f"block {slot}"]
-    assert forest.tree.best is fork, "the branch of four has overtaken that of three"
-    work: Counter[str] = Counter()
+@pytest.mark.parametrize("seed", and_long(range(8), range(8, 200)))
+def test_to_and_fro_between_branches_nothing_is_left_of_what_was_abandoned(seed: int) -> None:
+    generator = random.Random(seed)
+    for forest in grow_at_random(generator, 120):
+        forest.check_best()
+        forest.check(generator.choice(list(forest.tree.blocks.values())))
+    assert forest.rollbacks >= 3 and forest.refused >= 10, f"seed {seed}: {forest.rollbacks}, {forest.refused}"
+    straight = Forest()
+    straight.transactions.update(forest.transactions)
+    for block in forest.tree.chain[1:]:
+        copy = Block(block.id, block.slot, block.parent_id, block.creator, block.value, block.transactions, b"")
+        copy.parent = straight.tree.best
+        straight.ledger.execute(copy)
+        straight.ledger.follow(straight.tree.add(copy))
+    assert kept(forest.ledger) == kept(straight.ledger), f"seed {seed}: as if there had never been another branch"
 
-    def counted(name: str) -> Callable[[Block], None]:
-        method = getattr(forest.ledger, name)
 
-        def call(block: Block) -> None:
-            work[name] += 1
-            method(block)
-        return call
+def kept(ledger: TreeLedger) -> dict[str, Any]:
+    """All that a ledger keeps of the best chain."""
+    return {name: value for name, value in vars(ledger._best).items() if name not in ("tip", "fork")}
 
-    for name in ("apply_block", "undo_block"):
-        setattr(forest.ledger, name, counted(name))
-    forest.ledger.move_to(tip)
-    forest.ledger.move_to(fork)
-    assert work == {"apply_block": 7, "undo_block": 7}
+
+def test_a_branch_within_a_branch_within_a_branch() -> None:
+    forest = Forest()
+    for _ in range(40):
+        forest.grow(forest.tree.best, "one", [])
+    payments = [forest.transaction("rich", "x", 5) for _ in range(20)]
+    at = forest.tree.root
+    for payment in payments:  # each goes on beside an elder twin, so none continues the branch that it comes from
+        assert forest.grow(at, "two", []) is not None
+        younger = forest.grow(at, "two", [payment])
+        assert younger is not None
+        at = younger
+        forest.check(at)
+    assert forest.grow(at, "two", [payments[0]]) is None, "it is twenty branches below"
+    for _ in range(21):
+        grown = forest.grow(at, "two", [])
+        assert grown is not None
+        at = grown
+    assert forest.tree.best is at and forest.rollbacks == 1
+    forest.check_best()
+
+
+def test_what_is_left_of_a_branch_of_which_the_best_chain_took_the_beginning() -> None:
+    forest = Forest()
+    for _ in range(3):
+        forest.grow(forest.tree.best, "one", [])
+    trunk = forest.tree.best
+    aside = [forest.tree.root]
+    for _ in range(3):
+        aside.append(forest.grow(aside[-1], "two", [forest.transaction("rich", "x", 7)]) or trunk)
+    other = [aside[2]]
+    for _ in range(3):
+        other.append(forest.grow(other[-1], "three", [forest.transaction("x", "y", 2)]) or trunk)
+    assert forest.tree.best is other[-1], "it has taken two blocks of the branch aside, and left the third"
+    for _ in range(3):
+        grown = forest.grow(aside[-1], "two", [forest.transaction("x", "z", 3)])
+        assert grown is not None
+        aside.append(grown)
+        for block in forest.tree.blocks.values():
+            forest.check(block)
+        forest.check_best()
+    assert forest.tree.best is aside[-1] and forest.rollbacks == 2
 
 
 def test_fee_and_reward_to_the_unit() -> None:
-    forest = Forest([(0, "holder 0", [("holder 1", "x", 100), ("x", "y", 99), ("y", "y", 98)])])
-    forest.ledger.move_to(forest.tree.best)
-    assert forest.ledger.balances == {**HOLDERS, "holder 0": 1_000_013, "holder 1": 999_900, "x": 0, "y": 97}
+    forest = Forest()
+    ids = [forest.transaction(*transfer) for transfer in [("one", "x", 100), ("x", "y", 99), ("y", "y", 98)]]
+    forest.grow(forest.tree.root, "two", ids)
+    assert forest.ledger.balances == {**HOLDERS, "one": 900, "two": 1_013, "x": 0, "y": 97}
+
+
+@pytest.mark.parametrize(("transfer", "reason"), [
+    (("one", "x", 0), "the amount is below the fee of 1"),
+    (("one", "x", 1_001), "the account does not have the amount"),
+    (("nobody", "x", 1), "the account does not have the amount")])
+def test_the_reason_names_the_transaction(transfer: Transfer, reason: str) -> None:
+    forest = Forest()
+    ids = [forest.transaction("two", "x", 5), forest.transaction(*transfer)]
+    block = Block("block", 1, "genesis", "two", 0, ids, b"")
+    block.parent = forest.tree.root
+    with pytest.raises(InvalidBlock, match=f"^its transaction transaction 1: {reason}$"):
+        forest.ledger.execute(block)
+    assert forest.ledger.balances == HOLDERS
+
+
+def test_the_same_id_twice_in_one_block_is_refused() -> None:
+    forest = Forest()
+    twice = forest.transaction("one", "x", 5)
+    assert forest.grow(forest.tree.root, "two", [twice, twice]) is None
+
+
+def test_what_is_chosen_for_a_block_beside_the_tip_is_valid_there() -> None:
+    forest = Forest()
+    first, second = forest.transaction("three", "x", 2), forest.transaction("three", "y", 2)
+    forest.grow(forest.tree.root, "two", [first])
+    candidates = list(forest.transactions.values())
+    assert forest.ledger.choose_valid(forest.tree.best, candidates, 9) == []
+    assert forest.ledger.choose_valid(forest.tree.root, candidates[1:], 9) == [second]
+    assert forest.ledger.choose_valid(forest.tree.root, candidates, 9) == [first]
+    forest.check_best()
