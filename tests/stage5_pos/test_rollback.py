@@ -4,35 +4,55 @@ import random
 from collections import Counter
 from collections.abc import Callable
 from itertools import groupby
+from typing import Any
 
 import pytest
 
-from stage5_pos.tree import Block
+from stage5_pos.node import StakeNode
 from tests.fixtures import kept_key
-from tests.stage5_pos.builder import MILLION, block, block_id, next_slot, winner
+from tests.stage5_pos.builder import MILLION, block, block_id, next_slot, transaction, transaction_id, winner
 from tests.stage5_pos.scenes import GENESIS, X, balances, chain, scene, tell
 
 
-def test_a_node_undoes_and_executes_as_much_as_the_fork_is_deep(monkeypatch: pytest.MonkeyPatch) -> None:
+def count_moves(node: StakeNode, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How often a block is put on top of the best chain from now on, and how often one is taken off."""
+    moves: Counter[str] = Counter()
+
+    def counted(name: str) -> Callable[..., None]:
+        method = getattr(node.ledger._best, name)
+
+        def call(*arguments: Any) -> None:
+            moves[name] += 1
+            method(*arguments)
+        return call
+
+    for name in ("push", "pop"):
+        monkeypatch.setattr(node.ledger._best, name, counted(name))
+    return moves
+
+
+def test_a_node_undoes_and_takes_over_as_much_as_the_fork_is_deep(monkeypatch: pytest.MonkeyPatch) -> None:
     world, node, peer = scene()
     trunk = chain(60)
     tell(world, peer, *trunk)
-    work: Counter[str] = Counter()
-
-    def counted(name: str) -> Callable[[Block], None]:
-        method = getattr(node.ledger, name)
-
-        def call(link: Block) -> None:
-            work[name] += 1
-            method(link)
-        return call
-
-    for name in ("apply_block", "undo_block"):
-        monkeypatch.setattr(node.ledger, name, counted(name))
+    moves = count_moves(node, monkeypatch)
     tell(world, peer, *chain(4, block_id(trunk[56]), trunk[59]["slot"] + 1))
     assert node.tree.best.height == 61 and node.longest_rollback == 3
-    balances(node)
-    assert work == {"apply_block": 4, "undo_block": 3}
+    assert moves == {"push": 4, "pop": 3}
+
+
+def test_blocks_on_the_genesis_and_payments_move_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    world, node, peer = scene()
+    trunk = chain(60)
+    tell(world, peer, *trunk)
+    moves, before = count_moves(node, monkeypatch), balances(node)
+    slot = trunk[-1]["slot"]
+    for number in range(5):
+        slot = next_slot(slot)
+        payment = transaction(1, X, 5, number)
+        tell(world, peer, block(slot, GENESIS), payment, block(slot, GENESIS, [transaction_id(payment)]))
+    assert len(node.tree) == 70 and len(node.pool) == 5
+    assert moves == {} and balances(node) == before
 
 
 @pytest.mark.parametrize("seed", range(12))
