@@ -123,8 +123,8 @@ MAX_COMPARED, MAX_LISTED = 64, 1_000
 """Prefixes in one question for their sums, and for their ids: an answer takes some milliseconds."""
 
 MAX_DIFFERING = 4_096
-"""Prefixes of one neighbour that differ and wait to be looked at. Going down one level in a store of any size leaves
-960 of them waiting, and a million ids are five levels deep: only who makes up sums gets there."""
+"""Prefixes of one neighbour that differ and wait to be looked at: a mebibyte at most. Going down one level leaves 960
+of them waiting, and a million ids are five levels deep: only whoever makes up sums gets there."""
 
 LISTED_AT_ONCE = 4
 """Ids of which the ids are asked for and not the sums: sixteen sums are about as long."""

@@ -1,7 +1,6 @@
 """How two nodes compare down their trees of sums, message by message, and what it costs (contract §3)."""
 
 import json
-import random
 import time
 from collections import Counter
 
@@ -12,7 +11,8 @@ from common.limits import MAX_DIFFERING, MAX_TOLD, MEBIBYTE
 from lab.simulation import World
 from stage2_ledger.node import LedgerNode
 from tests.memory import Event
-from tests.stage2_ledger.scenes import (PING, PONG, OldNode, PolitePeer, add_linked_peer, errors, founded_world, stock,
+from tests.stage2_ledger.scenes import (PING, PONG, OldNode, PolitePeer, add_linked_peer, errors, founded_world, random_ids,
+                                        stock,
                                         summary_of, sums_of, transaction, unknown_ids)
 from tests.sizes import and_long
 
@@ -127,6 +127,7 @@ def test_one_question_is_open_on_a_connection() -> None:
     assert said(world, peer, sums(many, "3", salt="1" * 64)) == [], "not the salt of the question"
     world.run(60.0)
     assert peer.news("get_sums", "get_ids") == []
+    assert len(said(world, peer, sums(many, *question["prefixes"]))) > 0, "the answer, at last"
     other = add_linked_peer(world, alice)
     assert len(said(world, other, told)) == 1, "with another neighbour it has its own"
 
@@ -234,12 +235,6 @@ def test_old_and_new_nodes_end_with_the_union(kinds: tuple[type[LedgerNode], typ
 
 
 # --- what it costs ----------------------------------------------------------------------------------
-
-def random_ids(count: int) -> list[str]:
-    """Some ids, from a seed."""
-    digits = random.Random(1).randbytes(32 * count).hex()
-    return [digits[start:start + 64] for start in range(0, len(digits), 64)]
-
 
 class Measured(LedgerNode):
     """A node that measures what its handlers cost, and has no messages of the ids that it holds."""
