@@ -146,6 +146,19 @@ def test_no_more_is_asked_for_while_what_was_named_waits() -> None:
     assert {message["type"] for message in peer.news()} <= {"get_ids", "get_sums", "ping"} != set()
 
 
+def test_what_has_come_meanwhile_is_not_asked_for() -> None:
+    world, alice, peer = holding([])
+    ids = unknown_ids(500)
+    alice.reconciliation._has_room = lambda connection: False
+    assert said(world, peer, sums(ids)) == []
+    for one in ids:
+        alice.ids.add(one)
+    alice.reconciliation._has_room = lambda connection: True
+    alice.on_fetched(next(iter(alice.links)))
+    world.settle()
+    assert peer.news() == []
+
+
 def test_neighbours_are_asked_for_different_parts_first() -> None:
     """Otherwise all of them tell a newcomer the same ids at the same time."""
     ids = unknown_ids(500)
