@@ -188,8 +188,16 @@ may always wait."""
 MAX_ANSWER_BLOCKS = 500
 """Blocks in one answer to `get_blocks` or `get_chain` (contract §3)."""
 
-MAX_ANSWER_BYTES = 16 * MEBIBYTE
-"""Bytes in one such answer, about: the block that passes it is the last (contract §3)."""
+MAX_ANSWER_BYTES = 4 * MEBIBYTE
+"""Bytes in one such answer, about: the block that passes it is the last (contract §3). Eight who join at once are sent
+their answers, and the transactions that they want meanwhile, well within `MAX_OUTBOXES`."""
+
+SLOW_BYTES_PER_SECOND = 16 * 1024
+"""While fewer bytes of new blocks come in stage 4, others are asked for the same blocks as well."""
+
+MAX_DIGESTS = 64
+"""Digests in one `order`, and numbers in one `get_order` (contract §3, stage 4): doubling steps over 2^53 blocks need
+54. With so many at a time the first difference in a million blocks is found in four questions."""
 
 MAX_WAITING_SECONDS = 600.0
 """How long a block may wait in stage 5 (contract §3)."""

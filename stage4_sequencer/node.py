@@ -14,12 +14,17 @@ from common.encoding import (INTEGER, STRING, Message, Shape, canon, decode_fram
                              without_padding)
 from common.journal import Journal
 from common.ledger import Ledger, Transaction
-from common.limits import MAX_BLOCK_IDS, MAX_EVIDENCE, MAX_WAITING, MAX_WAITING_IDS
+from common.limits import MAX_ANSWER_BLOCKS, MAX_BLOCK_IDS, MAX_EVIDENCE, MAX_WAITING, MAX_WAITING_IDS
 from common.rsa import PrivateKey, verify
 from common.interface import Connection, Invalid, Network
 from stage4_sequencer import genesis
 from stage4_sequencer.genesis import FOUNDERS_BALANCE, Genesis
+from stage4_sequencer.order import DIGESTS, NUMBERS, Comparison, Order
+from stage4_sequencer.sources import Sources
 from stage4_sequencer.total_order import TotalOrderNode
+
+ORDER_PING = "order"
+"""The nonce of the ping after a question about a neighbour's order; its pong tells that it is answered."""
 
 
 class Block(NamedTuple):
@@ -42,6 +47,8 @@ class SequencedNode(TotalOrderNode):
         "block": {"number": INTEGER, "transactions": ids_field(MAX_BLOCK_IDS), "signature": STRING},
         "get_blocks": {"from": INTEGER},
         "height": {"number": INTEGER},
+        "order": {"digests": DIGESTS},
+        "get_order": {"numbers": NUMBERS},
     }
 
     def __init__(self, network: Network, address: str, key: PrivateKey, make_key: Callable[[], PrivateKey],
@@ -66,10 +73,9 @@ class SequencedNode(TotalOrderNode):
         """Blocks that came before their turn, and from whom."""
         self.evidence: dict[int, tuple[bytes, bytes]] = {}
         """Two different signed blocks with one number: proof that the sequencer cheats."""
-        self.heights: dict[Connection, int] = {}
-        """The next number that a neighbour awaits, as it last said."""
-        self.asked_from: dict[Connection, int] = {}
-        """Neighbours that were asked for blocks, and from which number on."""
+        self.sources = Sources(self.ask_from, network.now, lambda connection: self.is_peer(connection.dialled))
+        self.order = Order()
+        self.comparison = Comparison(self.order, self.ask_about_order, self.lacks_evidence)
 
     # --- genesis --------------------------------------------------------------------------------
 
@@ -121,7 +127,7 @@ class SequencedNode(TotalOrderNode):
         if rival is not None and rival.id != block.id:
             self.keep_evidence(rival, block, connection)
         elif block.number == len(self.blocks):
-            self.accept_block(block, connection)
+            self.early[block.number] = (block, connection)
             self.accept_early()
         elif block.number > len(self.blocks):
             self.keep_early(block, connection)
@@ -147,6 +153,8 @@ class SequencedNode(TotalOrderNode):
             raise Invalid(f"block {block.number}: it orders a transaction of an earlier block again")
         self.keep("block", block.frame)
         self.blocks.append(block)
+        self.order.add(block.id)
+        self.sources.came(len(block.frame))
         self.ordered.update(block.transactions)
         self.flood(block.frame, connection)
         lacking = self.lacking(block.transactions)
@@ -160,28 +168,34 @@ class SequencedNode(TotalOrderNode):
         if not self.early or (len(self.early) < MAX_WAITING and ids <= MAX_WAITING_IDS):
             self.early[block.number] = (block, connection)
         if connection is not None:
-            self.heights[connection] = max(self.heights.get(connection, 0), block.number + 1)
-            self.catch_up(connection)
+            self.sources.told(connection, max(self.sources.height(connection), block.number + 1))
+            self.sources.ask(len(self.blocks))
 
     def accept_early(self) -> None:
-        """Accept the early blocks whose turn it is now."""
+        """Accept the blocks whose turn it is now. One that the sequencer should not have signed counts against nobody:
+        those who follow another order of its have accepted it."""
         while len(self.blocks) in self.early:
             block, connection = self.early.pop(len(self.blocks))
             try:
                 self.accept_block(block, connection)
             except Invalid as error:
-                self.report_error("INVALID", str(error))
+                if connection is not None:
+                    self.report_invalid(connection, str(error))
                 return
 
     def keep_evidence(self, first: Block, second: Block, connection: Connection | None) -> None:
-        """The sequencer has signed two blocks with one number. The first stands; everyone shall know."""
-        if first.number not in self.evidence and len(self.evidence) < MAX_EVIDENCE:
+        """The sequencer has signed two blocks with one number. The first stands; everyone must know."""
+        if self.lacks_evidence(first.number):
             self.evidence[first.number] = (first.frame, second.frame)
             if first.number in self.early:
                 self.keep("block", first.frame)  # else the second would be the first after a crash
             self.keep("block", second.frame)
             self.report("equivocation", creator=self.sequencer, number=first.number, ids=[first.id, second.id])
             self.flood(second.frame, connection)
+
+    def lacks_evidence(self, number: int) -> bool:
+        """Would two blocks with this number be kept?"""
+        return number not in self.evidence and len(self.evidence) < MAX_EVIDENCE
 
     # --- execution ------------------------------------------------------------------------------
 
@@ -217,37 +231,68 @@ class SequencedNode(TotalOrderNode):
     # --- catching up ----------------------------------------------------------------------------
 
     def send_progress(self, connection: Connection) -> None:
+        """Say which block this node awaits, and in which order the others were."""
+        self.send_height(connection)
+        if self.blocks:
+            connection.send(encode_frame({"type": "order", "digests": self.order.locator()}))
+
+    def send_height(self, connection: Connection) -> None:
         """Say which block this node awaits."""
         connection.send(encode_frame({"type": "height", "number": len(self.blocks)}))
 
     def on_height(self, connection: Connection, message: Message, frame: bytes) -> None:
         """A neighbour says which block it awaits: the one that is behind asks."""
-        self.heights[connection] = message["number"]
+        self.sources.told(connection, message["number"])
         if message["number"] < len(self.blocks):
-            self.send_progress(connection)
+            self.send_height(connection)
         else:
-            self.catch_up(connection)
+            self.sources.ask(len(self.blocks))
 
-    def catch_up(self, connection: Connection) -> None:
-        """Ask a neighbour that is ahead for blocks, one question at a time."""
-        if connection not in self.asked_from and len(self.blocks) < self.heights.get(connection, 0):
-            self.asked_from[connection] = len(self.blocks)
-            self.ask_for_blocks(connection, {"type": "get_blocks", "from": len(self.blocks)})
+    def ask_from(self, connection: Connection, number: int) -> None:
+        """Ask a neighbour for the blocks from a number on."""
+        self.ask_for_blocks(connection, {"type": "get_blocks", "from": number})
 
     def on_get_blocks(self, connection: Connection, message: Message, frame: bytes) -> None:
         """Answer with the blocks from a number on."""
-        self.send_blocks(connection, (block.frame for block in self.blocks[message["from"]:]))
+        first = message["from"]
+        self.send_blocks(connection, (block.frame for block in self.blocks[first:first + MAX_ANSWER_BLOCKS]))
 
     def on_blocks_answered(self, connection: Connection) -> None:
-        """Ask on, unless the answer has brought nothing that could be accepted."""
-        if self.asked_from.pop(connection, len(self.blocks)) < len(self.blocks):
-            self.catch_up(connection)
+        """Ask on, unless this node has caught up."""
+        self.sources.answered(connection, len(self.blocks))
+
+    def fetch_again(self) -> None:
+        """Every second: ask others if those who were asked for blocks bring none."""
+        self.sources.ask_elsewhere(len(self.blocks))
+        super().fetch_again()
 
     def unlink(self, connection: Connection) -> None:
-        """A neighbour that is gone answers no questions."""
+        """A neighbour that is gone answers no questions; somebody else is asked at once."""
         super().unlink(connection)
-        self.heights.pop(connection, None)
-        self.asked_from.pop(connection, None)
+        self.sources.forget(connection)
+        self.sources.ask(len(self.blocks))
+        self.comparison.forget(connection)
+
+    # --- two orders -----------------------------------------------------------------------------
+
+    def on_order(self, connection: Connection, message: Message, frame: bytes) -> None:
+        """A neighbour tells of its order: see whether it is this node's."""
+        self.comparison.told(connection, message["digests"])
+
+    def on_get_order(self, connection: Connection, message: Message, frame: bytes) -> None:
+        """Answer with the digests at these numbers."""
+        connection.send(encode_frame({"type": "order", "digests": self.order.digests(message["numbers"])}))
+
+    def ask_about_order(self, connection: Connection, question: Message) -> None:
+        """Send a question about a neighbour's order, and a ping after it."""
+        connection.send(encode_frame(question))
+        connection.send(encode_frame({"type": "ping", "nonce": ORDER_PING}))
+
+    def on_pong(self, connection: Connection, message: Message, frame: bytes) -> None:
+        """The question before that ping has been answered."""
+        super().on_pong(connection, message, frame)
+        if message["nonce"] == ORDER_PING:
+            self.comparison.answered(connection)
 
     # --- the user -------------------------------------------------------------------------------
 

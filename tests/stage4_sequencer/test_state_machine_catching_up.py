@@ -97,12 +97,12 @@ def test_an_answer_has_at_most_500_blocks() -> None:
         assert [block["number"] for block in other.news("block")] == list(numbers)
 
 
-def test_an_answer_ends_with_the_block_that_passes_16_mebibytes() -> None:
+def test_an_answer_ends_with_the_block_that_passes_four_mebibytes() -> None:
     world, node, peer = followed_world()
-    frame = encode_frame({"type": "block", "padding": "x" * (3 * 2**20)})
+    frame = encode_frame({"type": "block", "padding": "x" * (3 * 2**19)})
     node.send_blocks(next(iter(node.links)), [frame] * 10)
     world.settle()
-    assert len(peer.news("block")) == 6
+    assert len(peer.news("block")) == 3
 
 
 @toy_signatures()

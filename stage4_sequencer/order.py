@@ -1,0 +1,130 @@
+"""How two nodes find the first number at which their orders differ (contract §3, stage 4).
+
+A block of stage 4 names no parent, so a difference does not show in the blocks after it. Hence a digest for each
+number: over the digest before and the id of the block. Equal digests mean equal blocks up to there. Who sees
+that some differ asks for those in between, and is at the first block that differs after a few questions.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable
+from itertools import takewhile
+from typing import Any, NamedTuple
+
+from common.encoding import Field, Message, is_id, is_integer, is_list_of, is_matching
+from common.interface import Connection
+from common.limits import MAX_DIGESTS
+
+_is_number = is_matching("[1-9][0-9]{0,15}")
+
+
+def _are_digests(value: Any) -> bool:
+    return (isinstance(value, dict) and len(value) <= MAX_DIGESTS
+            and all(_is_number(number) and is_id(digest) for number, digest in value.items()))
+
+
+DIGESTS = Field(_are_digests, f"an object of at most {MAX_DIGESTS} numbers from 1 on -> 64 hex digits")
+NUMBERS = Field(is_list_of(lambda value: is_integer(value, 1), MAX_DIGESTS),
+                f"at most {MAX_DIGESTS} integers from 1 on, none twice")
+
+
+class Gap(NamedTuple):
+    """Somewhere in it two orders part: the first `agreed` blocks are equal, of the first `differing` not all."""
+
+    agreed: int
+    differing: int
+
+    @property
+    def is_closed(self) -> bool:
+        """Is it known which block is the first that differs? It has the number `agreed`."""
+        return self.differing == self.agreed + 1
+
+    def numbers(self) -> list[int]:
+        """Where to look next: at both ends again, so that the answer speaks for itself, and evenly in between."""
+        step = (self.differing - self.agreed) // (MAX_DIGESTS - 1) + 1
+        return [*range(max(1, self.agreed), self.differing, step), self.differing]
+
+
+class Order:
+    """The digests over the blocks of one node. Digest n is over the first n blocks."""
+
+    def __init__(self) -> None:
+        self._digests: list[bytes] = [b""]
+
+    def add(self, block_id: str) -> None:
+        """The next block."""
+        self._digests.append(hashlib.sha256(self._digests[-1] + bytes.fromhex(block_id)).digest())
+
+    def __len__(self) -> int:
+        return len(self._digests) - 1
+
+    def digests(self, numbers: Iterable[int]) -> dict[str, str]:
+        """Number as text -> digest as 64 hex digits, as far as there are blocks."""
+        return {str(number): self._digests[number].hex() for number in numbers if number <= len(self)}
+
+    def locator(self) -> dict[str, str]:
+        """The digests from the newest back in doubling steps: most orders that part have done so lately."""
+        steps = takewhile(lambda step: step < len(self), (2**power for power in range(MAX_DIGESTS - 1)))
+        return self.digests([*[len(self)] * (len(self) > 0), *(len(self) - step for step in steps)])
+
+    def find_gap(self, digests: dict[str, str]) -> Gap | None:
+        """Where this order and another one with these digests part; None if they do not, as far as they tell."""
+        common = {int(number): digest for number, digest in digests.items() if int(number) <= len(self)}
+        agreed = max((number for number in common if self._digests[number].hex() == common[number]), default=0)
+        differing = min((number for number in common if number > agreed), default=None)
+        return None if differing is None else Gap(agreed, differing)
+
+    def is_ahead(self, digests: dict[str, str]) -> bool:
+        """Do these digests go beyond this order, and leave out the newest one of it?"""
+        return str(len(self)) not in digests and any(int(number) > len(self) for number in digests) and len(self) > 0
+
+
+class Comparison:
+    """Compares an order with those of the neighbours: one question at a time to each, and none for what is known."""
+
+    def __init__(self, order: Order, ask: Callable[[Connection, Message], None],
+                 is_proof_wanted: Callable[[int], bool]) -> None:
+        """`ask` sends a question, and a ping after it whose pong is told to `answered`; `is_proof_wanted`: must two
+        blocks with this number be had?"""
+        self._order = order
+        self._ask = ask
+        self._is_proof_wanted = is_proof_wanted
+        self._answers: dict[Connection, Gap | None] = {}
+        """Who was asked, and where the two orders part as the answer says."""
+        self._parted_at: dict[Connection, int] = {}
+        """The number of the first block that differs at a neighbour, once it is found."""
+
+    def told(self, connection: Connection, digests: dict[str, str]) -> None:
+        """A neighbour tells of its order, also as an answer."""
+        gap = self._order.find_gap(digests)
+        if connection in self._answers:
+            self._answers[connection] = gap
+        elif gap is not None:
+            self._look_closer(connection, gap)
+        elif self._order.is_ahead(digests):
+            self._ask_about(connection, {"type": "get_order", "numbers": [len(self._order)]})
+
+    def answered(self, connection: Connection) -> None:
+        """The answer is there: ask the next question."""
+        gap = self._answers.pop(connection, None)
+        if gap is not None:
+            self._look_closer(connection, gap)
+
+    def forget(self, connection: Connection) -> None:
+        """A neighbour that is gone answers no questions."""
+        self._answers.pop(connection, None)
+        self._parted_at.pop(connection, None)
+
+    def _look_closer(self, connection: Connection, gap: Gap) -> None:
+        """Ask for the digests in between or, when the first block that differs is known, for that one."""
+        if gap.agreed <= self._parted_at.get(connection, -1) < gap.differing:
+            return
+        if not gap.is_closed:
+            self._ask_about(connection, {"type": "get_order", "numbers": gap.numbers()})
+        else:
+            self._parted_at[connection] = gap.agreed
+            if self._is_proof_wanted(gap.agreed):
+                self._ask_about(connection, {"type": "get_blocks", "from": gap.agreed})
+
+    def _ask_about(self, connection: Connection, question: Message) -> None:
+        self._answers[connection] = None
+        self._ask(connection, question)

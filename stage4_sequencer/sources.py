@@ -1,0 +1,102 @@
+"""Whom a node that is behind asks for blocks (contract §3, stage 4).
+
+Anybody may say that it is ahead, and then answer nothing, or very slowly. So one neighbour is asked at a time,
+the best one; whenever nothing new comes for a while, twice as many others are asked as well.
+"""
+
+from collections.abc import Callable
+
+from common.interface import Connection
+from common.limits import CLOSE_AFTER, MAX_INBOUND, SLOW_BYTES_PER_SECOND, WANT_AGAIN
+
+
+class Source:
+    """What is known of one neighbour."""
+
+    def __init__(self) -> None:
+        self.height = 0
+        """The next number that it awaits, as it last said."""
+        self.failures = 0
+        """How often it was asked in vain since it last brought something."""
+        self.asked_from: int | None = None
+        """From which number on it was asked; None if nothing is open."""
+        self.asked_at = 0.0
+        self.is_late = False
+        """Was nothing new there for so long after the question that others are asked as well?"""
+
+
+class Sources:
+    """The neighbours of one node, and which of them are asked."""
+
+    def __init__(self, ask: Callable[[Connection, int], None], now: Callable[[], float],
+                 is_peer: Callable[[Connection], bool]) -> None:
+        """`ask` asks for the blocks from a number on; `is_peer`: is this the link to `--peer`?"""
+        self._ask = ask
+        self._now = now
+        self._is_peer = is_peer
+        self._sources: dict[Connection, Source] = {}
+        self._width = 1
+        """How many are asked at a time."""
+        self._patient_until = 0.0
+
+    def told(self, connection: Connection, height: int) -> None:
+        """A neighbour says which block it awaits."""
+        self._sources.setdefault(connection, Source()).height = height
+
+    def height(self, connection: Connection) -> int:
+        """What a neighbour has said last; 0 if it has said nothing, or not kept to it."""
+        return self._sources[connection].height if connection in self._sources else 0
+
+    def forget(self, connection: Connection) -> None:
+        """A neighbour that is gone answers no questions."""
+        self._sources.pop(connection, None)
+
+    def ask(self, first: int) -> None:
+        """Ask for the blocks from number `first` on, unless as many are asked as may be at a time."""
+        free = [connection for connection, source in self._sources.items()
+                if source.height > first and not self._is_asked(source)]
+        for connection in sorted(free, key=self._rank)[:max(0, self._width - len(self._open()))]:
+            if not self._open():
+                self._patient_until = self._now() + WANT_AGAIN
+            source = self._sources[connection]
+            source.asked_from, source.asked_at, source.is_late = first, self._now(), False
+            self._ask(connection, first)
+
+    def ask_elsewhere(self, first: int) -> None:
+        """Every second: if those who are asked bring nothing, ask twice as many others as well."""
+        if self._now() >= self._patient_until:
+            for source in self._open():
+                source.is_late = True
+                source.failures += 1
+                self._width = min(2 * self._width, MAX_INBOUND)
+        self.ask(first)
+
+    def came(self, size: int) -> None:
+        """A new block of `size` bytes was there: whoever brings blocks, and not one now and then, may go on."""
+        self._patient_until = min(self._now() + WANT_AGAIN, self._patient_until + size / SLOW_BYTES_PER_SECOND)
+
+    def answered(self, connection: Connection, first: int) -> None:
+        """The answer is there; now number `first` is awaited. Who has brought nothing must tell its height anew."""
+        source = self._sources.get(connection)
+        if source is None or source.asked_from is None:
+            return
+        if first > source.asked_from:
+            source.failures = 0
+            self._width = 1
+        else:
+            source.failures += 1
+            source.height = 0
+        source.asked_from = None
+        self.ask(first)
+
+    def _rank(self, connection: Connection) -> tuple[int, bool, bool, float]:
+        """The best first: who has not failed, then `--peer`, then whom this node has called itself."""
+        return (self._sources[connection].failures, not self._is_peer(connection), connection.dialled is None,
+                connection.opened)
+
+    def _open(self) -> list[Source]:
+        return [source for source in self._sources.values() if source.asked_from is not None and not source.is_late]
+
+    def _is_asked(self, source: Source) -> bool:
+        """Asking again does not hurry who reads slowly, but a question of a minute ago is no reason not to ask."""
+        return source.asked_from is not None and self._now() < source.asked_at + CLOSE_AFTER
