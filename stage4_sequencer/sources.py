@@ -18,6 +18,8 @@ class Source:
         """The next number that it awaits, as it last said."""
         self.failures = 0
         """How often it was asked in vain since it last brought something."""
+        self.has_brought = False
+        """Was there something new with its last answer?"""
         self.asked_from: int | None = None
         """From which number on it was asked; None if nothing is open."""
         self.asked_at = 0.0
@@ -66,7 +68,7 @@ class Sources:
         """Every second: if those who are asked bring nothing, ask twice as many others as well."""
         if self._now() >= self._patient_until:
             for source in self._open():
-                source.is_late = True
+                source.is_late, source.has_brought = True, False
                 source.failures += 1
                 self._width = min(2 * self._width, MAX_INBOUND)
         self.ask(first)
@@ -80,14 +82,21 @@ class Sources:
         source = self._sources.get(connection)
         if source is None or source.asked_from is None:
             return
-        if first > source.asked_from:
+        source.has_brought = first > source.asked_from
+        source.asked_from = None
+        if source.has_brought:
             source.failures = 0
-            self._width = 1
+            self._wait_for_nobody_else()
         else:
             source.failures += 1
             source.height = 0
-        source.asked_from = None
         self.ask(first)
+
+    def _wait_for_nobody_else(self) -> None:
+        """Somebody brings blocks: one question at a time will do, and those that brought none do not take its turn."""
+        self._width = 1
+        for source in self._open():
+            source.is_late = not source.has_brought
 
     def _rank(self, connection: Connection) -> tuple[int, bool, bool, float]:
         """The best first: who has not failed, then `--peer`, then whom this node has called itself."""

@@ -1,0 +1,206 @@
+"""Whom a node of stage 4 asks for blocks, in memory: strangers that say they are ahead hold up nobody."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from common.encoding import MAX_INTEGER
+from common.interface import Connection
+from lab.simulation import World
+from stage4_sequencer.node import SequencedNode
+from stage4_sequencer.sources import Sources
+from tests.stage2_ledger.scenes import PolitePeer, add_linked_peer, errors
+from tests.stage4_sequencer.scenes import (TOY_KEYS, TOY_SEQUENCER, ChainPeer, add_founder_peer, chain_of,
+                                           followed_world, no_key, status_of, tell, toy_signatures)
+
+CHAIN = chain_of([[] for _ in range(1_200)], TOY_SEQUENCER)
+
+FAR_AHEAD = {"type": "height", "number": MAX_INTEGER}
+
+
+@pytest.fixture(autouse=True)
+def cheap_signatures() -> Iterator[None]:
+    """What is tested here is who is asked."""
+    with toy_signatures():
+        yield
+
+
+class Boaster(PolitePeer):
+    """Says again and again that it is far ahead, and answers questions with nothing."""
+
+    def start(self, peer: str | None) -> None:
+        """Begin to boast."""
+        super().start(peer)
+        self.network.after(1.0, self.boast)
+
+    def boast(self) -> None:
+        """Every second, as long as it is connected."""
+        self.network.after(1.0, self.boast)
+        if not self.is_closed:
+            self.send(FAR_AHEAD)
+
+
+class Silent(Boaster):
+    """Answers not even a ping."""
+
+    def on_frame(self, connection: Any, frame: bytes) -> None:
+        """Keep it."""
+        self.received.append(json.loads(frame[4:]))
+
+
+class Repeating(Boaster):
+    """Answers with what everybody has."""
+
+    def on_frame(self, connection: Any, frame: bytes) -> None:
+        """Blocks of long ago, and a pong."""
+        if json.loads(frame[4:])["type"] == "get_blocks":
+            self.send(*CHAIN[:5])
+        super().on_frame(connection, frame)
+
+
+class Dripping(Boaster):
+    """Brings one block every four seconds."""
+
+    def on_frame(self, connection: Any, frame: bytes) -> None:
+        """Begin where it was asked to, and answer no ping."""
+        self.received.append(json.loads(frame[4:]))
+        if self.received[-1]["type"] == "get_blocks":
+            self.drip(self.received[-1]["from"])
+
+    def drip(self, number: int) -> None:
+        """The next one."""
+        if number < len(CHAIN):
+            self.send(CHAIN[number])
+            self.network.after(4.0, lambda: self.drip(number + 1))
+
+
+def add_honest(world: World) -> SequencedNode:
+    """A node of the same network that has all blocks, and knows nobody else."""
+    peer = add_founder_peer(world)
+    node = world.add(SequencedNode, peer.address, TOY_KEYS[1], no_key)
+    world.run(0.5)
+    tell(world, peer, *CHAIN)
+    assert status_of(world, node)[0] == len(CHAIN)
+    return node
+
+
+def surround(world: World, node: SequencedNode, kind: type[Boaster], count: int = 60) -> list[Boaster]:
+    """Strangers that have called `node`, and boast."""
+    strangers = [add_linked_peer(world, node, kind) for _ in range(count)]
+    for stranger in strangers:
+        stranger.send(FAR_AHEAD)
+    world.settle()
+    return strangers
+
+
+STRANGERS = [Boaster, Silent, Repeating, Dripping]
+
+
+@pytest.mark.parametrize("kind", STRANGERS)
+def test_whom_this_node_has_called_is_asked_before_sixty_strangers(kind: type[Boaster]) -> None:
+    world, node, _ = followed_world()
+    honest = add_honest(world)
+    surround(world, node, kind)
+    world.open(world.networks[node.address], honest.address)
+    world.run(6.0)
+    assert status_of(world, node)[0] == len(CHAIN), "at the latest when the one who was asked before is late"
+    assert errors(world, node) == []
+
+
+@pytest.mark.parametrize("kind", STRANGERS)
+def test_also_a_neighbour_that_has_called_gets_its_turn_among_sixty_strangers(kind: type[Boaster]) -> None:
+    world, node, _ = followed_world()
+    honest = add_honest(world)
+    surround(world, node, kind)
+    world.open(world.networks[honest.address], node.address)
+    world.run(40.0)
+    assert status_of(world, node)[0] == len(CHAIN), "1, 2, 4 … 64 are asked, each time 5 s later"
+    assert errors(world, node) == []
+
+
+def test_a_stranger_that_is_asked_first_has_five_seconds() -> None:
+    for kind in STRANGERS:
+        world, node, _ = followed_world()
+        surround(world, node, kind, 1)
+        honest = add_honest(world)
+        world.run(20.0)
+        world.open(world.networks[honest.address], node.address)
+        world.run(7.0)
+        assert status_of(world, node)[0] == len(CHAIN), kind.__name__
+
+
+class AnyLength(ChainPeer):
+    """Answers with up to a hundred blocks."""
+
+    answer = 100
+
+
+def questions(peer: PolitePeer) -> list[int]:
+    """From where `peer` was asked for blocks."""
+    return [message["from"] for message in peer.messages("get_blocks")]
+
+
+def test_one_of_several_neighbours_is_asked_and_each_block_comes_once() -> None:
+    world, node, _ = followed_world()
+    peers = [add_linked_peer(world, node, AnyLength) for _ in range(6)]
+    for peer in peers:
+        peer.chain = CHAIN
+        peer.send({"type": "height", "number": len(CHAIN)})
+    world.settle()
+    assert status_of(world, node)[0] == len(CHAIN)
+    assert sorted(first for peer in peers for first in questions(peer)) == list(range(0, len(CHAIN), 100))
+
+
+def test_when_the_one_who_is_asked_goes_somebody_else_is_asked_at_once() -> None:
+    world, node, _ = followed_world()
+    silent, other = add_linked_peer(world, node, Silent), add_linked_peer(world, node, AnyLength)
+    other.chain = CHAIN
+    tell(world, silent, FAR_AHEAD)
+    tell(world, other, {"type": "height", "number": len(CHAIN)})
+    assert questions(silent) == [0] and questions(other) == []
+    world.kill(silent)
+    world.settle()
+    assert status_of(world, node)[0] == len(CHAIN)
+
+
+def test_whoever_answers_nothing_is_not_asked_again_for_a_minute() -> None:
+    world, node, _ = followed_world()
+    silent = add_linked_peer(world, node, Silent)
+    world.run(55.0)
+    assert questions(silent) == [0], "asking twice does not hurry who reads slowly"
+    silent.send({"type": "chat", "nonce": "0" * 32, "text": "still here"})
+    world.run(10.0)
+    assert questions(silent) == [0, 0] and not silent.is_closed
+
+
+def test_the_order_is_who_has_not_failed_then_the_peer_then_own_calls_then_who_came_first() -> None:
+    asked: list[tuple[Connection, int]] = []
+    caller, later = Connection(None, "caller", 1.0), Connection(None, "later", 5.0)
+    called, peer = Connection("called:1", "called", 2.0), Connection("peer:1", "peer", 3.0)
+    sources = Sources(lambda connection, first: asked.append((connection, first)), lambda: 9.0,
+                      lambda connection: connection is peer)
+    for connection in (later, caller, called, peer):
+        sources.told(connection, 1_000)
+    sources.ask(0)
+    for connection in (peer, called, caller):
+        sources.answered(connection, 0)
+    assert asked == [(peer, 0), (called, 0), (caller, 0), (later, 0)]
+    for connection in (caller, called, peer):
+        sources.told(connection, 1_000)
+    sources.answered(later, 300)
+    assert asked[-1] == (later, 300)
+    sources.answered(later, 300)
+    assert asked[-1] == (peer, 300), "all have failed once"
+    sources.answered(peer, 600)
+    sources.answered(peer, 1_000)
+    assert asked[-1] == (peer, 600) and len(asked) == 7
+
+
+def test_an_answer_that_comes_late_counts_all_the_same() -> None:
+    world, node, _ = followed_world()
+    slow = add_linked_peer(world, node, Silent)
+    world.run(20.0)
+    tell(world, slow, *CHAIN[:500], {"type": "pong", "nonce": "blocks"})
+    assert status_of(world, node)[0] == 500 and questions(slow) == [0, 500]
