@@ -189,8 +189,8 @@ MAX_ANSWER_BLOCKS = 500
 """Blocks in one answer to `get_blocks` or `get_chain` (contract §3)."""
 
 MAX_ANSWER_BYTES = 4 * MEBIBYTE
-"""Bytes in one such answer, about: the block that passes it is the last (contract §3). Eight who join at once are sent
-their answers, and the transactions that they want meanwhile, well within `MAX_OUTBOXES`."""
+"""Bytes in one such answer (contract §3), which is as many as the largest block may have. What eight who join at once
+may ask for at a time, blocks and transactions, is well within `MAX_OUTBOXES`."""
 
 SLOW_BYTES_PER_SECOND = 16 * 1024
 """While fewer bytes of new blocks come in stage 4, others are asked for the same blocks as well."""

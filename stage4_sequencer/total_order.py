@@ -242,16 +242,16 @@ class TotalOrderNode(SignedNode):
     # --- blocks ---------------------------------------------------------------------------------
 
     def send_blocks(self, connection: Connection, frames: Iterable[bytes]) -> None:
-        """Answer with blocks in order, as many as one answer may hold (contract §3)."""
+        """Answer with blocks in order, as many as one answer may hold (contract §3); at least one."""
         sent_bytes = 0
         for number, frame in enumerate(frames):
-            if number == MAX_ANSWER_BLOCKS or sent_bytes >= MAX_ANSWER_BYTES:
+            sent_bytes += len(frame)
+            if number == MAX_ANSWER_BLOCKS or (number > 0 and sent_bytes > MAX_ANSWER_BYTES):
                 return
             connection.send(frame)
-            sent_bytes += len(frame)
 
     def ask_for_blocks(self, connection: Connection, question: Message) -> None:
-        """Send a question for blocks, and a ping behind it; `on_blocks_answered` follows."""
+        """Send a question for blocks, and a ping after it; `on_blocks_answered` follows."""
         connection.send(encode_frame(question))
         connection.send(encode_frame({"type": "ping", "nonce": BLOCKS_PING}))
 

@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+import pytest
+
 from common.encoding import MAX_INTEGER, encode_frame
 from tests.memory import Event, add_stranger
 from tests.stage2_ledger.scenes import add_linked_peer, ledger_of
@@ -97,12 +99,13 @@ def test_an_answer_has_at_most_500_blocks() -> None:
         assert [block["number"] for block in other.news("block")] == list(numbers)
 
 
-def test_an_answer_ends_with_the_block_that_passes_four_mebibytes() -> None:
+@pytest.mark.parametrize("size, count", [(4 * 2**20 - 100, 1), (2 * 2**20, 1), (2**20, 3), (2**20 - 100, 4)])
+def test_an_answer_has_at_most_four_mebibytes_and_at_least_one_block(size: int, count: int) -> None:
     world, node, peer = followed_world()
-    frame = encode_frame({"type": "block", "padding": "x" * (3 * 2**19)})
+    frame = encode_frame({"type": "block", "padding": "x" * size})
     node.send_blocks(next(iter(node.links)), [frame] * 10)
     world.settle()
-    assert len(peer.news("block")) == 3
+    assert len(peer.news("block")) == count
 
 
 @toy_signatures()

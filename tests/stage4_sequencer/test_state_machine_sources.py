@@ -11,11 +11,12 @@ from common.interface import Connection
 from lab.simulation import World
 from stage4_sequencer.node import SequencedNode
 from stage4_sequencer.sources import Sources
+from tests.slow_line import SlowWorld
 from tests.stage2_ledger.scenes import PolitePeer, add_linked_peer, errors
 from tests.stage4_sequencer.scenes import (TOY_KEYS, TOY_SEQUENCER, ChainPeer, add_founder_peer, chain_of,
                                            followed_world, no_key, status_of, tell, toy_signatures)
 
-CHAIN = chain_of([[] for _ in range(1_200)], TOY_SEQUENCER)
+CHAIN = chain_of([[] for _ in range(600)], TOY_SEQUENCER)
 
 FAR_AHEAD = {"type": "height", "number": MAX_INTEGER}
 
@@ -86,7 +87,7 @@ def add_honest(world: World) -> SequencedNode:
     return node
 
 
-def surround(world: World, node: SequencedNode, kind: type[Boaster], count: int = 60) -> list[Boaster]:
+def surround(world: World, node: SequencedNode, kind: type[Boaster], count: int = 20) -> list[Boaster]:
     """Strangers that have called `node`, and boast."""
     strangers = [add_linked_peer(world, node, kind) for _ in range(count)]
     for stranger in strangers:
@@ -99,7 +100,7 @@ STRANGERS = [Boaster, Silent, Repeating, Dripping]
 
 
 @pytest.mark.parametrize("kind", STRANGERS)
-def test_whom_this_node_has_called_is_asked_before_sixty_strangers(kind: type[Boaster]) -> None:
+def test_whom_this_node_has_called_is_asked_before_many_strangers(kind: type[Boaster]) -> None:
     world, node, _ = followed_world()
     honest = add_honest(world)
     surround(world, node, kind)
@@ -110,13 +111,13 @@ def test_whom_this_node_has_called_is_asked_before_sixty_strangers(kind: type[Bo
 
 
 @pytest.mark.parametrize("kind", STRANGERS)
-def test_also_a_neighbour_that_has_called_gets_its_turn_among_sixty_strangers(kind: type[Boaster]) -> None:
+def test_also_a_neighbour_that_has_called_gets_its_turn_among_many_strangers(kind: type[Boaster]) -> None:
     world, node, _ = followed_world()
     honest = add_honest(world)
     surround(world, node, kind)
     world.open(world.networks[honest.address], node.address)
-    world.run(40.0)
-    assert status_of(world, node)[0] == len(CHAIN), "1, 2, 4 … 64 are asked, each time 5 s later"
+    world.run(28.0)
+    assert status_of(world, node)[0] == len(CHAIN), "1, 2, 4 … 32 are asked, each time 5 s later"
     assert errors(world, node) == []
 
 
@@ -204,3 +205,22 @@ def test_an_answer_that_comes_late_counts_all_the_same() -> None:
     world.run(20.0)
     tell(world, slow, *CHAIN[:500], {"type": "pong", "nonce": "blocks"})
     assert status_of(world, node)[0] == 500 and questions(slow) == [0, 500]
+
+
+@pytest.mark.parametrize("bytes_per_second", [20_000, 100_000])
+def test_on_a_slow_line_each_block_comes_once_also_where_several_have_it(bytes_per_second: int) -> None:
+    world = SlowWorld()
+    founder = add_founder_peer(world)
+    nodes = [world.add(SequencedNode, founder.address, TOY_KEYS[0], no_key)]
+    world.run(1.0)
+    nodes += [world.add(SequencedNode, nodes[0].address, key, no_key) for key in TOY_KEYS[1:4]]
+    world.run(1.0)
+    tell(world, founder, *CHAIN)
+    world.run(5.0)
+    assert [status_of(world, node)[0] for node in nodes] == [len(CHAIN)] * 4
+    late = world.add(SequencedNode, nodes[0].address, TOY_KEYS[4], no_key)
+    world.rates[late.address] = bytes_per_second
+    needed = sum(len(block.frame) for block in nodes[0].blocks)
+    world.run(1.5 * needed / bytes_per_second + 3.0)
+    assert status_of(world, late)[0] == len(CHAIN) and len(late.links) > 2
+    assert world.received[late.address] <= 1.2 * needed + 20_000
