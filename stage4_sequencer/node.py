@@ -14,7 +14,7 @@ from common.encoding import (INTEGER, STRING, Message, Shape, canon, decode_fram
                              without_padding)
 from common.journal import Journal
 from common.ledger import Ledger, Transaction
-from common.limits import MAX_ANSWER_BLOCKS, MAX_BLOCK_IDS, MAX_EVIDENCE, MAX_WAITING, MAX_WAITING_IDS
+from common.limits import MAX_ANSWER_BLOCKS, MAX_BLOCK_IDS, MAX_EVIDENCE, MAX_MISSING, MAX_WAITING, MAX_WAITING_IDS
 from common.rsa import PrivateKey, verify
 from common.interface import Connection, Invalid, Network
 from stage4_sequencer import genesis
@@ -169,7 +169,7 @@ class SequencedNode(TotalOrderNode):
             self.early[block.number] = (block, connection)
         if connection is not None:
             self.sources.told(connection, max(self.sources.height(connection), block.number + 1))
-            self.sources.ask(len(self.blocks))
+            self.catch_up()
 
     def accept_early(self) -> None:
         """Accept the blocks whose turn it is now. One that the sequencer should not have signed counts against nobody:
@@ -246,6 +246,11 @@ class SequencedNode(TotalOrderNode):
         if message["number"] < len(self.blocks):
             self.send_height(connection)
         else:
+            self.catch_up()
+
+    def catch_up(self) -> None:
+        """Ask for more blocks, unless those that are here lack as many transactions as may be asked for at a time."""
+        if self.waiting.count_lacking() < MAX_MISSING:
             self.sources.ask(len(self.blocks))
 
     def ask_from(self, connection: Connection, number: int) -> None:
@@ -260,17 +265,19 @@ class SequencedNode(TotalOrderNode):
     def on_blocks_answered(self, connection: Connection) -> None:
         """Ask on, unless this node has caught up."""
         self.sources.answered(connection, len(self.blocks))
+        self.catch_up()
 
     def fetch_again(self) -> None:
         """Every second: ask others if those who were asked for blocks bring none."""
-        self.sources.ask_elsewhere(len(self.blocks))
+        self.sources.lose_patience()
+        self.catch_up()
         super().fetch_again()
 
     def unlink(self, connection: Connection) -> None:
         """A neighbour that is gone answers no questions; somebody else is asked at once."""
         super().unlink(connection)
         self.sources.forget(connection)
-        self.sources.ask(len(self.blocks))
+        self.catch_up()
         self.comparison.forget(connection)
 
     # --- two orders -----------------------------------------------------------------------------

@@ -64,14 +64,13 @@ class Sources:
             source.asked_from, source.asked_at, source.is_late = first, self._now(), False
             self._ask(connection, first)
 
-    def ask_elsewhere(self, first: int) -> None:
-        """Every second: if those who are asked bring nothing, ask twice as many others as well."""
+    def lose_patience(self) -> None:
+        """Every second: if those who are asked bring nothing, twice as many others may be asked as well."""
         if self._now() >= self._patient_until:
             for source in self._open():
                 source.is_late, source.has_brought = True, False
                 source.failures += 1
                 self._width = min(2 * self._width, MAX_INBOUND)
-        self.ask(first)
 
     def came(self, size: int) -> None:
         """A new block of `size` bytes was there: whoever brings blocks, and not one now and then, may go on."""
@@ -90,7 +89,6 @@ class Sources:
         else:
             source.failures += 1
             source.height = 0
-        self.ask(first)
 
     def _wait_for_nobody_else(self) -> None:
         """Somebody brings blocks: one question at a time will do, and those that brought none do not take its turn."""

@@ -44,6 +44,10 @@ class Waiting:
         """The blocks, longest wait first."""
         return iter(self._blocks)
 
+    def count_lacking(self) -> int:
+        """How many ids are waited for by all blocks together."""
+        return len(self._waiting_for)
+
     def lacking(self, block_id: str) -> set[str]:
         """What a block waits for."""
         return self._blocks[block_id].lacking

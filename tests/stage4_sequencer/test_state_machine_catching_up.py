@@ -144,3 +144,20 @@ def test_what_was_missed_while_cut_off_is_fetched_without_new_blocks() -> None:
     world.run(40.0)
     assert blocks_of(world, node) == blocks_of(world, founder) != []
     assert ledger_of(world, node) == ledger_of(world, founder)
+
+
+def test_no_more_blocks_are_asked_for_while_very_many_transactions_are_lacking(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A joiner must not note all ids of a long chain before it has the first transactions."""
+    monkeypatch.setattr("stage4_sequencer.node.MAX_MISSING", 4)
+    world, node, _ = followed_world()
+    chain_peer = add_linked_peer(world, node, ChainPeer)
+    payments = [signed_transaction(ALICE, BOB, 1) for _ in range(20)]
+    chain_peer.chain = chain_of([payments[number:number + 2] for number in range(0, 20, 2)])
+    tell(world, chain_peer, {"type": "height", "number": 10})
+    assert status_of(world, node)[0] == 3, "an answer has three blocks, which lack six"
+    tell(world, chain_peer, *payments[:6])
+    world.run(1.0)
+    assert status_of(world, node)[0] == 6
+    tell(world, chain_peer, *payments)
+    world.run(3.0)
+    assert status_of(world, node) == (10, 0)

@@ -184,18 +184,23 @@ def test_the_order_is_who_has_not_failed_then_the_peer_then_own_calls_then_who_c
                       lambda connection: connection is peer)
     for connection in (later, caller, called, peer):
         sources.told(connection, 1_000)
+
+    def answered(connection: Connection, first: int) -> None:
+        sources.answered(connection, first)
+        sources.ask(first)
+
     sources.ask(0)
     for connection in (peer, called, caller):
-        sources.answered(connection, 0)
+        answered(connection, 0)
     assert asked == [(peer, 0), (called, 0), (caller, 0), (later, 0)]
     for connection in (caller, called, peer):
         sources.told(connection, 1_000)
-    sources.answered(later, 300)
+    answered(later, 300)
     assert asked[-1] == (later, 300)
-    sources.answered(later, 300)
+    answered(later, 300)
     assert asked[-1] == (peer, 300), "all have failed once"
-    sources.answered(peer, 600)
-    sources.answered(peer, 1_000)
+    answered(peer, 600)
+    answered(peer, 1_000)
     assert asked[-1] == (peer, 600) and len(asked) == 7
 
 
