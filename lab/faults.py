@@ -24,7 +24,9 @@ import secrets
 import socket
 import sys
 import threading
+import time
 import weakref
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from itertools import combinations, product
 from typing import NamedTuple, Self
@@ -103,6 +105,12 @@ class Faults:
         self._held: set[tuple[str, str]] = set()
         """Sender and receiver: bytes of that direction wait."""
         self._delays: dict[str, float] = {}
+        self._rates: dict[str, float] = {}
+        """Bytes a second that a node can receive, and as many that it can send."""
+        self._free_at: dict[tuple[str, bool], float] = {}
+        """Until when the line of a node is busy, in seconds of the clock: name and whether it sends -> time."""
+        self._carried: Counter[tuple[str | None, str | None]] = Counter()
+        """Bytes that came, by sender and receiver."""
         self._links: set[Link] = set()
         self._is_closed = False
         self._sockets: list[socket.socket] = []
@@ -150,6 +158,16 @@ class Faults:
         with self._changed:
             self._delays[name] = seconds
 
+    def throttle(self, name: str, bytes_per_second: float) -> None:
+        """Let so many bytes a second reach a node, and as many leave it, over all its connections; 0 ends that."""
+        with self._changed:
+            self._rates[name] = bytes_per_second
+
+    def count_bytes(self, sender: str, receiver: str) -> int:
+        """How many bytes one node has sent another so far, hello and all, over all their connections."""
+        with self._changed:
+            return self._carried[sender, receiver]
+
     def partition(self, groups: Sequence[Collection[str]], one_way: bool = False) -> None:
         """Cut all pairs from different groups; who is in no group reaches everybody still.
 
@@ -174,6 +192,7 @@ class Faults:
             self._cut.clear()
             self._held.clear()
             self._delays.clear()
+            self._rates.clear()
             self._changed.notify_all()
 
     def count_links(self, one: str, other: str) -> int:
@@ -185,7 +204,7 @@ class Faults:
         """What is wrong at the moment, in one line."""
         with self._changed:
             return (f"seed {self.seed}; cut: {sorted(map(sorted, self._cut))}; held up: {sorted(self._held)};"
-                    f" delays: {self._delays}; {len(self._links)} connections")
+                    f" delays: {self._delays}; rates: {self._rates}; {len(self._links)} connections")
 
     def _end_links(self, is_meant: Callable[[Link], bool]) -> None:
         for link in filter(is_meant, self._links):
@@ -242,7 +261,7 @@ class Faults:
         """Carry bytes one way, and at last their end."""
         data = data or _receive(source)
         while data and self._wait_while_held(link, sender, receiver):
-            link.has_ended.wait(self._draw_delay(sender, receiver))
+            link.has_ended.wait(self._draw_delay(sender, receiver) + self._take_line(sender, receiver, len(data)))
             try:
                 target.sendall(data)
             except OSError:
@@ -264,6 +283,18 @@ class Faults:
         with self._changed:
             mean = self._delays.get(sender or "", 0.0) + self._delays.get(receiver or "", 0.0)
             return mean * self.random.uniform(0.5, 1.5) if mean else 0.0
+
+    def _take_line(self, sender: str | None, receiver: str | None, size: int) -> float:
+        """Seconds until the lines of both have carried so many bytes, after what came before."""
+        with self._changed:
+            self._carried[sender, receiver] += size
+            now = time.monotonic()
+            for name, is_sending in ((sender or "", True), (receiver or "", False)):
+                if self._rates.get(name):
+                    begins = max(now, self._free_at.get((name, is_sending), 0.0))
+                    self._free_at[name, is_sending] = begins + size / self._rates[name]
+            return max(0.0, *(self._free_at.get(line, 0.0) - now
+                              for line in ((sender or "", True), (receiver or "", False))))
 
     # --- threads and their end ------------------------------------------------------------------
 

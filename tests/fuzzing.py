@@ -53,7 +53,9 @@ def ledger_messages(node: NodeProcess) -> list[Event]:
 def order_messages(node: NodeProcess) -> list[Event]:
     """What stages 4 and 5 have said to them."""
     if node.stage == 4:
-        return [{"type": "get_blocks", "from": 0}, {"type": "height", "number": 0}, {"type": "height", "number": 7}]
+        return [{"type": "get_blocks", "from": 0}, {"type": "height", "number": 0}, {"type": "height", "number": 7},
+                {"type": "order", "digests": {"1": random_ids(1)[0], "7": random_ids(1)[0]}},
+                {"type": "get_order", "numbers": [1, 7]}]
     chain = Minter(node).chain(3)
     return [*chain, {"type": "tip", "id": random_ids(1)[0], "height": 9}, {"type": "tip", "id": node.network, "height": 0},
             {"type": "get_chain", "locator": [chain[0]["parent"], *random_ids(2)]}]

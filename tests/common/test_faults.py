@@ -1,5 +1,6 @@
 """The proxy of lab/faults.py: it does to real connections what it says, and nothing else."""
 
+import secrets
 import socket
 import threading
 import time
@@ -181,3 +182,19 @@ def test_the_same_seed_draws_the_same() -> None:
     with Faults(7) as one, Faults(7) as other, Faults(8) as third:
         draws = [[network.random.random() for _ in range(5)] for network in (one, other, third)]
     assert draws[0] == draws[1] != draws[2]
+
+
+def test_a_throttled_line_carries_so_much_a_second_and_bytes_are_counted(
+        node: NodeProcess, peer: RawPeer, faults: Faults) -> None:
+    told = faults.count_bytes("peer", "node")
+    faults.throttle("peer", 100_000)
+    begun = time.monotonic()
+    for _ in range(10):
+        peer.send({"type": "chat", "nonce": secrets.token_hex(16), "text": "x" * 4_000})
+    peer.barrier()
+    assert time.monotonic() - begun > 0.35
+    assert 40_000 < faults.count_bytes("peer", "node") - told < 42_000
+    faults.heal()
+    node.type("y" * 4_000)
+    peer.expect("chat", text="y" * 4_000)
+    assert faults.count_bytes("node", "peer") > 4_000

@@ -84,7 +84,12 @@ FORMAT_AT: dict[int, list[Event]] = {
                    balances=[[], [0], [1, 1], [2**53], [-1], 1]),
         *with_each(BLOCK_4, number=NO_INTEGERS, transactions=[*NO_LISTS_OF_IDS, TOO_MANY_IDS], signature=[0]),
         *with_each({"type": "get_blocks", "from": 0}, **{"from": NO_INTEGERS}),
-        *with_each({"type": "height", "number": 0}, number=NO_INTEGERS)],
+        *with_each({"type": "height", "number": 0}, number=NO_INTEGERS),
+        *with_each({"type": "order", "digests": {"1": ID}}, digests=[
+            None, [], {"0": ID}, {"01": ID}, {"-1": ID}, {"x": ID}, {"1" * 17: ID}, *({"1": one} for one in NO_IDS),
+            {f"{number}": ID for number in range(1, 66)}]),
+        *with_each({"type": "get_order", "numbers": [1]}, numbers=[
+            None, {}, 1, [0], [1, 1], [[1]], *([one] for one in NO_INTEGERS), list(range(1, 66))])],
     5: [*with_each(GENESIS_5, seed=NO_IDS, start_ms=NO_INTEGERS, slot_ms=[0, 3_600_001], block_permille=[0, 1_000],
                    accounts=[[], [ACCOUNT] * 2, [ACCOUNT, "b"]], balances=[[], [0], [1, 1]],
                    thresholds=[[], [ID] * 2, [0], ["x"]]),
