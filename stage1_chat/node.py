@@ -9,7 +9,7 @@ from typing import Any
 
 from common.encoding import (NONCE, Field, Message, Shape, canon, encode_frame, is_text, make_id, shorten,
                              split_address, without_padding)
-from common.limits import MAX_HISTORY, MAX_HISTORY_BYTES, Recent
+from common.limits import MAX_HISTORY, Recent
 from common.interface import Command, CommandError, Connection, Network
 from stage1_chat.peering import PeeringNode
 
@@ -39,7 +39,6 @@ class ChatNode(PeeringNode):
         super().__init__(network, address)
         self.history: dict[str, bytes] = {}
         """The newest chat messages, id -> frame, for late joiners."""
-        self.history_bytes = 0
         self.seen_ids = Recent()
         """The ids of the chat messages that came so far: one that comes back on a circle ends here."""
 
@@ -66,16 +65,11 @@ class ChatNode(PeeringNode):
         if chat_id in self.seen_ids or chat_id in self.history:
             return
         self.seen_ids.add(chat_id)
-        self.keep_in_history(chat_id, without_padding(frame, message))
+        self.history[chat_id] = without_padding(frame, message)
+        if len(self.history) > MAX_HISTORY:
+            del self.history[next(iter(self.history))]
         self.report("chat", text=message["text"])
         self.flood(frame, connection)
-
-    def keep_in_history(self, chat_id: str, frame: bytes) -> None:
-        """Keep a message for late joiners, in the place of the oldest ones if need be."""
-        self.history[chat_id] = frame
-        self.history_bytes += len(frame)
-        while len(self.history) > MAX_HISTORY or self.history_bytes > MAX_HISTORY_BYTES:
-            self.history_bytes -= len(self.history.pop(next(iter(self.history))))
 
     # --- the user -------------------------------------------------------------------------------
 

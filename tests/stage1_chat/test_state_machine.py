@@ -134,22 +134,6 @@ def test_the_newest_thousand_messages_are_kept_and_older_ones_are_not_printed_ag
     assert texts(world, alice) == [message["text"] for message in messages]
 
 
-def test_of_long_messages_the_newest_mebibyte_is_kept_whatever_was_forgotten_before() -> None:
-    world, alice = founded_world()
-    stranger = add_linked_stranger(world, alice)
-    messages = [chat_message("\U0001f600" * 4_000 + str(number)) for number in range(200)]
-    stranger.send(*messages)
-    world.settle()
-    late = add_linked_stranger(world, alice)
-    kept = late.messages("chat")
-    assert 60 <= len(kept) <= 2**20 // 16_000 and kept == messages[-len(kept):]
-    short = [chat_message(str(number)) for number in range(1_100)]
-    stranger.send(*short)
-    world.settle()
-    late = add_linked_stranger(world, alice)
-    assert late.messages("chat") == short[-1_000:], "there is room again for as many as may be"
-
-
 def test_what_is_in_the_history_is_not_printed_again_though_its_id_is_pushed_out_by_others() -> None:
     world, alice = founded_world()
     alice.seen_ids = Recent(10)
