@@ -10,16 +10,20 @@ STAGES := stage1_chat stage2_ledger stage3_signed stage4_sequencer stage5_pos
 # to start. `make clean` removes it.
 unexport PYTHONDONTWRITEBYTECODE
 
+# What is given to make is text, and may be pasted from anybody: `value` has it as it was typed, where $(NAME) would carry
+# out a $(shell ...) in it. So would handing it on to programs in their environment, as make does unless told otherwise.
+unexport $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name)))
+
 # An environment keeps its interpreter until PYTHON names another one, or until its interpreter is gone.
 MADE_WITH := $(shell test -x $(VENV)/bin/python && cat $(VENV)/made 2>/dev/null)
 PYTHON ?= $(or $(MADE_WITH),python3)
 
 # Some shells and build tools export HOST or PORT and mean something else, so these two count only where they were
 # given to make itself. All but ARGS is quoted; ARGS is several words, cut by the shell: ARGS='--wallet "my wallet"'.
-given = $(if $(filter command,$(origin $(1))),$($(1)))
+given = $(if $(filter command,$(origin $(1))),$(value $(1)))
 option = $(if $(2),$(1) '$(subst ','\'',$(2))')
-node_options = $(call option,--peer,$(PEER)) $(call option,--host,$(call given,HOST)) \
-	$(call option,--port,$(call given,PORT)) $(ARGS)
+node_options = $(call option,--peer,$(value PEER)) $(call option,--host,$(call given,HOST)) \
+	$(call option,--port,$(call given,PORT)) $(value ARGS)
 
 .PHONY: help clean bench soak compare attacks handout network lint test test-long test1 test2 test3 test4 test5 \
 	stage1 stage2 stage3 stage4 stage5 again
@@ -53,20 +57,20 @@ test5: ## the tests of stage 5
 # Four tests at a time, on two cores: no test knows of another one, and many wait more than they compute.
 test test1 test2 test3 test4 test5: $(VENV)/installed-test
 	@exec $(RUN) pytest --numprocesses=4 --dist=worksteal \
-		$(patsubst %,tests/%,$(filter $(@:test%=stage%)_%,$(STAGES))) $(ARGS)
+		$(patsubst %,tests/%,$(filter $(@:test%=stage%)_%,$(STAGES))) $(value ARGS)
 
 # What takes minutes is marked `long`, and left out of the others. One at a time: some fill the machine.
 test-long: $(VENV)/installed-test ## the tests that take minutes each
-	@exec $(RUN) pytest -m long --timeout=900 $(ARGS)
+	@exec $(RUN) pytest -m long --timeout=900 $(value ARGS)
 
 lint: $(VENV)/installed-lint ## ruff and mypy over the tree
 	@$(RUN) ruff check --quiet --output-format=concise; ruff=$$?; $(RUN) mypy && exit $$ruff
 
 bench: $(VENV)/installed-run ## measure ten nodes on this machine; JSON=1 prints JSON
-	@exec $(RUN) lab.bench $(if $(filter-out 0,$(JSON)),--json) $(ARGS)
+	@exec $(RUN) lab.bench $(if $(filter-out 0,$(value JSON)),--json) $(value ARGS)
 
 soak: $(VENV)/installed-run ## a network in trouble for MINUTES=30; STAGE=2 to 5 (5 if not given)
-	@exec $(RUN) lab.soak $(call option,--minutes,$(MINUTES)) $(call option,--stage,$(STAGE)) $(ARGS)
+	@exec $(RUN) lab.soak $(call option,--minutes,$(value MINUTES)) $(call option,--stage,$(value STAGE)) $(value ARGS)
 
 # --- what a teacher does with the stages -------------------------------------------------------------------------
 
@@ -77,13 +81,13 @@ compare: $(VENV)/installed-lab ## a table of all stages; A=3 B=4 side by side; W
 		$(call option,--html,$(call given,HTML)) $(if $(call is_set,WHOLE),--whole)
 
 attacks: $(VENV)/installed-lab ## the same attacks on real nodes of every stage; HTML=out.html SEED=7 ARGS="--only overdraft --stage 4"
-	@exec $(RUN) lab.attacks $(call option,--html,$(call given,HTML)) $(call option,--seed,$(call given,SEED)) $(ARGS)
+	@exec $(RUN) lab.attacks $(call option,--html,$(call given,HTML)) $(call option,--seed,$(call given,SEED)) $(value ARGS)
 
 handout: $(VENV)/installed-run ## STAGE=3 TO=folder: what students get, that stage without its bodies
 	@exec $(RUN) lab.handout $(call option,--stage,$(call given,STAGE)) $(call option,--to,$(call given,TO))
 
 network: $(VENV)/installed-lab ## a network in one terminal: STAGE=1 to 5 (5 if not given), N=10 nodes
-	@exec $(RUN) lab.live $(call option,--stage,$(call given,STAGE)) $(call option,--nodes,$(call given,N)) $(ARGS)
+	@exec $(RUN) lab.live $(call option,--stage,$(call given,STAGE)) $(call option,--nodes,$(call given,N)) $(value ARGS)
 
 clean: ## remove .venv and the caches; wallets and keys stay
 	@rm -rf $(VENV) .pytest_cache .hypothesis .mypy_cache .ruff_cache

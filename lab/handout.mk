@@ -3,10 +3,13 @@
 VENV := .venv
 # Python keeps what it has compiled, whatever the environment says: a node would take twice as long to start.
 unexport PYTHONDONTWRITEBYTECODE
+# What is given to make is text: `value` has it as it was typed, where $(NAME) would carry out a $(shell ...) in it.
+unexport $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name)))
 PYTHON ?= python3
 
 # Some shells export HOST or PORT and mean something else: these two count only where they were given to make itself.
-given = $(if $(filter command,$(origin $(1))),$($(1)))
+given = $(if $(filter command,$(origin $(1))),$(value $(1)))
+option = $(if $(2),$(1) '$(subst ','\'',$(2))')
 
 .PHONY: help test $(NAMES)
 
@@ -16,11 +19,11 @@ help: ## list the targets
 
 # A file of tests that needs one of your functions to be loaded is an error until that is written, and no reason to stop.
 test: $(VENV)/installed
-	@exec $(VENV)/bin/python -m pytest --continue-on-collection-errors --numprocesses=2 tests/$(THIS) $(ARGS)
+	@exec $(VENV)/bin/python -m pytest --continue-on-collection-errors --numprocesses=2 tests/$(THIS) $(value ARGS)
 
 $(NAMES): $(VENV)/installed
-	@exec $(VENV)/bin/python -m $(filter $@_%,$(STAGES)) $(if $(PEER),--peer '$(PEER)') \
-		$(if $(call given,HOST),--host '$(HOST)') $(if $(call given,PORT),--port '$(PORT)') $(ARGS)
+	@exec $(VENV)/bin/python -m $(filter $@_%,$(STAGES)) $(call option,--peer,$(value PEER)) \
+		$(call option,--host,$(call given,HOST)) $(call option,--port,$(call given,PORT)) $(value ARGS)
 
 $(VENV)/installed: requirements.txt
 	@echo 'making $(VENV) with $(PYTHON)' >&2

@@ -1,0 +1,86 @@
+"""What is given to make is text: nothing in it is carried out, and it arrives as it was typed.
+
+A copy of the Makefile runs in a folder where the interpreter of .venv only prints what it was called with.
+"""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from lab.handout import make_makefile
+from tests.processes import ROOT
+
+PRINTER = '#!/bin/sh\nprintf "%s\\n" "$@"\n'
+
+QUOTED = [("stage1", "PEER", "--peer"), ("stage5", "HOST", "--host"), ("stage2", "PORT", "--port"),
+          ("soak", "MINUTES", "--minutes"), ("soak", "STAGE", "--stage"), ("compare", "A", "-A"), ("compare", "B", "-B"),
+          ("compare", "HTML", "--html"), ("attacks", "HTML", "--html"), ("attacks", "SEED", "--seed"),
+          ("handout", "STAGE", "--stage"), ("handout", "TO", "--to"), ("network", "STAGE", "--stage"),
+          ("network", "N", "--nodes")]
+"""Targets, a value each, and the option by which the program gets it."""
+
+CUT = [*((target, "ARGS") for target in ("stage3", "test", "test1", "test-long", "bench", "soak", "attacks", "network")),
+       ("bench", "JSON"), ("compare", "WHOLE"), ("stage1", "SOMETHING_ELSE")]
+"""Targets, and what the shell cuts, what is only set or not, and what nobody reads."""
+
+
+def make(folder: Path, target: str, *given: str, **environment: str) -> list[str]:
+    """Run make in `folder`; the words that the interpreter was called with."""
+    environment = {**{name: value for name, value in os.environ.items() if not name.startswith("MAKE")}, **environment}
+    run = subprocess.run(["make", target, *given], cwd=folder, env=environment, capture_output=True, text=True, timeout=60)
+    return run.stdout.splitlines()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with the Makefile, in which everything is made."""
+    return furnish(tmp_path, (ROOT / "Makefile").read_text())
+
+
+def furnish(folder: Path, makefile: str) -> Path:
+    """Put a Makefile in `folder`, an interpreter that prints, and stamps that say that all is installed."""
+    (folder / "Makefile").write_text(makefile)
+    (folder / "pyproject.toml").touch()
+    (folder / "requirements.txt").touch()
+    (folder / ".venv" / "bin").mkdir(parents=True)
+    python = folder / ".venv" / "bin" / "python"
+    python.write_text(PRINTER)
+    python.chmod(0o755)
+    (folder / ".venv" / "made").write_text("python3\n")
+    for group in ("", "-run", "-lab", "-test", "-lint"):
+        (folder / ".venv" / f"installed{group}").touch()
+    return folder
+
+
+@pytest.mark.parametrize("target, name, option", QUOTED)
+def test_a_value_arrives_as_it_was_typed(target: str, name: str, option: str, folder: Path) -> None:
+    value = f"it's \"a\" $(shell touch {folder}/mark), $${{x}} `touch {folder}/mark` $(info said)"
+    words = make(folder, target, f"{name}={value}")
+    assert words[words.index(option) + 1] == value
+    assert not (folder / "mark").exists()
+
+
+@pytest.mark.parametrize("name, target", [(name, target) for target, name, *_ in [*QUOTED, *CUT]])
+def test_nothing_in_a_value_is_carried_out(name: str, target: str, folder: Path) -> None:
+    value = f"$(shell touch {folder}/mark)"
+    if name == "ARGS":
+        value = f"'{value}'"
+    assert make(folder, target, f"{name}={value}"), "the program was called"
+    assert make(folder, target, **{name: value})
+    assert not (folder / "mark").exists()
+
+
+def test_args_are_several_words_cut_by_the_shell(folder: Path) -> None:
+    assert make(folder, "stage3", 'ARGS=--wallet "my wallet" --json')[-3:] == ["--wallet", "my wallet", "--json"]
+
+
+@pytest.mark.parametrize("name, option", [("PEER", "--peer"), ("HOST", "--host"), ("PORT", "--port"), ("ARGS", None)])
+def test_the_makefile_of_a_handout_neither(name: str, option: str | None, tmp_path: Path) -> None:
+    folder = furnish(tmp_path, make_makefile(ROOT, 3))
+    value = f"it's $(shell touch {folder}/mark)" if option else f"'$(shell touch {folder}/mark)'"
+    words = make(folder, "stage3", f"{name}={value}")
+    assert words[-1] == value.strip("'") and (option is None or words[-2] == option)
+    make(folder, "test", f"{name}={value}")
+    assert not (folder / "mark").exists()
