@@ -35,6 +35,9 @@ class Connection:
     def __init__(self, dialled: str | None, remote: str, now: float) -> None:
         self.dialled = dialled
         """The address that this node called; None if the other side called."""
+        self.proven = dialled
+        """The address at which this node knows it to be: that which it called. None while there is only the word of its
+        hello, which may name anybody's."""
         self.remote = remote
         """Where it comes from, for people."""
         self.address: str | None = None

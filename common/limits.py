@@ -82,6 +82,9 @@ HAND_OVER_SECONDS = 0.005
 FLUSH_SECONDS = 2.0
 """How long a closing connection may take to write what waits, and to read the other's farewell."""
 
+AT_ONCE_SECONDS = 1.0
+"""Two nodes have called each other at once if no more lies between the two openings: they may not agree which was first."""
+
 FIRST_REDIAL, LAST_REDIAL = 1.0, 30.0
 """Seconds before a lost connection is opened again: 1, 2, 4 … and then every 30 (contract §2)."""
 
@@ -101,6 +104,10 @@ MAX_SEEN = 50_000
 
 MAX_PEERS = 10_000
 """Addresses in the list of peers (contract §3, stage 2)."""
+
+MAX_ALIASES = 1_000
+"""Other names of peers and of this node itself, in one generation: each costs a call to find out, and anybody can make
+names up."""
 
 # --- what is asked for and answered -------------------------------------------------------------
 

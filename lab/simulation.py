@@ -136,7 +136,7 @@ class World:
         if called is None or not called.is_running or self.is_parted(caller.address, address):
             caller.node.on_dial_failed(address, "nobody listens there")
             return
-        near = MemoryConnection(self, caller.node, address, address)
+        near = MemoryConnection(self, caller.node, address, called.address)
         far = MemoryConnection(self, called.node, None, f"from {caller.address}")
         near.other, far.other = far, near
         self.connections += [near, far]

@@ -170,20 +170,17 @@ class PeeringNode:
         self.report("peer", address=connection.address, state="down")
 
     def is_redialled(self, connection: Connection) -> bool:
-        """Is it for this node to open this lost connection again? In stage 1 that is the one to `--peer`.
-
-        Whoever opened it last: the peer may have called meanwhile, which ended this node's calls.
-        """
-        return self.is_peer(connection.dialled) or self.is_peer(connection.address)
+        """Is it for this node to open this lost connection again? In stage 1 that is the one to `--peer`."""
+        return self.is_peer(connection.proven)
 
     def is_peer(self, address: str | None) -> bool:
         """Is this the address of `--peer`, as the user or as that node itself names it?"""
         return None not in (self.peer, address) and address in (self.peer, self.peer_listens)
 
     def is_linked(self, address: str) -> bool:
-        """Is there a link to the node at `address`?"""
+        """Is there a link to the node at `address`? What the hello of a link says is no proof: anybody can say it."""
         names = {address, self.peer, self.peer_listens} - {None} if self.is_peer(address) else {address}
-        return any(link.address in names or link.dialled in names for link in self.links)
+        return any(link.proven in names for link in self.links)
 
     def check_hello(self, connection: Connection) -> None:
         """End a connection that has not said hello in time."""
@@ -249,13 +246,21 @@ class PeeringNode:
         if message["stage"] != self.STAGE:
             raise HandshakeError(f"stage {message['stage']}, here it is {self.STAGE}")
         if message["listen"] == self.address:
-            raise HandshakeError("this node has reached itself")
+            self.on_own_address(connection)
+            return
         self.check_network(connection, message["network"])
         connection.address = message["listen"]
         if self.network_name is None:
             self.take_network(connection, message["network"])
         else:
             self.link(connection)
+
+    def on_own_address(self, connection: Connection) -> None:
+        """The two ends are this very node, or the peer says so. Of the two ends, the one that was called tells the user."""
+        reason = "this node has reached itself"
+        if connection.dialled is None:
+            raise HandshakeError(reason)
+        self.send_away(connection, "HANDSHAKE", reason)
 
     def check_network(self, connection: Connection, name: str | None) -> None:
         """HandshakeError unless the peer is of this network, or one of the two is joining by this connection."""
@@ -293,18 +298,20 @@ class PeeringNode:
         """Tell a peer what it did wrong, and end its connection."""
         if connection.is_open:
             self.report_error(code, f"{connection.remote}: {reason}")
-            connection.send(encode_frame({"type": "error", "code": code, "reason": reason}))
-            connection.was_refused = True
-            connection.close()
+            self.send_away(connection, code, reason)
+
+    def send_away(self, connection: Connection, code: str, reason: str) -> None:
+        """End a connection, and tell the peer why."""
+        connection.send(encode_frame({"type": "error", "code": code, "reason": reason}))
+        connection.was_refused = True
+        connection.close()
 
     def on_invalid(self, connection: Connection, reason: str) -> None:
         """An invalid message is ignored, and the tenth is enough. Its sender gets one line here, not ten."""
         connection.invalid += 1
         self.report_invalid(connection, reason)
         if connection.invalid >= MAX_INVALID:
-            connection.send(encode_frame({"type": "error", "code": "INVALID", "reason": reason}))
-            connection.was_refused = True
-            connection.close()
+            self.send_away(connection, "INVALID", reason)
 
     def report_invalid(self, connection: Connection, reason: str) -> None:
         """Tell the user that a peer has sent something invalid: one line for each connection."""

@@ -41,10 +41,10 @@ class Redials:
 
     def on_lost(self, connection: Connection) -> None:
         """Call the other end of a lost connection again, unless that are too many already."""
-        address = connection.dialled or connection.address or ""
+        address = connection.proven or connection.address or ""
         next_wait = self._next_waits.pop(connection, FIRST_REDIAL)
         if address in self._redials or self._is_for_ever(address) or self._has_room(connection):
-            redial = self._redials.setdefault(address, Redial(self._network.now(), connection.dialled is None))
+            redial = self._redials.setdefault(address, Redial(self._network.now(), connection.proven is None))
             if self._network.now() - connection.opened < LAST_REDIAL:
                 # It did not last, and may not last the next time either.
                 redial.wait = max(redial.wait, next_wait)
@@ -56,9 +56,9 @@ class Redials:
             self._plan(address, self._redials[address])
 
     def on_linked(self, connection: Connection) -> None:
-        """The other end of this connection is lost no more."""
-        for address in (connection.address, connection.dialled):
-            redial = self._redials.pop(address or "", None)
+        """The other end of this connection is no longer lost, if it is proven that it is the one."""
+        for address in filter(self._is_linked, {connection.address, connection.dialled} - {None}):
+            redial = self._redials.pop(address, None)
             if redial is not None:
                 self._next_waits[connection] = redial.wait
 
@@ -75,7 +75,7 @@ class Redials:
         self._network.connect(address)
 
     def _has_room(self, connection: Connection) -> bool:
-        if connection.dialled is None:
+        if connection.proven is None:
             return sum(redial.has_only_called for redial in self._redials.values()) < MAX_CALLED_BACK
         return len(self._redials) < MAX_REDIALS
 
@@ -95,3 +95,5 @@ class Redials:
             self._network.connect(address)
         elif self._is_for_ever(address):
             self._plan(address, redial)  # that link has another name, perhaps, and what it stands for may move
+        else:
+            del self._redials[address]

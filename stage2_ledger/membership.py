@@ -9,7 +9,7 @@ import random
 from bisect import bisect_left
 
 from common.encoding import split_address
-from common.limits import MAX_PEERS, RANDOM_LINKS, RING_LINKS
+from common.limits import MAX_ALIASES, MAX_PEERS, RANDOM_LINKS, RING_LINKS, Recent
 
 
 class Membership:
@@ -21,15 +21,30 @@ class Membership:
         self._ring = [split_address(own)]
         """The addresses as (host, port), always sorted: a list of 10,000 must not be sorted at every change."""
         self._picked: list[str] = []
+        self._aliases = Recent(MAX_ALIASES)
+        """Other names of nodes, which do not come into the list again while this is remembered."""
 
     def __contains__(self, address: str) -> bool:
         place = self._place(address)
         return place < len(self._ring) and self._ring[place] == split_address(address)
 
     def add(self, address: str) -> None:
-        """Put `address` in the list, unless the list is full."""
-        if len(self._ring) < MAX_PEERS and address not in self:
+        """Put `address` in the list, unless the list is full, or it is known as another name of somebody."""
+        if len(self._ring) < MAX_PEERS and address not in self and address not in self._aliases:
             self._ring.insert(self._place(address), split_address(address))
+
+    def add_reached(self, address: str) -> None:
+        """Put an address in the list that was called and has answered. If the list is full, another one gives way: of ten
+        thousand nearly all were only heard of."""
+        if len(self._ring) >= MAX_PEERS and address not in self:
+            host, port = self._generator.choice(self._ring)
+            self.discard(f"{host}:{port}")
+        self.add(address)
+
+    def cross_out(self, address: str) -> None:
+        """Take another name of a node out of the list, and remember that it is one."""
+        self.discard(address)
+        self._aliases.add(address)
 
     def discard(self, address: str) -> None:
         """Take an address that does not answer out of the list; a node's own stays."""

@@ -1,12 +1,13 @@
 """Who is in the network, and the connections along the ring (contract §3, stage 2)."""
 
 import json
+from collections.abc import Iterable
 
 from common.encoding import (ADDRESS, NONCE, Field, FormatError, Message, Shape, canon, encode_frame, is_address,
                              is_list_of, make_id)
 from common.interface import Connection, Network
 from common.journal import Journal
-from common.limits import DIALS_PER_SECOND, MAX_DIALS, MAX_PEERS, Allowance
+from common.limits import AT_ONCE_SECONDS, DIALS_PER_SECOND, HELLO_SECONDS, MAX_DIALS, MAX_PEERS, Allowance
 from stage2_ledger.keeping import KeepingNode
 from stage2_ledger.membership import Membership
 
@@ -76,7 +77,11 @@ class RingNode(KeepingNode):
 
     def keep_up_links(self) -> None:
         """Call those of the wanted addresses that are not linked."""
-        for address in self.members.wanted():
+        self.call(self.members.wanted())
+
+    def call(self, addresses: Iterable[str]) -> None:
+        """Call those of these addresses that are not linked; if that are too many at once, the wanted ones later."""
+        for address in addresses:
             if address not in self.dialling and not self.is_linked(address):
                 if not self.dials.take(self.network.now()):
                     self.keep_up_links_later()
@@ -94,14 +99,34 @@ class RingNode(KeepingNode):
             self.dials_later = True
             self.network.after(1 / DIALS_PER_SECOND, go_on)
 
+    def on_open(self, connection: Connection) -> None:
+        """A second call to one place is given up before a word is said: it has another name there."""
+        before = [one for one in self.connections if one.dialled is not None and one.remote == connection.remote]
+        if connection.dialled is None or not before:
+            super().on_open(connection)
+        else:
+            self.on_alias(connection, str(before[0].address or before[0].dialled))
+
+    def on_alias(self, connection: Connection, name: str) -> None:
+        """A call has reached a node that has another name: end it, and do not call it by this one again."""
+        if connection.dialled == self.peer:
+            self.peer_listens = name
+        if connection.dialled != name:
+            self.members.cross_out(str(connection.dialled))
+        connection.was_refused = True
+        connection.close()
+
+    def on_own_address(self, connection: Connection) -> None:
+        """Another name of this node itself is not in the list either."""
+        super().on_own_address(connection)
+        self.members.cross_out(str(connection.dialled))
+
     def link(self, connection: Connection) -> None:
         """A neighbour more."""
         has_come_back = connection.address in self.redials or connection.dialled in self.redials
         super().link(connection)
         self.dialling.discard(connection.dialled or "")
-        if str(connection.address) not in self.members:
-            self.introduced.add(connection)
-        self.members.add(str(connection.address))
+        self.list_peer(connection, str(connection.address))
         self.note_peers()
         if has_come_back:
             # While the network was cut, each side has crossed out addresses of the other: merge the lists.
@@ -109,26 +134,65 @@ class RingNode(KeepingNode):
         self.drop_double_link(connection)
 
     def drop_double_link(self, connection: Connection) -> None:
-        """Two nodes that call each other at once have two links: the one with the smaller address closes the other's
-        call. A call of this node's that has reached that very address stays, and no second one beside it: anybody can
-        say that it listens where a neighbour does."""
+        """Two nodes that call each other have two links, and one of them ends. A call of this node's that has reached that
+        very address stays, and no second one beside it: anybody can say that it listens where a neighbour does."""
         links = [link for link in self.links if link.address == connection.address]
         own = [link for link in links if link.dialled == link.address]
-        own += [link for link in links if link not in own and self.is_peer(link.dialled)]
-        for link in links:
-            if own and link is not own[0] and (link.dialled is not None or self.address < str(link.address)):
+        own += [link for link in links if link not in own and self.is_at_its_address(link)]
+        for link in links if own else []:
+            if link is not own[0] and link.dialled is not None:
+                self.on_alias(link, str(link.address))
+            elif link is not own[0] and self.closes_call(link, own[0]):
                 link.close()
 
+    def closes_call(self, inbound: Connection, own: Connection) -> bool:
+        """Is it for this node to end a call that it has got beside its own? At once: for the smaller address. Else for
+        whoever was called later."""
+        is_at_once = abs(inbound.opened - own.opened) < AT_ONCE_SECONDS
+        is_for_this = self.address < str(inbound.address) if is_at_once else own.opened < inbound.opened
+        return own.dialled is not None and is_for_this
+
+    def is_at_its_address(self, link: Connection) -> bool:
+        """Is it proven that this peer is where it says that it listens? That of `--peer` is believed to know its name."""
+        return link.proven is not None and link.proven in (link.address, self.peer)
+
+    def list_peer(self, connection: Connection, address: str) -> None:
+        """Put a new neighbour into the list, under the name that it gives itself."""
+        if connection.dialled not in (None, address):
+            self.members.cross_out(str(connection.dialled))
+        if self.is_at_its_address(connection):
+            self.members.add_reached(address)
+        elif address not in self.members:
+            self.introduced.add(connection)
+            self.members.add(address)
+
     def unlink(self, connection: Connection) -> None:
-        """A neighbour less: not in the list while it does not answer, and somebody else takes its place."""
+        """A neighbour less: not in the list while it does not answer, and somebody else takes its place.
+
+        Whoever has only called may have named anybody, and takes nobody off the list whom it has not brought: that
+        address is called.
+        """
         super().unlink(connection)
         self.asked_for_peers.discard(connection)
-        if not self.is_linked(str(connection.address)):
-            if connection.dialled is not None or not connection.was_refused or connection in self.introduced:
-                # Who has called and was refused may have named anybody, and takes nobody off the list.
-                self.members.discard(str(connection.address))
+        address = str(connection.address)
+        self.judge_by_closed_call(connection)
+        if not self.is_linked(address):
+            if connection in self.introduced or self.is_at_its_address(connection):
+                self.members.discard(address)
+            self.call([address] if address in self.members else [])
             self.keep_up_links()
         self.introduced.discard(connection)
+
+    def judge_by_closed_call(self, connection: Connection) -> None:
+        """A call that is closed as soon as it got through was a double link for the other side: so it has called this
+        node, and that is the link that says so. When it ends, others that say so have nobody's word again."""
+        lasted = self.network.now() - connection.opened
+        was_double = (connection.dialled is not None and not connection.was_refused and lasted < HELLO_SECONDS
+                      and self.is_at_its_address(connection))
+        if was_double or (connection.dialled is None and connection.proven is not None):
+            for link in self.links:
+                if link.dialled is None and link.address == connection.address:
+                    link.proven = connection.dialled
 
     def on_dial_failed(self, address: str, reason: str) -> None:
         """An address that does not answer is not in the list of peers."""
@@ -151,7 +215,7 @@ class RingNode(KeepingNode):
 
     def is_redialled(self, connection: Connection) -> bool:
         """From stage 2 on both sides call again, unless they are linked otherwise or this node has refused."""
-        address = connection.dialled or connection.address or ""
+        address = connection.proven or connection.address or ""
         has_been_linked = connection.address is not None or address in self.redials
         is_wanted = has_been_linked and not connection.was_refused and not self.is_linked(address)
         return super().is_redialled(connection) or is_wanted

@@ -74,7 +74,7 @@ def test_a_call_that_was_due_for_an_earlier_loss_is_not_made_for_the_next_one() 
     world.run(1.0)
     world.cut(world.open_connections()[0])
     world.run(0.5)  # bob would call half a second from now
-    world.open(world.networks[alice.address], bob.address)
+    world.open(world.networks[bob.address], alice.address)
     world.settle()
     calls, start = calls_of(world, bob), world.now
     world.part({alice.address})
@@ -94,18 +94,25 @@ def test_only_the_side_that_called_calls_again() -> None:
                                              {"address": bob.address, "state": "down"}]
 
 
-def test_the_peer_is_called_again_also_when_it_had_called_meanwhile() -> None:
-    world, alice = founded_world()
-    bob = world.add(ChatNode, alice.address)
-    world.run(1.0)
-    world.cut(next(end for end in world.open_connections()))
-    world.settle()
-    world.open(world.networks[alice.address], bob.address)
-    world.run(10.0)
-    assert len(bob.links) == 1, "alice's call has made bob's own unnecessary"
-    world.cut(next(end for end in world.open_connections()))
-    world.run(10.0)
-    assert len(bob.links) == 1
+def test_the_peer_is_called_again_also_when_somebody_who_gives_its_name_has_called_meanwhile() -> None:
+    """It may be the peer itself, which is linked twice then, or anybody."""
+    for is_peer in (True, False):
+        world, alice = founded_world()
+        bob = world.add(ChatNode, alice.address)
+        world.run(1.0)
+        world.cut(next(end for end in world.open_connections()))
+        world.settle()
+        if is_peer:
+            world.open(world.networks[alice.address], bob.address)
+        else:
+            liar = world.add(Stranger, bob.address)
+            liar.says_on_open = [liar.hello_message(bob.network_name, listen=alice.address)]
+        world.run(10.0)
+        assert sorted(str(link.dialled) for link in bob.links) == ["None", alice.address]
+        assert len(alice.links) == 1 + is_peer
+        calls = calls_of(world, bob)
+        world.run(100.0)
+        assert calls == []
 
 
 def test_the_peer_is_called_again_also_when_the_connection_was_closed_for_bad_input() -> None:

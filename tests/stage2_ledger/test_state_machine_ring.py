@@ -269,7 +269,7 @@ def test_who_has_called_and_is_refused_takes_off_the_list_only_what_it_has_broug
         liar.send_body(b"rubbish")
         world.settle()
     assert list_of(world, alice) == [alice.address, known, honest.address]
-    assert [address for _, address in calls] == [known], "with one link less it calls who is in the list"
+    assert [address for _, address in calls] == [known, honest.address], "with one link less it calls whoever is in the list"
 
 
 def test_a_killed_node_leaves_every_list_and_the_ten_links_are_kept_up() -> None:
