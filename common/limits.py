@@ -83,7 +83,8 @@ FLUSH_SECONDS = 2.0
 """How long a closing connection may take to write what waits, and to read the other's farewell."""
 
 AT_ONCE_SECONDS = 1.0
-"""Two nodes have called each other at once if no more lies between the two openings: they may not agree which was first."""
+"""Two nodes have called each other at once if no more lies between the two openings: they may see it
+in another order."""
 
 FIRST_REDIAL, LAST_REDIAL = 1.0, 30.0
 """Seconds before a lost connection is opened again: 1, 2, 4 … and then every 30 (contract §2)."""

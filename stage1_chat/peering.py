@@ -256,7 +256,7 @@ class PeeringNode:
             self.link(connection)
 
     def on_own_address(self, connection: Connection) -> None:
-        """The two ends are this very node, or the peer says so. Of the two ends, the one that was called tells the user."""
+        """The two ends are this very node, or the peer says so. The end that was called tells the user, not both."""
         reason = "this node has reached itself"
         if connection.dialled is None:
             raise HandshakeError(reason)

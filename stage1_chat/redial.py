@@ -57,9 +57,9 @@ class Redials:
 
     def on_linked(self, connection: Connection) -> None:
         """The other end of this connection is no longer lost, if it is proven that it is the one."""
-        for address in filter(self._is_linked, {connection.address, connection.dialled} - {None}):
-            redial = self._redials.pop(address, None)
-            if redial is not None:
+        for address in (connection.address, connection.dialled):
+            if address in self._redials and self._is_linked(address):
+                redial = self._redials.pop(address)
                 self._next_waits[connection] = redial.wait
 
     def on_gone(self, connection: Connection) -> None:

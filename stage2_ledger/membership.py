@@ -7,6 +7,7 @@ so that a message needs a few hops and not a tenth of the ring.
 
 import random
 from bisect import bisect_left
+from itertools import islice
 
 from common.encoding import split_address
 from common.limits import MAX_ALIASES, MAX_PEERS, RANDOM_LINKS, RING_LINKS, Recent
@@ -23,6 +24,8 @@ class Membership:
         self._picked: list[str] = []
         self._aliases = Recent(MAX_ALIASES)
         """Other names of nodes, which do not come into the list again while this is remembered."""
+        self._unreachable: set[str] = set()
+        """Addresses that do not answer, and are in the list for a link: somebody who called has named them."""
 
     def __contains__(self, address: str) -> bool:
         place = self._place(address)
@@ -34,12 +37,13 @@ class Membership:
             self._ring.insert(self._place(address), split_address(address))
 
     def add_reached(self, address: str) -> None:
-        """Put an address in the list that was called and has answered. If the list is full, another one gives way: of ten
-        thousand nearly all were only heard of."""
+        """Put an address in the list that was called and has answered. If the list is full, another one gives way:
+        of ten thousand nearly all were only heard of."""
         if len(self._ring) >= MAX_PEERS and address not in self:
             host, port = self._generator.choice(self._ring)
             self.discard(f"{host}:{port}")
         self.add(address)
+        self._unreachable.discard(address)
 
     def cross_out(self, address: str) -> None:
         """Take another name of a node out of the list, and remember that it is one."""
@@ -48,8 +52,18 @@ class Membership:
 
     def discard(self, address: str) -> None:
         """Take an address that does not answer out of the list; a node's own stays."""
+        self._unreachable.discard(address)
         if address in self and address != self.own:
             del self._ring[self._place(address)]
+
+    def set_aside(self, address: str) -> None:
+        """Leave an address in the list that does not answer, and call others in its place."""
+        if address in self:
+            self._unreachable.add(address)
+
+    def is_reachable(self, address: str) -> bool:
+        """Is this address in the list, and not known as one that does not answer?"""
+        return address in self and address not in self._unreachable
 
     def sorted(self) -> list[str]:
         """All addresses, by host as text and then by port as a number."""
@@ -58,15 +72,15 @@ class Membership:
     def successors(self) -> list[str]:
         """The ten addresses that follow this node's own, wrapping around; all others if there are fewer."""
         start = self._place(self.own) + 1
-        count = min(RING_LINKS, len(self._ring) - 1)
-        following = (self._ring[(start + step) % len(self._ring)] for step in range(count))
-        return [f"{host}:{port}" for host, port in following]
+        following = (self._ring[(start + step) % len(self._ring)] for step in range(len(self._ring) - 1))
+        addresses = (f"{host}:{port}" for host, port in following)
+        return list(islice(filter(self.is_reachable, addresses), RING_LINKS))
 
     def wanted(self) -> list[str]:
         """The addresses to be connected to: the successors, and two that were picked at random for good."""
         successors = self.successors()
-        self._picked = [address for address in self._picked if address in self and address not in successors]
-        taken = {self.own, *successors, *self._picked}
+        self._picked = [address for address in self._picked if self.is_reachable(address) and address not in successors]
+        taken = {self.own, *successors, *self._picked, *self._unreachable}
         # Among that many there are enough that are not taken, if there are enough at all.
         sample = self._generator.sample(self._ring, min(len(self._ring), len(taken) + RANDOM_LINKS))
         free = [address for host, port in sample if (address := f"{host}:{port}") not in taken]

@@ -31,6 +31,8 @@ class RingNode(KeepingNode):
         self.dials_later = False
         """Is another call due that would have been one too many at once?"""
         self.asked_for_peers: set[Connection] = set()
+        self.presence = b""
+        """What this node has flooded of itself: it goes first on every link that it opens."""
         self.introduced: set[Connection] = set()
         """Links by which an address came into the list that was not in it before."""
 
@@ -59,7 +61,8 @@ class RingNode(KeepingNode):
             self.members.add(address)
         self.keep_up_links()
         presence = {"type": "presence", "nonce": self.make_nonce(), "address": self.address}
-        self.on_presence(None, presence, encode_frame(presence))
+        self.presence = encode_frame(presence)
+        self.on_presence(None, presence, self.presence)
 
     def on_presence(self, connection: Connection | None, message: Message, frame: bytes) -> None:
         """Somebody is in the network: remember the address and pass it on."""
@@ -127,6 +130,8 @@ class RingNode(KeepingNode):
         super().link(connection)
         self.dialling.discard(connection.dialled or "")
         self.list_peer(connection, str(connection.address))
+        if connection.dialled is not None and self.presence:
+            connection.send(self.presence)  # the one by which it joined may be gone before it has passed it on
         self.note_peers()
         if has_come_back:
             # While the network was cut, each side has crossed out addresses of the other: merge the lists.
@@ -134,8 +139,8 @@ class RingNode(KeepingNode):
         self.drop_double_link(connection)
 
     def drop_double_link(self, connection: Connection) -> None:
-        """Two nodes that call each other have two links, and one of them ends. A call of this node's that has reached that
-        very address stays, and no second one beside it: anybody can say that it listens where a neighbour does."""
+        """Two nodes that call each other have two links, and one of them ends. A call of this node's that has reached
+        that very address stays, and no second one beside it: anybody can say that it listens where a neighbour does."""
         links = [link for link in self.links if link.address == connection.address]
         own = [link for link in links if link.dialled == link.address]
         own += [link for link in links if link not in own and self.is_at_its_address(link)]
@@ -153,7 +158,7 @@ class RingNode(KeepingNode):
         return own.dialled is not None and is_for_this
 
     def is_at_its_address(self, link: Connection) -> bool:
-        """Is it proven that this peer is where it says that it listens? That of `--peer` is believed to know its name."""
+        """Is it proven that this peer is where it says that it listens? That of `--peer` is believed."""
         return link.proven is not None and link.proven in (link.address, self.peer)
 
     def list_peer(self, connection: Connection, address: str) -> None:
@@ -177,9 +182,11 @@ class RingNode(KeepingNode):
         address = str(connection.address)
         self.judge_by_closed_call(connection)
         if not self.is_linked(address):
-            if connection in self.introduced or self.is_at_its_address(connection):
+            if (connection in self.introduced or self.is_at_its_address(connection)
+                    or not self.members.is_reachable(address)):
                 self.members.discard(address)
-            self.call([address] if address in self.members else [])
+            else:
+                self.call([address])
             self.keep_up_links()
         self.introduced.discard(connection)
 
@@ -206,10 +213,12 @@ class RingNode(KeepingNode):
             self.on_no_answer(connection.dialled)
 
     def on_no_answer(self, address: str) -> None:
-        """Call somebody else in the place of an address that did not answer."""
+        """Call somebody else in the place of an address that did not answer. It stays in the list while there is a link
+        to somebody who has called from there, perhaps: not everybody can be called."""
         self.dialling.discard(address)
         if not self.is_linked(address):
-            self.members.discard(address)
+            is_named = any(link.address == address for link in self.links)
+            (self.members.set_aside if is_named else self.members.discard)(address)
             if self.network_name is not None:
                 self.keep_up_links()
 

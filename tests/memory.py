@@ -30,7 +30,10 @@ class Stranger(ChatNode):
             self.network.connect(peer)
 
     def on_open(self, connection: Connection) -> None:
-        """Remember the connection, and say what the test has put down for this."""
+        """Remember the connection, and say what the test has put down for this. Nobody answers a second one."""
+        if any(one.is_open for one in self.connections):
+            connection.close()
+            return
         self.connection, self.is_closed = connection, False
         self.connections.add(connection)
         self.send(*self.says_on_open)
@@ -42,8 +45,9 @@ class Stranger(ChatNode):
 
     def on_close(self, connection: Connection) -> None:
         """Remember that the node has closed."""
-        self.connections.discard(connection)
-        self.is_closed = True
+        if connection in self.connections:
+            self.connections.discard(connection)
+            self.is_closed = True
 
     def send(self, *messages: Event) -> None:
         """Send messages."""

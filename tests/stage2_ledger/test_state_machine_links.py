@@ -170,6 +170,20 @@ def test_whoever_takes_the_names_of_all_that_are_wanted_does_not_keep_a_node_fro
     assert {link.dialled for link in node.links} >= {other.address for other in nodes}
 
 
+def test_strangers_do_not_take_the_places_of_those_that_are_called() -> None:
+    """They give names that follow that of the node on the ring, and cannot be called."""
+    world, _, nodes = grown_world(1, 6)
+    node = world.add(LedgerNode)
+    node.network_name = nodes[0].network_name
+    for number in range(12):
+        add_impostor(world, node, f"{node.address.removesuffix(':1')}-{number}:1")
+    for other in nodes:
+        node.members.add(other.address)
+    node.keep_up_links()
+    world.run(5.0)
+    assert {link.dialled for link in node.links} >= {other.address for other in nodes}
+
+
 def test_a_link_that_was_proven_by_a_closed_call_lends_its_name_to_nobody_when_it_ends() -> None:
     world, alice, bob = linked_pair()
     cut_all(world, alice)
@@ -209,7 +223,7 @@ def test_whoever_only_called_takes_nobody_off_the_list_who_answers() -> None:
 def give_names(world: World, node: LedgerNode, count: int) -> list[str]:
     """Other names by which `node` can be called."""
     names = [f"alias-{number}:1" for number in range(count)]
-    world.networks.update({name: world.networks[node.address] for name in names})
+    world.networks.update(dict.fromkeys(names, world.networks[node.address]))
     return names
 
 

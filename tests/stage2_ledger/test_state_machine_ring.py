@@ -71,6 +71,16 @@ def test_two_more_are_picked_at_random_for_good_and_replaced_when_they_are_gone(
     assert max(picked.values()) < 70, "30 of each are expected"
 
 
+def test_in_a_full_list_there_is_room_for_whoever_was_called_and_answered() -> None:
+    members = Membership("h:1", random.Random(1))
+    for number in range(2, 10_002):
+        members.add(f"stranger:{number}")
+    members.add("heard:1")
+    members.add_reached("reached:1")
+    assert "heard:1" not in members and "reached:1" in members and members.own in members
+    assert len(members.sorted()) == 10_000
+
+
 # --- joining ----------------------------------------------------------------------------------------
 
 def test_a_node_joins_in_the_order_of_the_contract() -> None:
@@ -174,6 +184,39 @@ def test_a_presence_reaches_everyone_in_the_ring_once() -> None:
         for watcher in watchers:
             came = [message["address"] for message in watcher.news("presence")]
             assert came.count(newcomer.address) == 1, f"seed {seed}, {watcher.address}: {came}"
+
+
+def test_a_newcomer_tells_all_whom_it_calls_that_it_is_there_also_when_the_peer_by_which_it_joined_dies() -> None:
+    world, [first, *others], node, _ = joining_world(12)
+    first.send(first.hello_message("a" * 32), {"type": "peers", "addresses": [peer.address for peer in others]})
+    while not node.presence:
+        assert world.step()
+    world.kill(first)
+    world.settle()
+    for peer in others:
+        peer.send(peer.hello_message("a" * 32))
+    world.settle()
+    presences = [message for peer in others for message in peer.news("presence")]
+    assert presences == [{"type": "presence", "nonce": presences[0]["nonce"], "address": node.address}] * 11
+
+
+def test_the_peer_of_the_command_line_stays_linked_and_listed_among_ten_thousand_addresses_of_strangers() -> None:
+    world, alice = founded_world()
+    bob = world.add(LedgerNode, alice.address)
+    world.run(1.0)
+    stranger = add_linked_peer(world, bob)
+    stranger.send(*({"type": "presence", "nonce": f"{number:032x}", "address": f"node-2-{number}:1"}
+                    for number in range(1, 10_100)))
+    world.run(30.0)
+    assert [link.dialled for link in bob.links if link.dialled == alice.address] == [alice.address]
+    world.part({alice.address})
+    world.run(60.0)
+    assert bob.links.keys() and alice.address not in list_of(world, bob)
+    stranger.send(*({"type": "presence", "nonce": f"{number:032x}", "address": f"node-2-{number}:1"}
+                    for number in range(20_000, 30_100)))
+    world.heal()
+    world.run(31.0)
+    assert bob.is_linked(alice.address) and alice.address in list_of(world, bob)
 
 
 @pytest.mark.parametrize("is_second", [False, True])
