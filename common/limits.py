@@ -110,6 +110,10 @@ MAX_ALIASES = 1_000
 """Other names of peers and of this node itself, in one generation: each costs a call to find out, and anybody can make
 names up."""
 
+NOTED_BYTES_PER_SECOND = 1_024
+"""Of the list of peers, which is written to the journal anew as a whole: it may have 2.6 MB, and each hello of anybody
+changes it. A list of some dozen is written every 5 s while it changes, the longest one every 45 minutes."""
+
 # --- what is asked for and answered -------------------------------------------------------------
 
 RING_LINKS = 10

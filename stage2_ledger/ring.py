@@ -7,7 +7,8 @@ from common.encoding import (ADDRESS, NONCE, Field, FormatError, Message, Shape,
                              is_list_of, make_id)
 from common.interface import Connection, Network
 from common.journal import Journal
-from common.limits import AT_ONCE_SECONDS, DIALS_PER_SECOND, HELLO_SECONDS, MAX_DIALS, MAX_PEERS, Allowance
+from common.limits import (AT_ONCE_SECONDS, DIALS_PER_SECOND, GOSSIP_SECONDS, HELLO_SECONDS, MAX_DIALS, MAX_PEERS,
+                           NOTED_BYTES_PER_SECOND, Allowance)
 from stage2_ledger.keeping import KeepingNode
 from stage2_ledger.membership import Membership
 
@@ -33,6 +34,8 @@ class RingNode(KeepingNode):
         self.asked_for_peers: set[Connection] = set()
         self.presence = b""
         """What this node has flooded of itself: it goes first on every link that it opens."""
+        self.note_peers_from = 0.0
+        """When the list of peers may be written down again, in seconds of `Network.now`."""
         self.introduced: set[Connection] = set()
         """Links by which an address came into the list that was not in it before."""
 
@@ -239,8 +242,14 @@ class RingNode(KeepingNode):
         self.call_known_peers(peers)
 
     def note_peers(self) -> None:
-        """Keep the list of peers, for the case that this node must find them again after a crash."""
-        self.note("peers", json.dumps(self.peers()))
+        """Keep the list of peers, for the case that this node must find them again after a crash: the longer it is, the
+        longer it is until it is written again."""
+        now = self.network.now()
+        if self.journal is not None and now >= self.note_peers_from:
+            peers = json.dumps(self.peers())
+            if peers != self.journal.read_note("peers"):
+                self.note("peers", peers)
+                self.note_peers_from = now + GOSSIP_SECONDS + len(peers) / NOTED_BYTES_PER_SECOND
 
     def call_known_peers(self, addresses: list[str]) -> None:
         """Go back to the peers known before, and to that of `--peer`."""

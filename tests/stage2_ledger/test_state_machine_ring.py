@@ -270,6 +270,36 @@ def test_the_list_is_written_down_when_it_has_changed_and_only_then(tmp_path: Pa
     node.on_end()
 
 
+class CountingJournal(Journal):
+    """Counts how often the list of peers is written."""
+
+    times = 0
+
+    def note(self, name: str, value: str) -> None:
+        """Count it."""
+        super().note(name, value)
+        self.times += name == "peers"
+
+
+def test_however_long_the_list_is_and_often_it_changes_little_is_written(tmp_path: Path) -> None:
+    world = World(1, longest_delay=0.0)
+    journal = CountingJournal(tmp_path)
+    node = world.add(LedgerNode, None, journal)
+    for number in range(9_000):
+        node.members.add(f"{number:0200d}:1")
+    for number in range(600):
+        stranger = world.add(PolitePeer, node.address, 2)
+        stranger.says_on_open = [stranger.hello_message(node.network_name, listen=f"stranger-{number}:1")]
+        world.settle()
+        stranger.connection.close()
+        world.run(0.1)
+    assert journal.times == 1, "in the first minute"
+    node.members = Membership(node.address, random.Random(1))
+    world.run(3_600.0)
+    assert journal.times == 2 and journal.read_note("peers") == json.dumps([node.address])
+    node.on_end()
+
+
 # --- addresses that do not answer -------------------------------------------------------------------
 
 def test_addresses_that_do_not_answer_are_not_in_the_list_and_others_are_called_instead() -> None:
