@@ -36,19 +36,28 @@ class MemoryConnection(Connection):
         self.owner = owner
         self.other: MemoryConnection
         self.arriving: deque[bytes | None] = deque()
-        """Frames on their way to this end; None is the end of the stream."""
+        """Frames on their way to this end; None is the end of the stream. Only `arrive` puts some in."""
+        self.is_busy = False
+        """Is it among those of the world that something is on its way to?"""
 
     def send(self, frame: bytes) -> None:
         """Put `frame` on its way to the other end."""
         if self.is_open:
-            self.other.arriving.append(frame)
+            self.other.arrive(frame)
 
     def close(self) -> None:
         """End this direction behind what was sent; the node hears `on_close` as from the sockets."""
         if self.is_open:
             self.is_open = False
-            self.other.arriving.append(None)
+            self.other.arrive(None)
             self.world.after(0, lambda: self.owner.on_close(self))
+
+    def arrive(self, frame: bytes | None) -> None:
+        """Something is on its way to this end."""
+        self.arriving.append(frame)
+        if not self.is_busy:
+            self.is_busy = True
+            self.world.busy.append(self)
 
     def deliver(self) -> None:
         """Let the node at this end have the next frame."""
@@ -115,6 +124,9 @@ class World:
         self.longest_delay = longest_delay
         self.networks: dict[str, MemoryNetwork] = {}
         self.connections: list[MemoryConnection] = []
+        self.busy: list[MemoryConnection] = []
+        """The ends that something is on its way to, in no order; those that were cut meanwhile are still among them.
+        With a hundred neighbours, looking through all of them at each step would take most of the time."""
         self.is_parted: Callable[[str, str], bool] = lambda one, other: False
         """Can these two addresses not reach each other? For new connections; `part` also cuts the old."""
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
@@ -122,9 +134,11 @@ class World:
 
     # --- nodes and their connections ------------------------------------------------------------
 
-    def add(self, make_node: Callable[..., Node], peer: str | None = None, *arguments: Any) -> Node:
-        """Start a node, made by `make_node(network, address, *arguments)`; its addresses are node-1:1, node-2:1, …"""
-        address = f"node-{len(self.networks) + 1}:1"
+    def add(self, make_node: Callable[..., Node], peer: str | None = None, *arguments: Any,
+            address: str | None = None) -> Node:
+        """Start a node, made by `make_node(network, address, *arguments)`; its addresses are node-1:1, node-2:1, …
+        One that is given was another node's, which is gone."""
+        address = address or f"node-{len(self.networks) + 1}:1"
         network = self.networks[address] = MemoryNetwork(self, address)
         node = network.node = make_node(network, address, *arguments)
         node.start(peer)
@@ -186,14 +200,22 @@ class World:
 
     def step(self) -> bool:
         """Deliver one frame on a connection picked at random; False if none is on its way."""
-        busy = [end for end in self.connections if end.arriving]
-        if busy:
-            end = self.random.choice(busy)
-            if self.networks[end.owner.address].is_running:
-                end.deliver()
-            else:
-                end.arriving.clear()
-        return bool(busy)
+        while self.busy:
+            place = self.random.randrange(len(self.busy))
+            end = self.busy[place]
+            if end.arriving:
+                self._step_at(end)
+                return True
+            end.is_busy = False
+            self.busy[place] = self.busy[-1]
+            del self.busy[-1]
+        return False
+
+    def _step_at(self, end: MemoryConnection) -> None:
+        if self.networks[end.owner.address].is_running:
+            end.deliver()
+        else:
+            end.arriving.clear()
 
     def settle(self) -> None:
         """Deliver all that is on its way, and what that causes, without letting time pass."""

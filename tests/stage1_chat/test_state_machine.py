@@ -59,6 +59,7 @@ def test_a_copy_in_other_bytes_is_the_same_message() -> None:
     one, two = add_linked_stranger(world, alice), add_linked_stranger(world, alice)
     message = chat_message("hé")
     one.send(message)
+    world.settle()
     two.send_body(json.dumps(dict(reversed(message.items())), indent=2).encode())
     world.settle()
     assert texts(world, alice) == ["hé"]
