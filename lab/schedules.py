@@ -1,0 +1,250 @@
+"""Schedules of an adversary against honest nodes of stage 5, made from seeds, judged, and made small when they fail.
+
+    python -m lab.schedules --first 0 --count 1000      # in the small size; --long: in the long one
+
+A schedule is a list of things that are done at certain seconds, some by the adversary (mischief.py), some to the
+honest nodes (honest.py). It runs in memory, with a keyed hash in place of RSA, and one seed repeats a run exactly.
+"""
+
+import argparse
+import random
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from typing import NamedTuple
+
+from common.limits import MAX_WAITING
+from lab.honest import START_MS, HonestNodes, make_past
+from lab.keyed_hash import hashes_instead_of_rsa
+from lab.mischief import MISCHIEF
+from lab.puppet import Adversary, Puppet
+from lab.simulation import World
+from stage5_pos.node import StakeNode
+
+SHARED = 10
+"""So many seeds have one past. To compute a past takes as long as to run a small schedule."""
+
+HONEST = ["pay", "pay", "cut", "restart", "join"]
+"""What befalls honest nodes."""
+
+KINDS = 6
+"""Kinds of mischief in one schedule: a few that meet often find more than all of them now and then."""
+
+MOST_BEHIND = 6
+"""Blocks by which a node may be behind the others for longer than a minute."""
+
+MINUTE = 60
+
+
+class Action(NamedTuple):
+    """Something that is done: when, in seconds; what; by whom or to whom, as a number that may be any; and a number
+    that decides the rest."""
+
+    at: float
+    what: str
+    who: int
+    number: int
+
+
+class Schedule(NamedTuple):
+    """All that decides a run."""
+
+    seed: int
+    nodes: int
+    """Honest nodes, not counting those that join later."""
+    strangers: int
+    """Connections without a stake."""
+    is_line: bool
+    """Does each honest node reach only the one before and after it? Else each reaches all."""
+    age: int
+    """Slots before the attack."""
+    seconds: int
+    """How long the attack lasts."""
+    actions: list[Action]
+
+    def __str__(self) -> str:
+        """What can be pasted into a test."""
+        lines = [f"    Action({one.at}, {one.what!r}, {one.who}, {one.number})," for one in self.actions]
+        members = ", ".join(f"{name}={value!r}" for name, value in self._asdict().items() if name != "actions")
+        return "\n".join([f"Schedule({members}, actions=[", *lines, "])"])
+
+
+class Size(NamedTuple):
+    """How large schedules are: ranges from which a seed chooses."""
+
+    nodes: list[int]
+    strangers: list[int]
+    ages: list[int]
+    actions: list[int]
+    seconds: int = MINUTE
+
+
+SMALL = Size(nodes=[4, 4, 5], strangers=[2, 4, 8], ages=[50, 100], actions=[10, 20, 30])
+LONG = Size(nodes=[4, 7, 10, 10], strangers=[4, 10, 30, 100], ages=[100, 300], actions=[20, 40, 80])
+"""The honest nodes share nine stakes; of ten, each has one, and the last none."""
+
+
+def make_schedule(seed: int, size: Size) -> Schedule:
+    """The schedule of a seed."""
+    choose = random.Random(seed)
+    age = random.Random(seed // SHARED).choice(size.ages)
+    kinds = [*choose.sample(sorted(MISCHIEF), KINDS), choose.choice(HONEST)]
+    actions = [Action(round(choose.uniform(0, size.seconds), 2), choose.choice(kinds), choose.randrange(100),
+                      choose.randrange(1_000_000)) for _ in range(choose.choice(size.actions))]
+    return Schedule(seed, choose.choice(size.nodes), choose.choice(size.strangers), choose.random() < 0.3, age,
+                    size.seconds, sorted(actions))
+
+
+# --- one run ------------------------------------------------------------------------------------
+
+class Judge:
+    """Looks at the honest nodes every second."""
+
+    def __init__(self, honest: HonestNodes) -> None:
+        self.honest = honest
+        self._behind_since: dict[str, float] = {}
+
+    def agree(self) -> bool:
+        """Do all have the same tip now?"""
+        nodes = self.honest.nodes.values()
+        return (len(self.honest.joined()) == len(self.honest.stakes)
+                and len({node.tree.best.id for node in nodes}) == 1)
+
+    def look(self) -> str | None:
+        """What is wrong, if anything is."""
+        now = self.honest.world.now
+        heights = {node.address: node.tree.best.height for node in self.honest.joined()}
+        for node in self.honest.joined():
+            best = max(heights.values())
+            if best - heights[node.address] <= MOST_BEHIND:
+                self._behind_since.pop(node.address, None)
+            elif now - self._behind_since.setdefault(node.address, now) > MINUTE:
+                return f"behind: {node.address} stands at {heights[node.address]} of {best} for more than a minute"
+            if node.describe_status()["waiting"] > MAX_WAITING:
+                return f"waiting: at {node.address} {node.describe_status()['waiting']} blocks wait"
+        ended = [address for address in self.honest.nodes if not self.honest.world.networks[address].is_running]
+        return f"ended: {ended[0]} could not join" if ended else None
+
+
+class Run:
+    """One run of a schedule."""
+
+    def __init__(self, schedule: Schedule, make: type[StakeNode] = StakeNode) -> None:
+        self.schedule = schedule
+        self.world = World(schedule.seed, START_MS + 1_000 * schedule.age)
+        past = make_past(schedule.seed // SHARED, schedule.age)
+        self.honest = HonestNodes(self.world, past, schedule.nodes, schedule.is_line, make)
+        self.adversary = Adversary(self.world, past, list(self.honest.nodes))
+        for number in range(schedule.strangers):
+            target = self.adversary.targets[number % schedule.nodes]
+            self.adversary.puppets.append(self.world.add(Puppet, target, self.adversary))
+        for action in schedule.actions:
+            self.world.after(action.at, lambda action=action: self.act(action))  # type: ignore[misc]
+
+    def act(self, action: Action) -> None:
+        """Do it."""
+        if action.what in MISCHIEF:
+            puppet = self.adversary.puppets[action.who % len(self.adversary.puppets)]
+            MISCHIEF[action.what](self.adversary, puppet, random.Random(action.number))
+        else:
+            getattr(self.honest, action.what)(action.who, action.number)
+
+    def judge(self) -> str | None:
+        """Let the attack pass, and then up to a minute; what went wrong, or None."""
+        judge = Judge(self.honest)
+        for _ in range(self.schedule.seconds):
+            self.world.run(1.0)
+            if (wrong := judge.look()) is not None:
+                return wrong
+        self.adversary.is_over = True
+        for _ in range(MINUTE):
+            self.world.run(1.0)
+            if (wrong := judge.look()) is not None or judge.agree():
+                return wrong
+        return f"tips: {self.describe_tips()}"
+
+    def describe_tips(self) -> str:
+        """Where the honest nodes stand."""
+        return ", ".join(f"{node.address} at {node.tree.best.height} ({node.tree.best.id[:6]})"
+                         for node in self.honest.joined())
+
+
+def try_schedule(schedule: Schedule, make: type[StakeNode] = StakeNode) -> str | None:
+    """Run a schedule; what went wrong in one line, which begins with its kind, or None."""
+    with hashes_instead_of_rsa():
+        try:
+            return Run(schedule, make).judge()
+        except Exception as error:  # whatever it is, an adversary has brought it about
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            return f"exception: {type(error).__name__} {error} in {place.name}, line {place.lineno} of {place.filename}"
+
+
+# --- failures -----------------------------------------------------------------------------------
+
+def shrink(schedule: Schedule, wrong: str, make: type[StakeNode] = StakeNode, tries: int = 300) -> Schedule:
+    """A schedule with as few actions as can be that fails in the same kind of way, found in so many runs at most:
+    delta debugging (Zeller and Hildebrandt, 2002). Then with fewer strangers."""
+    kind = wrong.partition(":")[0]
+
+    def fails(smaller: Schedule) -> bool:
+        nonlocal tries
+        tries -= 1
+        return (try_schedule(smaller, make) or "").partition(":")[0] == kind
+
+    piece = max(1, len(schedule.actions) // 2)
+    while piece and tries > 0:
+        before = schedule
+        schedule = _without_pieces(schedule, piece, fails)
+        if piece > 1 or schedule is before:
+            piece //= 2
+    for strangers in range(1, schedule.strangers):
+        if tries > 0 and fails(schedule._replace(strangers=strangers)):
+            return schedule._replace(strangers=strangers)
+    return schedule
+
+
+def _without_pieces(schedule: Schedule, piece: int, fails: Callable[[Schedule], bool]) -> Schedule:
+    """Leave out each piece of so many actions without which it still fails."""
+    start = len(schedule.actions)
+    while start > 0:
+        start -= piece
+        rest = schedule.actions[:max(0, start)] + schedule.actions[start + piece:]
+        if fails(smaller := schedule._replace(actions=rest)):
+            schedule = smaller
+    return schedule
+
+
+def check_seeds(seeds: range, size: Size, make: type[StakeNode] = StakeNode) -> None:
+    """AssertionError, with the smallest schedule found, if that of one of these seeds fails."""
+    for seed in seeds:
+        schedule = make_schedule(seed, size)
+        wrong = try_schedule(schedule, make)
+        if wrong is not None:
+            raise AssertionError(f"seed {seed}: {wrong}; made smaller:\n{shrink(schedule, wrong, make)}")
+
+
+def main() -> None:
+    """Run schedules, and print those that fail."""
+    parser = argparse.ArgumentParser(prog="lab.schedules", description="Schedules of an adversary, in memory.")
+    parser.add_argument("--first", type=int, default=0, help="the first seed (default: %(default)s)")
+    parser.add_argument("--count", type=int, default=100, help="how many (default: %(default)s)")
+    parser.add_argument("--long", action="store_true", help="as large as in make test-long")
+    parser.add_argument("--shrink", action="store_true", help="make those that fail small")
+    options = parser.parse_args()
+    began, failed = time.process_time(), 0
+    for seed in range(options.first, options.first + options.count):
+        schedule = make_schedule(seed, LONG if options.long else SMALL)
+        wrong = try_schedule(schedule)
+        if wrong is not None:
+            failed += 1
+            print(f"seed {seed}: {wrong}", flush=True)
+            if options.shrink:
+                print(shrink(schedule, wrong), flush=True)
+    seconds = time.process_time() - began
+    print(f"{failed} of {options.count} failed, {seconds / options.count:.3f} s each")
+    sys.exit(failed > 0)
+
+
+if __name__ == "__main__":
+    main()
