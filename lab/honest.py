@@ -24,8 +24,11 @@ MILLION = 1_000_000
 START_MS = 1_700_000_000_000
 SLOT_MS, PERMILLE = 1_000, 100
 
-LUCK = 2
+LUCK = 3
 """Slots that the adversary wins in the first minute of its attack, at least. Usually it would win 0.6, and do little."""
+
+GETTING_READY = 3
+"""Slots in which the honest nodes join each other, before the attack begins."""
 
 
 class Past(NamedTuple):
@@ -36,12 +39,17 @@ class Past(NamedTuple):
     """The slot that is now."""
     blocks: list[Message]
 
+    def won(self, seconds: int) -> list[int]:
+        """The seconds of the attack at which a slot begins that the adversary has won."""
+        return [second for second in range(GETTING_READY, seconds)
+                if draw(self.genesis, ADVERSARY, self.age + second) is not None]
+
 
 def draw(genesis: Genesis, number: int, slot: int) -> tuple[int, str] | None:
     """The lottery value and the draw of a holder in a slot, if that wins."""
     drawn = lottery.make_draw(KEYS[number], genesis.seed, slot)
     value = lottery.ticket_value(genesis.seed, slot, KEYS[number].account, drawn)
-    return (value, drawn) if value < genesis.winning_thresholds()[KEYS[number].account] else None
+    return (value, drawn) if value < int(genesis.thresholds[number - 1], 16) else None
 
 
 def block_bytes(network: str, message: Message) -> bytes:
@@ -64,8 +72,9 @@ def make_past(seed: int, age: int) -> Past:
     first = make_genesis("00" * 32, START_MS, SLOT_MS, PERMILLE, [key.account for key in KEYS.values()], balances)
     for number in itertools.count():
         genesis = first._replace(seed=make_id(canon(["lottery of a schedule", seed, number])))
-        if sum(draw(genesis, ADVERSARY, age + slot) is not None for slot in range(60)) >= LUCK:
-            return Past(genesis, age, _make_blocks(genesis, age))
+        past = Past(genesis, age, [])
+        if len(past.won(60)) >= LUCK:
+            return past._replace(blocks=_make_blocks(genesis, age))
     raise AssertionError("numbers do not end")
 
 

@@ -56,22 +56,28 @@ def verify(account: str, canonical: bytes, signature: str) -> None:
 
 
 @contextmanager
-def hashes_instead_of_rsa() -> Iterator[None]:
-    """Let all stages check accounts and signatures of this kind, and no others, until the end.
+def swapped(stand_ins: dict[str, tuple[Any, Any]]) -> Iterator[None]:
+    """Until the end, put something else in the place of what modules know by a name: name -> the original, the other.
 
-    A module that imports a function has a name of its own for it, so each module's is swapped; which ones have one is
-    looked up and not listed, since a list would miss the next one.
+    A module that imports a function or a number has a name of its own for it, so each module's is swapped; which ones
+    have one is looked up and not listed, since a list would miss the next one.
     """
-    swapped: list[tuple[dict[str, Any], str, Any]] = []
-    stand_ins = {"check_account": (rsa.check_account, check_account), "verify": (rsa.verify, verify)}
+    changed: list[tuple[dict[str, Any], str]] = []
     for module in list(sys.modules.values()):
         names = vars(module)
-        for name, (original, stand_in) in stand_ins.items():
-            if names.get(name) is original:
-                swapped.append((names, name, original))
-                names[name] = stand_in
+        for name in stand_ins.keys() & names.keys():
+            if names[name] is stand_ins[name][0]:
+                names[name] = stand_ins[name][1]
+                changed.append((names, name))
     try:
         yield
     finally:
-        for names, name, original in swapped:
-            names[name] = original
+        for names, name in changed:
+            names[name] = stand_ins[name][0]
+
+
+@contextmanager
+def hashes_instead_of_rsa() -> Iterator[None]:
+    """Let all stages check accounts and signatures of this kind, and no others, until the end."""
+    with swapped({"check_account": (rsa.check_account, check_account), "verify": (rsa.verify, verify)}):
+        yield

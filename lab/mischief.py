@@ -112,16 +112,23 @@ def pay(adversary: Adversary, puppet: Puppet, choose: random.Random) -> None:
     """Proper transactions; some hear of one and some of another that spends the same money."""
     amount = choose.choice([1, 10, MILLION // 2, MILLION, 3 * MILLION])
     for _ in range(choose.choice(MANY)):
-        transaction_id = adversary.make_transaction(choose, amount)
+        transaction_id = adversary.make_transaction(choose, amount, receiver=choose.choice(list(KEYS.values())))
         adversary.say(audience(adversary, puppet, choose), adversary.transactions[transaction_id])
 
 
+def fill_pools(adversary: Adversary, puppet: Puppet, choose: random.Random) -> None:
+    """Transactions that nobody can pay, as long as they may be."""
+    for _ in range(choose.choice(MANY)):
+        frame = adversary.transactions[adversary.make_transaction(choose, 5 * MILLION)]
+        adversary.say(audience(adversary, puppet, choose), make_frame(frame[4:].ljust(4_000)))
+
+
 def pay_invalidly(adversary: Adversary, puppet: Puppet, choose: random.Random) -> None:
-    """A forged one, one without the fee, one with a signature that is none, or one that is padded."""
-    wrong = adversary.make_transaction(choose, choose.choice([0, 5]), key=choose.choice([1, 10]))
+    """One without the fee, a forged one, one with a signature that is none, or one that is padded."""
+    wrong = adversary.make_transaction(choose, choose.choice([0, 5]))
     message: Message = json.loads(adversary.transactions.pop(wrong)[4:])
-    if choose.random() < 0.3:
-        message["signature"] = choose.choice(["", "AAAA", message["signature"][::-1]])
+    if choose.random() < 0.5:
+        message["signature"] = choose.choice(["", "AAAA", message["signature"][::-1], KEYS[1].sign(b"")])
     padding = choose.choice([None, None, 2])
     adversary.say(audience(adversary, puppet, choose), make_frame(json.dumps(message, indent=padding).encode()))
 
@@ -178,8 +185,8 @@ def repeat_blocks(adversary: Adversary, puppet: Puppet, choose: random.Random) -
 def extend(adversary: Adversary, puppet: Puppet, choose: random.Random) -> None:
     """Proper blocks on the best chain, one for each slot won since its tip."""
     for slot, drawn in adversary.wins()[-choose.choice([1, 2]):]:
-        ids = [adversary.make_transaction(choose, 1)] if choose.random() < 0.3 else []
-        adversary.say(audience(adversary, puppet, choose), adversary.make_block(slot, drawn, adversary.best, ids))
+        adversary.say(audience(adversary, puppet, choose),
+                      adversary.make_block(slot, drawn, adversary.parent_for(slot), adversary.make_payments(choose)))
 
 
 def make_twins(adversary: Adversary, puppet: Puppet, choose: random.Random) -> None:
@@ -188,11 +195,11 @@ def make_twins(adversary: Adversary, puppet: Puppet, choose: random.Random) -> N
     if not adversary.wins():
         return
     slot, drawn = choose.choice(adversary.wins()[-2:])
-    parents = [choose.choice([adversary.best, *list(adversary.blocks)[-5:]]) for _ in range(choose.choice([1, 3]))]
+    parents = [choose.choice([adversary.parent_for(slot), *list(adversary.blocks)[-3:]]) for _ in range(choose.choice([1, 3]))]
     lacking = choose.choice(["nothing", "withheld", "invented"])
     for number in range(choose.choice(MANY) + 1):
-        ids = [adversary.invent_id(choose) if lacking == "invented" else
-               adversary.make_transaction(choose, 1, is_secret=lacking == "withheld")]
+        ids = ([adversary.invent_id(choose)] if lacking == "invented" else
+               adversary.make_payments(choose, is_secret=lacking == "withheld"))
         adversary.say(audience(adversary, puppet, choose),
                       adversary.make_block(slot, drawn, parents[number % len(parents)], ids))
 
@@ -205,6 +212,14 @@ def make_orphans(adversary: Adversary, puppet: Puppet, choose: random.Random) ->
             frame = adversary.make_block(slot, drawn, parent, [])
             adversary.say(audience(adversary, puppet, choose), frame)
             parent = adversary.own[-1] if choose.random() < 0.5 else adversary.invent_id(choose)
+
+
+def make_heavy(adversary: Adversary, puppet: Puppet, choose: random.Random) -> None:
+    """Blocks that name many transactions which nobody has, on the best chain or on nothing."""
+    for slot, drawn in adversary.wins()[-choose.choice(MANY):]:
+        parent = choose.choice([adversary.parent_for(slot), adversary.invent_id(choose)])
+        ids = [f"{choose.getrandbits(256):064x}" for _ in range(choose.choice([10, 40, 100]))]
+        adversary.say(audience(adversary, puppet, choose), adversary.make_block(slot, drawn, parent, ids))
 
 
 def make_invalid(adversary: Adversary, puppet: Puppet, choose: random.Random) -> None:
@@ -236,8 +251,8 @@ def withhold(adversary: Adversary, puppet: Puppet, choose: random.Random) -> Non
     if choose.random() < 0.5:
         adversary.branch = choose.choice([adversary.best, *list(adversary.blocks)[-4:]])
     for slot, drawn in adversary.wins()[-2:]:
-        ids = [adversary.make_transaction(choose, 1, is_secret=True)] if choose.random() < 0.5 else []
-        adversary.make_block(slot, drawn, adversary.branch, ids, is_secret=True)
+        adversary.make_block(slot, drawn, adversary.branch, adversary.make_payments(choose, is_secret=True),
+                             is_secret=True)
         adversary.branch = adversary.own[-1]
     if adversary.own and choose.random() < 0.5:
         adversary.say(audience(adversary, puppet, choose), *puppet.herald(adversary.own[-1]))
@@ -253,8 +268,10 @@ def release(adversary: Adversary, puppet: Puppet, choose: random.Random) -> None
 
 Mischief = Callable[[Adversary, Puppet, random.Random], None]
 
-MISCHIEF: dict[str, Mischief] = {function.__name__: function for function in (
+WITH_STAKE: dict[str, Mischief] = {function.__name__: function for function in (
+    extend, make_twins, make_orphans, make_heavy, make_invalid, make_old, withhold, release, pay, fill_pools)}
+WITHOUT_STAKE: dict[str, Mischief] = {function.__name__: function for function in (
     change_manner, call, hang_up, claim, call_everybody, break_form, greet_wrongly, ping_pong, chatter, present,
-    ask_for_peers, pay, pay_invalidly, sum_up, name_ids, want, claim_tip, ask_for_chain, repeat_blocks, extend,
-    make_twins, make_orphans, make_invalid, make_old, withhold, release)}
+    ask_for_peers, pay_invalidly, sum_up, name_ids, want, claim_tip, ask_for_chain, repeat_blocks)}
+MISCHIEF = {**WITH_STAKE, **WITHOUT_STAKE}
 """By the name that stands in a schedule."""

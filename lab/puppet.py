@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from common.encoding import Message, canon, decode_frame, encode_frame, make_id
 from common.interface import Connection, Network
 from lab.honest import ADVERSARY, KEYS, Past, block_bytes, draw, sign_block
+from lab.keyed_hash import HashKey
 from lab.simulation import World
 from stage1_chat.node import ChatNode
 
@@ -22,6 +23,9 @@ telling others of a block before they have it; claiming the next tip whenever it
 ANSWERS_A_SECOND = 30
 """What one puppet answers in a second. In memory an answer takes no time, and two that talk in circles would never
 come to an end."""
+
+
+OWN = KEYS[ADVERSARY]
 
 
 class Known:
@@ -105,6 +109,11 @@ class Adversary:
             return 0
         return self.blocks[block_id].height if block_id in self.blocks else unknown
 
+    def parent_for(self, slot: int) -> str:
+        """The highest block of the best chain that is older than a slot."""
+        chain = [one for one in self.chain() if self.blocks[one].message["slot"] < slot]
+        return chain[-1] if chain else self.genesis.id
+
     def chain(self) -> list[str]:
         """The ids of the best chain, oldest first."""
         ids, block_id = [], self.best
@@ -132,18 +141,24 @@ class Adversary:
         self.own.append(self.know_block(message, encode_frame(message)))
         return self.blocks[block_id].frame
 
-    def make_transaction(self, choose: random.Random, amount: int, key: int | None = ADVERSARY,
+    def make_transaction(self, choose: random.Random, amount: int, sender: HashKey = OWN, receiver: HashKey = OWN,
                          is_secret: bool = False) -> str:
-        """Sign a transaction to any holder, from the adversary's account, or a forged one from another; its id."""
+        """Sign a transaction between two accounts; its id."""
         message: Message = {"type": "transaction", "nonce": f"{choose.getrandbits(128):032x}",
-                            "from": KEYS[key or ADVERSARY].account, "to": KEYS[choose.randint(1, 10)].account,
-                            "amount": amount}
-        signature = KEYS[ADVERSARY].sign(self.transaction_bytes(message))
+                            "from": sender.account, "to": receiver.account, "amount": amount}
+        signature = sender.sign(self.transaction_bytes(message))
         transaction_id = self.transaction_id(message)
         self.transactions[transaction_id] = encode_frame({**message, "signature": signature})
         if is_secret:
             self.withheld.add(transaction_id)
         return transaction_id
+
+    def make_payments(self, choose: random.Random, is_secret: bool = False) -> list[str]:
+        """Transactions for a block: none, one, or two of which the second spends what the first one brings."""
+        count = choose.choice([0, 1, 2])
+        new = HashKey(f"account {choose.getrandbits(64)}")
+        return [self.make_transaction(choose, 20 - 10 * number, *pair, is_secret=is_secret)
+                for number, pair in enumerate([(OWN, new), (new, OWN)][:count])]
 
     def invent_id(self, choose: random.Random) -> str:
         """An id that nobody has, new or made up before."""

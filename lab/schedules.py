@@ -14,10 +14,11 @@ import traceback
 from collections.abc import Callable
 from typing import NamedTuple
 
+import common.limits
 from common.limits import MAX_WAITING
 from lab.honest import START_MS, HonestNodes, make_past
-from lab.keyed_hash import hashes_instead_of_rsa
-from lab.mischief import MISCHIEF
+from lab.keyed_hash import hashes_instead_of_rsa, swapped
+from lab.mischief import MISCHIEF, WITH_STAKE, WITHOUT_STAKE
 from lab.puppet import Adversary, Puppet
 from lab.simulation import World
 from stage5_pos.node import StakeNode
@@ -25,16 +26,19 @@ from stage5_pos.node import StakeNode
 SHARED = 10
 """So many seeds have one past. To compute a past takes as long as to run a small schedule."""
 
-HONEST = ["pay", "pay", "cut", "restart", "join"]
-"""What befalls honest nodes."""
-
-KINDS = 6
-"""Kinds of mischief in one schedule: a few that meet often find more than all of them now and then."""
+HONEST = ["pay", "cut", "join", "restart"]
+"""What befalls honest nodes. The last one does not where they stand in a line: two neighbours that forget each other,
+one after the other, would part the network for good without any adversary."""
 
 MOST_BEHIND = 6
 """Blocks by which a node may be behind the others for longer than a minute."""
 
 MINUTE = 60
+
+
+SCARCE = {"MAX_WAITING": 20, "MAX_WAITING_IDS": 60, "MAX_ANSWER_BLOCKS": 10, "MAX_UNCOVERED": 16 * 1024,
+          "MAX_POOL": 128 * 1024, "MAX_MISSING": 100, "MAX_WANT": 10, "MAX_TWINS": 5}
+"""Limits about a fiftieth, or less, of what they are: so little is soon used up, as they would be after some hours."""
 
 
 class Action(NamedTuple):
@@ -57,6 +61,8 @@ class Schedule(NamedTuple):
     """Connections without a stake."""
     is_line: bool
     """Does each honest node reach only the one before and after it? Else each reaches all."""
+    is_scarce: bool
+    """Is there as little room as `SCARCE` says?"""
     age: int
     """Slots before the attack."""
     seconds: int
@@ -86,14 +92,20 @@ LONG = Size(nodes=[4, 7, 10, 10], strangers=[4, 10, 30, 100], ages=[100, 300], a
 
 
 def make_schedule(seed: int, size: Size) -> Schedule:
-    """The schedule of a seed."""
+    """The schedule of a seed. It has a few kinds of mischief, which meet often: that finds more than all of them now
+    and then. Most happens when the adversary has just won a slot."""
     choose = random.Random(seed)
     age = random.Random(seed // SHARED).choice(size.ages)
-    kinds = [*choose.sample(sorted(MISCHIEF), KINDS), choose.choice(HONEST)]
-    actions = [Action(round(choose.uniform(0, size.seconds), 2), choose.choice(kinds), choose.randrange(100),
-                      choose.randrange(1_000_000)) for _ in range(choose.choice(size.actions))]
-    return Schedule(seed, choose.choice(size.nodes), choose.choice(size.strangers), choose.random() < 0.3, age,
-                    size.seconds, sorted(actions))
+    is_line = choose.random() < 0.3
+    kinds = [*choose.sample(sorted(WITH_STAKE), 4), *choose.sample(sorted(WITHOUT_STAKE), 2), "change_manner",
+             choose.choice(HONEST[:-1] if is_line else HONEST)]
+    moments = make_past(seed // SHARED, age).won(size.seconds)
+    actions = []
+    for _ in range(choose.choice(size.actions)):
+        at = choose.uniform(0, size.seconds) if choose.random() < 0.4 else choose.choice(moments) + choose.random()
+        actions.append(Action(round(at, 2), choose.choice(kinds), choose.randrange(100), choose.randrange(1_000_000)))
+    return Schedule(seed, choose.choice(size.nodes), choose.choice(size.strangers), is_line, choose.random() < 0.5,
+                    age, size.seconds, sorted(actions))
 
 
 # --- one run ------------------------------------------------------------------------------------
@@ -140,7 +152,7 @@ class Run:
             target = self.adversary.targets[number % schedule.nodes]
             self.adversary.puppets.append(self.world.add(Puppet, target, self.adversary))
         for action in schedule.actions:
-            self.world.after(action.at, lambda action=action: self.act(action))  # type: ignore[misc]
+            self.world.after(action.at - self.world.now, lambda action=action: self.act(action))  # type: ignore[misc]
 
     def act(self, action: Action) -> None:
         """Do it."""
@@ -153,7 +165,7 @@ class Run:
     def judge(self) -> str | None:
         """Let the attack pass, and then up to a minute; what went wrong, or None."""
         judge = Judge(self.honest)
-        for _ in range(self.schedule.seconds):
+        while self.world.now < self.schedule.seconds:
             self.world.run(1.0)
             if (wrong := judge.look()) is not None:
                 return wrong
@@ -172,7 +184,8 @@ class Run:
 
 def try_schedule(schedule: Schedule, make: type[StakeNode] = StakeNode) -> str | None:
     """Run a schedule; what went wrong in one line, which begins with its kind, or None."""
-    with hashes_instead_of_rsa():
+    limits = {name: (getattr(common.limits, name), few) for name, few in SCARCE.items()}
+    with hashes_instead_of_rsa(), swapped(limits if schedule.is_scarce else {}):
         try:
             return Run(schedule, make).judge()
         except Exception as error:  # whatever it is, an adversary has brought it about
