@@ -25,7 +25,8 @@ START_MS = 1_700_000_000_000
 SLOT_MS, PERMILLE = 1_000, 100
 
 LUCK = 3
-"""Slots that the adversary wins in the first minute of its attack, at least. Usually it would win 0.6, and do little."""
+"""Slots that the adversary wins in the first minute of its attack, at least. Usually it would win 0.6, and do
+little."""
 
 GETTING_READY = 3
 """Slots in which the honest nodes join each other, before the attack begins."""
@@ -114,7 +115,7 @@ class HonestNodes:
                 and (other not in self.peers.get(one, {other}) or one not in self.peers.get(other, {one})))
 
     def add(self, stakes: list[int], is_tied: bool) -> None:
-        """Start one more node, which joins by the newest one; one that is tied reaches no other, until one more comes."""
+        """Start one more node, which joins by the newest one; one that is tied reaches that one, and the next one."""
         peer = next(reversed(self.nodes), None)
         address = f"node-{len(self.world.networks) + 1}:1"
         self.stakes[address] = stakes

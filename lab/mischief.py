@@ -75,15 +75,16 @@ def break_form(adversary: Adversary, puppet: Puppet, choose: random.Random) -> N
 
 def greet_wrongly(adversary: Adversary, puppet: Puppet, choose: random.Random) -> None:
     """A second hello, or one that comes too late and names something else."""
-    changes = choose.choice([{"version": 2}, {"stage": 4}, {"network": "0" * 64}, {"network": None}, {}])
-    adversary.say(list(puppet.links)[:1], encode_frame({
-        "type": "hello", "version": 1, "stage": 5, "network": adversary.genesis.id, "listen": puppet.claimed, **changes}))
+    changes: Message = choose.choice([{"version": 2}, {"stage": 4}, {"network": "0" * 64}, {"network": None}, {}])
+    hello = {"type": "hello", "version": 1, "stage": 5, "network": adversary.genesis.id, "listen": puppet.claimed}
+    adversary.say(list(puppet.links)[:1], encode_frame({**hello, **changes}))
 
 
 def ping_pong(adversary: Adversary, puppet: Puppet, choose: random.Random) -> None:
     """Pongs that answer questions that were not asked, or are not answered yet; and pings."""
     kind = choose.choice(["ping", "pong", "pong"])
-    say(adversary, puppet, choose, *[{"type": kind, "nonce": choose.choice(["want", "blocks", ""])}] * choose.choice(MANY))
+    message = {"type": kind, "nonce": choose.choice(["want", "blocks", ""])}
+    say(adversary, puppet, choose, *[message] * choose.choice(MANY))
 
 
 # --- chat and peers -----------------------------------------------------------------------------
@@ -96,7 +97,8 @@ def chatter(adversary: Adversary, puppet: Puppet, choose: random.Random) -> None
 
 def present(adversary: Adversary, puppet: Puppet, choose: random.Random) -> None:
     """Presences of puppets, of honest nodes, of nobody."""
-    names = [f"nobody-{choose.randint(1, 40)}:1", choose.choice(adversary.targets), choose.choice(adversary.puppets).address]
+    names = [f"nobody-{choose.randint(1, 40)}:1", choose.choice(adversary.targets),
+             choose.choice(adversary.puppets).address]
     say(adversary, puppet, choose, *({"type": "presence", "nonce": f"{choose.getrandbits(128):032x}",
                                       "address": choose.choice(names)} for _ in range(choose.choice(MANY))))
 
@@ -195,7 +197,8 @@ def make_twins(adversary: Adversary, puppet: Puppet, choose: random.Random) -> N
     if not adversary.wins():
         return
     slot, drawn = choose.choice(adversary.wins()[-2:])
-    parents = [choose.choice([adversary.parent_for(slot), *list(adversary.blocks)[-3:]]) for _ in range(choose.choice([1, 3]))]
+    parents = [choose.choice([adversary.parent_for(slot), *list(adversary.blocks)[-3:]])
+               for _ in range(choose.choice([1, 3]))]
     lacking = choose.choice(["nothing", "withheld", "invented"])
     for number in range(choose.choice(MANY) + 1):
         ids = ([adversary.invent_id(choose)] if lacking == "invented" else

@@ -20,6 +20,9 @@ MANNERS = ["open", "late", "pong", "mute", "prefix", "reversed", "old", "relay",
 all; with the first blocks only, in the wrong order, with old blocks only; as a relay from one honest node to others;
 telling others of a block before they have it; claiming the next tip whenever it hears of one."""
 
+ANSWERED = {"ping", "want", "get_chain", "get_peers", "tip"}
+"""What a puppet answers: each type by the method `answer_TYPE`."""
+
 ANSWERS_A_SECOND = 30
 """What one puppet answers in a second. In memory an answer takes no time, and two that talk in circles would never
 come to an end."""
@@ -222,12 +225,10 @@ class Puppet(ChatNode):
             return
         kind = frame[13:frame.index(b'"', 13)].decode()  # honest nodes write the type first
         is_new = self.adversary.hear(frame, kind)
-        answer = getattr(self, f"answer_{kind}", None)
-        if (is_new or answer is not None) and self._may_answer():
-            if is_new:
-                self.pass_on(connection, kind, frame)
-            else:
-                self.answer(connection, answer(json.loads(frame[4:])))
+        if is_new and self._may_answer():
+            self.pass_on(connection, kind, frame)
+        elif kind in ANSWERED and self._may_answer():
+            self.answer(connection, getattr(self, f"answer_{kind}")(json.loads(frame[4:])))
 
     def _may_answer(self) -> bool:
         second = int(self.network.now())

@@ -243,11 +243,13 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=0, help="the first seed (default: %(default)s)")
     parser.add_argument("--count", type=int, default=100, help="how many (default: %(default)s)")
     parser.add_argument("--long", action="store_true", help="as large as in make test-long")
+    parser.add_argument("--seconds", type=int, default=MINUTE, help="length of the attacks (default: %(default)s)")
     parser.add_argument("--shrink", action="store_true", help="make those that fail small")
     options = parser.parse_args()
+    size = (LONG if options.long else SMALL)._replace(seconds=options.seconds)
     began, failed = time.process_time(), 0
     for seed in range(options.first, options.first + options.count):
-        schedule = make_schedule(seed, LONG if options.long else SMALL)
+        schedule = make_schedule(seed, size)
         wrong = try_schedule(schedule)
         if wrong is not None:
             failed += 1
