@@ -28,6 +28,9 @@ LUCK = 3
 """Slots that the adversary wins in the first minute of its attack, at least. Usually it would win 0.6, and do
 little."""
 
+NEWCOMERS = 3
+"""Nodes that join later, at most. Each of them gets the whole chain, which takes long to simulate."""
+
 GETTING_READY = 3
 """Slots in which the honest nodes join each other, before the attack begins."""
 
@@ -99,6 +102,7 @@ class HonestNodes:
         self.world = world
         self.past = past
         self.make = make
+        self.count = count
         self.nodes: dict[str, StakeNode] = {}
         """Those that run, by address."""
         self.stakes: dict[str, list[int]] = {}
@@ -166,6 +170,8 @@ class HonestNodes:
 
     def join(self, who: int, number: int) -> None:
         """A newcomer joins by one honest node, and reaches no other one: the rest of what it calls are strangers."""
+        if len(self.stakes) >= self.count + NEWCOMERS:
+            return
         peer = self.pick(who).address
         address = f"node-{len(self.world.networks) + 1}:1"
         self.stakes[address], self.peers[address] = [], {peer}

@@ -15,10 +15,11 @@ from lab.keyed_hash import HashKey
 from lab.simulation import World
 from stage1_chat.node import ChatNode
 
-MANNERS = ["open", "late", "pong", "mute", "prefix", "reversed", "old", "relay", "herald", "mirror"]
+MANNERS = ["open", "late", "pong", "mute", "prefix", "reversed", "old", "relay", "herald", "mirror", "greeter"]
 """How a puppet answers: truly; after some seconds, and then also what is withheld; with pongs and nothing else; not at
 all; with the first blocks only, in the wrong order, with old blocks only; as a relay from one honest node to others;
-telling others of a block before they have it; claiming the next tip whenever it hears of one."""
+telling others of a block before they have it; claiming the next tip whenever it hears of one; with all own blocks for
+whoever it meets."""
 
 ANSWERED = {"ping", "want", "get_chain", "get_peers", "tip"}
 """What a puppet answers: each type by the method `answer_TYPE`."""
@@ -210,6 +211,9 @@ class Puppet(ChatNode):
         self.connections.add(connection)
         self.adversary.say([connection], encode_frame(
             {"type": "hello", "version": 1, "stage": 5, "network": self.adversary.genesis.id, "listen": self.claimed}))
+        if self.manner == "greeter":
+            own = [one for one in self.adversary.own if one not in self.adversary.withheld]
+            self.adversary.say([connection], *(self.adversary.blocks[one].frame for one in own))
 
     def on_close(self, connection: Connection) -> None:
         """One connection less."""

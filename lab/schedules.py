@@ -36,9 +36,12 @@ MOST_BEHIND = 6
 MINUTE = 60
 
 
-SCARCE = {"MAX_WAITING": 20, "MAX_WAITING_IDS": 60, "MAX_ANSWER_BLOCKS": 10, "MAX_UNCOVERED": 16 * 1024,
+SCARCE = {"MAX_WAITING": 10, "MAX_WAITING_IDS": 60, "MAX_ANSWER_BLOCKS": 5, "MAX_UNCOVERED": 16 * 1024,
           "MAX_POOL": 128 * 1024, "MAX_MISSING": 100, "MAX_WANT": 10, "MAX_TWINS": 5}
-"""Limits about a fiftieth, or less, of what they are: so little is soon used up, as they would be after some hours."""
+"""Limits that are used up within a minute, as the true ones would be after some hours."""
+
+LONGEST_DELAY, STEP_SECONDS = 0.01, 0.0005
+"""Seconds that opening a connection and delivering a frame take: so something happens while others catch up."""
 
 
 class Action(NamedTuple):
@@ -87,7 +90,7 @@ class Size(NamedTuple):
 
 
 SMALL = Size(nodes=[4, 4, 5], strangers=[2, 4, 8], ages=[50, 100], actions=[10, 20, 30])
-LONG = Size(nodes=[4, 7, 10, 10], strangers=[4, 10, 30, 100], ages=[100, 300], actions=[20, 40, 80])
+LONG = Size(nodes=[4, 7, 10, 10], strangers=[4, 10, 30, 100], ages=[100, 300], actions=[30, 60, 100])
 """The honest nodes share nine stakes; of ten, each has one, and the last none."""
 
 
@@ -98,13 +101,13 @@ def make_schedule(seed: int, size: Size) -> Schedule:
     age = random.Random(seed // SHARED).choice(size.ages)
     is_line = choose.random() < 0.3
     kinds = [*choose.sample(sorted(WITH_STAKE), 4), *choose.sample(sorted(WITHOUT_STAKE), 2), "change_manner",
-             choose.choice(HONEST[:-1] if is_line else HONEST)]
+             *choose.sample(HONEST[:-1] if is_line else HONEST, 2)]
     moments = make_past(seed // SHARED, age).won(size.seconds)
     actions = []
     for _ in range(choose.choice(size.actions)):
         at = choose.uniform(0, size.seconds) if choose.random() < 0.4 else choose.choice(moments) + choose.random()
         actions.append(Action(round(at, 2), choose.choice(kinds), choose.randrange(100), choose.randrange(1_000_000)))
-    return Schedule(seed, choose.choice(size.nodes), choose.choice(size.strangers), is_line, choose.random() < 0.5,
+    return Schedule(seed, choose.choice(size.nodes), choose.choice(size.strangers), is_line, choose.random() < 0.7,
                     age, size.seconds, sorted(actions))
 
 
@@ -144,7 +147,7 @@ class Run:
 
     def __init__(self, schedule: Schedule, make: type[StakeNode] = StakeNode) -> None:
         self.schedule = schedule
-        self.world = World(schedule.seed, START_MS + 1_000 * schedule.age)
+        self.world = World(schedule.seed, START_MS + 1_000 * schedule.age, LONGEST_DELAY, STEP_SECONDS)
         past = make_past(schedule.seed // SHARED, schedule.age)
         self.honest = HonestNodes(self.world, past, schedule.nodes, schedule.is_line, make)
         self.adversary = Adversary(self.world, past, list(self.honest.nodes))

@@ -116,12 +116,15 @@ class MemoryNetwork:
 class World:
     """Some nodes, what is on its way between them, and the time."""
 
-    def __init__(self, seed: int, start_ms: int = 1_700_000_000_000, longest_delay: float = 0.05) -> None:
+    def __init__(self, seed: int, start_ms: int = 1_700_000_000_000, longest_delay: float = 0.05,
+                 step_seconds: float = 0.0) -> None:
+        """Opening a connection takes up to `longest_delay`, and each delivery `step_seconds`."""
         self.seed = seed
         self.random = random.Random(seed)
         self.now = 0.0
         self.start_ms = start_ms
         self.longest_delay = longest_delay
+        self.step_seconds = step_seconds
         self.networks: dict[str, MemoryNetwork] = {}
         self.connections: list[MemoryConnection] = []
         self.busy: list[MemoryConnection] = []
@@ -204,6 +207,7 @@ class World:
             place = self.random.randrange(len(self.busy))
             end = self.busy[place]
             if end.arriving:
+                self.now += self.step_seconds
                 self._step_at(end)
                 return True
             end.is_busy = False
@@ -218,7 +222,7 @@ class World:
             end.arriving.clear()
 
     def settle(self) -> None:
-        """Deliver all that is on its way, and what that causes, without letting time pass."""
+        """Deliver all that is on its way, and what that causes, and let no other time pass."""
         for _ in range(MAX_STEPS):
             if not self._run_due() and not self.step():
                 return
@@ -231,7 +235,7 @@ class World:
         while self._timers and self._timers[0][0] <= end:
             self.now = max(self.now, self._timers[0][0])
             self.settle()
-        self.now = end
+        self.now = max(self.now, end)
 
     def _run_due(self) -> bool:
         if not self._timers or self._timers[0][0] > self.now:
