@@ -75,7 +75,7 @@ class DropsTwins(StakeNode):
 
 
 def test_a_node_that_drops_the_third_twin_is_found_and_the_schedule_made_small() -> None:
-    for seed in range(20, 200):
+    for seed in range(57, 257):  # 57 is the first, as long as nothing changes what random numbers decide
         schedule = make_schedule(seed, SMALL)
         wrong = try_schedule(schedule, DropsTwins)
         if wrong is not None:
