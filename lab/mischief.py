@@ -165,7 +165,7 @@ def want(adversary: Adversary, puppet: Puppet, choose: random.Random) -> None:
 
 def claim_tip(adversary: Adversary, puppet: Puppet, choose: random.Random) -> None:
     """Tell a tip: a true one, one that is withheld, one that nobody has; at its height or at another."""
-    known = choose.choice([adversary.best, *adversary.own[-2:], choose.choice(list(adversary.blocks))])
+    known = choose.choice([adversary.best, *adversary.own[-2:], choose.choice([adversary.genesis.id, *adversary.blocks])])
     tip = choose.choice([known, known, adversary.invent_id(choose)])
     height = choose.choice([adversary.height(tip), adversary.height(adversary.best) + 1, 0, 2**53 - 1])
     say(adversary, puppet, choose, {"type": "tip", "id": tip, "height": height})
@@ -233,7 +233,7 @@ def make_invalid(adversary: Adversary, puppet: Puppet, choose: random.Random) ->
     kind = choose.choice(["overspends", "names a block", "repeats", "early", "unsigned", "lost", "future"])
     ids = {"overspends": [adversary.make_transaction(choose, 5 * MILLION)], "names a block": [adversary.best],
            "repeats": list(adversary.transactions)[:3]}.get(kind, [])
-    parent = choose.choice(list(adversary.blocks)) if kind == "early" else adversary.best
+    parent = choose.choice([adversary.genesis.id, *adversary.blocks]) if kind == "early" else adversary.best
     slot += {"lost": 1, "future": 30}.get(kind, 0)
     message = sign_block(adversary.genesis, ADVERSARY, slot, drawn, parent, ids)
     if kind == "unsigned":
