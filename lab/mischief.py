@@ -165,7 +165,8 @@ def want(adversary: Adversary, puppet: Puppet, choose: random.Random) -> None:
 
 def claim_tip(adversary: Adversary, puppet: Puppet, choose: random.Random) -> None:
     """Tell a tip: a true one, one that is withheld, one that nobody has; at its height or at another."""
-    known = choose.choice([adversary.best, *adversary.own[-2:], choose.choice([adversary.genesis.id, *adversary.blocks])])
+    old = choose.choice([adversary.genesis.id, *adversary.blocks])
+    known = choose.choice([adversary.best, *adversary.own[-2:], old])
     tip = choose.choice([known, known, adversary.invent_id(choose)])
     height = choose.choice([adversary.height(tip), adversary.height(adversary.best) + 1, 0, 2**53 - 1])
     say(adversary, puppet, choose, {"type": "tip", "id": tip, "height": height})
