@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from itertools import islice
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from common.encoding import canon, make_id
 from stage5_pos import lottery
@@ -24,8 +24,17 @@ class Minter:
     def __init__(self, node: NodeProcess) -> None:
         with RawPeer(node.address, 5, node.network) as peer:
             peer.hello()
-            genesis = peer.expect("genesis")
-        self.network, self.seed = node.network, genesis["seed"]
+            self._begin(node.network, peer.expect("genesis"))
+
+    @classmethod
+    def of(cls, genesis: Event, network: str) -> Self:
+        """The same for a network whose genesis is known, without asking a node."""
+        minter = cls.__new__(cls)
+        minter._begin(network, genesis)
+        return minter
+
+    def _begin(self, network: str, genesis: Event) -> None:
+        self.network, self.seed = network, genesis["seed"]
         self.thresholds = dict(zip(genesis["accounts"], (int(one, 16) for one in genesis["thresholds"]), strict=True))
 
     def tickets(self, key: int = 1, first_slot: int = 1) -> Iterator[Ticket]:
