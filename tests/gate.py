@@ -57,6 +57,7 @@ class Gate:
         with contextlib.suppress(OSError):
             while data := source.recv(2**18):
                 sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
 
     def __enter__(self) -> Self:
         return self

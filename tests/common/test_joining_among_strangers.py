@@ -18,7 +18,7 @@ from tests.conftest import Launch
 from tests.fixtures import kept_key
 from tests.gate import Gate
 from tests.minter import Minter
-from tests.processes import NodeProcess
+from tests.processes import Event, NodeProcess
 from tests.sizes import and_long
 from tests.strangers import behaviours_of, strangers
 
@@ -86,21 +86,25 @@ def join(honest: NodeProcess, start_node: Launch, written: Written, most: float 
 
 def watch(newcomer: NodeProcess, written: Written, started: float, most: float) -> float:
     """Wait until a node has all transactions, or from stage 4 on all blocks; the processor time since `started`."""
-    deadline = time.monotonic() + PATIENCE
-    while (has := progress(newcomer)) < written.number and newcomer.cpu_seconds - started < most:
+    command, event = ("/ledger", "ledger") if newcomer.stage < 4 else ("/status", "status")
+    deadline, asked, has = time.monotonic() + PATIENCE, 0, 0
+    while has < written.number and newcomer.cpu_seconds - started < most:
+        answers = newcomer.all_of(event)
+        if len(answers) == asked:  # while it is too busy to answer, it need not be asked again
+            newcomer.type(command)
+            asked += 1
+        has = progress(newcomer.stage, answers[-1]) if answers else 0
         assert time.monotonic() < deadline, f"{has} of {written.number} after {PATIENCE:g} seconds"
         time.sleep(POLL_SECONDS)
     print(f"{has} of {written.number}")
     return newcomer.cpu_seconds - started
 
 
-def progress(newcomer: NodeProcess) -> int:
+def progress(stage: int, answer: Event) -> int:
     """How many transactions a node has, or from stage 4 on how many blocks, in a chain."""
-    if newcomer.stage < 4:
-        receiver = "receiver" if newcomer.stage == 2 else RECEIVER
-        return int(newcomer.ask("/ledger", "ledger", PATIENCE)["accounts"].get(receiver, 0))
-    counted = "next" if newcomer.stage == 4 else "height"
-    return int(newcomer.ask("/status", "status", PATIENCE)[counted])
+    if stage < 4:
+        return int(answer["accounts"].get("receiver" if stage == 2 else RECEIVER, 0))
+    return int(answer["next" if stage == 4 else "height"])
 
 
 # --- what there is to be fetched ----------------------------------------------------------------------
