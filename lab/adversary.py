@@ -19,8 +19,8 @@ from common.interface import Connection
 from common.ledger import Transaction
 from common.limits import MAX_BLOCK_IDS
 from common.rsa import PrivateKey
-from lab.raw_adversary import (BlockForger, Deaf, Duplicator, Garbage, Inventor, NegativePayer, Outsider, Replayer,
-                               Spender, Tamperer, Thief)
+from lab.raw_adversary import (BlockForger, Deaf, Duplicator, Garbage, Inventor, Namer, NegativePayer, Outsider,
+                               Replayer, Spender, StakeOwner, Tamperer, Thief)
 from stage1_chat.node import ChatNode
 from stage4_sequencer.node import SequencedNode
 from stage5_pos import lottery
@@ -29,9 +29,9 @@ from stage5_pos.ledger import FEE
 from stage5_pos.node import StakeNode
 from stage5_pos.tree import Block
 
-__all__ = ["EVIL", "LATE", "RAW", "BlockForger", "Censor", "Deaf", "Duplicator", "Equivocate", "ForkEverything",
-           "Future", "Garbage", "Grind", "Inventor", "LeaveOut", "NegativePayer", "Outsider", "Replayer", "Spender",
-           "Tamperer", "Thief", "TwoOrders", "Withhold"]
+__all__ = ["EVIL", "LATE", "RAW", "BlockForger", "Censor", "Deaf", "Duplicator", "Equivocate",
+           "ForkEverything", "Future", "Garbage", "Grind", "Inventor", "LeaveOut", "Namer", "NegativePayer", "Outsider",
+           "Replayer", "Spender", "StakeOwner", "Tamperer", "Thief", "TwoOrders", "Withhold"]
 
 
 class Confessing(ChatNode):
@@ -308,5 +308,6 @@ EVIL: dict[str, type[SequencedNode] | type[StakeNode]] = {
     "fork-everything": ForkEverything, "censor": Censor, "future": Future, "grind": Grind}
 """The names by which `python -m lab.evil` starts them. Their `STAGE` is the one whose client it takes."""
 
-RAW = [BlockForger, Deaf, Duplicator, Garbage, Inventor, NegativePayer, Outsider, Replayer, Spender, Tamperer, Thief]
+RAW = [BlockForger, Deaf, Duplicator, Garbage, Inventor, Namer, NegativePayer, Outsider, Replayer, Spender, StakeOwner,
+       Tamperer, Thief]
 """Those of raw_adversary.py."""

@@ -21,7 +21,7 @@ from common.encoding import Message, encode_frame
 from common.journal import Journal
 from common.rsa import PrivateKey
 from lab.faults import Faults
-from lab.intruder import Target, make_transaction
+from lab.intruder import HOST, Target, make_transaction
 from lab.processes import Event, NodeError, NodeProcess, end_all, wait_until_linked
 from lab.workload import PASSPHRASE, KeyRing
 from stage5_pos.__main__ import FOUNDING_BALANCE, STAKE_HOLDERS
@@ -126,12 +126,13 @@ class Scene:
             self.add(stakes=stakes[number] if stakes else dealt, proxied=proxied)
 
     def add(self, *, stakes: str = "none", proxied: bool = False, evil: str = "", peer: str = "",
-            options: Sequence[str] = (), permille: int = BLOCK_PERMILLE) -> int:
-        """Start one more node and wait until it is linked; its number. `peer` is the address to join by, `permille`
-        in stage 5 says how often there is a block, if it is the first."""
+            options: Sequence[str] = (), permille: int = BLOCK_PERMILLE, began_ago: float = 0) -> int:
+        """Start one more node and wait until it is linked; its number. `peer` is the address to join by; in stage 5,
+        if it is the first, `permille` says how often there is a block, and `began_ago` how many seconds ago the first
+        slot was."""
         number = len(self.nodes)
         peer = peer or (self.nodes[-1].address if self.nodes else "none")
-        options = [*self._options(stakes), *options, *([] if number else self._founding(permille))]
+        options = [*self._options(stakes), *options, *([] if number else self._founding(permille, began_ago))]
         if proxied:
             options += self.faults.add(str(number)).options
         self.nodes.append(self._crew.start(self.stage, "--peer", peer, *options, evil=evil))
@@ -145,13 +146,14 @@ class Scene:
         options = ["--wallet", str(self._keys.wallet(0))] if self.stage >= 3 else []
         return options + (["--keys", str(self._keys.folder), "--forge", stakes] if self.stage == 5 else [])
 
-    def _founding(self, permille: int) -> list[str]:
+    def _founding(self, permille: int, began_ago: float) -> list[str]:
         """The options of the first node, which keeps its data. In stage 5 it goes on with a genesis that is in them
         already, so that the scene's seed decides who wins which slot."""
         if self.stage == 5:
             accounts = [key.account for key in self._keys.keys[:STAKE_HOLDERS]]
             seed, now_ms = f"{self.random.getrandbits(256):064x}", time.time_ns() // 1_000_000
-            genesis = make_genesis(seed, now_ms, SLOT_MS, permille, accounts, [FOUNDING_BALANCE] * STAKE_HOLDERS)
+            start_ms = now_ms - round(1_000 * began_ago)
+            genesis = make_genesis(seed, start_ms, SLOT_MS, permille, accounts, [FOUNDING_BALANCE] * STAKE_HOLDERS)
             journal = Journal(self._founders_data)
             journal.append("genesis", encode_frame(genesis.message()))
             journal.note("stage", str(self.stage))
@@ -181,6 +183,10 @@ class Scene:
         """A node, for those who attack it."""
         return Target(self.nodes[number].address, self.stage, self.nodes[number].network)
 
+    def target_behind_proxy(self, number: int) -> Target:
+        """The same without the proxy, which would take whoever claims a node's name for that node."""
+        return self.target(number)._replace(address=f"{HOST}:{self.faults.places[str(number)].port}")
+
     def partition(self, *groups: Sequence[int]) -> None:
         """Part nodes behind the proxy, and wait until they know."""
         self.faults.partition([list(map(str, group)) for group in groups])
@@ -191,6 +197,10 @@ class Scene:
     def _is_parted(self, number: int, groups: Sequence[Sequence[int]]) -> bool:
         own = next(group for group in groups if number in group)
         return int(self.nodes[number].ask("/peers", "peers")["connections"]) < len(own)
+
+    def stake(self, number: int) -> PrivateKey:
+        """The key of a genesis account of stage 5."""
+        return self._keys.keys[number - 1]
 
     # --- money and news -------------------------------------------------------------------------
 

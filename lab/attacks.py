@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 from common.console import Options, count, integer_from
 from common.rsa import WalletError
-from lab import attack_money, attack_network, attack_order
+from lab import attack_money, attack_network, attack_order, attack_strangers
 from lab.attack import Attack, Finding, Outcome
 from lab.attack_scene import ACCOUNTS, Crew, Scene, Unmeasured
 from lab.attacks_html import attacks_page
@@ -34,7 +34,8 @@ from lab.processes import ROOT, NodeError
 from lab.promises import STAGES, PromiseError, Promises, read_promises
 from lab.workload import KeyRing
 
-ATTACKS: list[Attack] = [*attack_money.ATTACKS, *attack_network.ATTACKS, *attack_order.ATTACKS, *attack_network.COSTLY]
+ATTACKS: list[Attack] = [*attack_money.ATTACKS, *attack_network.ATTACKS, *attack_order.ATTACKS, *attack_network.COSTLY,
+                         *attack_strangers.ATTACKS]
 
 JOBS = 3 * (os.cpu_count() or 2)
 """Cells at a time. They wait more than they compute."""

@@ -40,13 +40,14 @@ class NoAnswer(Exception):
 class Intruder:
     """A peer that says hello, and then only what it is told. What comes is read when somebody waits for something."""
 
-    def __init__(self, target: Target, receive_buffer: int = 0) -> None:
-        """Connect to the node. `receive_buffer`: bytes that the system keeps unread, if not as many as usual."""
+    def __init__(self, target: Target, receive_buffer: int = 0, listen: str = "") -> None:
+        """Connect to the node. `receive_buffer`: bytes that the system keeps unread, if not as many as usual; `listen`:
+        where it says that it listens, if not at an address of its own."""
         self.target = target
         # Bound and not listening: nobody else gets the address of its hello, and who calls it is refused at once.
         self._reserved = socket.socket()
         self._reserved.bind((HOST, 0))
-        self.listen = f"{HOST}:{self._reserved.getsockname()[1]}"
+        self.listen = listen or f"{HOST}:{self._reserved.getsockname()[1]}"
         self.received: list[Message] = []
         """The messages that have been read so far."""
         self.is_closed = False

@@ -15,13 +15,14 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Self
 
 from common.encoding import Message, canon, decode_frame, encode_frame, make_id, split_address
 from common.framing import MAX_BODY, Splitter, make_frame
 from common.rsa import PrivateKey
-from lab.intruder import HOST, RECEIVE_BYTES, Intruder, NoAnswer, Target, make_transaction, transaction_id
+from lab.intruder import (ANSWER_SECONDS, HOST, RECEIVE_BYTES, Intruder, NoAnswer, Target, make_transaction,
+                          transaction_id)
 from stage1_chat.node import MAX_TEXT
 from stage5_pos import lottery
 
@@ -177,6 +178,49 @@ class Outsider(Intruder):
         return make_id(canonical)
 
 
+class StakeOwner(Intruder):
+    """Owns one stake, and says nothing but blocks of slots that it has won, each signed as it should be.
+
+    Those without a parent cost it nothing. Stage 5 stops it: what hangs in the air gives way to what continues the
+    chain, and holds up nobody's questions.
+    """
+
+    def __init__(self, target: Target, key: PrivateKey) -> None:
+        """Learn the genesis from the node."""
+        super().__init__(target)
+        self._key = key
+        genesis = self.find("genesis")
+        assert genesis is not None
+        self._seed = genesis["seed"]
+        self._threshold = int(genesis["thresholds"][genesis["accounts"].index(key.account)], 16)
+
+    def send_chain(self, length: int) -> None:
+        """Send so many blocks, the first on the genesis and each on the one before."""
+        parent = self.target.network
+        for slot, draw in itertools.islice(self._tickets(), length):
+            parent = self._send_block(slot, draw, parent)
+
+    def send_orphans(self, slots: int, generator: random.Random) -> None:
+        """Send two blocks on parents that do not exist for each of so many slots."""
+        for slot, draw in itertools.islice(self._tickets(), slots):
+            for _ in range(2):
+                self._send_block(slot, draw, f"{generator.getrandbits(256):064x}")
+
+    def _tickets(self) -> Iterator[tuple[int, str]]:
+        """The slots that it has won, from the first on, and its draws."""
+        for slot in itertools.count(1):
+            draw = lottery.make_draw(self._key, self._seed, slot)
+            if lottery.ticket_value(self._seed, slot, self._key.account, draw) < self._threshold:
+                yield slot, draw
+
+    def _send_block(self, slot: int, draw: str, parent: str) -> str:
+        message: Message = {"type": "block", "slot": slot, "parent": parent, "creator": self._key.account,
+                            "draw": draw, "transactions": []}
+        canonical = block_bytes(self.target, message)
+        self.send({**message, "signature": self._key.sign(canonical)})
+        return make_id(canonical)
+
+
 def block_bytes(target: Target, message: Message) -> bytes:
     """The canonical bytes of a block of stage 5 (contract §1)."""
     members = ("slot", "parent", "creator", "draw", "transactions")
@@ -242,6 +286,32 @@ def fill_history(target: Target, messages: int) -> int:
         if not talker.barrier():
             raise NoAnswer(f"{target.address} has ended the connection of somebody who only talks")
     return sum(map(len, frames))
+
+
+class Namer(Intruder):
+    """Names what a node lacks, answers its pings as if it had sent that, and sends nothing.
+
+    Every stage from the second on stops it: whoever else has named an id is asked next, and first those that the node
+    has called itself.
+    """
+
+    def __init__(self, target: Target) -> None:
+        super().__init__(target)
+        self.was_asked = threading.Event()
+
+    def name(self, ids: Sequence[str]) -> None:
+        """Name these ids. From now on a thread answers what comes, until the connection ends."""
+        for bucket in sorted({one[:2] for one in ids}):
+            self.send({"type": "inventory", "bucket": bucket, "ids": [one for one in ids if one[:2] == bucket]})
+        threading.Thread(target=self._answer, name="namer", daemon=True).start()
+
+    def _answer(self) -> None:
+        with contextlib.suppress(NoAnswer, OSError):
+            while (message := self._receive(time.monotonic() + ANSWER_SECONDS)) is not None:
+                if message["type"] == "want":
+                    self.was_asked.set()
+                if message["type"] == "ping":
+                    self.send({"type": "pong", "nonce": message["nonce"]})
 
 
 class Inventor(Intruder):

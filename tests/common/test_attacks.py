@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from lab import attack_order, attack_scene, attacks
-from lab.adversary import BlockForger, Duplicator, Inventor, NegativePayer, Outsider, Spender, Thief
+from lab.adversary import (BlockForger, Duplicator, Inventor, Namer, NegativePayer, Outsider, Spender, StakeOwner,
+                           Thief)
 from lab.attack import Attack, Finding, Outcome, holds_if
 from lab.attack_scene import ACCOUNTS, Crew, Scene, Unmeasured
 from lab.attacks import ATTACKS, Cell, Run, compare_with, main, run_cells
@@ -29,7 +30,8 @@ changed on the way · negative amount · overdraft · double spend to the two ha
 late joiner · a message lost with its connection · partition and heal · crash of a node in the middle · crash of the
 sequencer · sequencer leaves one user out · sequencer signs two orders · forged block · block from an account without
 stake · future slot · ground draw · building on every branch · withheld branch, released late · one ticket used for two
-blocks · one of ten creators censors · flood of garbage · a peer that never reads · invented peers"""
+blocks · one of ten creators censors · flood of garbage · a peer that never reads · invented peers · orphans that hold
+up a newcomer · strangers that name and never answer · a claimed name"""
 
 NAMES = " ".join(OF_THE_ISSUE.split()).split(" · ")
 
@@ -214,6 +216,8 @@ NOT_DONE = [
     pytest.param("forged block", 4, BlockForger, "forge_next", id="forged block"),
     pytest.param("block from an account without stake", 5, Outsider, "make_block", id="outsider"),
     pytest.param("invented peers", 2, Inventor, "announce", id="inventor"),
+    pytest.param("orphans that hold up a newcomer", 5, StakeOwner, "send_orphans", id="orphans"),
+    pytest.param("strangers that name and never answer", 2, Namer, "name", id="namer"),
 ]
 
 
