@@ -141,7 +141,7 @@ def test_no_more_is_asked_for_while_what_was_named_waits() -> None:
     world.run(60.0)
     peer.news()
     alice.reconciliation._has_room = room
-    alice.on_fetched(next(iter(alice.links)))
+    alice.on_fetched(next(iter(alice.links)), is_worth_more=True)
     world.settle()
     assert {message["type"] for message in peer.news()} <= {"get_ids", "get_sums", "ping"} != set()
 
@@ -154,7 +154,7 @@ def test_what_has_come_meanwhile_is_not_asked_for() -> None:
     for one in ids:
         alice.ids.add(one)
     alice.reconciliation._has_room = lambda connection: True
-    alice.on_fetched(next(iter(alice.links)))
+    alice.on_fetched(next(iter(alice.links)), is_worth_more=True)
     world.settle()
     assert peer.news() == []
 
