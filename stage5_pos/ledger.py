@@ -130,7 +130,8 @@ class TreeLedger(Ledger):
     def execute(self, block: Block) -> None:
         """Execute a block after its parent; InvalidBlock, and nothing has changed, if it is not valid there.
 
-        The balances stay those of the best chain, unless the block continues that.
+        The balances stay those of the best chain, unless the block continues that. A valid one is to be put into
+        the tree next.
         """
         assert block.parent is not None, "the genesis is not executed"
         transactions = [self._transactions[transaction_id] for transaction_id in block.transactions]
@@ -157,7 +158,10 @@ class TreeLedger(Ledger):
         return chosen
 
     def follow(self, path: Path) -> None:
-        """Another tip is the best: undo the blocks abandoned, which become a branch, and take over the others."""
+        """Another tip is the best: undo the blocks abandoned, which become a branch, and take over the others.
+
+        A branch of which only the beginning is taken over keeps it: those blocks are below what is left of it.
+        """
         abandoned = Branch(path.done[0].parent)
         balances = [self._undo(block) for block in path.undone]
         for block in reversed(path.undone):
