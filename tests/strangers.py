@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any
 
+from tests.fixtures import kept_key
 from tests.hostile import frames_of, random_ids
 from tests.minter import Minter
 from tests.processes import ROOT, Event, NodeProcess, chat_message, frame
@@ -136,7 +137,7 @@ def orphans(told: Told) -> bytes:
 @behaviour(*SIGNED)
 def forgeries(told: Told) -> bytes:
     """Send transactions that nobody has signed."""
-    account = told["account"]
+    account = kept_key(1).account
     return frames_of(*({"type": "transaction", "nonce": secrets.token_hex(16), "from": account, "to": account,
                         "amount": 1, "signature": account} for _ in range(BATCH)))
 
@@ -213,7 +214,6 @@ def main() -> None:
     if told["genesis"]:
         told["minter"] = Minter.of(told["genesis"], told["network"])
         told["tickets"], told["lock"] = told["minter"].tickets(STAKE), threading.Lock()
-        told["account"] = told["genesis"]["accounts"][0]
     crowd = [Stranger(told, number) for number in range(told["count"])]
     for one in crowd:
         threading.Thread(target=one.run).start()
