@@ -144,6 +144,10 @@ LISTED_AT_ONCE = 4
 MAX_WANT = 1_000
 """Ids in one `want` (contract §3, stage 2)."""
 
+MAX_FLOODED = 100
+"""Things that are fetched from one neighbour and passed on one by one. Of more, all neighbours would hear one by one
+what they mostly have: a newcomer with a hundred links would send a hundred times what it fetches."""
+
 MAX_WANTS_OPEN = 4
 """Wants that are unanswered on one connection (contract §3, stage 2)."""
 

@@ -94,8 +94,11 @@ class Fetcher:
 
     def room(self, connection: Connection) -> int:
         """How many more ids this connection may be asked to name, while what it has named is fetched."""
-        source = self._sources.get(connection)
-        return MAX_NAMED if source is None else max(0, MAX_NAMED - len(source.named))
+        return max(0, MAX_NAMED - self.count_named(connection))
+
+    def count_named(self, connection: Connection) -> int:
+        """How many missing ids this connection has named."""
+        return len(self._sources[connection].named) if connection in self._sources else 0
 
     def has_room(self, connection: Connection) -> bool:
         """May this connection be asked to name more?"""
@@ -152,9 +155,16 @@ class Fetcher:
                 self._on_failed(list(source.named), connection, again_at=now)
         due = list(islice((one for one, again_at in self._forsaken.items() if again_at <= now),
                           MAX_FORSAKEN_WANT))
+        if due and connections:
+            self._ask_anybody(due, self._pick(connections))
+
+    def _pick(self, connections: Collection[Connection]) -> Connection:
+        """One of those that answer, at random; every second time one of those that are trusted most."""
         candidates = [one for one in connections if not self._is_stalled(one)] or list(connections)
-        if due and candidates:
-            self._ask_anybody(due, self._generator.choice(sorted(candidates, key=attrgetter("opened"))))
+        if self._generator.random() < 0.5:
+            most = max(map(self._trust, candidates))
+            candidates = [one for one in candidates if self._trust(one) == most]
+        return self._generator.choice(sorted(candidates, key=attrgetter("opened")))
 
     def _ask_anybody(self, ids: list[str], connection: Connection) -> None:
         for missing_id in ids:

@@ -7,11 +7,13 @@ Unlike stage 1:
 - a node can keep a journal, and go on after a crash (keeping.py).
 """
 
+import hashlib
+
 from common.encoding import (INTEGER, MAX_INTEGER, NONCE, Field, Message, Shape, canon,
                              decode_frame, encode_frame, ids_field, is_integer, is_matching, make_id, without_padding)
 from common.journal import Journal
 from common.ledger import Ledger, Transaction
-from common.limits import GOSSIP_SECONDS, MAX_WANT
+from common.limits import GOSSIP_SECONDS, MAX_FLOODED, MAX_WANT
 from common.interface import Command, CommandError, Connection, Network
 from stage2_ledger import reconcile
 from stage2_ledger.fetcher import Fetcher
@@ -51,6 +53,8 @@ class LedgerNode(RingNode):
         """The frame of each transaction, as it came: id -> bytes."""
         self.ids = IdTree()
         self.fetcher = Fetcher(self.ask_for, network.now, network.random, self.trust, self.on_forsaken)
+        self.owes_news = False
+        """Has something come that was not passed on, since very much was fetched?"""
         self.reconciliation = reconcile.Reconciliation(self.ids, self.fetch, self.fetcher.has_room, network.random)
 
     # --- transactions ---------------------------------------------------------------------------
@@ -122,11 +126,13 @@ class LedgerNode(RingNode):
         self.reconciliation.on_lost(connection)
 
     def gossip(self) -> None:
-        """Every 5 s: compare with one random neighbour."""
+        """Every 5 s: compare with one random neighbour, or with all of them if something was not passed on."""
         self.network.after(GOSSIP_SECONDS, self.gossip)
         self.note_peers()
-        if self.links:
-            self.gossip_with(self.network.random.choice(list(self.links)))
+        one = [self.network.random.choice(list(self.links))] if self.links else []
+        for connection in list(self.links) if self.owes_news else one:
+            self.gossip_with(connection)
+        self.owes_news = False
 
     def gossip_with(self, connection: Connection) -> None:
         """Compare with one neighbour."""
@@ -189,6 +195,21 @@ class LedgerNode(RingNode):
 
     def on_forsaken(self, missing_id: str) -> None:
         """None of those that have named this id has brought it."""
+
+    # --- passing on -----------------------------------------------------------------------------
+
+    def flood(self, frame: bytes, source: Connection | None) -> None:
+        """Pass on what is new. Where very much is fetched it is not passed on piece by piece: all neighbours are told
+        what there is the next time, and ask for what they lack."""
+        if source is not None and self.is_catching_up_with(source):
+            self.seen_frames.add(hashlib.sha256(frame).digest())
+            self.owes_news = True
+        else:
+            super().flood(frame, source)
+
+    def is_catching_up_with(self, connection: Connection) -> bool:
+        """Is very much being fetched from this neighbour?"""
+        return self.fetcher.count_named(connection) > MAX_FLOODED
 
     def trust(self, connection: Connection) -> int:
         """Who is asked first: the node of `--peer`, then those that this node has called itself. Anybody can call, so

@@ -14,7 +14,8 @@ from common.encoding import (INTEGER, STRING, Message, Shape, canon, decode_fram
                              without_padding)
 from common.journal import Journal
 from common.ledger import Ledger, Transaction
-from common.limits import MAX_ANSWER_BLOCKS, MAX_BLOCK_IDS, MAX_EVIDENCE, MAX_MISSING, MAX_WAITING, MAX_WAITING_IDS
+from common.limits import (MAX_ANSWER_BLOCKS, MAX_BLOCK_IDS, MAX_EVIDENCE, MAX_FLOODED, MAX_MISSING, MAX_WAITING,
+                           MAX_WAITING_IDS)
 from common.rsa import PrivateKey, verify
 from common.interface import Connection, Invalid, Network
 from stage4_sequencer import genesis
@@ -252,6 +253,11 @@ class SequencedNode(TotalOrderNode):
         """Ask for more blocks, unless those that are here lack as many transactions as may be asked for at a time."""
         if self.waiting.count_lacking() < MAX_MISSING:
             self.sources.ask(len(self.blocks))
+
+    def is_catching_up_with(self, connection: Connection) -> bool:
+        """Has this neighbour very many blocks which are not here?"""
+        is_far_ahead = self.sources.height(connection) > len(self.blocks) + MAX_FLOODED
+        return super().is_catching_up_with(connection) or is_far_ahead
 
     def ask_from(self, connection: Connection, number: int) -> None:
         """Ask a neighbour for the blocks from a number on."""

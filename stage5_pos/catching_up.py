@@ -7,7 +7,7 @@ behind the newest block that both have, and asks on behind each answer until it 
 from common.encoding import ID, INTEGER, Message, Shape, encode_frame, ids_field
 from common.interface import Connection, Network
 from common.journal import Journal
-from common.limits import MAX_ANSWER_BLOCKS, MAX_LOCATOR, MAX_WAITING, WANT_AGAIN
+from common.limits import MAX_ANSWER_BLOCKS, MAX_FLOODED, MAX_LOCATOR, MAX_WAITING, WANT_AGAIN
 from common.rsa import PrivateKey
 from stage5_pos.chain import ChainNode
 
@@ -24,6 +24,8 @@ class ChainQuestion:
         """How many blocks there were in the tree when it was asked."""
         self.had_no_room = False
         """Was there no room for a block of that answer?"""
+        self.brought = 0
+        """How many blocks have come in the answers."""
         self.is_paused = False
         """Is the next question put off, until fewer blocks wait?"""
 
@@ -82,6 +84,12 @@ class CatchingUpNode(ChainNode):
         flooding meanwhile, and is none."""
         if connection in self.chain_questions and (parent_id in self.tree or parent_id in self.put_off_blocks):
             self.chain_questions[connection].last = block_id
+            self.chain_questions[connection].brought += 1
+
+    def is_catching_up_with(self, connection: Connection) -> bool:
+        """Does this neighbour answer with very many blocks?"""
+        question = self.chain_questions.get(connection)
+        return super().is_catching_up_with(connection) or (question is not None and question.brought > MAX_FLOODED)
 
     def on_blocks_answered(self, connection: Connection) -> None:
         """Ask on behind the last block of the answer, until the tip is known or an answer brings nothing."""

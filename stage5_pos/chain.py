@@ -221,6 +221,16 @@ class ChainNode(TotalOrderNode):
         if block.id not in self.put_off_blocks:
             self.on_block_given_up(connection)
 
+    def on_block_sent(self, block_id: str, connection: Connection) -> None:
+        """A connection has sent a block that waits: it also has all that this one builds on."""
+        branch = []
+        while block_id in self.put_off_blocks and connection not in self.waiting.senders(block_id):
+            branch.append(block_id)
+            block_id = self.put_off_blocks[block_id].block.parent_id
+        for waiting in reversed(branch):
+            self.waiting.on_sent(waiting, connection)
+        self.ask_sender(connection)
+
     def on_block_given_up(self, connection: Connection | None) -> None:
         """There was no room for a block from here."""
 

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from common.console import count, shown_account, shown_id
+from common.limits import MAX_ANSWER_BLOCKS
 
 SHOWN_HEIGHTS = 40
 """How many heights a drawing shows, the newest."""
@@ -109,11 +110,12 @@ class Tree:
         return [self.chain[height].id for height in [*heights, 0]]
 
     def after_locator(self, locator: list[str]) -> list[Block]:
-        """The best chain after the first of these ids that is on it; nothing if none of them is."""
+        """The best chain after the first of these ids that is on it, as much as one answer may hold; nothing if none
+        of them is."""
         for block_id in locator:
             block = self.blocks.get(block_id)
             if block is not None and self.is_on_best_chain(block):
-                return self.chain[block.height + 1:]
+                return self.chain[block.height + 1:block.height + 1 + MAX_ANSWER_BLOCKS]
         return []
 
     def draw(self) -> str:

@@ -243,6 +243,7 @@ def test_what_a_lost_connection_was_asked_for_comes_from_another() -> None:
     one, two = add_linked_peer(world, alice, SilentPeer), add_linked_peer(world, alice)
     ids = unknown_ids(9_000)
     one.send(inventory("00", ids))
+    world.settle()
     two.send(inventory("00", ids[:5_000]), PING)
     world.settle()
     assert sum(len(message["ids"]) for message in one.news("want")) == 4_000 and two.news() == [PONG]

@@ -1,0 +1,294 @@
+"""Who gives way when a node of stage 5 has no room: blocks that wait, branches that nobody builds on, and transactions
+that came in only for such blocks."""
+
+from collections.abc import Iterator
+from itertools import count, islice
+
+import pytest
+
+from common.encoding import Message, encode_frame
+from lab.simulation import World
+from stage5_pos.node import StakeNode
+from tests.memory import Stranger, add_linked_stranger
+from tests.stage5_pos.builder import (MILLION, add_node, block, block_id, new_world, next_slot, transaction,
+                                      transaction_id, winner, wins)
+from tests.stage5_pos.scenes import GENESIS, X, Y, balances, chain, scene, tell
+from tests.stage5_pos.test_keeping import add_node as add_keeping_node
+from tests.stage5_pos.test_keeping import crash
+
+NOWHERE = [f"{number:064x}" for number in range(2_000)]
+"""Ids of blocks and transactions that do not exist."""
+
+
+def slots_of(number: int, first: int = 1) -> Iterator[int]:
+    """The slots from `first` on that a genesis account wins."""
+    return (slot for slot in count(first) if wins(number, slot))
+
+
+def orphans(many: int, number: int = 1) -> list[Message]:
+    """Blocks by one stake holder on parents that do not exist."""
+    return [block(slot, NOWHERE[slot], number=number) for slot in islice(slots_of(number), many)]
+
+
+def ids_of(messages: list[Message]) -> list[str]:
+    """The ids of some blocks."""
+    return list(map(block_id, messages))
+
+
+# --- blocks that wait ---------------------------------------------------------------------------
+
+def test_what_hangs_in_the_air_gives_way_to_what_continues_the_tree(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stage5_pos.put_off.MAX_WAITING", 4)
+    world, node, peer = scene()
+    continuing = [block(slot, GENESIS, [NOWHERE[slot]]) for slot in (1, 2, 3)]
+    tell(world, peer, *orphans(4), *continuing)
+    assert [one for one in ids_of(continuing) if one in node.put_off_blocks] == ids_of(continuing)
+    tell(world, peer, *orphans(12)[4:])
+    assert [one for one in ids_of(continuing) if one in node.put_off_blocks] == ids_of(continuing)
+    assert len(node.put_off_blocks) == 4
+
+
+def test_whoever_has_sent_most_gives_way_to_whoever_has_sent_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stage5_pos.put_off.MAX_WAITING", 6)
+    world, node, greedy = scene()
+    modest = add_linked_stranger(world, node, 5)
+    tell(world, modest, block(2, NOWHERE[0], number=winner(2)))
+    tell(world, greedy, *orphans(20))
+    assert block_id(block(2, NOWHERE[0], number=winner(2))) in node.put_off_blocks
+    assert len(node.put_off_blocks) == 6
+
+
+def test_a_stranger_gives_way_to_those_that_this_node_has_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stage5_pos.put_off.MAX_WAITING", 3)
+    world, _, peer = scene()
+    late = add_node(world, peer.connection.other.owner.address)  # type: ignore[attr-defined]
+    stranger = add_linked_stranger(world, late, 5)
+    called = next(iter(late.links))
+    late.on_frame(called, encode_frame(block(3, GENESIS, [NOWHERE[3]])))
+    late.on_frame(called, encode_frame(block(4, GENESIS, [NOWHERE[4]])))
+    tell(world, stranger, *[block(slot, GENESIS, [NOWHERE[slot]]) for slot in (11, 12, 13)])
+    assert late.put_off_blocks.count_of(called) == 2 and len(late.put_off_blocks) == 3
+
+
+def test_what_nobody_has_gives_way_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stage5_pos.put_off.MAX_WAITING", 2)
+    world, node, peer = scene()
+    unknown = block(1, GENESIS, [NOWHERE[0]])
+    tell(world, peer, unknown, {"type": "pong", "nonce": "want"})
+    others = [block(slot, GENESIS, [NOWHERE[slot]]) for slot in (2, 3)]
+    tell(world, peer, *others)
+    assert list(node.put_off_blocks) == ids_of(others)
+
+
+def test_of_large_blocks_fewer_wait_but_one_always_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stage5_pos.put_off.MAX_WAITING_BYTES", 20_000)
+    world, node, peer = scene()
+    tell(world, peer, *orphans(30))
+    kept = [node.put_off_blocks[one].block for one in node.put_off_blocks]
+    assert len(kept) > 10 and sum(len(one.frame) for one in kept) <= 20_000
+    large = block(1, GENESIS, NOWHERE)
+    tell(world, peer, large)
+    assert list(node.put_off_blocks) == [block_id(large)]
+
+
+def test_two_orphans_of_a_slot_do_not_keep_out_the_block_that_the_chain_goes_on_with() -> None:
+    world, node, peer = scene()
+    creator = winner(1)
+    tell(world, peer, *[block(1, NOWHERE[number], number=creator) for number in range(2)])
+    good = block(1, GENESIS, [transaction_id(transaction(2, X, 5))], number=creator)
+    tell(world, peer, good, transaction(2, X, 5))
+    assert node.tree.best.id == block_id(good)
+
+
+def test_a_block_that_waits_is_asked_about_wherever_it_comes_from() -> None:
+    world, node, first = scene()
+    second = add_linked_stranger(world, node, 5)
+    paid = transaction(2, X, 5)
+    waiting = block(1, GENESIS, [transaction_id(paid)])
+    tell(world, first, waiting)
+    tell(world, second, waiting)
+    assert second.messages("want") == [], "the first has been asked"
+    tell(world, first, {"type": "pong", "nonce": "want"})
+    assert second.messages("want") == [{"type": "want", "ids": [transaction_id(paid)]}]
+    tell(world, second, paid)
+    assert node.tree.best.id == block_id(waiting)
+
+
+def test_a_tip_that_was_told_early_by_a_stranger_does_not_keep_a_node_from_asking_for_the_chain() -> None:
+    world, node, peer = scene()
+    blocks = chain(5)
+    stranger = add_linked_stranger(world, node, 5)
+    tell(world, stranger, blocks[-1])
+    assert block_id(blocks[-1]) in node.put_off_blocks
+    tell(world, peer, {"type": "tip", "id": block_id(blocks[-1]), "height": 5})
+    assert peer.messages("get_chain") == [{"type": "get_chain", "locator": [GENESIS]}]
+    tell(world, peer, *blocks)
+    assert node.tree.best.id == block_id(blocks[-1])
+
+
+def test_orphans_of_others_do_not_pause_catching_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    world, node, peer = scene()
+    stranger = add_linked_stranger(world, node, 5)
+    monkeypatch.setattr("stage5_pos.put_off.MAX_WAITING", 10)
+    monkeypatch.setattr("stage5_pos.catching_up.MAX_WAITING", 10)
+    monkeypatch.setattr("stage5_pos.catching_up.MAX_ANSWER_BLOCKS", 5)
+    tell(world, stranger, *orphans(6))
+    blocks = chain(13)
+    tell(world, peer, {"type": "tip", "id": block_id(blocks[-1]), "height": 13})
+    for start in (0, 5, 10):
+        assert peer.messages("get_chain")[-1]["locator"][0] == [GENESIS, *ids_of(blocks)][start]
+        tell(world, peer, *blocks[start:start + 5], {"type": "pong", "nonce": "blocks"})
+    assert node.tree.best.height == 13
+
+
+def test_a_parent_that_has_given_way_meanwhile_is_fetched_again() -> None:
+    world, node, peer = scene()
+    first, second, third = chain(3)
+    paid = transaction(2, X, 5)
+    last = block(next_slot(third["slot"]), block_id(first), [transaction_id(paid)])
+    tell(world, peer, first, second, third, last)
+    lone = block(next_slot(last["slot"]), block_id(last))
+    tell(world, peer, lone)
+    node.tree.remove(node.tree.blocks[block_id(third)])  # as if it had given way to others
+    child = block(next_slot(lone["slot"]), block_id(third), [transaction_id(paid)])
+    tell(world, peer, child)
+    assert peer.messages("want")[-1]["ids"][-1] == block_id(third)
+
+
+# --- branches of one creator alone --------------------------------------------------------------
+
+def own_branches(many: int, number: int = 1) -> list[Message]:
+    """Valid blocks of one stake holder, each on the genesis."""
+    return [block(slot, GENESIS, number=number) for slot in islice(slots_of(number), many)]
+
+
+def test_of_branches_on_which_only_their_creator_builds_so_many_bytes_are_kept(
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    world, node, peer = scene()
+    tell(world, peer, *chain(3))
+    size = len(encode_frame(own_branches(1)[0]))
+    monkeypatch.setattr("stage5_pos.side.MAX_SOLO_BYTES", 5 * size + 200)
+    theirs = block(next_slot(3), block_id(chain(3)[0]), number=winner(next_slot(3)))
+    tell(world, peer, theirs, *own_branches(40))
+    own = [one for one in node.tree.blocks.values() if one.creator == block_creator(1) and one.height == 1]
+    assert len(own) <= 8, "five, and what others build on"
+    assert all(one in node.tree for one in [*ids_of(chain(3)), block_id(theirs)])
+    assert node.tree.best.id == block_id(chain(3)[-1])
+
+
+def block_creator(number: int) -> str:
+    """The account of a genesis key."""
+    return str(own_branches(1, number)[0]["creator"])
+
+
+def test_a_branch_that_gave_way_comes_back_when_the_longest_chain_goes_on_with_it(
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stage5_pos.side.MAX_SOLO_BYTES", 4_000)
+    world, node, peer = scene()
+    tell(world, peer, *chain(2))
+    branches = own_branches(20)
+    tell(world, peer, *branches)
+    gone = next(one for one in branches if block_id(one) not in node.tree)
+    longest = chain(3, parent=block_id(gone), first_slot=gone["slot"] + 1)
+    tell(world, peer, longest[0])
+    assert peer.messages("want")[-1]["ids"] == [block_id(gone)]
+    tell(world, peer, gone, *longest[1:])
+    assert node.tree.best.id == block_id(longest[-1]) and node.tree.best.height == 4
+    assert sum(balances(node).values()) == 10 * MILLION + 4 * 10
+    before = world.reported(node, "block")
+    assert len({event["id"] for event in before}) == len(before), "each is reported once"
+
+
+def test_blocks_that_are_best_one_after_the_other_take_no_more_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two blocks of a slot the smaller id is better: their creator can make each the best for a moment."""
+    monkeypatch.setattr("stage5_pos.side.MAX_SOLO_BYTES", 4_000)
+    world, node, peer = scene()
+    slots = sorted(islice(slots_of(1), 60), key=lambda slot: -int(block_id(block(slot, GENESIS, number=1)), 16))
+    tell(world, peer, *[block(slot, GENESIS, number=1) for slot in slots])
+    assert len(node.tree) <= 6
+
+
+# --- transactions that came in for blocks -------------------------------------------------------
+
+def full_pool(monkeypatch: pytest.MonkeyPatch) -> tuple[World, StakeNode, Stranger]:
+    """A node whose pool has no room for what nobody can pay."""
+    monkeypatch.setattr("stage4_sequencer.pool.MAX_UNCOVERED", 0)
+    return scene()
+
+
+def unpayable(many: int) -> list[Message]:
+    """Transactions of more than their sender has."""
+    return [transaction(1, X, MILLION + 1, nonce) for nonce in range(many)]
+
+
+def test_what_came_in_for_a_block_leaves_with_it_when_it_is_invalid(monkeypatch: pytest.MonkeyPatch) -> None:
+    world, node, peer = full_pool(monkeypatch)
+    too_much = unpayable(5)
+    ids = [transaction_id(one) for one in too_much]
+    tell(world, peer, block(1, GENESIS, ids), *too_much[:4])
+    assert [one for one in ids if one in node.transactions] == ids[:4] and len(node.pool) == 0
+    tell(world, peer, too_much[4])
+    assert not node.put_off_blocks and not node.transactions and not node.frames
+    assert not any(map(node.is_lacking, ids)), "nor is it asked for when somebody names it"
+
+
+def test_what_came_in_for_a_block_leaves_with_it_when_it_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    world, node, peer = full_pool(monkeypatch)
+    too_much = unpayable(2)
+    ids = [transaction_id(one) for one in too_much]
+    tell(world, peer, block(1, GENESIS, ids), block(2, NOWHERE[0], ids[:1]), too_much[0])
+    node.give_up(block_id(block(1, GENESIS, ids)))
+    assert list(node.transactions) == ids[:1], "another one needs it"
+    node.give_up(block_id(block(2, NOWHERE[0], ids[:1])))
+    assert not node.transactions and not node.frames and not node.put_off_blocks
+
+
+def test_a_payment_out_of_what_the_same_block_pays_in_is_executed(monkeypatch: pytest.MonkeyPatch) -> None:
+    world, node, peer = full_pool(monkeypatch)
+    other = add_linked_stranger(world, node, 5)
+    paid = transaction(1, balance_of(2), 500)
+    spent = transaction(2, Y, MILLION + 100)
+    made = block(1, GENESIS, [transaction_id(paid), transaction_id(spent)])
+    tell(world, peer, spent)
+    assert not node.transactions, "its sender does not have so much yet"
+    tell(world, peer, made, paid, spent)
+    assert node.tree.best.id == block_id(made) and balances(node)[Y] == MILLION + 99
+    assert not node.aside.among(made["transactions"]) and len(node.pool) == 0
+    assert node.ids.sum("")[0] == 2, "others hear of both"
+    tell(world, other, {"type": "want", "ids": made["transactions"]})
+    assert other.messages("transaction")[-2:] == [paid, spent]
+
+
+def balance_of(number: int) -> str:
+    """The account of a genesis key."""
+    return str(transaction(number, X, 1)["from"])
+
+
+def test_what_was_refused_is_asked_for_again_when_its_sender_has_been_paid(monkeypatch: pytest.MonkeyPatch) -> None:
+    world, _, peer = full_pool(monkeypatch)
+    spent = transaction(2, Y, MILLION + 100)
+    tell(world, peer, spent)
+    named: Message = {"type": "inventory", "bucket": "00", "ids": [transaction_id(spent)]}
+    tell(world, peer, named)
+    assert peer.messages("want") == []
+    paid = transaction(1, balance_of(2), 500)
+    tell(world, peer, paid, block(1, GENESIS, [transaction_id(paid)]), named)
+    assert peer.messages("want")[-1]["ids"] == [transaction_id(spent)]
+
+
+def test_a_node_that_goes_on_from_its_journal_has_what_came_in_only_for_a_block(
+        tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path_factory.mktemp("data")
+    monkeypatch.setattr("stage4_sequencer.pool.MAX_UNCOVERED", 0)
+    world = new_world()
+    node = add_keeping_node(world, folder)
+    peer = add_linked_stranger(world, node, 5)
+    paid, spent = transaction(1, balance_of(2), 500), transaction(2, Y, MILLION + 100)
+    made = block(1, GENESIS, [transaction_id(paid), transaction_id(spent)])
+    side = block(next_slot(1), GENESIS, [transaction_id(paid), transaction_id(spent)])
+    tell(world, peer, made, paid, spent, side)
+    node.commit()
+    crash(node)
+    again = add_keeping_node(new_world(), folder)
+    assert again.tree.best.id == node.tree.best.id and len(again.tree) == len(node.tree) == 2
+    assert again.balances() == node.balances()
