@@ -150,12 +150,16 @@ class LedgerNode(RingNode):
         """A neighbour asks for ids."""
         self.reconciliation.on_get_ids(connection, message)
 
+    def on_ids(self, connection: Connection, message: Message, frame: bytes) -> None:
+        """A neighbour tells the ids that it was asked for."""
+        self.reconciliation.on_ids(connection, message)
+
     def on_summary(self, connection: Connection, message: Message, frame: bytes) -> None:
         """A neighbour that does not know `sums` tells what it has."""
         self.reconciliation.on_summary(connection, message)
 
     def on_inventory(self, connection: Connection, message: Message, frame: bytes) -> None:
-        """A neighbour tells ids that it has."""
+        """Such a neighbour tells ids that it has."""
         self.reconciliation.on_inventory(connection, message)
 
     def fetch(self, connection: Connection, ids: list[str]) -> None:

@@ -9,8 +9,8 @@ those that it lacks. So it costs what differs, and not what is kept.
     sums of 0 … f                     ──>       differ in 3 and 7; tells his own, so that she does the same
                                       <──       get_sums of 3, 7
     sums of 30 … 3f, 70 … 7f          ──>       differ in 3a and 7c; 7c is small
-                                      <──       get_sums of 3a; get_ids of 7c, and a ping
-    sums of 3a0 … 3af; inventory; pong ──>      …
+                                      <──       get_sums of 3a; get_ids of 7c
+    sums of 3a0 … 3af; ids            ──>       …
 
 Whoever answers keeps nothing in mind. Whoever asks has one question open with each neighbour.
 
@@ -30,8 +30,8 @@ from common.interface import Connection
 from common.limits import LISTED_AT_ONCE, MAX_COMPARED, MAX_DIFFERING, MAX_INVENTORY, MAX_LISTED, MAX_TOLD
 from stage2_ledger.id_tree import HEX_DIGITS, IdTree, Sum
 
-IDS_PING, SUMMARY_PING = "ids", "summary"
-"""The nonces of the pings behind `get_ids`, and behind a piece of the answer to a summary."""
+SUMMARY_PING = "summary"
+"""The nonce of the ping behind a piece of the answer to a summary; its pong brings the next."""
 
 _LAST_256_BITS = 2**256 - 1
 
@@ -61,6 +61,7 @@ SHAPES: dict[str, Shape] = {
                                                f"at most {MAX_COMPARED} times 0 to 63 hex digits, none twice")},
     "get_ids": {"prefixes": Field(is_list_of(is_matching("[0-9a-f]{0,64}"), MAX_LISTED),
                                   f"at most {MAX_LISTED} times 0 to 64 hex digits, none twice")},
+    "ids": {"ids": ids_field(MAX_TOLD)},
     "summary": {"answer": FLAG, "buckets": Field(_is_buckets, "an object of two hex digits -> 64 hex digits")},
     "inventory": {"bucket": Field(_is_bucket, "two lower-case hex digits"), "ids": ids_field(MAX_INVENTORY)},
 }
@@ -231,36 +232,19 @@ class Reconciliation:
             connection.send(encode_frame({"type": "get_sums", "salt": comparison.salt, "prefixes": compared}))
         if listed:
             connection.send(encode_frame({"type": "get_ids", "prefixes": listed}))
-            connection.send(encode_frame({"type": "ping", "nonce": IDS_PING}))
 
-    def on_inventory(self, connection: Connection, message: Message) -> None:
-        """The ids that were asked for, or that a summary lacked: fetch those that are lacking here."""
+    def on_ids(self, connection: Connection, message: Message) -> None:
+        """The answer to `get_ids`: fetch those that are lacking here, and ask on."""
+        self._with(connection).is_listing = False
         self._need(connection, message["ids"])
-
-    def on_pong(self, connection: Connection, nonce: str) -> None:
-        """The ids that were asked for have been told, or those that were told have been read."""
-        comparison = self._with(connection)
-        if nonce == IDS_PING:
-            comparison.is_listing = False
-            self.go_on(connection)
-        elif nonce == SUMMARY_PING and comparison.untold:
-            self._tell(connection)
+        self.go_on(connection)
 
     # --- telling ids ----------------------------------------------------------------------------
 
     def on_get_ids(self, connection: Connection, message: Message) -> None:
         """Answer with the ids that have these prefixes, as far as they fit into one answer."""
-        self._send_ids(connection, self._ids.take(message["prefixes"], MAX_TOLD))
-
-    def _send_ids(self, connection: Connection, ids: list[str]) -> None:
-        buckets: dict[str, dict[str, None]] = {}
-        for one in ids:
-            buckets.setdefault(one[:2], {})[one] = None
-        for bucket, some in buckets.items():
-            self._send_inventory(connection, bucket, list(some))
-
-    def _send_inventory(self, connection: Connection, bucket: str, ids: list[str]) -> None:
-        connection.send(encode_frame({"type": "inventory", "bucket": bucket, "ids": ids}))
+        ids = dict.fromkeys(self._ids.take(message["prefixes"], MAX_TOLD))  # one prefix may be in another
+        connection.send(encode_frame({"type": "ids", "ids": list(ids)}))
 
     # --- the first version of the contract ------------------------------------------------------
 
@@ -287,6 +271,22 @@ class Reconciliation:
     def _tell(self, connection: Connection) -> None:
         """Tell the next ids, and if there are more, the pong of the ping behind them brings those."""
         untold = self._with(connection).untold
-        self._send_ids(connection, self._ids.take(untold, MAX_TOLD))
+        buckets: dict[str, list[str]] = {}
+        for one in self._ids.take(untold, MAX_TOLD):
+            buckets.setdefault(one[:2], []).append(one)
+        for bucket, ids in buckets.items():
+            self._send_inventory(connection, bucket, ids)
         if untold:
             connection.send(encode_frame({"type": "ping", "nonce": SUMMARY_PING}))
+
+    def on_pong(self, connection: Connection, nonce: str) -> None:
+        """A piece of the answer to a summary has been read."""
+        if nonce == SUMMARY_PING and self._with(connection).untold:
+            self._tell(connection)
+
+    def _send_inventory(self, connection: Connection, bucket: str, ids: list[str]) -> None:
+        connection.send(encode_frame({"type": "inventory", "bucket": bucket, "ids": ids}))
+
+    def on_inventory(self, connection: Connection, message: Message) -> None:
+        """A part of the answer to a summary: fetch those that are lacking here."""
+        self._need(connection, message["ids"])

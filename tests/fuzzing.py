@@ -47,6 +47,7 @@ def ledger_messages(node: NodeProcess) -> list[Event]:
             {"type": "inventory", "bucket": "00", "ids": random_ids(3, "00")},
             {"type": "sums", "answer": False, "salt": "1" * 64, "sums": {"": [[5] * 16, "0" * 128]}},
             {"type": "get_sums", "salt": "1" * 64, "prefixes": ["", "0"]}, {"type": "get_ids", "prefixes": ["", "00"]},
+            {"type": "ids", "ids": random_ids(3)},
             {"type": "want", "ids": [transaction_id(node, moved), *random_ids(2)]}]
 
 

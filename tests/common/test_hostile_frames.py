@@ -64,6 +64,7 @@ FORMAT_FROM: dict[int, list[Event]] = {
         *with_each({"type": "get_sums", "salt": ID, "prefixes": [""]}, salt=NO_IDS, prefixes=[
             *NO_LISTS_OF_IDS, [ID], ["A"], [f"{number:02x}" for number in range(65)]]),
         *with_each({"type": "get_ids", "prefixes": [""]}, prefixes=[*NO_LISTS_OF_IDS, TOO_MANY_IDS[:1_001], ["0" * 65]]),
+        *with_each({"type": "ids", "ids": [ID]}, ids=[*NO_LISTS_OF_IDS, TOO_MANY_IDS[:3_901]]),
         *with_each({"type": "summary", "answer": True, "buckets": {}}, answer=[0, 1, None, "true"],
                    buckets=[[], None, {"0": ID}, {"AA": ID}, {"00": "0"}, {"00": None}])],
     3: [],

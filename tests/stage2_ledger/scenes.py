@@ -204,7 +204,7 @@ class OldReconciliation(Reconciliation):
 class OldNode(LedgerNode):
     """A node that was written before there were `sums`."""
 
-    SHAPES = {name: shape for name, shape in LedgerNode.SHAPES.items() if name not in ("sums", "get_sums", "get_ids")}
+    SHAPES = {name: shape for name, shape in LedgerNode.SHAPES.items() if name not in ("sums", "get_sums", "ids", "get_ids")}
 
     def __init__(self, network: Network, address: str) -> None:
         super().__init__(network, address)

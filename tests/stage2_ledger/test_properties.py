@@ -213,6 +213,7 @@ def test_two_nodes_with_any_two_sets_end_with_the_union(holders: list[str], seed
               st.lists(ids, max_size=5, unique=True), st.just(""), prefixes),
     st.fixed_dictionaries({"type": st.just("get_sums"), "salt": ids, "prefixes": st.lists(prefixes, unique=True, max_size=9)}),
     st.fixed_dictionaries({"type": st.just("get_ids"), "prefixes": st.lists(prefixes, unique=True, max_size=9)}),
+    st.fixed_dictionaries({"type": st.just("ids"), "ids": st.lists(ids, max_size=5, unique=True)}),
     st.fixed_dictionaries({"type": st.just("want"), "ids": st.lists(ids, max_size=5, unique=True)}),
     st.fixed_dictionaries({"type": st.just("pong"), "nonce": st.sampled_from(["", "want", "x"])}),
     st.just({"type": "get_peers"}), messages), max_size=30))

@@ -133,6 +133,8 @@ OTHER_BAD_MESSAGES: dict[str, Event] = {
     "get_sums salt": {**GET_SUMS, "salt": "0"}, "get_sums answer": {**GET_SUMS, "answer": True},
     "get_ids of 1,001": {"type": "get_ids", "prefixes": [f"{number:03x}" for number in range(1_001)]},
     **{f"get_ids {value}": {"type": "get_ids", "prefixes": value} for value in ("", None, [0], ["", ""], ["0" * 65], ["x"])},
+    "ids of 3,901": {"type": "ids", "ids": unknown_ids(3_901)}, "ids twice": {"type": "ids", "ids": ["0" * 64] * 2},
+    "ids short": {"type": "ids", "ids": ["0" * 63]}, "ids bucket": {"type": "ids", "ids": [], "bucket": "00"},
     "summary answer 1": {"type": "summary", "answer": 1, "buckets": {}},
     "summary answer null": {"type": "summary", "answer": None, "buckets": {}},
     "summary list": {"type": "summary", "answer": False, "buckets": []},

@@ -6,6 +6,7 @@ from collections import Counter
 
 import pytest
 
+from common.encoding import encode_frame
 from common.interface import Connection, Network
 from common.limits import MAX_DIFFERING, MAX_TOLD, MEBIBYTE
 from lab.simulation import World
@@ -54,21 +55,21 @@ def test_sums_are_asked_for_by_prefix_and_have_a_digest_with_the_salt_of_the_que
             assert answer == {"type": "sums", "answer": True, "salt": salt, "sums": sums_of(ids, salt, *prefixes)}
 
 
-def test_ids_are_asked_for_by_prefix_and_told_by_bucket() -> None:
+def test_ids_are_asked_for_by_prefix() -> None:
     ids = unknown_ids(500)
     world, _, peer = holding(ids)
-    told = said(world, peer, {"type": "get_ids", "prefixes": ["0", "7a", ids[0], ids[0][:3], "f" * 64]})
-    assert {message["type"] for message in told} == {"inventory"}
-    assert all(one.startswith(message["bucket"]) for message in told for one in message["ids"])
-    assert (sorted(one for message in told for one in message["ids"])
-            == sorted(one for one in ids if one.startswith(("0", "7a", ids[0][:3])))), "each once"
+    [told] = said(world, peer, {"type": "get_ids", "prefixes": ["0", "7a", ids[0], ids[0][:3], "f" * 64]})
+    expected = sorted(one for one in ids if one.startswith(("0", "7a", ids[0][:3])))
+    assert {**told, "ids": sorted(told["ids"])} == {"type": "ids", "ids": expected}, "each once"
+    assert said(world, peer, {"type": "get_ids", "prefixes": []}) == [{"type": "ids", "ids": []}]
 
 
 def test_no_answer_has_more_ids_than_256_kib() -> None:
     world, _, peer = holding(unknown_ids(3 * MAX_TOLD))
-    told = said(world, peer, {"type": "get_ids", "prefixes": list("0123456789abcdef")})
-    assert MAX_TOLD * 0.9 < sum(len(message["ids"]) for message in told) <= MAX_TOLD
-    assert sum(len(json.dumps(message)) for message in told) < 1.1 * MEBIBYTE / 4
+    for prefixes in ([""], list("0123456789abcdef")):
+        [told] = said(world, peer, {"type": "get_ids", "prefixes": prefixes})
+        assert MAX_TOLD * 0.5 < len(told["ids"]) <= MAX_TOLD
+        assert len(encode_frame(told)) <= MEBIBYTE / 4
 
 
 # --- asking -----------------------------------------------------------------------------------------
@@ -102,18 +103,17 @@ def test_what_differs_is_followed_down_to_the_ids() -> None:
         asked.append(sorted(question["prefixes"]))
         questions = said(world, peer, sums(ids + new, *question["prefixes"]))
     assert asked == [["3", "c"], ["3a", "c4"], ["3a0", "c40"]]
-    question, ping = questions
-    assert question == {"type": "get_ids", "prefixes": question["prefixes"]} and ping["type"] == "ping"
+    [question] = questions
+    assert question == {"type": "get_ids", "prefixes": question["prefixes"]}
     assert sorted(question["prefixes"]) == ["3a0f", "c40e"]
-    want, _ = said(world, peer, {"type": "inventory", "bucket": "3a", "ids": new})
+    want, _ = said(world, peer, {"type": "ids", "ids": new})
     assert sorted(want["ids"]) == sorted(new)
 
 
 def test_what_is_lacking_altogether_is_asked_for_by_its_ids_at_once() -> None:
     world, _, peer = holding([])
-    question, ping = said(world, peer, sums(unknown_ids(500)))
+    [question] = said(world, peer, sums(unknown_ids(500)))
     assert question["type"] == "get_ids" and sorted(question["prefixes"]) == list("0123456789abcdef")
-    assert ping["type"] == "ping"
 
 
 def test_one_question_is_open_on_a_connection() -> None:
@@ -143,7 +143,7 @@ def test_no_more_is_asked_for_while_what_was_named_waits() -> None:
     alice.reconciliation._has_room = room
     alice.on_fetched(next(iter(alice.links)), is_worth_more=True)
     world.settle()
-    assert {message["type"] for message in peer.news()} <= {"get_ids", "get_sums", "ping"} != set()
+    assert {message["type"] for message in peer.news()} == {"get_ids"}
 
 
 def test_what_has_come_meanwhile_is_not_asked_for() -> None:
@@ -167,7 +167,7 @@ def test_neighbours_are_asked_for_different_parts_first() -> None:
     for first in "0123456789abcdef":
         one = add_linked_peer(world, alice)
         salt = first + "0" * 62 + "1"
-        question = said(world, one, sums(ids, salt=salt))[0]
+        [question] = said(world, one, sums(ids, salt=salt))
         firsts.add(question["prefixes"][0])
     assert len(firsts) == 16
 
@@ -182,7 +182,7 @@ def test_ids_of_which_the_xor_is_the_same_are_told_apart() -> None:
     assert summary_of(mine) == summary_of(theirs)
     world, _, peer = holding(mine)
     assert said(world, peer, {"type": "summary", "answer": True, "buckets": summary_of(theirs)}) == []
-    question, _ = said(world, peer, sums(theirs))
+    [question] = said(world, peer, sums(theirs))
     assert question == {"type": "get_ids", "prefixes": ["a"]}
 
 
@@ -194,9 +194,11 @@ class Liar(PolitePeer):
     asked = 0
 
     def on_frame(self, connection: Connection, frame: bytes) -> None:
-        """Answer a question with large counts."""
+        """Answer a question for sums with large ones, and one for ids with none."""
         super().on_frame(connection, frame)
         message = self.received[-1]
+        if message["type"] == "get_ids":
+            self.send({"type": "ids", "ids": []})
         if message["type"] == "get_sums":
             self.asked += 1
             self.send({"type": "sums", "answer": True, "salt": message["salt"], "sums": {
