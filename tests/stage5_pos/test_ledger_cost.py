@@ -54,13 +54,13 @@ class Grown:
 
     def grow(self, parent: Block, ids: list[str]) -> Block:
         """Put a block into the tree, as a node does."""
-        block = Block(f"block {next(self.numbers)}", parent.slot + 1, parent.id, "creator", 0, ids, b"")
-        block.parent = parent
-        self.ledger.execute(block)
-        path = self.tree.add(block)
+        made = Block(f"block {next(self.numbers)}", parent.slot + 1, parent.id, "creator", 0, ids, b"")
+        made.parent = parent
+        self.ledger.execute(made)
+        path = self.tree.add(made)
         if path.done:
             self.ledger.follow(path)
-        return block
+        return made
 
     def grow_fork(self) -> Block:
         """The tip of a branch from the genesis, full of other people's payments."""
