@@ -17,6 +17,13 @@ MAX_OUTBOX = 64 * MEBIBYTE
 RECEIVE_BYTES = 64 * 1024
 """What one `recv` takes: some fifty signed transactions, so a batch is handled within milliseconds."""
 
+WRITE_BYTES = 128 * 1024
+"""What is written in one piece: how fast a peer reads is seen when one is written."""
+
+SYSTEM_BYTES = 256 * 1024
+"""What the system may hold of one connection to be written (Linux takes twice that). Of its own accord it takes
+megabytes, and then a peer that reads slowly looks for seconds like one that reads nothing."""
+
 BATCHES_AHEAD = 2
 """Batches that one connection may have in the inbox: one at work and one behind it. A reader waits for
 that, so a flood fills its sender's TCP window and not our memory, and everyone gets a turn."""
@@ -35,6 +42,13 @@ may be in another mebibyte, which is not free until then."""
 
 LAST_SECONDS = 1.0
 """Such a connection has a turn so often also when others always have something to do."""
+
+MAX_DEBT, MAX_CREDIT = 1.0, 0.1
+"""Seconds that strangers may have had more than the connections that this node has opened, and may have had less: the
+others go first until that is made up for. One message may take half a second, and nobody starves for longer."""
+
+PACE_SECONDS = 1.0
+"""What has moved so long ago counts a third: whoever has stopped is below a line of 100 KiB/s after two seconds."""
 
 LARGE_BYTES = MEBIBYTE
 """What one connection may hold before anybody counts what all hold together; they are counted again at each further

@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING
 from common.framing import Splitter
 from common.interface import Connection
 from common.limits import (BATCHES_AHEAD, LARGE_BYTES, LONG_TURN_SECONDS, MAX_OUTBOX, MAX_OUTBOXES, MAX_RECEIVED,
-                           RECEIVE_BYTES, TURN_SECONDS)
+                           RECEIVE_BYTES, TURN_SECONDS, WRITE_BYTES)
+from common.turns import Pace
 
 if TYPE_CHECKING:
     from stage1_chat.network import SocketNetwork
@@ -38,15 +39,19 @@ class Outbox:
     The two byte counters have one writer each, so that no lock is needed to know how much waits.
     """
 
-    def __init__(self, name: str, write: Callable[[bytes], None], on_end: Callable[[], None]) -> None:
+    def __init__(self, name: str, write: Callable[[bytes], None], on_end: Callable[[], None],
+                 now: Callable[[], float]) -> None:
+        """`write` is called with what waits, in pieces; `now` gives the time in seconds."""
         self._collected: list[bytes] = []
         self._queue: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._bytes_in = self._bytes_out = 0
+        self.pace = Pace()
+        """How much was written lately."""
         self._is_closed = False
         self.has_ended = threading.Event()
         # Only the thread knows them: else a connection and its outbox would refer to each other, and be in memory
         # until the garbage collector finds them, one small thing in the middle of each free mebibyte.
-        start_thread(name, lambda: self._run(write, on_end))
+        start_thread(name, lambda: self._run(write, on_end, now))
 
     @property
     def is_empty(self) -> bool:
@@ -81,11 +86,14 @@ class Outbox:
             self._is_closed = True
             self._queue.put(None)
 
-    def _run(self, write: Callable[[bytes], None], on_end: Callable[[], None]) -> None:
+    def _run(self, write: Callable[[bytes], None], on_end: Callable[[], None], now: Callable[[], float]) -> None:
         try:
             while (data := self._queue.get()) is not None:
-                write(data)
-                self._bytes_out += len(data)
+                for start in range(0, len(data), WRITE_BYTES):
+                    piece = data[start:start + WRITE_BYTES]
+                    write(piece)
+                    self._bytes_out += len(piece)
+                    self.pace.add(len(piece), now())
         except OSError:
             pass  # the other side is gone; the reader finds out too, and tells the node
         on_end()
@@ -105,13 +113,16 @@ class SocketConnection(Connection):
         self._batches: deque[tuple[deque[bytes], Callable[[], None] | None]] = deque()
         """What was read and not handled yet: frames, and what is to be done behind them."""
         self._bytes_read = self._bytes_handled = 0
+        self._pace = Pace()
+        """How much was read lately."""
         self._is_costly = False
         """Has its last turn taken very long?"""
         self._is_leaving = False
         self._credit = threading.Semaphore(BATCHES_AHEAD)
         self._counted = threading.Semaphore(0)
         self._has_ended = threading.Event()
-        self._outbox = Outbox(f"writer {self.remote}", sock.sendall, lambda: self._shut_down(socket.SHUT_WR))
+        self._outbox = Outbox(f"writer {self.remote}", sock.sendall, lambda: self._shut_down(socket.SHUT_WR),
+                              network.now)
         start_thread(f"reader {self.remote}", self._read)
 
     # --- out ------------------------------------------------------------------------------------
@@ -146,7 +157,8 @@ class SocketConnection(Connection):
             self._outbox.close()
             self._network.see_off(self)
         if self.unwritten > LARGE_BYTES:
-            self._network.shed(MAX_OUTBOXES, lambda connection: connection.unwritten)
+            now = self._network.now()
+            self._network.shed(MAX_OUTBOXES, lambda one: one.unwritten, lambda one: one._outbox.pace.at(now))
             self._network.tidy_later()
 
     # --- the end --------------------------------------------------------------------------------
@@ -161,7 +173,7 @@ class SocketConnection(Connection):
             self._credit.release()
             self._counted.release()
             self._network.has_collected(self)
-            self._network.put(self._network.node.on_close, self)
+            self._network.put_for(self.dialled, self._network.node.on_close, self)
 
     def give_up(self, reason: str) -> None:
         """Close without writing what waits: this connection takes more memory than it may."""
@@ -198,6 +210,7 @@ class SocketConnection(Connection):
                 if self.is_open:
                     held = self.unhandled
                     self._bytes_read += len(data)
+                    self._pace.add(len(data), self._network.now())
                     frames, error = splitter.feed(data)
                     self._put(frames, partial(self._network.node.on_bad_bytes, self, error) if error else None)
                     if self.unhandled // LARGE_BYTES > held // LARGE_BYTES:
@@ -216,24 +229,25 @@ class SocketConnection(Connection):
         if frames or behind:
             self._credit.acquire()
             self._batches.append((deque(frames), behind))
-            self._network.put(self._await_turn)
+            self._network.put_for(self.dialled, self._await_turn)
 
     def _wait_until_counted(self) -> None:
         """Read on when the node has seen what all connections hold: it may be busy for a second, and 128 read."""
-        self._network.put(self._count)
+        self._network.put_for(self.dialled, self._count)
         self._counted.acquire()
 
     def _count(self) -> None:
         """See to it that all connections together do not hold too much of what the node has not handled."""
         try:
-            self._network.shed(MAX_RECEIVED, lambda connection: connection.unhandled)
+            now = self._network.now()
+            self._network.shed(MAX_RECEIVED, lambda one: one.unhandled, lambda one: one._pace.at(now))
         finally:
             self._counted.release()
 
     def _await_turn(self) -> None:
         """After a long turn, all those come first who are content with less."""
         if self._is_costly and self.is_open:
-            self._network.put_last(self._take_turn)
+            self._network.put_last(self.dialled, self._take_turn)
         else:
             self._take_turn()
 
@@ -254,7 +268,7 @@ class SocketConnection(Connection):
         finally:
             if frames and self.is_open:
                 self._batches.appendleft((frames, behind))
-                self._network.put(self._await_turn)
+                self._network.put_for(self.dialled, self._await_turn)
             else:
                 self._credit.release()
             self._is_costly = self._network.now() - begun > LONG_TURN_SECONDS

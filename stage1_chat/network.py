@@ -14,7 +14,8 @@ What handlers send is collected and handed to the writers when nothing more wait
 the inbox, or after some milliseconds: so a hundred messages wake each writer once.
 
 Everyone gets a turn: each connection has at most three items in the inbox, and when one takes
-long, what is left of it goes to the end of the queue.
+long, what is left of it goes to the end of its line. Strangers stand in one line, and the connections
+that this node has opened in another, which gets as much time (common/turns.py).
 """
 
 import heapq
@@ -27,7 +28,6 @@ import socket
 import threading
 import time
 import traceback
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -35,9 +35,10 @@ from typing import Any
 from common.console import Console
 from common.encoding import encode_frame, split_address
 from common.journal import JournalError
-from common.limits import (ACCEPTS_AHEAD, FLUSH_SECONDS, HAND_OVER_SECONDS, HELLO_SECONDS, LAST_SECONDS, LINES_AHEAD,
-                           MAX_INBOUND, MAX_OPENINGS, MAX_OUTBOX, OPENINGS_PER_SECOND, TIDY_SECONDS, TURN_AWAY_SECONDS,
+from common.limits import (ACCEPTS_AHEAD, FLUSH_SECONDS, HAND_OVER_SECONDS, HELLO_SECONDS, LINES_AHEAD, MAX_INBOUND,
+                           MAX_OPENINGS, MAX_OUTBOX, OPENINGS_PER_SECOND, SYSTEM_BYTES, TIDY_SECONDS, TURN_AWAY_SECONDS,
                            Allowance)
+from common.turns import Turns
 from stage1_chat.connection import Outbox, SocketConnection, start_thread
 from stage1_chat.memory import tidy_memory
 from stage1_chat.node import ChatNode
@@ -54,13 +55,10 @@ class SocketNetwork:
         self._listener = socket.create_server((host, port), backlog=MAX_INBOUND)
         self.listening_port: int = self._listener.getsockname()[1]
         self._console = console
-        self._printer = Outbox("printer", console.write, lambda: None)
-        self._inbox: queue.SimpleQueue[tuple[Any, ...]] = queue.SimpleQueue()
+        self._printer = Outbox("printer", console.write, lambda: None, self.now)
+        self._turns = Turns(self.now)
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._timer_numbers = itertools.count()
-        self._last: deque[Callable[[], None]] = deque()
-        """What is done when nothing else waits, and since when nothing of it has been."""
-        self._last_since = 0.0
         self._openings = Allowance(MAX_OPENINGS, OPENINGS_PER_SECOND)
         self._opening_later = 0
         """Connections that were accepted, and are opened a little later."""
@@ -93,10 +91,10 @@ class SocketNetwork:
     def _handle_next(self) -> None:
         """Wait for the next item, or for the next timer."""
         try:
-            handler, *arguments = self._next_item()
+            turn = self._turns.take(self._seconds_to_next_timer())
         except queue.Empty:
             return
-        self._do(handler, *arguments)
+        self._do(turn)
         self._do_what_waits()
         self._hand_over()
 
@@ -113,16 +111,13 @@ class SocketNetwork:
             signal.signal(number, lambda *_: None)
         start_thread("signals", lambda: self._await_signal(signals))
 
-    def _next_item(self) -> tuple[Any, ...]:
-        """What waits longest in the inbox. If nothing does, or nothing else has for a second, one of the last."""
-        if self._last and (self._inbox.empty() or self.now() > self._last_since + LAST_SECONDS):
-            self._last_since = self.now()
-            return (self._last.popleft(),)
-        return self._inbox.get(timeout=self._seconds_to_next_timer())
-
     def put(self, handler: Callable[..., None], *arguments: Any) -> None:
-        """Have the node's thread call `handler`; the one way in for every other thread."""
-        self._inbox.put((handler, *arguments))
+        """Have the node's thread call `handler`; with `put_for`, the one way in for every other thread."""
+        self._turns.put(True, handler, *arguments)
+
+    def put_for(self, dialled: str | None, handler: Callable[..., None], *arguments: Any) -> None:
+        """The same for a connection: who has called waits in the line of strangers."""
+        self._turns.put(dialled is not None, handler, *arguments)
 
     def _do(self, handler: Callable[..., None], *arguments: Any) -> None:
         try:
@@ -135,9 +130,8 @@ class SocketNetwork:
     def _do_what_waits(self) -> None:
         """Under load, handle some more before anything is handed over: it wakes each writer once for all."""
         deadline = self.now() + HAND_OVER_SECONDS
-        while self._is_running and not self._inbox.empty() and self.now() < deadline:
-            handler, *arguments = self._inbox.get()
-            self._do(handler, *arguments)
+        while self._is_running and self._turns.is_waiting and self.now() < deadline:
+            self._do(self._turns.take(None))
 
     def _hand_over(self) -> None:
         """Make last what the handlers have done, then let the writers have what they have said."""
@@ -229,16 +223,13 @@ class SocketNetwork:
         self._leaving.discard(connection)
         connection.abort()
 
-    def put_last(self, handler: Callable[[], None]) -> None:
-        """Call `handler` when nothing else waits."""
-        if not self._last:
-            self._last_since = self.now()
-        self._last.append(handler)
+    def put_last(self, dialled: str | None, handler: Callable[[], None]) -> None:
+        """Call `handler` of a connection when nothing else waits."""
+        self._turns.put_last(dialled is not None, handler)
 
     def drop_last(self, handler: Callable[[], None]) -> None:
         """Forget what `put_last` was asked for: there is nothing left to handle."""
-        while handler in self._last:
-            self._last.remove(handler)
+        self._turns.drop_last(handler)
 
     def tidy_later(self) -> None:
         """Something large came or waits: give back what it leaves behind, in a while, once for all that comes."""
@@ -250,15 +241,23 @@ class SocketNetwork:
             self._is_to_tidy = True
             self.after(TIDY_SECONDS, tidy)
 
-    def shed(self, most: int, held_by: Callable[[SocketConnection], int]) -> None:
-        """While all connections together hold more than `most` bytes, close the one that holds most of them."""
-        connections = sorted({*self._connections(), *self._leaving}, key=held_by, reverse=True)
+    def shed(self, most: int, held_by: Callable[[SocketConnection], int],
+             pace_of: Callable[[SocketConnection], float]) -> None:
+        """While all connections together hold more than `most` bytes, close the one that makes least progress.
+
+        Those that this node has opened come last, and before them those that hold too little to matter.
+        """
+        def rank(connection: SocketConnection) -> tuple[bool, bool, float]:
+            is_small = held_by(connection) < most // (2 * MAX_INBOUND)
+            return connection.dialled is not None, is_small, pace_of(connection)
+
+        connections = sorted({*self._connections(), *self._leaving}, key=rank)
         held = sum(map(held_by, connections))
         for connection in connections:
             if held > most:
                 held -= held_by(connection)
                 self._leaving.discard(connection)
-                connection.give_up(f"all connections hold more than {most} bytes, and this one holds most")
+                connection.give_up(f"all connections hold more than {most} bytes, and this one makes least progress")
 
     def _connections(self) -> list[SocketConnection]:
         return [one for one in self.node.connections if isinstance(one, SocketConnection) and one.is_open]
@@ -277,7 +276,7 @@ class SocketNetwork:
         while self._is_running:
             credit.acquire()
             try:
-                self.put(welcome, self._listener.accept()[0])
+                self.put_for(None, welcome, self._listener.accept()[0])
             except OSError:
                 # Out of file descriptors, or the caller has gone again. Wait, do not spin.
                 credit.release()
@@ -300,6 +299,7 @@ class SocketNetwork:
         try:
             # The node's thread hands over whole batches: waiting for more to send would only cost time.
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SYSTEM_BYTES)
             connection = SocketConnection(self, sock, dialled)
         except OSError:
             sock.close()  # gone again already

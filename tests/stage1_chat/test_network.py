@@ -1,5 +1,6 @@
 """The network on sockets, in this very process: what leaves the node when its disk is full, and when it ends."""
 
+import contextlib
 import gc
 import json
 import platform
@@ -9,7 +10,8 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -21,7 +23,7 @@ from common.limits import LARGE_BYTES, RECEIVE_BYTES
 from stage1_chat.connection import SocketConnection
 from stage1_chat.network import SocketNetwork
 from stage1_chat.node import ChatNode
-from tests.processes import DEADLINE, ROOT, Event, RawPeer, chat_message, eventually
+from tests.processes import DEADLINE, ROOT, Event, RawPeer, chat_message, eventually, frame
 
 
 class KeepingConsole(Console):
@@ -72,6 +74,16 @@ class Here:
         peer = RawPeer(self.node.address, network=self.node.network_name)
         peer.join()
         return peer, next(iter(self.node.links))
+
+    @contextlib.contextmanager
+    def call_peer(self) -> Iterator[RawPeer]:
+        """Let the node call a peer, and the two be linked."""
+        with socket.create_server(("127.0.0.1", 0)) as door:
+            address = "{}:{}".format(*door.getsockname())
+            self.network.put(self.network.connect, address)
+            with RawPeer(door.accept()[0], network=self.node.network_name, listen=address) as called:
+                called.join()
+                yield called
 
     def keep_busy(self) -> threading.Event:
         """Let the node handle nothing until the event that is returned is set."""
@@ -220,6 +232,97 @@ def test_a_connection_that_has_ended_is_gone_and_waits_for_no_garbage_collector(
         gc.enable()
 
 
+def test_a_connection_that_this_node_has_opened_gets_every_second_turn(here: Here) -> None:
+    """Fifty strangers ask as fast as they can; the one that was called asks once, and again when it has the answer."""
+    here.thread.start()
+    with here.call_peer() as called, contextlib.ExitStack() as stack:
+        strangers = [stack.enter_context(RawPeer(here.node.address, network=here.node.network_name)) for _ in range(30)]
+        for one in strangers:
+            one.join()
+        is_over = threading.Event()
+        here.node.on_ping = slowed(here.node.on_ping)  # type: ignore[method-assign]
+        pings = encode_frame({"type": "ping", "nonce": ""}) * 100
+        askers = [threading.Thread(target=ask_on, args=(one.socket, pings, is_over)) for one in strangers]
+        for asker in askers:
+            asker.start()
+        begun = time.monotonic()
+        for _ in range(5):
+            called.barrier()
+        took = time.monotonic() - begun
+        is_over.set()
+        for asker in askers:
+            asker.join()
+    assert took < 5 * 0.2, f"{took:.2f} s for five answers: thirty strangers with a turn of 10 ms each take 0.3"
+
+
+def slowed(handle: Callable[..., None]) -> Callable[..., None]:
+    """A handler that takes 5 ms longer."""
+    def handle_slowly(*arguments: Any) -> None:
+        time.sleep(0.005)
+        handle(*arguments)
+    return handle_slowly
+
+
+def ask_on(sock: socket.socket, question: bytes, is_over: threading.Event) -> None:
+    """Send the same again and again, and never look at an answer."""
+    sock.settimeout(0.1)
+    while not is_over.is_set():
+        with contextlib.suppress(TimeoutError):
+            sock.send(question)
+
+
+# --- who gives way --------------------------------------------------------------------------------
+
+UNFINISHED = (2**22).to_bytes(4, "big") + b" " * 900_000
+"""The beginning of a frame that never ends: too little to be counted by itself."""
+
+
+@pytest.mark.parametrize("who", ["a neighbour that sends a large message", "who was called and sends nothing more"])
+def test_when_too_much_is_unhandled_whoever_makes_no_progress_is_closed(
+        who: str, here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stage1_chat.connection.MAX_RECEIVED", 6 * 2**20)
+    here.thread.start()
+    large = frame(json.dumps({"type": "ping", "nonce": "large"}).encode().ljust(3 * 2**20))
+    with here.call_peer() as called, contextlib.ExitStack() as stack:
+        if who == "who was called and sends nothing more":
+            called.send_bytes(UNFINISHED)
+            time.sleep(0.5)
+        for _ in range(5):
+            one = stack.enter_context(RawPeer(here.node.address, network=here.node.network_name))
+            one.join()
+            one.send_bytes(UNFINISHED)
+        time.sleep(2.0)  # in which they make no progress
+        honest = stack.enter_context(RawPeer(here.node.address, network=here.node.network_name))
+        honest.join()
+        honest.send_bytes(large)
+        honest.expect("pong", nonce="large")
+        assert [error["code"] for error in here.console.told("error")] in (["BUSY"], ["BUSY"] * 2)
+        assert any(link.dialled for link in here.node.links)
+
+
+def test_when_too_much_waits_to_be_written_whoever_reads_slowly_stays_and_whoever_reads_nothing_is_closed(
+        here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stage1_chat.connection.MAX_OUTBOXES", 32 * 2**20)
+    here.thread.start()
+    answer = encode_frame({"type": "pong", "nonce": "x" * 2**20})
+    with contextlib.ExitStack() as stack:
+        slow, deaf = (stack.enter_context(RawPeer(here.node.address, network=here.node.network_name,
+                                                  receive_buffer=65_536)) for _ in range(2))
+        for one in (slow, deaf):
+            one.join()
+        for link in list(here.node.links):
+            for _ in range(12):
+                here.network.put(link.send, answer)
+        for _ in range(25):
+            time.sleep(0.1)
+            slow.socket.recv(300_000)
+        for link in [link for link in here.node.links if link.address == slow.listen]:
+            for _ in range(18):
+                here.network.put(link.send, answer)
+        eventually(lambda: here.console.told("error") != [], state=lambda: here.console.printed)
+        assert [peer["address"] for peer in here.console.told("peer") if peer["state"] == "down"] == [deaf.listen]
+
+
 # --- memory -----------------------------------------------------------------------------------------
 
 def test_while_the_node_is_busy_a_reader_reads_one_mebibyte_and_waits(here: Here) -> None:
@@ -248,12 +351,12 @@ def test_what_a_costly_connection_has_brought_goes_when_it_is_closed(here: Here,
 
     def close_and_look() -> None:
         connection.close()
-        left.extend((len(connection._batches), len(here.network._last)))
+        left.extend((len(connection._batches), len(here.network._turns._strangers.last)))
 
     with peer:
         is_over = here.keep_busy()
         peer.send(chat_message("never heard"))
-        eventually(lambda: here.network._inbox.qsize() == 1, state=here.network._inbox.qsize)
+        eventually(lambda: here.network._turns.is_waiting, state=connection._batches.copy)
         here.network.put(close_and_look)
         is_over.set()
         peer.expect_closed()

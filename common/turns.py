@@ -1,0 +1,124 @@
+"""Whose turn it is with the node's thread, and who makes progress: everyone is served, and nobody fills us.
+
+What waits stands in two lines: what comes of connections that this node has opened, of its user and of its own
+threads, and what comes of strangers, who may be many. While both lines have something, each gets the same time:
+deficit round robin (Shreedhar and Varghese, 1995), with seconds in the place of bytes.
+"""
+
+import math
+import queue
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from common.limits import LARGE_BYTES, LAST_SECONDS, MAX_CREDIT, MAX_DEBT, PACE_SECONDS
+
+Item = tuple[Callable[..., None], tuple[Any, ...]]
+"""What is to be called, and with which arguments."""
+
+
+class Line:
+    """What waits, and what waits until nothing else does."""
+
+    def __init__(self) -> None:
+        self.waiting: deque[Item] = deque()
+        self.last: deque[Item] = deque()
+        self.last_since = 0.0
+        """Since when nothing of `last` has been done, in seconds."""
+
+    def is_overdue(self, now: float) -> bool:
+        """Has something waited for a second until nothing else does?"""
+        return bool(self.last) and now > self.last_since + LAST_SECONDS
+
+    def take(self, now: float) -> Item:
+        """The next one."""
+        if self.waiting and not self.is_overdue(now):
+            return self.waiting.popleft()
+        self.last_since = now
+        return self.last.popleft()
+
+
+class Turns:
+    """What waits for one thread. Any thread may `put`; the rest is for that thread alone."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        """`now` gives the time in seconds."""
+        self._now = now
+        self._inbox: queue.SimpleQueue[tuple[bool, Item]] = queue.SimpleQueue()
+        """What has come, and does not stand in its line yet. It is the one place where threads meet."""
+        self._own, self._strangers = Line(), Line()
+        self._debt = 0.0
+        """Seconds that strangers have had more than this node's own."""
+
+    def put(self, is_own: bool, handler: Callable[..., None], *arguments: Any) -> None:
+        """Have `handler` called in its turn."""
+        self._inbox.put((is_own, (handler, arguments)))
+
+    def put_last(self, is_own: bool, handler: Callable[[], None]) -> None:
+        """Have `handler` called when nothing else waits in its line, and for a stranger's, in the other one neither."""
+        line = self._own if is_own else self._strangers
+        if not line.last:
+            line.last_since = self._now()
+        line.last.append((handler, ()))
+
+    def drop_last(self, handler: Callable[[], None]) -> None:
+        """Forget what `put_last` was asked for: there is nothing left to handle."""
+        for line in (self._own, self._strangers):
+            line.last = deque(item for item in line.last if item[0] != handler)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Does anything wait that does not stand back for all others?"""
+        return not self._inbox.empty() or bool(self._own.waiting or self._strangers.waiting)
+
+    def take(self, timeout: float | None) -> Callable[[], None]:
+        """Wait for the next item, at most `timeout` seconds if that is given; queue.Empty if there is none.
+
+        Calling what is returned does it, and counts the time that it takes.
+        """
+        lines = (self._own, self._strangers)
+        if not any(line.waiting or line.last for line in lines):
+            self._stand_in_line(*self._inbox.get(timeout=timeout))
+        while not self._inbox.empty():
+            self._stand_in_line(*self._inbox.get_nowait())
+        line = self._choose(self._now())
+        handler, arguments = line.take(self._now())
+        return lambda: self._do(line, handler, arguments)
+
+    def _stand_in_line(self, is_own: bool, item: Item) -> None:
+        (self._own if is_own else self._strangers).waiting.append(item)
+
+    def _choose(self, now: float) -> Line:
+        has_own = bool(self._own.waiting or self._own.last)
+        stands_back = bool(has_own and not self._strangers.is_overdue(now))
+        if not self._strangers.waiting and (not self._strangers.last or stands_back):
+            return self._own
+        return self._own if has_own and self._debt >= 0 else self._strangers
+
+    def _do(self, line: Line, handler: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+        begun = self._now()
+        try:
+            handler(*arguments)
+        finally:
+            taken = self._now() - begun
+            if line is self._own:
+                self._debt = max(-MAX_CREDIT, self._debt - taken)
+            else:
+                self._debt = min(MAX_DEBT, self._debt + taken)
+
+
+class Pace:
+    """How much has moved lately, in one direction of one connection. One thread adds, any may look."""
+
+    def __init__(self) -> None:
+        self._last = (0.0, 0.0)
+        """So many bytes, at that time in seconds. One value, since two threads may use it."""
+
+    def add(self, count: int, now: float) -> None:
+        """So many bytes have moved. What a peer's system takes in one piece says little about its line."""
+        self._last = (min(LARGE_BYTES, self.at(now) + count), now)
+
+    def at(self, now: float) -> float:
+        """The bytes that have moved, those of a second ago counting a third, those of two seconds ago a ninth."""
+        moved, then = self._last
+        return moved * math.exp((then - now) / PACE_SECONDS)

@@ -1,0 +1,124 @@
+"""Turns, on a clock turned by hand: what each line gets of the time, and what waits until nothing else does."""
+
+import itertools
+import queue
+from collections import Counter, defaultdict
+from collections.abc import Callable
+
+import pytest
+
+from common.limits import LARGE_BYTES, LAST_SECONDS, MAX_CREDIT, MAX_DEBT
+from common.turns import Pace, Turns
+
+
+class Clock:
+    """The time, which passes when something is done."""
+
+    def __init__(self) -> None:
+        self.time = 0.0
+        self.spent: defaultdict[str, float] = defaultdict(float)
+        """How long was worked for whom, in seconds."""
+        self.done: list[str] = []
+
+    def now(self) -> float:
+        """The time in seconds."""
+        return self.time
+
+    def work(self, name: str, seconds: float) -> None:
+        """Take that long."""
+        self.time += seconds
+        self.spent[name] += seconds
+        self.done.append(name)
+
+
+def keep_busy(turns: Turns, clock: Clock, is_own: bool, name: str, seconds: float) -> None:
+    """Let somebody always have something to do, that takes so long each time."""
+    def work() -> None:
+        turns.put(is_own, work)
+        clock.work(name, seconds)
+
+    turns.put(is_own, work)
+
+
+@pytest.mark.parametrize("own, strange", [(0.001, 0.001), (0.001, 0.03), (0.01, 0.5), (0.03, 0.001), (0.001, 0.9)])
+def test_strangers_get_no_more_time_than_the_others_however_many_they_are(own: float, strange: float) -> None:
+    clock = Clock()
+    turns = Turns(clock.now)
+    keep_busy(turns, clock, True, "own", own)
+    for number in range(100):
+        keep_busy(turns, clock, False, f"stranger {number}", strange)
+    while clock.time < 100:
+        turns.take(None)()
+    strangers = sum(clock.spent.values()) - clock.spent["own"]
+    assert abs(strangers - clock.spent["own"]) <= MAX_DEBT + strange + own
+    counts = Counter(name for name in clock.done if name != "own")
+    assert max(counts.values()) - min(counts[f"stranger {number}"] for number in range(100)) <= 1
+
+
+@pytest.mark.parametrize("others", [True, False])
+def test_who_has_had_the_time_alone_lets_the_others_wait_for_a_bounded_time(others: bool) -> None:
+    clock = Clock()
+    turns = Turns(clock.now)
+    keep_busy(turns, clock, others, "first", 0.01)
+    while clock.time < 100:
+        turns.take(None)()
+    keep_busy(turns, clock, not others, "late", 0.01)
+    came = clock.time
+    while "late" not in clock.done:
+        turns.take(None)()
+    assert clock.time - came < 0.05, "at once"
+    while clock.spent["late"] < 0.5 * (clock.time - came) or clock.time - came < 0.1:
+        turns.take(None)()
+        assert clock.time - came < 2 * MAX_DEBT
+    while clock.done[-1] != "first":
+        turns.take(None)()
+    assert clock.time - came <= (MAX_CREDIT if others else MAX_DEBT) + 0.1
+
+
+def test_what_comes_last_waits_until_nothing_else_does_or_for_a_second() -> None:
+    clock = Clock()
+    turns = Turns(clock.now)
+    keep_busy(turns, clock, False, "content", 0.01)
+    for _ in range(3):
+        turns.put_last(False, lambda: clock.work("costly", 0.5))
+    times: list[float] = []
+    while len(times) < 3:
+        before = clock.time
+        turns.take(None)()
+        if clock.done[-1] == "costly":
+            times.append(before)
+    assert all(later - earlier >= LAST_SECONDS for earlier, later in itertools.pairwise([0.0, *times]))
+    assert times[-1] < 3 * (LAST_SECONDS + 0.5)
+
+
+@pytest.mark.parametrize("is_own, busy", [(False, True), (True, True)])
+def test_a_costly_stranger_waits_for_both_lines_and_a_costly_one_of_our_own_for_its_own(is_own: bool, busy: bool) -> None:
+    clock = Clock()
+    turns = Turns(clock.now)
+    keep_busy(turns, clock, not is_own, "the other line", 0.01)
+    turns.put_last(is_own, lambda: clock.work("costly", 0.1))
+    while "costly" not in clock.done:
+        turns.take(None)()
+    assert (clock.time > LAST_SECONDS) == (not is_own)
+
+
+def test_what_is_dropped_is_not_done() -> None:
+    clock = Clock()
+    turns = Turns(clock.now)
+    handlers: list[Callable[[], None]] = [lambda: clock.work("dropped", 0), lambda: clock.work("kept", 0)]
+    for handler in handlers * 2:
+        turns.put_last(False, handler)
+    turns.drop_last(handlers[0])
+    for _ in range(2):
+        turns.take(None)()
+    assert clock.done == ["kept", "kept"] and not turns.is_waiting
+    with pytest.raises(queue.Empty):
+        turns.take(0.001)
+
+
+def test_whoever_has_stopped_is_soon_below_a_slow_line() -> None:
+    stopped, slow = Pace(), Pace()
+    stopped.add(64 * LARGE_BYTES, 0.0)
+    for tenth in range(31):
+        slow.add(10 * 1_024, tenth / 10)
+    assert stopped.at(1.0) > slow.at(3.0) > stopped.at(3.0)
