@@ -44,6 +44,9 @@ class Connection:
         """The address that the peer listens on, as its hello says; None before."""
         self.opened = self.heard = now
         """When it was opened, and when its last whole frame came, in seconds of `Network.now`."""
+        self.useful_at = now
+        """When it last brought something that was new and valid, in seconds of `Network.now`; at first when it was
+        opened. A presence does not count: anybody can make as many as it likes, and nobody reads them."""
         self.invalid = 0
         """How many invalid messages it has brought."""
         self.is_open = True

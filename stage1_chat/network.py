@@ -309,8 +309,8 @@ class SocketNetwork:
             self.node.on_open(connection)
 
     def _welcome(self, sock: socket.socket) -> None:
-        inbound = sum(connection.dialled is None for connection in self.node.connections)
-        if inbound + self._opening_later >= MAX_INBOUND:
+        inbound = sum(one.dialled is None and one.is_open for one in self.node.connections)
+        if inbound + self._opening_later >= MAX_INBOUND and not self.node.make_room():
             self._turn_away(sock)
         elif self._openings.take(self.now()):
             self._open(sock, None)

@@ -17,7 +17,7 @@ from typing import Any
 from common.encoding import (ADDRESS, INTEGER, NONCE, Field, FormatError, Message, Shape, check_shape, decode_frame,
                              encode_frame, is_address, is_id, is_text, shorten)
 from common.framing import FrameError
-from common.limits import CLOSE_AFTER, HELLO_SECONDS, MAX_INVALID, PING_AFTER, Recent
+from common.limits import CLOSE_AFTER, HELLO_SECONDS, MAX_INVALID, PING_AFTER, USELESS_SECONDS, Recent
 from common.interface import Connection, HandshakeError, Invalid, Network
 from stage1_chat.redial import Redials
 
@@ -182,6 +182,19 @@ class PeeringNode:
         names = {address, self.peer, self.peer_listens} - {None} if self.is_peer(address) else {address}
         return any(link.proven in names for link in self.links)
 
+    def make_room(self) -> bool:
+        """In a full house, give up the caller that was useless for longest, if that is a minute; False if none was.
+
+        Whom this node has called stays, whatever it brings. Bitcoin Core does the same, by more measures of usefulness
+        (AttemptToEvictConnection in its net.cpp).
+        """
+        callers = [one for one in self.connections if one.dialled is None and one.is_open]
+        useless = min(callers, key=lambda one: one.useful_at, default=None)
+        if useless is None or self.network.now() - useless.useful_at < USELESS_SECONDS:
+            return False
+        self.refuse(useless, "BUSY", f"brought nothing new for {USELESS_SECONDS:.0f} seconds, and others call")
+        return True
+
     def check_hello(self, connection: Connection) -> None:
         """End a connection that has not said hello in time."""
         if connection.is_open and connection.address is None:
@@ -285,8 +298,14 @@ class PeeringNode:
         """The peer has handled what was sent before the ping."""
 
     def flood(self, frame: bytes, source: Connection | None) -> None:
-        """Send a new and valid frame on every link but the one it came from: as the bytes that came, or, a block, as it
-        is kept."""
+        """Send a new and valid frame on every link but the one it came from, which was useful: as the bytes that came,
+        or, a block, as it is kept."""
+        if source is not None:
+            source.useful_at = self.network.now()
+        self.pass_on(frame, source)
+
+    def pass_on(self, frame: bytes, source: Connection | None) -> None:
+        """Flood what is new and costs nothing to make."""
         self.seen_frames.add(hashlib.sha256(frame).digest())
         for connection in self.links:
             if connection is not source:

@@ -73,7 +73,7 @@ class RingNode(KeepingNode):
         if presence_id not in self.seen_ids:
             self.seen_ids.add(presence_id)
             self.members.add(message["address"])
-            self.flood(frame, connection)
+            self.pass_on(frame, connection)
 
     def peers(self) -> list[str]:
         """The list of peers in its order, this node's own address included."""

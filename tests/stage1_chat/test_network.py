@@ -323,6 +323,32 @@ def test_when_too_much_waits_to_be_written_whoever_reads_slowly_stays_and_whoeve
         assert [peer["address"] for peer in here.console.told("peer") if peer["state"] == "down"] == [deaf.listen]
 
 
+@pytest.mark.parametrize("are_useful", [False, True])
+def test_in_a_full_house_whoever_brings_nothing_makes_room(
+        are_useful: bool, here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stage1_chat.network.MAX_INBOUND", 6)
+    monkeypatch.setattr("stage1_chat.peering.USELESS_SECONDS", 1.0)
+    here.thread.start()
+    with here.call_peer() as called, contextlib.ExitStack() as stack:
+        callers = [stack.enter_context(RawPeer(here.node.address, network=here.node.network_name)) for _ in range(6)]
+        for one in callers:
+            one.join()
+        with RawPeer(here.node.address, network=here.node.network_name) as early:
+            early.expect_closed("BUSY")
+        time.sleep(1.1)
+        for one in callers if are_useful else callers[1:]:
+            one.send(chat_message("news"))
+            one.barrier()
+        with RawPeer(here.node.address, network=here.node.network_name) as late:
+            if are_useful:
+                late.expect_closed("BUSY")
+            else:
+                late.join()
+                callers[0].expect_closed("BUSY")
+        for one in [called, *(callers if are_useful else callers[1:])]:
+            one.barrier()
+
+
 # --- memory -----------------------------------------------------------------------------------------
 
 def test_while_the_node_is_busy_a_reader_reads_one_mebibyte_and_waits(here: Here) -> None:

@@ -299,6 +299,64 @@ def test_a_second_hello_is_format() -> None:
     assert stranger.is_closed and [error["code"] for error in stranger.messages("error")] == ["FORMAT"]
 
 
+# --- a full house -----------------------------------------------------------------------------------
+
+def test_who_was_useless_for_longest_gives_way_if_it_is_a_minute_and_has_called() -> None:
+    world, alice = founded_world()
+    called = world.add(Stranger)
+    called.says_on_open = [called.hello_message(alice.network_name)]
+    world.open(world.networks[alice.address], called.address)
+    world.settle()
+    assert not alice.make_room()
+    first, second = add_linked_stranger(world, alice), add_linked_stranger(world, alice)
+    world.run(40.0)
+    for stranger in (called, first, second):  # they answer pings, and are not silent
+        stranger.send({"type": "pong", "nonce": ""})
+    assert not alice.make_room(), "nobody was useless for a minute"
+    first.send(chat_message("news"))
+    world.run(25.0)
+    assert alice.make_room() and not alice.make_room()
+    world.settle()
+    assert second.is_closed and [error["code"] for error in second.messages("error")] == ["BUSY"]
+    assert not first.is_closed and not called.is_closed
+    first.send(chat_message("news"), {"type": "pong", "nonce": ""})
+    called.send({"type": "pong", "nonce": ""})
+    world.run(50.0)
+    first.send({"type": "pong", "nonce": ""})
+    called.send({"type": "pong", "nonce": ""})
+    world.run(11.0)
+    assert alice.make_room() and not alice.make_room()
+    world.settle()
+    assert first.is_closed and not called.is_closed
+
+
+def test_what_was_known_before_is_of_no_use() -> None:
+    world, alice = founded_world()
+    stranger, other = add_linked_stranger(world, alice), add_linked_stranger(world, alice)
+    news = chat_message("news")
+    other.send(news)
+    world.run(50.0)
+    stranger.send(news)
+    other.send({"type": "pong", "nonce": ""})
+    world.run(9.0)
+    assert not alice.make_room()
+    world.run(1.1)
+    assert alice.make_room()
+    world.settle()
+    assert stranger.is_closed
+
+
+def test_whoever_was_turned_out_of_a_full_house_calls_again() -> None:
+    world, alice = founded_world()
+    bob = world.add(ChatNode, alice.address)
+    world.run(100.0)
+    assert alice.make_room()
+    world.settle()
+    assert errors(world, bob) == ["BUSY"] and not bob.links
+    world.run(1.1)
+    assert len(bob.links) == len(alice.links) == 1
+
+
 # --- silence ----------------------------------------------------------------------------------------
 
 def test_a_silent_connection_is_pinged_at_20_seconds_and_closed_at_60() -> None:

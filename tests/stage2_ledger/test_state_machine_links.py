@@ -218,6 +218,28 @@ def test_whoever_only_called_takes_nobody_off_the_list_who_answers() -> None:
     assert carol.address in list_of(world, bob) and pairs(world)[frozenset((bob.address, carol.address))] == 1
 
 
+@pytest.mark.parametrize("kind", ["transaction", "presence"])
+def test_a_transaction_makes_its_sender_useful_and_a_presence_does_not(kind: str) -> None:
+    world, alice = founded_world()
+    one, other = add_linked_peer(world, alice), add_linked_peer(world, alice)
+    world.run(30.0)
+    one.send(transaction() if kind == "transaction" else {"type": "presence", "nonce": "0" * 32, "address": "a:1"})
+    world.run(35.0)
+    assert alice.make_room()
+    world.settle()
+    assert one.is_closed == (kind == "presence") and other.is_closed == (kind == "transaction")
+
+
+def test_whoever_was_turned_out_of_a_full_house_is_called_by_nobody_and_calls_again() -> None:
+    world, alice, bob = linked_pair()
+    world.run(100.0)
+    calls = calls_of(world, alice)
+    assert alice.make_room()
+    world.run(2.0)
+    assert [address for _, address in calls] == []
+    assert list(pairs(world).values()) == [1] and list_of(world, alice) == [alice.address, bob.address]
+
+
 # --- other names ------------------------------------------------------------------------------------
 
 def give_names(world: World, node: LedgerNode, count: int) -> list[str]:
