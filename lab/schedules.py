@@ -26,6 +26,9 @@ from stage5_pos.node import StakeNode
 SHARED = 10
 """So many seeds have one past. To compute a past takes as long as to run a small schedule."""
 
+STRONG = ["extend", "fill_pools", "make_orphans", "make_twins", "release"]
+"""Kinds of mischief that have found most, so that every schedule has three of them."""
+
 HONEST = ["pay", "cut", "join", "restart"]
 """What befalls honest nodes. The last one does not where they stand in a line: two neighbours that forget each other,
 one after the other, would part the network for good without any adversary."""
@@ -89,7 +92,7 @@ class Size(NamedTuple):
     seconds: int = MINUTE
 
 
-SMALL = Size(nodes=[4, 4, 5], strangers=[2, 4, 8], ages=[50, 100], actions=[10, 20, 30])
+SMALL = Size(nodes=[4, 4, 5], strangers=[2, 4, 8], ages=[50, 100], actions=[20, 30])
 LONG = Size(nodes=[4, 7, 10, 10], strangers=[4, 10, 30, 100], ages=[100, 300], actions=[30, 60, 100])
 """The honest nodes share nine stakes; of ten, each has one, and the last none."""
 
@@ -100,7 +103,7 @@ def make_schedule(seed: int, size: Size) -> Schedule:
     choose = random.Random(seed)
     age = random.Random(seed // SHARED).choice(size.ages)
     is_line = choose.random() < 0.3
-    kinds = [*choose.sample(sorted(WITH_STAKE), 4), *choose.sample(sorted(WITHOUT_STAKE), 2), "change_manner",
+    kinds = [*choose.sample(STRONG, 3), choose.choice(sorted(WITH_STAKE)), *choose.sample(sorted(WITHOUT_STAKE), 2), "change_manner",
              *choose.sample(HONEST[:-1] if is_line else HONEST, 2)]
     moments = make_past(seed // SHARED, age).won(size.seconds)
     actions = []
