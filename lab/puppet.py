@@ -230,7 +230,7 @@ class Puppet(ChatNode):
         kind = frame[13:frame.index(b'"', 13)].decode()  # honest nodes write the type first
         is_new = self.adversary.hear(frame, kind)
         if is_new and self._may_answer():
-            self.pass_on(connection, kind, frame)
+            self.relay(connection, kind, frame)
         elif kind in ANSWERED and self._may_answer():
             self.answer(connection, getattr(self, f"answer_{kind}")(json.loads(frame[4:])))
 
@@ -248,7 +248,7 @@ class Puppet(ChatNode):
         else:
             self.adversary.say([connection], *frames)
 
-    def pass_on(self, source: Connection, kind: str, frame: bytes) -> None:
+    def relay(self, source: Connection, kind: str, frame: bytes) -> None:
         """A new block or transaction has come: hand it on, or tell others of it first."""
         others = [link for link in self.links if link is not source]
         if self.manner == "relay":

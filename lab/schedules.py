@@ -103,8 +103,8 @@ def make_schedule(seed: int, size: Size) -> Schedule:
     choose = random.Random(seed)
     age = random.Random(seed // SHARED).choice(size.ages)
     is_line = choose.random() < 0.3
-    kinds = [*choose.sample(STRONG, 3), choose.choice(sorted(WITH_STAKE)), *choose.sample(sorted(WITHOUT_STAKE), 2), "change_manner",
-             *choose.sample(HONEST[:-1] if is_line else HONEST, 2)]
+    kinds = [*choose.sample(STRONG, 3), choose.choice(sorted(WITH_STAKE)), *choose.sample(sorted(WITHOUT_STAKE), 2),
+             "change_manner", *choose.sample(HONEST[:-1] if is_line else HONEST, 2)]
     moments = make_past(seed // SHARED, age).won(size.seconds)
     actions = []
     for _ in range(choose.choice(size.actions)):

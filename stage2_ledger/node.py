@@ -70,7 +70,7 @@ class LedgerNode(RingNode):
         self.fetcher.on_came(transaction.id, connection)
         if known is None and self.has_room_for(transaction):
             self.keep_transaction(transaction, without_padding(frame, message))
-            self.flood(frame, connection)
+            self.spread(frame, connection)
             self.on_new_transaction(self.transactions[transaction.id])
         elif known is None:
             self.on_no_room(transaction, without_padding(frame, message))
@@ -202,14 +202,16 @@ class LedgerNode(RingNode):
 
     # --- passing on -----------------------------------------------------------------------------
 
-    def flood(self, frame: bytes, source: Connection | None) -> None:
-        """Pass on what is new. Where very much is fetched it is not passed on piece by piece: all neighbours are told
-        what there is the next time, and ask for what they lack."""
+    def spread(self, frame: bytes, source: Connection | None) -> None:
+        """Pass on something new that is kept, and that neighbours find by comparing. So where very much is fetched it
+        is not flooded piece by piece: all neighbours are told what there is the next time, and ask for what they
+        lack."""
         if source is not None and self.is_catching_up_with(source):
+            source.useful_at = self.network.now()
             self.seen_frames.add(hashlib.sha256(frame).digest())
             self.owes_news = True
         else:
-            super().flood(frame, source)
+            self.flood(frame, source)
 
     def is_catching_up_with(self, connection: Connection) -> bool:
         """Is very much being fetched from this neighbour?"""

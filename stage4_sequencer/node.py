@@ -157,7 +157,7 @@ class SequencedNode(TotalOrderNode):
         self.order.add(block.id)
         self.sources.came(len(block.frame))
         self.ordered.update(block.transactions)
-        self.flood(block.frame, connection)
+        self.spread(block.frame, connection)
         lacking = self.lacking(block.transactions)
         if lacking:
             self.wait_for(block.id, lacking, connection)
@@ -255,9 +255,9 @@ class SequencedNode(TotalOrderNode):
             self.sources.ask(len(self.blocks))
 
     def is_catching_up_with(self, connection: Connection) -> bool:
-        """Has this neighbour very many blocks which are not here?"""
+        """Is this neighbour asked for very many blocks?"""
         is_far_ahead = self.sources.height(connection) > len(self.blocks) + MAX_FLOODED
-        return super().is_catching_up_with(connection) or is_far_ahead
+        return super().is_catching_up_with(connection) or (is_far_ahead and self.sources.is_asked(connection))
 
     def ask_from(self, connection: Connection, number: int) -> None:
         """Ask a neighbour for the blocks from a number on."""

@@ -49,6 +49,10 @@ class Sources:
         """What a neighbour has said last; 0 if it has said nothing, or not kept to it."""
         return self._sources[connection].height if connection in self._sources else 0
 
+    def is_asked(self, connection: Connection) -> bool:
+        """Has this neighbour a question to answer?"""
+        return connection in self._sources and self._sources[connection].asked_from is not None
+
     def forget(self, connection: Connection) -> None:
         """A neighbour that is gone answers no questions."""
         self._sources.pop(connection, None)

@@ -330,7 +330,7 @@ class ChainNode(TotalOrderNode):
         self.keep("block", block.frame)
         self.report("block", **self.describe_block(block))
         if len(twins) <= MAX_TWINS:
-            self.flood(block.frame, connection)
+            self.spread(block.frame, connection)
 
     def size_alone(self, block: Block) -> int:
         """The bytes that are kept for this block alone."""

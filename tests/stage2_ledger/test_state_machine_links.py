@@ -221,8 +221,10 @@ def test_whoever_only_called_takes_nobody_off_the_list_who_answers() -> None:
 @pytest.mark.parametrize("kind", ["transaction", "presence"])
 def test_a_transaction_makes_its_sender_useful_and_a_presence_does_not(kind: str) -> None:
     world, alice = founded_world()
-    one, other = add_linked_peer(world, alice), add_linked_peer(world, alice)
-    world.run(30.0)
+    one = add_linked_peer(world, alice)
+    world.run(1.0)
+    other = add_linked_peer(world, alice)
+    world.run(29.0)
     one.send(transaction() if kind == "transaction" else {"type": "presence", "nonce": "0" * 32, "address": "a:1"})
     world.run(35.0)
     assert alice.make_room()

@@ -46,6 +46,7 @@ def half(world: World, blocks: list[Block], size: int = 2, journal: Journal | No
     nodes += [world.add(SequencedNode, nodes[0].address, TOY_KEYS[1], no_key) for _ in range(size - 1)]
     world.run(1.0)
     tell(world, peer, *blocks)
+    world.run(5.0)
     assert all(len(node.blocks) == len(blocks) for node in nodes)
     return nodes
 
