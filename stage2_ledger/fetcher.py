@@ -218,7 +218,7 @@ class Fetcher:
         """This connection did not bring `ids`: whoever else has named them is next. If that is nobody, somebody is
         asked after 5 s, or at the time that is given."""
         again_at = self._now() + WANT_AGAIN if again_at is None else again_at
-        next_ones: set[Connection] = set()
+        next_ones: dict[Connection, None] = {}  # in order: a set of connections has another one in each process
         for missing_id in ids:
             missing = self._missing.get(missing_id)
             if missing is None or connection not in missing.named_by:
@@ -230,11 +230,11 @@ class Fetcher:
             if not missing.named_by:
                 self._forsake(missing_id, missing, again_at)
             elif not missing.asked:
-                next_ones |= self._pass_on(missing_id, missing)
+                next_ones |= dict.fromkeys(self._pass_on(missing_id, missing))
         for next_one in next_ones:
             self._ask_next(next_one)
 
-    def _pass_on(self, missing_id: str, missing: Missing) -> set[Connection]:
+    def _pass_on(self, missing_id: str, missing: Missing) -> list[Connection]:
         """Choose the next to be asked: one, after the next failure two, then four, so that many who do not answer
         hold nothing up for long."""
         by_trust = sorted(missing.named_by, key=self._trust, reverse=True)
@@ -242,7 +242,7 @@ class Fetcher:
         missing.rounds += 1
         for connection in chosen:
             self._queue(missing_id, connection)
-        return set(chosen)
+        return chosen
 
     def _forsake(self, missing_id: str, missing: Missing, again_at: float) -> None:
         """Nobody is left who has named an id. If very many are forsaken, the oldest is forgotten until it is named
