@@ -45,6 +45,7 @@ def test_what_the_owner_has_signed_is_applied_and_forwarded_once() -> None:
     one, two = add_linked_peer(world, alice), add_linked_peer(world, alice)
     message = signed(alice.network_name, amount=5)
     one.send(message, message)
+    world.settle()
     two.send(message)
     world.settle()
     assert one.news() == [] and two.news() == [message]
