@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 HEX_DIGITS = "0123456789abcdef"
 
-MAX_LEAF = 64
+MAX_LEAF = 32
 """Ids in a leaf; with more it is split. Larger leaves take longer to compare, smaller ones take memory."""
 
 Sum = tuple[int, int]
@@ -97,7 +97,7 @@ class IdTree:
         for part in path:
             part.count -= 1
             part.sum -= value
-        # Not at 64 already: the next id would split it again.
+        # Not at 32 already: the next id would split it again.
         small = next((part for part in path if part.children is not None and part.count <= MAX_LEAF // 2), None)
         if small is not None:
             small.merge()
@@ -127,11 +127,10 @@ class IdTree:
         if part.children is not None:
             return [(child.count, child.sum) for child in part.children.values()]
         counts, sums = [0] * len(HEX_DIGITS), [0] * len(HEX_DIGITS)
-        for one in part.ids:
-            if one.startswith(prefix):
-                digit = int(one[len(prefix)], 16)
-                counts[digit] += 1
-                sums[digit] += int(one, 16)
+        for one in self.ids(prefix):
+            digit = HEX_DIGITS.index(one[len(prefix)])
+            counts[digit] += 1
+            sums[digit] += int(one, 16)
         return list(zip(counts, sums, strict=True))
 
     # --- what is told ---------------------------------------------------------------------------
