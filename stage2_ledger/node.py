@@ -33,8 +33,13 @@ class LedgerNode(RingNode):
 
     SHAPES: dict[str, Shape] = {
         **RingNode.SHAPES,
-        **reconcile.SHAPES,
         "transaction": {"nonce": NONCE, "from": NAME, "to": NAME, "amount": INTEGER},
+        "sums": reconcile.SHAPES["sums"],
+        "get_sums": reconcile.SHAPES["get_sums"],
+        "ids": reconcile.SHAPES["ids"],
+        "get_ids": reconcile.SHAPES["get_ids"],
+        "summary": reconcile.SHAPES["summary"],
+        "inventory": reconcile.SHAPES["inventory"],
         "want": {"ids": ids_field(MAX_WANT)},
     }
 
