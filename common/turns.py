@@ -48,14 +48,14 @@ class Turns:
         """What has come, and does not stand in its line yet. It is the one place where threads meet."""
         self._own, self._strangers = Line(), Line()
         self._debt = 0.0
-        """Seconds that strangers have had more than this node's own."""
+        """Seconds that strangers have had more than this node's own, counted while both wait."""
 
     def put(self, is_own: bool, handler: Callable[..., None], *arguments: Any) -> None:
         """Have `handler` called in its turn."""
         self._inbox.put((is_own, (handler, arguments)))
 
     def put_last(self, is_own: bool, handler: Callable[[], None]) -> None:
-        """Have `handler` called when nothing else waits in its line, and for a stranger's, in the other one neither."""
+        """Have `handler` called when nothing else waits, or after a second; a stranger's waits for both lines."""
         line = self._own if is_own else self._strangers
         if not line.last:
             line.last_since = self._now()
@@ -69,42 +69,41 @@ class Turns:
     @property
     def is_waiting(self) -> bool:
         """Does anything wait that does not stand back for all others?"""
-        return not self._inbox.empty() or bool(self._own.waiting or self._strangers.waiting)
+        return bool(self._own.waiting or self._strangers.waiting) or not self._inbox.empty()
 
-    def take(self, timeout: float | None) -> Callable[[], None]:
-        """Wait for the next item, at most `timeout` seconds if that is given; queue.Empty if there is none.
+    def wait(self, timeout: float | None) -> bool:
+        """Wait until there is something to do, at most `timeout` seconds if that is given. Is there?"""
+        if not (self._own.last or self._strangers.last or self.is_waiting):
+            try:
+                self._stand_in_line(self._inbox.get(timeout=timeout))
+            except queue.Empty:
+                return False
+        return True
 
-        Calling what is returned does it, and counts the time that it takes.
-        """
-        lines = (self._own, self._strangers)
-        if not any(line.waiting or line.last for line in lines):
-            self._stand_in_line(*self._inbox.get(timeout=timeout))
+    def do_next(self) -> None:
+        """Do what is next, of which there must be something, and count the time that it takes."""
         while not self._inbox.empty():
-            self._stand_in_line(*self._inbox.get_nowait())
-        line = self._choose(self._now())
-        handler, arguments = line.take(self._now())
-        return lambda: self._do(line, handler, arguments)
-
-    def _stand_in_line(self, is_own: bool, item: Item) -> None:
-        (self._own if is_own else self._strangers).waiting.append(item)
-
-    def _choose(self, now: float) -> Line:
-        has_own = bool(self._own.waiting or self._own.last)
-        stands_back = bool(has_own and not self._strangers.is_overdue(now))
-        if not self._strangers.waiting and (not self._strangers.last or stands_back):
-            return self._own
-        return self._own if has_own and self._debt >= 0 else self._strangers
-
-    def _do(self, line: Line, handler: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+            self._stand_in_line(self._inbox.get_nowait())
         begun = self._now()
+        line = self._choose(begun)
+        handler, arguments = line.take(begun)
         try:
             handler(*arguments)
         finally:
-            taken = self._now() - begun
-            if line is self._own:
-                self._debt = max(-MAX_CREDIT, self._debt - taken)
-            else:
-                self._debt = min(MAX_DEBT, self._debt + taken)
+            if (self._strangers if line is self._own else self._own).waiting:
+                taken = self._now() - begun
+                more = -taken if line is self._own else taken
+                self._debt = min(MAX_DEBT, max(-MAX_CREDIT, self._debt + more))
+
+    def _stand_in_line(self, came: tuple[bool, Item]) -> None:
+        (self._own if came[0] else self._strangers).waiting.append(came[1])
+
+    def _choose(self, now: float) -> Line:
+        own, strangers = self._own, self._strangers
+        if not (own.waiting or own.last):
+            return strangers
+        is_due = strangers.is_overdue(now) or (strangers.waiting and self._debt < 0)
+        return strangers if is_due else own
 
 
 class Pace:

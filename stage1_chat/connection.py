@@ -93,7 +93,8 @@ class Outbox:
                     piece = data[start:start + WRITE_BYTES]
                     write(piece)
                     self._bytes_out += len(piece)
-                    self.pace.add(len(piece), now())
+                    if self.waiting > WRITE_BYTES:  # else nobody asks
+                        self.pace.add(len(piece), now())
         except OSError:
             pass  # the other side is gone; the reader finds out too, and tells the node
         on_end()
@@ -210,8 +211,9 @@ class SocketConnection(Connection):
                 if self.is_open:
                     held = self.unhandled
                     self._bytes_read += len(data)
-                    self._pace.add(len(data), self._network.now())
                     frames, error = splitter.feed(data)
+                    if not frames:  # the beginning of a large one
+                        self._pace.add(len(data), self._network.now())
                     self._put(frames, partial(self._network.node.on_bad_bytes, self, error) if error else None)
                     if self.unhandled // LARGE_BYTES > held // LARGE_BYTES:
                         self._wait_until_counted()

@@ -21,7 +21,6 @@ that this node has opened in another, which gets as much time (common/turns.py).
 import heapq
 import itertools
 import os
-import queue
 import random
 import signal
 import socket
@@ -90,13 +89,10 @@ class SocketNetwork:
 
     def _handle_next(self) -> None:
         """Wait for the next item, or for the next timer."""
-        try:
-            turn = self._turns.take(self._seconds_to_next_timer())
-        except queue.Empty:
-            return
-        self._do(turn)
-        self._do_what_waits()
-        self._hand_over()
+        if self._turns.wait(self._seconds_to_next_timer()):
+            self._do(self._turns.do_next)
+            self._do_what_waits()
+            self._hand_over()
 
     def stop_on_signals(self) -> None:
         """Let Ctrl-C (SIGINT) and SIGTERM end the node in order. Called by the node's thread, the main one.
@@ -131,7 +127,7 @@ class SocketNetwork:
         """Under load, handle some more before anything is handed over: it wakes each writer once for all."""
         deadline = self.now() + HAND_OVER_SECONDS
         while self._is_running and self._turns.is_waiting and self.now() < deadline:
-            self._do(self._turns.take(None))
+            self._do(self._turns.do_next)
 
     def _hand_over(self) -> None:
         """Make last what the handlers have done, then let the writers have what they have said."""

@@ -301,7 +301,7 @@ class PeeringNode:
         """Send a new and valid frame on every link but the one it came from, which was useful: as the bytes that came,
         or, a block, as it is kept."""
         if source is not None:
-            source.useful_at = self.network.now()
+            source.useful_at = source.heard
         self.pass_on(frame, source)
 
     def pass_on(self, frame: bytes, source: Connection | None) -> None:
