@@ -110,6 +110,23 @@ def test_both_blocks_of_an_equivocation_are_kept_also_if_one_never_entered_the_t
     assert world.reported(again, "equivocation") == [], "it was told before"
 
 
+def test_of_each_creator_one_proof_is_kept(tmp_path: Path) -> None:
+    """Each is reported; but a creator could sign twice in every slot that it wins, to fill the disk."""
+    slots = {number: [slot for slot in range(4_000, 4_100) if wins(number, slot)][:5] for number in (1, 2)}
+    world = new_world()
+    node = add_node(world, tmp_path)
+    peer = add_linked_stranger(world, node, 5)
+    for number in slots:
+        for slot in slots[number]:
+            peer.send(*[block(slot, parent, number=number) for parent in ("e" * 64, "f" * 64)])
+    world.settle()
+    node.commit()
+    assert node.journal is not None and len(world.reported(node, "equivocation")) == 10
+    kept = [decode_frame(entry.content) for entry in node.journal.entries() if entry.kind == "evidence"]
+    assert [(one["creator"], one["slot"]) for one in kept] == [
+        (kept_key(number).account, slots[number][0]) for number in (1, 1, 2, 2)]
+
+
 def test_all_blocks_of_the_tree_are_there_again_also_twins_that_came_in_only_since_others_build_on_them(
         tmp_path: Path) -> None:
     slot = next(slot for slot in range(4_000, 4_100) if wins(1, slot))
