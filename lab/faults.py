@@ -300,8 +300,8 @@ class Faults:
 
     def _start(self, target: Callable[[], None]) -> threading.Thread:
         thread = threading.Thread(target=target, name="proxy", daemon=True)
-        self._threads.add(thread)
         thread.start()
+        self._threads.add(thread)  # not before: `close` may wait for it at once
         return thread
 
     def close(self) -> None:
