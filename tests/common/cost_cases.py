@@ -1,6 +1,64 @@
 """What test_cost.py sends to a node that keeps very much: cases of each message type, each of at most 4 KiB.
 
-    @case("want", "ids that it has")
+    @case("sums", "that differ in each part: few ids, and very many")
+def sums_that_differ(filled: FilledNode) -> Round:
+    return [sums(filled, [""], count) for count in (1, MAX_INTEGER)]
+
+
+@case("sums", "that differ in each part, down to where nobody has anything")
+def sums_that_differ_below(filled: FilledNode) -> Round:
+    # The node asks for the last of what differs, which is in the part 0: first 0f, then 0f0 (its order is another one).
+    salt = f"{1:064x}"
+    asked = [[""], list(HEX_DIGITS), below("0"), *(below("0f" + "0" * zeros) for zeros in range(6))]
+    return [sums(filled, prefixes, MAX_INTEGER, salt) for prefixes in asked]
+
+
+@case("sums", "of which each id is asked for by itself")
+def sums_of_single_ids(filled: FilledNode) -> Round:
+    salt = f"{1:064x}"
+    return [sums(filled, [""], MAX_INTEGER, salt), sums(filled, list(HEX_DIGITS), 1, salt)]
+
+
+@case("sums", "that were not asked for")
+def unasked_sums(filled: FilledNode) -> Round:
+    return [sums(filled, list(dict.fromkeys(digits[:5] for digits in filled.unknown(20))), 1) for _ in range(3)]
+
+
+@case("get_sums", "of parts of each size")
+def get_sums(filled: FilledNode) -> Round:
+    salt = filled.unknown(1)[0]
+    return [{"type": "get_sums", "salt": salt, "prefixes": sorted({digits[:length] for digits in filled.known(56)})}
+            for length in (0, 1, 2, 3, 4, 5, 6, 55)]
+
+
+@case("get_sums", "of the largest parts, several times in one another")
+def get_sums_of_large_parts(filled: FilledNode) -> Round:
+    prefixes = ["", *HEX_DIGITS, *(first + second for first in "012" for second in HEX_DIGITS)]
+    return [{"type": "get_sums", "salt": filled.unknown(1)[0], "prefixes": prefixes[:MAX_COMPARED]}]
+
+
+@case("ids", "of what nobody has")
+def ids_of_nothing(filled: FilledNode) -> Round:
+    return [{"type": "ids", "ids": filled.unknown(IDS)} for _ in range(6)]
+
+
+@case("ids", "of what it has")
+def ids_of_known(filled: FilledNode) -> Round:
+    return [{"type": "ids", "ids": filled.known(IDS)}]
+
+
+@case("get_ids", "of everything")
+def get_all_ids(filled: FilledNode) -> Round:
+    return [{"type": "get_ids", "prefixes": prefixes} for prefixes in ([""], ["", *HEX_DIGITS])]
+
+
+@case("get_ids", "of very many parts")
+def get_ids_of_parts(filled: FilledNode) -> Round:
+    return [{"type": "get_ids", "prefixes": [f"{number:0{length}x}" for number in range(3_900 // (length + 3))][:MAX_LISTED]}
+            for length in (3, 4, 5, 6, 60)]
+
+
+@case("want", "ids that it has")
     def want_known(filled):
         return [{"type": "want", "ids": filled.known(60)}]
 
@@ -11,7 +69,9 @@ several times, and each time what it gives must be new to the node. Everything i
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from common.encoding import Message
+from common.encoding import MAX_INTEGER, Message
+from common.limits import MAX_COMPARED, MAX_DIGESTS, MAX_LISTED
+from stage2_ledger.id_tree import HEX_DIGITS
 from tests.common.filled_node import POOR, RICH, FilledNode, Recorder
 
 Round = Sequence[Message | bytes]
@@ -169,6 +229,64 @@ def inventory_of_known(filled: FilledNode) -> Round:
     return [{"type": "inventory", "bucket": "00", "ids": filled.known(IDS)}]
 
 
+@case("sums", "that differ in each part: few ids, and very many")
+def sums_that_differ(filled: FilledNode) -> Round:
+    return [sums(filled, [""], count) for count in (1, MAX_INTEGER)]
+
+
+@case("sums", "that differ in each part, down to where nobody has anything")
+def sums_that_differ_below(filled: FilledNode) -> Round:
+    # The node asks for the last of what differs, which is in the part 0: first 0f, then 0f0 (its order is another one).
+    salt = f"{1:064x}"
+    asked = [[""], list(HEX_DIGITS), below("0"), *(below("0f" + "0" * zeros) for zeros in range(6))]
+    return [sums(filled, prefixes, MAX_INTEGER, salt) for prefixes in asked]
+
+
+@case("sums", "of which each id is asked for by itself")
+def sums_of_single_ids(filled: FilledNode) -> Round:
+    salt = f"{1:064x}"
+    return [sums(filled, [""], MAX_INTEGER, salt), sums(filled, list(HEX_DIGITS), 1, salt)]
+
+
+@case("sums", "that were not asked for")
+def unasked_sums(filled: FilledNode) -> Round:
+    return [sums(filled, list(dict.fromkeys(digits[:5] for digits in filled.unknown(20))), 1) for _ in range(3)]
+
+
+@case("get_sums", "of parts of each size")
+def get_sums(filled: FilledNode) -> Round:
+    salt = filled.unknown(1)[0]
+    return [{"type": "get_sums", "salt": salt, "prefixes": sorted({digits[:length] for digits in filled.known(56)})}
+            for length in (0, 1, 2, 3, 4, 5, 6, 55)]
+
+
+@case("get_sums", "of the largest parts, several times in one another")
+def get_sums_of_large_parts(filled: FilledNode) -> Round:
+    prefixes = ["", *HEX_DIGITS, *(first + second for first in "012" for second in HEX_DIGITS)]
+    return [{"type": "get_sums", "salt": filled.unknown(1)[0], "prefixes": prefixes[:MAX_COMPARED]}]
+
+
+@case("ids", "of what nobody has")
+def ids_of_nothing(filled: FilledNode) -> Round:
+    return [{"type": "ids", "ids": filled.unknown(IDS)} for _ in range(6)]
+
+
+@case("ids", "of what it has")
+def ids_of_known(filled: FilledNode) -> Round:
+    return [{"type": "ids", "ids": filled.known(IDS)}]
+
+
+@case("get_ids", "of everything")
+def get_all_ids(filled: FilledNode) -> Round:
+    return [{"type": "get_ids", "prefixes": prefixes} for prefixes in ([""], ["", *HEX_DIGITS])]
+
+
+@case("get_ids", "of very many parts")
+def get_ids_of_parts(filled: FilledNode) -> Round:
+    return [{"type": "get_ids", "prefixes": [f"{number:0{length}x}" for number in range(3_900 // (length + 3))][:MAX_LISTED]}
+            for length in (3, 4, 5, 6, 60)]
+
+
 @case("want", "ids that it has")
 def want_known(filled: FilledNode) -> Round:
     return [{"type": "want", "ids": filled.known(IDS)}]
@@ -177,6 +295,20 @@ def want_known(filled: FilledNode) -> Round:
 @case("want", "ids that nobody has")
 def want_unknown(filled: FilledNode) -> Round:
     return [{"type": "want", "ids": filled.unknown(IDS)}]
+
+
+def below(prefix: str) -> list[str]:
+    """The sixteen prefixes that are one digit longer."""
+    return [prefix + digit for digit in HEX_DIGITS]
+
+
+def sums(filled: FilledNode, prefixes: list[str], count: int, salt: str = "") -> Message:
+    """Sums that differ in all parts, with so many ids in each."""
+    salt = salt or filled.unknown(1)[0]
+    # Sixteen large counts for sixteen prefixes would take more than 4 KiB.
+    counts = [min(count, 99_999)] * 16 if len(prefixes) > 1 else [count] * 16
+    return {"type": "sums", "answer": False, "salt": salt,
+            "sums": {prefix: [counts, "".join(filled.unknown(2))] for prefix in prefixes}}
 
 
 # --- stage 4 ------------------------------------------------------------------------------------
@@ -203,7 +335,7 @@ def block_before_its_transaction(filled: FilledNode) -> Round:
     return [filled.sequenced(len(filled.node.blocks), [*filled.pooled(10), filled.node.transaction_id(payment)]), payment]
 
 
-@case("block", "one that orders again what was ordered", [4], is_refused=True)
+@case("block", "one that orders again what was ordered", [4])
 def block_of_ordered(filled: FilledNode) -> Round:
     return [filled.sequenced(len(filled.node.blocks), filled.known(IDS))]
 
@@ -232,6 +364,31 @@ def get_blocks(filled: FilledNode) -> Round:
 @case("height", "lower, and far ahead", [4])
 def height(filled: FilledNode) -> Round:
     return [{"type": "height", "number": number} for number in (0, len(filled.node.blocks), 10**15)]
+
+
+@case("order", "that differs from the first block on, at the end only, and that is ahead", [4])
+def order_that_differs(filled: FilledNode) -> Round:
+    count = len(filled.node.blocks)
+    spread = [*range(1, count, count // 50), count]
+    true, false = filled.node.order.digests(spread), dict(zip(map(str, spread), filled.unknown(IDS), strict=False))
+    last = {str(count): filled.unknown(1)[0]}
+    return [{"type": "order", "digests": digests}
+            for digests in (false, {**true, **last}, {str(count + 10**15): last[str(count)]})]
+
+
+@case("order", "of which the first difference is found", [4])
+def order_with_a_difference(filled: FilledNode) -> Round:
+    number = filled.random.randrange(1, len(filled.node.blocks))
+    digests = {**filled.node.order.digests([number]), str(number + 1): filled.unknown(1)[0]}
+    return [{"type": "order", "digests": digests}, {"type": "order", "digests": digests},
+            {"type": "pong", "nonce": "order"}]
+
+
+@case("get_order", "of numbers everywhere, and far ahead", [4])
+def get_order(filled: FilledNode) -> Round:
+    count = len(filled.node.blocks)
+    return [{"type": "get_order", "numbers": filled.random.sample(range(1, count + 1), MAX_DIGESTS)},
+            {"type": "get_order", "numbers": [count, *(10**15 + number for number in range(MAX_DIGESTS - 1))]}]
 
 
 # --- stage 5 ------------------------------------------------------------------------------------

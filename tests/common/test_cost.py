@@ -24,7 +24,7 @@ MOST_GROWTH = 2
 NOISE_SECONDS = 0.0003
 """What a message may take longer without being a multiple: what is kept is no longer in the processor's cache."""
 
-ROUNDS = 3
+ROUNDS = 2
 """How often a case is measured. The fastest counts: the processor is shared, and nothing makes a handler too fast."""
 
 STEP_SECONDS = 6.0
@@ -43,8 +43,8 @@ def without_garbage_collection() -> Iterator[None]:
 
 
 @pytest.mark.parametrize(("stage", "sizes"), and_long(
-    [(stage, (10_000, 100_000)) for stage in (2, 3, 4, 5)],
-    [(stage, (10_000, 100_000, 1_000_000)) for stage in (2, 3, 4, 5)]))
+    [(stage, (10_000, 50_000)) for stage in (2, 3, 4, 5)],
+    [(stage, (10_000, 1_000_000)) for stage in (2, 3, 4, 5)]))
 def test_no_message_costs_more_the_more_is_kept(stage: int, sizes: tuple[int, ...]) -> None:
     measured = {size: measure_all(FilledNode(stage, size)) for size in sizes}
     complaints = list(complain(measured))
