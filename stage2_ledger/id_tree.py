@@ -127,10 +127,11 @@ class IdTree:
         if part.children is not None:
             return [(child.count, child.sum) for child in part.children.values()]
         counts, sums = [0] * len(HEX_DIGITS), [0] * len(HEX_DIGITS)
-        for one in self.ids(prefix):
-            digit = HEX_DIGITS.index(one[len(prefix)])
-            counts[digit] += 1
-            sums[digit] += int(one, 16)
+        for one in part.ids:
+            if one.startswith(prefix):
+                digit = int(one[len(prefix)], 16)
+                counts[digit] += 1
+                sums[digit] += int(one, 16)
         return list(zip(counts, sums, strict=True))
 
     # --- what is told ---------------------------------------------------------------------------

@@ -21,6 +21,7 @@ Nothing here knows what the ids are of, or how a frame travels: any store of ids
 """
 
 import random
+import struct
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -75,7 +76,8 @@ def make_digests(sums: Iterable[Sum], salt: int) -> str:
     Two sums that are not the same have the same digest with one odd salt of 2^31 (Dietzfelbinger et al., "A Reliable
     Randomized Algorithm for the Closest-Pair Problem", 1997), and the next comparison has another salt.
     """
-    return "".join(["%08x" % ((total * salt & _LAST_256_BITS) >> 224) for _, total in sums])
+    highest = [(total * salt & _LAST_256_BITS) >> 224 for _, total in sums]
+    return struct.pack(f">{len(highest)}I", *highest).hex()
 
 
 class Claim(NamedTuple):
