@@ -171,6 +171,10 @@ MAX_WANTS_OPEN = 4
 WANT_AGAIN = 5.0
 """Seconds after which an id that did not come is asked for again (contract §3, stage 2)."""
 
+SLOW_THINGS_PER_SECOND = 10
+"""Whoever brings fewer of the things that were asked of it does not keep others from being asked: fifteen kilobytes a
+second of signed transactions."""
+
 MAX_TRIES = 20
 """How often an id is asked for that nobody brings (contract §3, stage 2). What a block needs begins anew then."""
 

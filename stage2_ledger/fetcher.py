@@ -15,7 +15,7 @@ Nothing here knows what the ids are of, or how a frame travels: any store of ids
 """
 
 import random
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Collection, Iterable
 from itertools import islice
 from operator import attrgetter
@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 from common.interface import Connection
 from common.limits import (MAX_FORSAKEN_WANT, MAX_MISSING, MAX_NAMED, MAX_TRIES, MAX_WANT, MAX_WANTS_OPEN,
-                           WANT_AGAIN)
+                           SLOW_THINGS_PER_SECOND, WANT_AGAIN)
 
 
 class Question(NamedTuple):
@@ -41,12 +41,18 @@ class Source:
         self.queue: dict[str, None] = {}
         """Those of them that it is to be asked for next."""
         self.questions: deque[Question] = deque()
-        self.brought_at = 0.0
-        """When it last brought something that was missing."""
+        self.patient_until = 0.0
+        """So long nobody else is asked, for what it has brought, in seconds of the clock."""
 
     def is_stalled(self, now: float) -> bool:
-        """Has it brought nothing for 5 s, although it was asked? A slow line brings one thing after the other."""
-        return bool(self.questions) and max(self.questions[0].asked_at, self.brought_at) + WANT_AGAIN <= now
+        """Has it brought too little for 5 s, although it was asked? A slow line brings one thing after the other."""
+        return bool(self.questions) and max(self.questions[0].asked_at + WANT_AGAIN, self.patient_until) <= now
+
+    def brought(self, now: float) -> None:
+        """It has brought something that it was asked for: whoever brings things, and not one now and then, may go on."""
+        asked_at = self.questions[0].asked_at if self.questions else now
+        patient_until = max(now, asked_at + WANT_AGAIN, self.patient_until)
+        self.patient_until = min(now + WANT_AGAIN, patient_until + 1 / SLOW_THINGS_PER_SECOND)
 
 
 class Missing:
@@ -81,7 +87,7 @@ class Fetcher:
         self._on_forsaken = on_forsaken
         self._missing: dict[str, Missing] = {}
         self._sources: dict[Connection, Source] = {}
-        self._forsaken: dict[str, float] = {}
+        self._forsaken: OrderedDict[str, float] = OrderedDict()
         """Missing ids for which nobody is left to be asked, and when their next turn is, in seconds of the clock."""
         self._named = 0
         """How many ids all sources together have named: an id counts for each."""
@@ -116,7 +122,7 @@ class Fetcher:
         """Something has come, asked for or not."""
         missing = self._missing.get(known_id)
         if missing is not None and connection is not None and connection in missing.asked:
-            self._sources[connection].brought_at = self._now()
+            self._sources[connection].brought(self._now())
         self.forget([known_id])
 
     def forget(self, ids: Iterable[str]) -> None:
@@ -195,13 +201,26 @@ class Fetcher:
         self._forsaken.pop(missing_id, None)
         self._sources.setdefault(connection, Source()).named[missing_id] = None
         self._named += 1
-        if all(self._is_worth_less(asked, connection) for asked in missing.asked):
+        if all(self._is_worth_less(asked, connection) or self._takes_over(missing_id, asked, connection)
+               for asked in missing.asked):
             self._queue(missing_id, connection)
         return True
 
     def _is_worth_less(self, asked: Connection, connection: Connection) -> bool:
         """Is whoever was asked no reason to wait before `connection` is asked as well?"""
         return self._trust(asked) < self._trust(connection) or self._is_stalled(asked)
+
+    def _takes_over(self, missing_id: str, asked: Connection, connection: Connection) -> bool:
+        """Does an id only stand in the queue of whoever is to be asked, and is that of `connection` shorter? Then it
+        leaves that one: whoever names very many ids, and then brings them one by one, keeps no others waiting."""
+        queue = self._sources[asked].queue
+        if (missing_id not in queue or self._trust(asked) > self._trust(connection)
+                or len(queue) <= len(self._sources[connection].queue)):
+            return False
+        del queue[missing_id]
+        missing = self._missing[missing_id]
+        missing.asked = tuple(one for one in missing.asked if one is not asked)
+        return True
 
     def _make_room(self, connection: Connection) -> bool:
         """Whoever has named most gives way to who has named less: the ids that one makes up must not keep out those of

@@ -246,10 +246,12 @@ def test_what_a_lost_connection_was_asked_for_comes_from_another() -> None:
     world.settle()
     two.send(inventory("00", ids[:5_000]), PING)
     world.settle()
-    assert sum(len(message["ids"]) for message in one.news("want")) == 4_000 and two.news() == [PONG]
+    assert sum(len(message["ids"]) for message in one.news("want")) == 4_000
+    [want] = two.news("want")
+    assert want["ids"] == ids[4_000:5_000], "those that the other one has not been asked for yet"
     one.connection.close()
     world.settle()
-    assert {id for message in two.news("want") for id in message["ids"]} == set(ids[:5_000]), "it has named them, too"
+    assert {id for message in two.news("want") for id in message["ids"]} == set(ids[:4_000]), "it has named them, too"
     world.run(7.0)
     assert 0 < sum(len(message["ids"]) for message in two.news("want")) <= 8 * 200, "of the others some, slowly"
 
@@ -319,6 +321,24 @@ def test_of_ids_that_nobody_brings_some_are_asked_for_each_second() -> None:
     for _ in range(4):
         world.run(5.0)
         assert 0 < sum(len(message["ids"]) for message in other.news("want")) <= 6 * 200
+
+
+@pytest.mark.parametrize("how_many, each", [(1, 4.9), (2, 0.1)])
+def test_who_brings_one_thing_now_and_then_does_not_keep_others_from_being_asked(how_many: int, each: float) -> None:
+    """Whoever is slow has 5 seconds, and one who brings enough keeps nobody waiting for what is far down its list."""
+    world, alice = founded_world()
+    dripping, honest = add_linked_peer(world, alice, SilentPeer), add_linked_peer(world, alice)
+    own, wanted = [transaction() for _ in range(6_000)], [transaction() for _ in range(50)]
+    named = [transaction_id(alice.network_name, message) for message in [*own, *wanted]]
+    dripping.send(inventory("00", named if how_many > 1 else named[-500:]))
+    world.settle()
+    honest.send(inventory("00", named[-50:]))
+    world.settle()
+    bringing = iter(own if how_many > 1 else own[-450:])
+    for _ in range(round(15 / each)):
+        dripping.send(*itertools.islice(bringing, how_many))
+        world.run(each)
+    assert {one for want in honest.news("want") for one in want["ids"]} >= set(named[-50:])
 
 
 def test_of_a_hundred_that_name_an_id_and_do_not_have_it_few_are_waited_for() -> None:
