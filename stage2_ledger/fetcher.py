@@ -49,7 +49,7 @@ class Source:
         return bool(self.questions) and max(self.questions[0].asked_at + WANT_AGAIN, self.patient_until) <= now
 
     def brought(self, now: float) -> None:
-        """It has brought something that it was asked for: whoever brings things, and not one now and then, may go on."""
+        """It has brought what it was asked for: whoever brings things, and not one now and then, may go on."""
         asked_at = self.questions[0].asked_at if self.questions else now
         patient_until = max(now, asked_at + WANT_AGAIN, self.patient_until)
         self.patient_until = min(now + WANT_AGAIN, patient_until + 1 / SLOW_THINGS_PER_SECOND)
