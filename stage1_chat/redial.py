@@ -4,6 +4,7 @@ How many, and for how long, is bounded: anybody can name any address as its own,
 must not become a tool to knock on strangers' doors.
 """
 
+import math
 from collections.abc import Callable
 
 from common.interface import Connection, Network
@@ -13,8 +14,10 @@ from common.limits import FIRST_REDIAL, LAST_REDIAL, MAX_CALLED_BACK, MAX_REDIAL
 class Redial:
     """A lost address that is called again."""
 
-    def __init__(self, lost_at: float, has_only_called: bool) -> None:
+    def __init__(self, lost_at: float, has_only_called: bool, lasted: float) -> None:
         self.lost_at = lost_at
+        self.lasted = lasted
+        """For how many seconds there was a link to it."""
         self.has_only_called = has_only_called
         """Has this node never reached it? Then the address is what the peer said, and may be anybody's."""
         self.wait = FIRST_REDIAL
@@ -43,9 +46,11 @@ class Redials:
         """Call the other end of a lost connection again, unless that are too many already."""
         address = connection.proven or connection.address or ""
         next_wait = self._next_waits.pop(connection, FIRST_REDIAL)
-        if address in self._redials or self._is_for_ever(address) or self._has_room(connection):
-            redial = self._redials.setdefault(address, Redial(self._network.now(), connection.proven is None))
-            if self._network.now() - connection.opened < LAST_REDIAL:
+        lasted = self._network.now() - connection.opened
+        has_only_called = connection.proven is None
+        if address in self._redials or self._is_for_ever(address) or self._make_room(has_only_called, lasted):
+            redial = self._redials.setdefault(address, Redial(self._network.now(), has_only_called, lasted))
+            if lasted < LAST_REDIAL:
                 # It did not last, and may not last the next time either.
                 redial.wait = max(redial.wait, next_wait)
             self._plan(address, redial)
@@ -71,13 +76,20 @@ class Redials:
 
     def call_now(self, address: str) -> None:
         """Call an address that was known before, now and then at growing intervals."""
-        self._redials.setdefault(address, Redial(self._network.now(), has_only_called=False))
+        self._redials.setdefault(address, Redial(self._network.now(), has_only_called=False, lasted=math.inf))
         self._network.connect(address)
 
-    def _has_room(self, connection: Connection) -> bool:
-        if connection.proven is None:
-            return sum(redial.has_only_called for redial in self._redials.values()) < MAX_CALLED_BACK
-        return len(self._redials) < MAX_REDIALS
+    def _make_room(self, has_only_called: bool, lasted: float) -> bool:
+        """Is there room for one more? If not, that of which the link lasted shortest gives way to one that lasted
+        longer: whoever comes and goes under many names must not take the places of those that stayed."""
+        rivals = [one for one, redial in self._redials.items() if redial.has_only_called or not has_only_called]
+        if len(rivals) < (MAX_CALLED_BACK if has_only_called else MAX_REDIALS):
+            return True
+        shortest = min(rivals, key=lambda one: (self._is_for_ever(one), self._redials[one].lasted))
+        if self._is_for_ever(shortest) or self._redials[shortest].lasted >= lasted:
+            return False
+        del self._redials[shortest]
+        return True
 
     def _plan(self, address: str, redial: Redial) -> None:
         if not redial.is_planned:

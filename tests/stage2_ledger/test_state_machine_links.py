@@ -102,6 +102,23 @@ def test_of_very_many_lost_peers_only_so_many_are_called_again_and_that_of_the_c
     assert alice.peer in called
 
 
+@pytest.mark.parametrize("who", ["who was called", "who had called"])
+def test_those_that_come_and_go_do_not_take_the_places_of_whoever_stayed(who: str) -> None:
+    world, alice = founded_world()
+    addresses = [f"host-{number}:1" for number in range(MAX_REDIALS)]
+    for address in addresses:
+        lost = MemoryConnection(world, alice, address if who == "who was called" else None, address)
+        lost.address = address
+        alice.redials.on_lost(lost)
+    stayed = MemoryConnection(world, alice, "stayed:1" if who == "who was called" else None, "stayed:1")
+    stayed.address = "stayed:1"
+    world.run(600.0)
+    alice.redials.on_lost(stayed)
+    assert "stayed:1" in alice.redials
+    places = MAX_REDIALS if who == "who was called" else MAX_CALLED_BACK
+    assert sum(address in alice.redials for address in addresses) == places - 1
+
+
 def test_an_address_comes_back_into_the_list_when_it_answers_again() -> None:
     world, alice, bob = linked_pair()
     world.part({alice.address})
