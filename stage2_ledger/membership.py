@@ -42,6 +42,7 @@ class Membership:
         if len(self._ring) >= MAX_PEERS and address not in self:
             host, port = self._generator.choice(self._ring)
             self.discard(f"{host}:{port}")
+        self._aliases.discard(address)
         self.add(address)
         self._unreachable.discard(address)
 

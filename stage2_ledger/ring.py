@@ -106,18 +106,23 @@ class RingNode(KeepingNode):
             self.network.after(1 / DIALS_PER_SECOND, go_on)
 
     def on_open(self, connection: Connection) -> None:
-        """A second call to one place is given up before a word is said: it has another name there."""
+        """A second call to one place is given up before a word is said: it has another name there. If it was called
+        by the name that it gives itself, the first call was by the other one, which may lead elsewhere tomorrow."""
         before = [one for one in self.connections if one.dialled is not None and one.remote == connection.remote]
         if connection.dialled is None or not before:
             super().on_open(connection)
-        else:
-            self.on_alias(connection, str(before[0].address or before[0].dialled))
+            return
+        if connection.dialled == before[0].address:
+            before[0].proven = connection.dialled
+            self.members.add_reached(connection.dialled)
+        self.on_alias(connection, before[0])
 
-    def on_alias(self, connection: Connection, name: str) -> None:
-        """A call has reached a node that has another name: end it, and do not call it by this one again."""
-        if connection.dialled == self.peer:
-            self.peer_listens = name
-        if connection.dialled != name:
+    def on_alias(self, connection: Connection, first: Connection) -> None:
+        """A call has reached a node that has been called before: end it. If that has another name, do not call it by
+        this one again."""
+        if connection.dialled == self.peer and first.address is not None:
+            self.peer_listens = first.address
+        if connection.dialled != first.address:
             self.members.cross_out(str(connection.dialled))
         connection.was_refused = True
         connection.close()
@@ -133,6 +138,8 @@ class RingNode(KeepingNode):
         super().link(connection)
         self.dialling.discard(connection.dialled or "")
         self.list_peer(connection, str(connection.address))
+        if connection.dialled is not None and not self.is_at_its_address(connection):
+            self.call([str(connection.address)])  # does that name lead there, too?
         if connection.dialled is not None and self.presence:
             connection.send(self.presence)  # the one by which it joined may be gone before it has passed it on
         self.note_peers()
@@ -149,7 +156,7 @@ class RingNode(KeepingNode):
         own += [link for link in links if link not in own and self.is_at_its_address(link)]
         for link in links if own else []:
             if link is not own[0] and link.dialled is not None:
-                self.on_alias(link, str(link.address))
+                self.on_alias(link, own[0])
             elif link is not own[0] and self.closes_call(link, own[0]):
                 link.close()
 

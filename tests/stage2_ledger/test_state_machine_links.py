@@ -54,8 +54,9 @@ def test_of_two_calls_to_the_same_address_one_is_left(who: str) -> None:
 def test_who_was_called_and_says_that_it_listens_where_another_one_does_does_not_take_its_link(order: str) -> None:
     world, alice = founded_world()
     liar, honest = (world.add(PolitePeer, None, 2) for _ in range(2))
-    for peer in (liar, honest) if order == "the liar first" else (honest, liar):
+    for peer in (liar, honest):
         peer.says_on_open = [peer.hello_message(alice.network_name, listen=honest.address)]
+    for peer in (liar, honest) if order == "the liar first" else (honest, liar):
         world.open(world.networks[alice.address], peer.address)
         world.settle()
     assert [link.dialled for link in alice.links] == [honest.address]
@@ -295,6 +296,25 @@ def test_another_name_is_called_once_and_leaves_the_list(
     assert pairs(world)[frozenset((alice.address, bob.address))] == 1
     lines = [error for error in world.reported(bob, "error") if "itself" in error["reason"]]
     assert (1 if is_own else 0) <= len(lines) <= (len(names) if is_own else 0), "one line for each, or for several"
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_neighbour_that_was_called_by_another_name_is_called_again_by_its_own(seed: int) -> None:
+    """Anybody can make a name that leads to somebody else's address today, and elsewhere tomorrow."""
+    world, alice = founded_world(seed, longest_delay=0.05)
+    bob = world.add(LedgerNode, None)
+    bob.network_name = alice.network_name
+    [name] = give_names(world, alice, 1)
+    bob.members.add(name)
+    bob.members.add(alice.address)
+    bob.keep_up_links()
+    world.run(3.0)
+    del world.networks[name]
+    alice.redials.on_lost = lambda connection: None  # type: ignore[method-assign]
+    cut_all(world, bob)
+    world.run(5.0)
+    assert pairs(world)[frozenset((alice.address, bob.address))] == 1
+    assert list_of(world, bob) == [alice.address, bob.address]
 
 
 class ElsewhereConnection(MemoryConnection):
