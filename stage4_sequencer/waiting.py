@@ -34,7 +34,9 @@ class Waiting:
 
     def __init__(self) -> None:
         self._blocks: dict[str, WaitingBlock] = {}
-        self._waiting_for: dict[str, tuple[str, ...]] = {}
+        self._waiting_for: dict[str, dict[str, None]] = {}
+        """Id -> the blocks that lack it, in order. One of a single entry is shared by all ids that only this block
+        needs: there may be fifty thousand."""
         self._sent_by: dict[Connection, dict[str, None]] = {}
 
     def __contains__(self, block_id: str) -> bool:
@@ -52,16 +54,20 @@ class Waiting:
         """What a block waits for."""
         return self._blocks[block_id].lacking
 
-    def needed_by(self, needed: str) -> tuple[str, ...]:
+    def needed_by(self, needed: str) -> Collection[str]:
         """The blocks that wait for this id."""
         return self._waiting_for.get(needed, ())
 
     def add(self, block_id: str, lacking: Iterable[str], now: float) -> None:
         """Let a block wait for the ids that it lacks; at least one."""
         block = self._blocks[block_id] = WaitingBlock(lacking, now)
-        alone = (block_id,)  # one for all ids that only this block needs: there may be fifty thousand
+        alone = {block_id: None}
         for needed in block.lacking:
-            self._waiting_for[needed] = self._waiting_for.get(needed, ()) + alone
+            others = self._waiting_for.setdefault(needed, alone)
+            if len(others) > 1:
+                others[block_id] = None
+            elif others is not alone:
+                self._waiting_for[needed] = others | alone
 
     def on_arrived(self, needed: str) -> list[str]:
         """Something has come; give the blocks that lack nothing any more, and wait no longer."""
@@ -81,10 +87,10 @@ class Waiting:
             return []
         unneeded = []
         for needed in self._remove(block_id).lacking:
-            others = tuple(other for other in self._waiting_for.pop(needed) if other != block_id)
-            if others:
-                self._waiting_for[needed] = others
+            if len(self._waiting_for[needed]) > 1:
+                del self._waiting_for[needed][block_id]
             else:
+                del self._waiting_for[needed]
                 unneeded.append(needed)
         return unneeded
 
