@@ -101,7 +101,8 @@ class ChainNode(TotalOrderNode):
         block = Block(block_id, message["slot"], message["parent"], message["creator"], value,
                       message["transactions"], without_padding(frame, message))
         self.note_signed(message, block_id, block.frame)
-        if self.lacks_nothing(block) or block.parent_id in self.invalid_blocks or self.names_a_block(block):
+        self.aside.hold(block)
+        if self.is_decided(block):
             self.enter(block, connection)
         else:
             self.put_off(block, connection)
@@ -119,20 +120,24 @@ class ChainNode(TotalOrderNode):
         """A block has come, known or not: who catches up sees by that how far an answer goes."""
 
     def is_surplus(self, block_id: str, creator: str, slot: int) -> bool:
-        """Is this a third block of its creator for one slot, on which nobody else has built? Two are evidence, and
-        more cost their creator nothing. So that no limit keeps out what others build on, it enters with theirs."""
+        """Is this a third block of its creator for one slot, or one that has left the tree, and nobody else builds on
+        it? Two are evidence, and more cost their creator nothing. So that no limit keeps out what others build on, it
+        enters with theirs."""
         twins = self.twins.get((creator, slot), [])
-        return (len(twins) >= MAX_TWINS and block_id not in twins and not self.is_built_upon(block_id, creator)
+        return ((len(twins) >= MAX_TWINS or block_id in twins) and not self.is_built_upon(block_id, creator)
                 and not self.is_replaying)
 
     def is_built_upon(self, block_id: str, creator: str) -> bool:
-        """Does a block of somebody else wait for this one, or for one that waits for it?"""
-        waiting = list(self.waiting.needed_by(block_id))
-        while waiting:
-            child = self.put_off_blocks[waiting.pop()].block
-            if child.creator != creator:
-                return True
-            waiting += self.waiting.needed_by(child.id)
+        """Does a block of somebody else that waits have this one as its parent, or build on one that has?"""
+        branch = [block_id]
+        while branch:
+            parent_id = branch.pop()
+            for waiting in self.waiting.needed_by(parent_id):
+                child = self.put_off_blocks[waiting].block
+                if child.parent_id == parent_id:  # else it names it as a transaction: anybody can, and without end
+                    if child.creator != creator:
+                        return True
+                    branch.append(child.id)
         return False
 
     def is_known_block(self, block_id: str) -> bool:
@@ -204,9 +209,10 @@ class ChainNode(TotalOrderNode):
 
     # --- blocks wait ----------------------------------------------------------------------------
 
-    def lacks_nothing(self, block: Block) -> bool:
-        """Are its parent and all its transactions here?"""
-        return block.parent_id in self.tree and not self.lacking(block.transactions)
+    def is_decided(self, block: Block) -> bool:
+        """Can it be judged, since all is here that it needs, or invalid whatever may come?"""
+        return (block.parent_id in self.invalid_blocks or self.names_a_block(block)
+                or (block.parent_id in self.tree and not self.lacking(block.transactions)))
 
     def put_off(self, block: Block, connection: Connection | None) -> None:
         """Let a block wait while what it lacks is fetched. If too many wait, the least promising ones leave."""
@@ -214,7 +220,6 @@ class ChainNode(TotalOrderNode):
         if block.parent_id not in self.tree:
             lacking.append(block.parent_id)
         self.put_off_blocks.add(PutOff(block, connection, self.network.now()))
-        self.aside.hold(block)
         self.wait_for(block.id, lacking, connection)
         while self.put_off_blocks.is_overfull:
             self.give_up(self.put_off_blocks.first_to_give_way(self.tree, self.waiting.is_forsaken, self.trust))
@@ -282,7 +287,7 @@ class ChainNode(TotalOrderNode):
             except Invalid as error:
                 if entry.connection is not None:
                     self.report_invalid(entry.connection, str(error))
-            else:
+            if entry.block.id in self.tree:
                 ready += self.waiting.on_arrived(entry.block.id)
             if entry.connection is not None:
                 self.on_no_longer_waiting(entry.connection)
@@ -293,14 +298,18 @@ class ChainNode(TotalOrderNode):
     # --- blocks enter the tree ------------------------------------------------------------------
 
     def enter(self, block: Block, connection: Connection | None) -> None:
-        """A block lacks nothing: it enters the tree if it is valid, and those that waited for it follow."""
+        """A block can be judged: it enters the tree if it is valid, and those that waited for it follow."""
         self.put_into_tree(block, connection)
-        self.on_arrived(block.id)
+        if block.id in self.tree:
+            self.on_arrived(block.id)
 
     def put_into_tree(self, block: Block, connection: Connection | None) -> None:
         """Put a block into the tree and pass it on; Invalid, with all that builds on it, if it is not valid."""
-        if block.parent_id not in self.tree and block.parent_id not in self.invalid_blocks:
-            self.put_off(block, connection)  # its parent has given way to others meanwhile
+        if not self.is_decided(block):
+            self.put_off(block, connection)  # what it needs has given way to others meanwhile
+            return
+        if self.is_surplus(block.id, block.creator, block.slot):
+            self.release_transactions(block)  # others of its slot have entered while it waited
             return
         try:
             self.execute_at_its_point(block)
@@ -319,15 +328,15 @@ class ChainNode(TotalOrderNode):
         self.remove_surplus(block)
 
     def note_entered(self, block: Block, connection: Connection | None) -> None:
-        """The first time that a block enters the tree it is kept and reported; the first two of a slot are passed
+        """A block that enters the tree is kept; the first time it is reported, and the first two of a slot are passed
         on."""
+        for transaction_id in self.aside.among(block.transactions):
+            self.keep("transaction", self.frames[transaction_id])
+        self.keep("block", block.frame)  # also if it comes back: what is replayed has left the tree again by then
         twins = self.twins.setdefault((block.creator, block.slot), [])
         if block.id in twins:
             return
         twins.append(block.id)
-        for transaction_id in self.aside.among(block.transactions):
-            self.keep("transaction", self.frames[transaction_id])
-        self.keep("block", block.frame)
         self.report("block", **self.describe_block(block))
         if len(twins) <= MAX_TWINS:
             self.spread(block.frame, connection)
@@ -338,7 +347,7 @@ class ChainNode(TotalOrderNode):
 
     def remove_surplus(self, newest: Block) -> None:
         """Take the lowest of a creator's own branches out of the tree while they take too much room."""
-        while (surplus := self.solo_blocks.surplus(newest.creator, newest)) is not None:
+        for surplus in self.solo_blocks.surplus(newest.creator, newest):
             self.solo_blocks.discard(surplus)
             self.tree.remove(surplus)
             self.ledger.forget(surplus)

@@ -6,7 +6,8 @@ lowest blocks leave first: a branch that nobody else builds on will not become t
 all, it comes again with the answer to `get_chain`, or is asked for since somebody else's block builds on it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from heapq import heapify, heappop, heappush
 
 from common.limits import MAX_SOLO_BYTES
 from stage5_pos.tree import Block, Path
@@ -50,12 +51,20 @@ class SoloBlocks:
                 break
             self.add(block, len(block.frame))
 
-    def surplus(self, creator: str, newest: Block) -> Block | None:
-        """The lowest of this creator's blocks that nothing builds on, if they take too much; never the newest."""
+    def surplus(self, creator: str, newest: Block) -> Iterator[Block]:
+        """While this creator's blocks take too much, the lowest that nothing builds on; never the newest. Each must be
+        taken out of the tree, and discarded here, before the next one is asked for."""
         if self._held.get(creator, 0) <= MAX_SOLO_BYTES:
-            return None
-        leaves = (block for block in self._sizes[creator] if not block.children and block is not newest)
-        return min(leaves, key=lambda block: block.height, default=None)
+            return
+        mine = self._sizes[creator]
+        leaves = [(block.height, number, block) for number, block in enumerate(mine)
+                  if not block.children and block is not newest]
+        heapify(leaves)
+        while leaves and self._held[creator] > MAX_SOLO_BYTES:
+            height, number, lowest = heappop(leaves)
+            yield lowest
+            if lowest.parent in mine and not lowest.parent.children:
+                heappush(leaves, (height - 1, number, lowest.parent))
 
 
 class Aside:

@@ -188,7 +188,7 @@ def test_a_branch_that_gave_way_comes_back_when_the_longest_chain_goes_on_with_i
     tell(world, peer, *chain(2))
     branches = own_branches(20)
     tell(world, peer, *branches)
-    gone = next(one for one in branches if block_id(one) not in node.tree)
+    gone = next(one for one in branches if block_id(one) not in node.tree and winner(next_slot(one["slot"])) != 1)
     longest = chain(3, parent=block_id(gone), first_slot=gone["slot"] + 1)
     tell(world, peer, longest[0])
     assert peer.messages("want")[-1]["ids"] == [block_id(gone)]
