@@ -236,10 +236,14 @@ class Reconciliation:
             connection.send(encode_frame({"type": "get_ids", "prefixes": listed}))
 
     def on_ids(self, connection: Connection, message: Message) -> None:
-        """The answer to `get_ids`: fetch those that are lacking here, and ask on."""
+        """The answer to `get_ids`: ask on, and fetch those that are lacking here.
+
+        In this order: an answer comes after all that was asked for before it, and while the next ids are awaited
+        there is something to fetch.
+        """
         self._with(connection).is_listing = False
-        self._need(connection, message["ids"])
         self.go_on(connection)
+        self._need(connection, message["ids"])
 
     # --- telling ids ----------------------------------------------------------------------------
 
