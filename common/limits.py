@@ -46,9 +46,14 @@ may be in another mebibyte, which is not free until then."""
 LAST_SECONDS = 1.0
 """Such a connection has a turn so often also when others always have something to do."""
 
+OWN_SHARE = 2.0
+"""Seconds that the connections which this node has opened get for each second of strangers', while both wait. Strangers
+also cost what no turn counts, such as their reader threads: with this share, all that they cost together stays below
+what the node's own connections cost."""
+
 MAX_DEBT, MAX_CREDIT = 1.0, 0.1
-"""Seconds that strangers may have had more than the connections that this node has opened, and may have had less: the
-others go first until that is made up for. One message may take half a second, and nobody starves for longer."""
+"""Seconds that strangers may have had more than their share, and may have had less: the others go first until that is
+made up for. One message may take half a second, and nobody starves for longer."""
 
 PACE_SECONDS = 1.0
 """What has moved so long ago counts a third: whoever has stopped is below a line of 100 KiB/s after two seconds."""

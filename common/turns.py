@@ -1,8 +1,8 @@
 """Whose turn it is with the node's thread, and who makes progress: everyone is served, and nobody fills us.
 
 What waits stands in two lines: what comes of connections that this node has opened, of its user and of its own
-threads, and what comes of strangers, who may be many. While both lines have something, each gets the same time:
-deficit round robin (Shreedhar and Varghese, 1995), with seconds in the place of bytes.
+threads, and what comes of strangers, who may be many. While both lines have something, strangers get half as much
+time as the others: deficit round robin (Shreedhar and Varghese, 1995), with seconds in the place of bytes.
 """
 
 import math
@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from common.limits import LARGE_BYTES, LAST_SECONDS, MAX_CREDIT, MAX_DEBT, PACE_SECONDS
+from common.limits import LARGE_BYTES, LAST_SECONDS, MAX_CREDIT, MAX_DEBT, OWN_SHARE, PACE_SECONDS
 
 Item = tuple[Callable[..., None], tuple[Any, ...]]
 """What is to be called, and with which arguments."""
@@ -48,7 +48,7 @@ class Turns:
         """What has come, and does not stand in its line yet. It is the one place where threads meet."""
         self._own, self._strangers = Line(), Line()
         self._debt = 0.0
-        """Seconds that strangers have had more than this node's own, counted while both wait."""
+        """Seconds that strangers have had more than their share, counted while both wait."""
 
     def put(self, is_own: bool, handler: Callable[..., None], *arguments: Any) -> None:
         """Have `handler` called in its turn."""
@@ -92,7 +92,7 @@ class Turns:
         finally:
             if (self._strangers if line is self._own else self._own).waiting:
                 taken = self._now() - begun
-                more = -taken if line is self._own else taken
+                more = -taken / OWN_SHARE if line is self._own else taken
                 self._debt = min(MAX_DEBT, max(-MAX_CREDIT, self._debt + more))
 
     def _stand_in_line(self, came: tuple[bool, Item]) -> None:
