@@ -73,11 +73,13 @@ class LedgerNode(RingNode):
             # Also if it is a known one with another signature: a forged copy is no repeat.
             self.check_transaction(message, canonical)
         self.fetcher.on_came(transaction.id, connection)
-        if known is None and self.has_room_for(transaction):
+        if self.is_kept(transaction.id):
+            return
+        if self.has_room_for(transaction):
             self.keep_transaction(transaction, without_padding(frame, message))
             self.spread(frame, connection)
             self.on_new_transaction(self.transactions[transaction.id])
-        elif known is None:
+        else:
             self.on_no_room(transaction, without_padding(frame, message))
 
     def transaction_bytes(self, message: Message) -> bytes:
@@ -173,7 +175,11 @@ class LedgerNode(RingNode):
 
     def is_lacking(self, transaction_id: str) -> bool:
         """Does this node lack a transaction that others have?"""
-        return transaction_id not in self.transactions
+        return not self.is_kept(transaction_id)
+
+    def is_kept(self, transaction_id: str) -> bool:
+        """Is this transaction here for good?"""
+        return transaction_id in self.transactions
 
     def on_want(self, connection: Connection, message: Message, frame: bytes) -> None:
         """Send the messages asked for, as they were flooded."""

@@ -239,11 +239,20 @@ class ChainNode(TotalOrderNode):
     def on_block_given_up(self, connection: Connection | None) -> None:
         """There was no room for a block from here."""
 
+    def is_kept(self, transaction_id: str) -> bool:
+        """What is here only for some blocks comes in like any other when there is room."""
+        return super().is_kept(transaction_id) and transaction_id not in self.aside
+
+    def keep_transaction(self, transaction: Transaction, frame: bytes) -> None:
+        """Keep a transaction for good, whatever becomes of the blocks that it has come in for."""
+        self.aside.take([transaction.id])
+        super().keep_transaction(transaction, frame)
+
     def on_no_room(self, transaction: Transaction, frame: bytes) -> None:
         """What a block needs comes in all the same, for as long as the block is here."""
+        super().on_no_room(transaction, frame)
         needed_by = self.waiting.needed_by(transaction.id)
         if not needed_by:
-            super().on_no_room(transaction, frame)
             return
         self.transactions[transaction.id] = transaction
         self.frames[transaction.id] = frame
@@ -405,7 +414,7 @@ class ChainNode(TotalOrderNode):
     def take_in(self, block: Block) -> None:
         """A block is part of the best chain: what had come in for it alone is here for good, and what its receivers
         could not pay before they may pay now."""
-        for transaction_id in self.aside.take(block):
+        for transaction_id in self.aside.take(block.transactions):
             self.ids.add(transaction_id)
             self.pool.add(self.transactions[transaction_id])
         for transaction_id in block.transactions:

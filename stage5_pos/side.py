@@ -77,6 +77,9 @@ class Aside:
         self._held_by: dict[str, set[str]] = {}
         """Transaction -> the blocks that need it, both as ids."""
 
+    def __contains__(self, transaction_id: str) -> bool:
+        return transaction_id in self._held_by
+
     def add(self, transaction_id: str, block_ids: Iterable[str]) -> None:
         """A transaction has come in for these blocks."""
         self._held_by[transaction_id] = set(block_ids)
@@ -100,9 +103,9 @@ class Aside:
                 unneeded.append(transaction_id)
         return unneeded
 
-    def take(self, block: Block) -> list[str]:
-        """A block has become part of the best chain. Give the transactions that it needs; they are here no longer."""
-        taken = self.among(block.transactions)
+    def take(self, ids: Iterable[str]) -> list[str]:
+        """These transactions stay for good. Give those that were here; they are no longer."""
+        taken = self.among(ids)
         for transaction_id in taken:
             del self._held_by[transaction_id]
         return taken

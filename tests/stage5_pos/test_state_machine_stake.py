@@ -113,6 +113,23 @@ def test_a_transaction_that_came_in_for_a_block_stays_for_a_second_one_that_lack
     assert node.tree.best.height == 4 and balances(node)[X] == MILLION + 99
 
 
+def test_a_transaction_that_came_in_for_a_block_waits_in_the_pool_as_soon_as_there_is_room(
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stage4_sequencer.pool.MAX_POOL", 0)
+    world, node, peer = scene()
+    paid = transaction(1, X, 5)
+    named: Message = {"type": "inventory", "bucket": "00", "ids": [transaction_id(paid)]}
+    tell(world, peer, block(2, NOWHERE[0], [transaction_id(paid)]), paid, paid)
+    assert transaction_id(paid) in node.transactions and len(node.pool) == 0 and not node.is_lacking(named["ids"][0])
+    monkeypatch.setattr("stage4_sequencer.pool.MAX_POOL", 1_000)
+    world.run(seconds=2)
+    tell(world, peer, named)
+    assert peer.messages("want")[-1]["ids"] == named["ids"]
+    tell(world, peer, paid)
+    node.give_up(block_id(block(2, NOWHERE[0], [transaction_id(paid)])))
+    assert list(node.pool) == named["ids"] and list(node.transactions) == named["ids"]
+
+
 def come_back(world: World, node: StakeNode, peer: Stranger) -> list[Message]:
     """Let a branch of account 1 leave the tree, and come back since others build on it; give what they have built."""
     tell(world, peer, *chain(2))
