@@ -20,6 +20,8 @@ class ChainQuestion:
         """The tip that the neighbour has told, and this node does not know."""
         self.last: str | None = None
         """The last block of the answer that is just coming."""
+        self.after: str | None = None
+        """The last block of the answer before that."""
         self.blocks = blocks
         """How many blocks there were in the tree when it was asked."""
         self.had_no_room = False
@@ -103,11 +105,13 @@ class CatchingUpNode(ChainNode):
             # There was no room for the last one, or will be none for more, while so many from here wait.
             question.is_paused, question.had_no_room = True, False
             self.network.after(WANT_AGAIN, lambda: self.ask_on(connection, question))
-        elif not self.is_known_block(question.last) and len(self.tree) == question.blocks:
+        elif len(self.tree) == question.blocks and (question.last == question.after
+                                                    or not self.is_known_block(question.last)):
             del self.chain_questions[connection]  # blocks from the future, say: the same answer would come again
         else:
             locator = [question.last] * self.is_known_block(question.last) + self.tree.locator()
-            question.last, question.blocks, question.had_no_room = None, len(self.tree), False
+            question.after, question.last = question.last, None
+            question.blocks, question.had_no_room = len(self.tree), False
             self.ask_for_blocks(connection, {"type": "get_chain", "locator": list(dict.fromkeys(locator))})
 
     def is_on_its_way(self, block_id: str) -> bool:
