@@ -248,6 +248,14 @@ MAX_TWINS = 2
 """Blocks by one creator in one slot that enter the tree and are forwarded unasked (contract §3, stage 5): the second is
 the evidence. A third enters only where somebody else's block builds on it."""
 
+MAX_ASIDE = 64 * MEBIBYTE
+"""Bytes of transactions for which the pool has no room, and which came in only for blocks that wait or do not count: as
+many as the largest block needs, with keys of the usual size. One block may always wait."""
+
+ENTERED_AT_ONCE, COST_OF_A_BLOCK = 4_000, 50
+"""Transactions of blocks that enter the tree in one turn, and as how many of them a block itself counts: some
+milliseconds."""
+
 MAX_SOLO_BYTES = 16 * MEBIBYTE
 """Bytes of the blocks of one creator off the best chain, on which nobody else builds. Beyond, the lowest of them leave
 the tree: they are the least likely ever to matter."""

@@ -64,11 +64,11 @@ class CatchingUpNode(ChainNode):
 
     def is_settled(self, block_id: str) -> bool:
         """Is it known what to think of this block? A block that only waits may have been sent early, by anybody."""
-        return block_id in self.tree or block_id in self.invalid_blocks
+        return self.is_here(block_id) or block_id in self.invalid_blocks
 
     def is_hanging(self, block_id: str) -> bool:
         """Does this block wait for one that is not here?"""
-        return block_id in self.put_off_blocks.hanging(self.tree)
+        return block_id in self.put_off_blocks.hanging(self.is_here)
 
     def on_get_chain(self, connection: Connection, message: Message, frame: bytes) -> None:
         """Answer with the best chain after the newest block that both have."""

@@ -6,13 +6,15 @@ while its parent or transactions are missing -> `enter` (valid at its point? the
 """
 
 import hashlib
+from collections import OrderedDict
 from typing import Any
 
 from common.encoding import (ID, MAX_INTEGER, STRING, Field, Message, Shape, canon, decode_frame,
                              ids_field, is_integer, make_id, without_padding)
 from common.journal import Journal
 from common.ledger import Transaction
-from common.limits import MAX_BLOCK_IDS, MAX_EVIDENCE, MAX_TWINS, MAX_WAITING_SECONDS, Recent
+from common.limits import (COST_OF_A_BLOCK, ENTERED_AT_ONCE, MAX_ASIDE, MAX_BLOCK_IDS, MAX_EVIDENCE, MAX_TWINS,
+                           MAX_WAITING_SECONDS, Recent)
 from common.rsa import PrivateKey, verify
 from common.interface import Connection, Invalid, Network
 from stage4_sequencer.total_order import TotalOrderNode
@@ -49,6 +51,10 @@ class ChainNode(TotalOrderNode):
         self.tree: Tree
         self.ledger: TreeLedger
         self.put_off_blocks = PutOffBlocks()
+        self.ready_blocks: OrderedDict[str, PutOff] = OrderedDict()
+        """Those that lack nothing any more, and enter when it is their turn."""
+        self.is_entering = False
+        """Are blocks entering, now or in a turn that is due?"""
         self.solo_blocks = SoloBlocks()
         self.aside = Aside()
         self.invalid_blocks = Recent()
@@ -142,7 +148,11 @@ class ChainNode(TotalOrderNode):
 
     def is_known_block(self, block_id: str) -> bool:
         """Has this block come before, with a proper signature?"""
-        return block_id in self.tree or block_id in self.put_off_blocks or block_id in self.invalid_blocks
+        return self.is_here(block_id) or block_id in self.put_off_blocks or block_id in self.invalid_blocks
+
+    def is_here(self, block_id: str) -> bool:
+        """Is this block in the tree, or lacks nothing any more to enter it?"""
+        return block_id in self.tree or block_id in self.ready_blocks
 
     def is_same_copy(self, block_id: str, message: Message) -> bool:
         """Does a known block come again with the signature that it has?"""
@@ -153,8 +163,9 @@ class ChainNode(TotalOrderNode):
         """The frame of a block that is in the tree or waits; empty for one that was given up, or is invalid."""
         if block_id in self.tree:
             return self.tree.blocks[block_id].frame
-        if block_id in self.put_off_blocks:
-            return self.put_off_blocks[block_id].block.frame
+        for waiting in (self.put_off_blocks, self.ready_blocks):
+            if block_id in waiting:
+                return waiting[block_id].block.frame
         return b""
 
     def check_block(self, message: Message, canonical: bytes) -> int:
@@ -221,10 +232,24 @@ class ChainNode(TotalOrderNode):
             lacking.append(block.parent_id)
         self.put_off_blocks.add(PutOff(block, connection, self.network.now()))
         self.wait_for(block.id, lacking, connection)
-        while self.put_off_blocks.is_overfull:
-            self.give_up(self.put_off_blocks.first_to_give_way(self.tree, self.waiting.is_forsaken, self.trust))
+        self.make_room_for_blocks()
         if block.id not in self.put_off_blocks:
             self.on_block_given_up(connection)
+
+    def make_room_for_blocks(self) -> None:
+        """Let blocks give way while too many wait, or too many transactions have come in only for blocks."""
+        if not self.has_too_much:
+            return
+        for block_id in self.put_off_blocks.giving_way(self.is_here, self.waiting.is_forsaken, self.trust):
+            if not self.has_too_much:
+                break
+            self.give_up(block_id)
+
+    @property
+    def has_too_much(self) -> bool:
+        """Must a block that waits give way? One may always wait."""
+        too_many = len(self.put_off_blocks) > 1 and self.aside.size > MAX_ASIDE
+        return too_many or self.put_off_blocks.is_overfull
 
     def on_block_sent(self, block_id: str, connection: Connection) -> None:
         """A connection has sent a block that waits: it also has all that this one builds on."""
@@ -256,8 +281,9 @@ class ChainNode(TotalOrderNode):
             return
         self.transactions[transaction.id] = transaction
         self.frames[transaction.id] = frame
-        self.aside.add(transaction.id, needed_by)
+        self.aside.add(transaction.id, len(frame), needed_by)
         self.on_arrived(transaction.id)
+        self.make_room_for_blocks()
 
     def release_transactions(self, block: Block) -> None:
         """A block has left: so do transactions that have come in only for it."""
@@ -288,18 +314,33 @@ class ChainNode(TotalOrderNode):
 
     def on_arrived(self, arrived: str) -> None:
         """A transaction or a block has come: blocks that waited for it enter the tree, and so on up the branch."""
-        ready = self.waiting.on_arrived(arrived)
-        while ready:
-            entry = self.put_off_blocks.pop(ready.pop(0))
-            try:
-                self.put_into_tree(entry.block, entry.connection)
-            except Invalid as error:
-                if entry.connection is not None:
-                    self.report_invalid(entry.connection, str(error))
-            if entry.block.id in self.tree:
-                ready += self.waiting.on_arrived(entry.block.id)
+        for block_id in self.waiting.on_arrived(arrived):
+            self.ready_blocks[block_id] = self.put_off_blocks.pop(block_id)
+        if self.ready_blocks and not self.is_entering:
+            self.enter_ready()
+
+    def enter_ready(self) -> None:
+        """Let blocks enter that lack nothing any more. If they are many, the others have their turn before the rest:
+        a thousand may have waited for one transaction."""
+        self.is_entering = True
+        left = ENTERED_AT_ONCE
+        while self.ready_blocks and left > 0:
+            _, entry = self.ready_blocks.popitem(last=False)
+            left -= COST_OF_A_BLOCK + len(entry.block.transactions)
+            self.enter_from_waiting(entry)
+        self.is_entering = bool(self.ready_blocks)
+        if self.is_entering:
+            self.network.after(0, self.enter_ready)
+
+    def enter_from_waiting(self, entry: PutOff) -> None:
+        """A block that waited can be judged."""
+        try:
+            self.enter(entry.block, entry.connection)
+        except Invalid as error:
             if entry.connection is not None:
-                self.on_no_longer_waiting(entry.connection)
+                self.report_invalid(entry.connection, str(error))
+        if entry.connection is not None:
+            self.on_no_longer_waiting(entry.connection)
 
     def on_no_longer_waiting(self, connection: Connection) -> None:
         """A block that had come from here waits no longer."""
@@ -447,5 +488,5 @@ class ChainNode(TotalOrderNode):
         """How far the chain is, and what has happened to it."""
         tip = self.tree.best
         return {"slot": self.slot(), "height": tip.height, "tip": tip.id, "blocks": len(self.tree),
-                "waiting": len(self.put_off_blocks), "pool": len(self.pool),
+                "waiting": len(self.put_off_blocks) + len(self.ready_blocks), "pool": len(self.pool),
                 "rollbacks": self.rollbacks, "longest_rollback": self.longest_rollback}

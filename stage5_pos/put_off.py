@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from common.interface import Connection
 from common.limits import MAX_WAITING, MAX_WAITING_BYTES
-from stage5_pos.tree import Block, Tree
+from stage5_pos.tree import Block
 
 
 class PutOff(NamedTuple):
@@ -81,7 +81,7 @@ class PutOffBlocks:
         """Do more wait than may? One block may always."""
         return len(self) > 1 and (len(self) > MAX_WAITING or self._bytes > MAX_WAITING_BYTES)
 
-    def hanging(self, tree: Tree) -> set[str]:
+    def hanging(self, is_here: Callable[[str], bool]) -> set[str]:
         """The ids of those that hang in the air: going from parent to parent one comes to a block that is not here."""
         hangs: dict[str, bool] = {}
         for block_id in self._blocks:
@@ -89,16 +89,16 @@ class PutOffBlocks:
             while block_id in self._blocks and block_id not in hangs:
                 branch.append(block_id)
                 block_id = self._blocks[block_id].block.parent_id
-            is_hanging = hangs.get(block_id, block_id not in tree)
+            is_hanging = hangs.get(block_id, not is_here(block_id))
             hangs.update(dict.fromkeys(branch, is_hanging))
         return {block_id for block_id, is_hanging in hangs.items() if is_hanging}
 
-    def first_to_give_way(self, tree: Tree, is_forsaken: Callable[[str], bool],
-                          trust: Callable[[Connection], int]) -> str:
-        """Of what waits, what is least likely to become part of `tree`: what nobody has who was asked for it, then what
-        hangs in the air, then what strangers have sent, and of that whatever comes from those who have sent most: the
-        newest of a branch, whose beginning is worth more, and otherwise the oldest."""
-        hanging = self.hanging(tree)
+    def giving_way(self, is_here: Callable[[str], bool], is_forsaken: Callable[[str], bool],
+                   trust: Callable[[Connection], int]) -> list[str]:
+        """The ids of what waits, what is least likely to become part of the tree first: what nobody has who was asked
+        for it, then what hangs in the air, then what strangers have sent, and of that whatever comes from those who have sent
+        most: the newest of a branch, whose beginning is worth more, and otherwise the oldest."""
+        hanging = self.hanging(is_here)
 
         def order(numbered: tuple[int, PutOff]) -> tuple[bool, bool, bool, int, int]:
             number, (block, connection, _) = numbered
@@ -106,5 +106,4 @@ class PutOffBlocks:
             return (is_forsaken(block.id), block.id in hanging, is_strangers, self._counts[connection],
                     -number if block.id in hanging else number)
 
-        _, first = max(enumerate(self._blocks.values()), key=order)
-        return first.block.id
+        return [entry.block.id for _, entry in sorted(enumerate(self._blocks.values()), key=order, reverse=True)]

@@ -76,13 +76,22 @@ class Aside:
     def __init__(self) -> None:
         self._held_by: dict[str, set[str]] = {}
         """Transaction -> the blocks that need it, both as ids."""
+        self._sizes: dict[str, int] = {}
+        self.size = 0
+        """Bytes of all transactions that are here."""
 
     def __contains__(self, transaction_id: str) -> bool:
         return transaction_id in self._held_by
 
-    def add(self, transaction_id: str, block_ids: Iterable[str]) -> None:
-        """A transaction has come in for these blocks."""
+    def add(self, transaction_id: str, size: int, block_ids: Iterable[str]) -> None:
+        """A transaction of so many bytes has come in for these blocks."""
         self._held_by[transaction_id] = set(block_ids)
+        self._sizes[transaction_id] = size
+        self.size += size
+
+    def _remove(self, transaction_id: str) -> None:
+        del self._held_by[transaction_id]
+        self.size -= self._sizes.pop(transaction_id)
 
     def among(self, ids: Iterable[str]) -> list[str]:
         """Those of the transactions that are here."""
@@ -99,7 +108,7 @@ class Aside:
         for transaction_id in self.among(block.transactions):
             self._held_by[transaction_id].discard(block.id)
             if not self._held_by[transaction_id]:
-                del self._held_by[transaction_id]
+                self._remove(transaction_id)
                 unneeded.append(transaction_id)
         return unneeded
 
@@ -107,5 +116,5 @@ class Aside:
         """These transactions stay for good. Give those that were here; they are no longer."""
         taken = self.among(ids)
         for transaction_id in taken:
-            del self._held_by[transaction_id]
+            self._remove(transaction_id)
         return taken

@@ -292,3 +292,31 @@ def test_a_node_that_goes_on_from_its_journal_has_what_came_in_only_for_a_block(
     again = add_keeping_node(new_world(), folder)
     assert again.tree.best.id == node.tree.best.id and len(again.tree) == len(node.tree) == 2
     assert again.balances() == node.balances()
+
+
+def test_so_many_bytes_come_in_for_blocks_and_then_blocks_give_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stage5_pos.chain.MAX_ASIDE", 3_000)
+    world, node, peer = full_pool(monkeypatch)
+    too_much = unpayable(12)
+    ids = [transaction_id(one) for one in too_much]
+    blocks = [block(1 + number, GENESIS, [*ids[3 * number:3 * number + 3], NOWHERE[number]]) for number in range(4)]
+    tell(world, peer, *blocks, *too_much)
+    assert 0 < len(node.put_off_blocks) < 4 and node.aside.size == sum(map(len, node.frames.values()))
+    assert node.aside.size <= 3_000 or len(node.put_off_blocks) == 1
+
+
+def test_of_very_many_blocks_that_waited_for_one_transaction_some_enter_in_a_turn(
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    """A small message must not keep the node busy for a third of a second."""
+    monkeypatch.setattr("stage5_pos.chain.ENTERED_AT_ONCE", 100)
+    world, node, peer = scene()
+    paid = transaction(1, X, 5)
+    slots = list(islice(slots_of(2), 10))
+    tell(world, peer, *[block(slot, GENESIS, [transaction_id(paid)], number=2) for slot in slots])
+    assert len(node.put_off_blocks) == 10
+    node.on_frame(next(iter(node.links)), encode_frame(paid))
+    assert len(node.tree) == 2 and node.describe_status()["waiting"] == 8
+    assert all(node.is_known_block(one) for one in ids_of([block(slot, GENESIS, [transaction_id(paid)], number=2)
+                                                           for slot in slots]))
+    world.settle()
+    assert len(node.tree) == 10 and not node.ready_blocks and not node.is_entering
