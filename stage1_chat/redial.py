@@ -81,12 +81,13 @@ class Redials:
 
     def _make_room(self, has_only_called: bool, lasted: float) -> bool:
         """Is there room for one more? If not, that of which the link lasted shortest gives way to one that lasted
-        longer: whoever comes and goes under many names must not take the places of those that stayed."""
+        twice as long: whoever comes and goes under many names must not take the places of those that stayed, and must
+        not have them all called, each for a little longer than the one before."""
         rivals = [one for one, redial in self._redials.items() if redial.has_only_called or not has_only_called]
         if len(rivals) < (MAX_CALLED_BACK if has_only_called else MAX_REDIALS):
             return True
         shortest = min(rivals, key=lambda one: (self._is_for_ever(one), self._redials[one].lasted))
-        if self._is_for_ever(shortest) or self._redials[shortest].lasted >= lasted:
+        if self._is_for_ever(shortest) or 2 * max(FIRST_REDIAL, self._redials[shortest].lasted) >= lasted:
             return False
         del self._redials[shortest]
         return True

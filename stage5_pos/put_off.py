@@ -96,8 +96,8 @@ class PutOffBlocks:
     def giving_way(self, is_here: Callable[[str], bool], is_forsaken: Callable[[str], bool],
                    trust: Callable[[Connection], int]) -> list[str]:
         """The ids of what waits, what is least likely to become part of the tree first: what nobody has who was asked
-        for it, then what hangs in the air, then what strangers have sent, and of that whatever comes from those who have sent
-        most: the newest of a branch, whose beginning is worth more, and otherwise the oldest."""
+        for it, then what hangs in the air, then what strangers have sent, and of that whatever comes from those who
+        have sent most: the newest of a branch, whose beginning is worth more, and otherwise the oldest."""
         hanging = self.hanging(is_here)
 
         def order(numbered: tuple[int, PutOff]) -> tuple[bool, bool, bool, int, int]:
