@@ -55,7 +55,7 @@ class SocketNetwork:
         self.listening_port: int = self._listener.getsockname()[1]
         self._console = console
         self._printer = Outbox("printer", console.write, lambda: None, self.now)
-        self._turns = Turns(self.now)
+        self._turns = Turns(time.monotonic)
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._timer_numbers = itertools.count()
         self._openings = Allowance(MAX_OPENINGS, OPENINGS_PER_SECOND)

@@ -121,7 +121,9 @@ class Fetcher:
     def on_came(self, known_id: str, connection: Connection | None) -> None:
         """Something has come, asked for or not."""
         missing = self._missing.get(known_id)
-        if missing is not None and connection is not None and connection in missing.asked:
+        if missing is None:
+            return
+        if connection is not None and connection in missing.asked:
             self._sources[connection].brought(self._now())
         self.forget([known_id])
 

@@ -77,11 +77,12 @@ class IdTree:
         value = int(new_id, 16)
         self._xors[new_id[:2]] = self._xors.get(new_id[:2], 0) ^ value
         part, depth = self._root, 0
-        part.count_in(value)
         while part.children is not None:
+            part.count += 1
+            part.sum += value
             part = part.children[new_id[depth]]
-            part.count_in(value)
             depth += 1
+        part.count_in(value)
         part.ids.append(new_id)
         if part.count > MAX_LEAF:
             part.split(depth)
