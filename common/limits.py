@@ -12,7 +12,8 @@ MAX_INBOUND = 128
 """Connections that others opened (contract §2). Each costs two threads."""
 
 USELESS_SECONDS = 60.0
-"""A caller that brought nothing new for so long gives way in a full house when another one calls (contract §2)."""
+"""After so many seconds without bringing anything new, a caller gives way to another one in a full house (contract
+§2)."""
 
 MAX_OUTBOX = 64 * MEBIBYTE
 """Bytes that may wait for one peer to read them (contract §2); then it is too slow and is closed."""

@@ -42,7 +42,7 @@ class Source:
         """Those of them that it is to be asked for next."""
         self.questions: deque[Question] = deque()
         self.patient_until = 0.0
-        """So long nobody else is asked, for what it has brought, in seconds of the clock."""
+        """Until then, in seconds of the clock, nobody else is asked: it has brought enough."""
 
     def is_stalled(self, now: float) -> bool:
         """Has it brought too little for 5 s, although it was asked? A slow line brings one thing after the other."""
@@ -128,7 +128,7 @@ class Fetcher:
         self.forget([known_id])
 
     def forget(self, ids: Iterable[str]) -> None:
-        """Ask no more for `ids`: they have come, or nobody needs them any longer."""
+        """Stop asking for `ids`: they have come, or nobody needs them any longer."""
         for known_id in ids:
             missing = self._missing.pop(known_id, None)
             self._forsaken.pop(known_id, None)

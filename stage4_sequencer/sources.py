@@ -81,7 +81,7 @@ class Sources:
         self._patient_until = min(self._now() + WANT_AGAIN, self._patient_until + size / SLOW_BYTES_PER_SECOND)
 
     def answered(self, connection: Connection, first: int) -> None:
-        """The answer is there; now number `first` is awaited. Who has brought nothing must tell its height anew."""
+        """The answer is there; now number `first` is awaited. Whoever has brought nothing must tell its height anew."""
         source = self._sources.get(connection)
         if source is None or source.asked_from is None:
             return

@@ -80,7 +80,7 @@ class ChainNode(TotalOrderNode):
         self.ledger = TreeLedger(self.tree, genesis.starting_balances(), self.transactions)
 
     def slot(self) -> int:
-        """The slot that is now."""
+        """The current slot."""
         return self.genesis.slot_at(self.network.unix_ms())
 
     # --- blocks arrive --------------------------------------------------------------------------

@@ -72,7 +72,7 @@ class Branch:
         self.tip = self.tip.parent
 
     def balances_at(self, height: int, accounts: Set[str]) -> dict[str, int]:
-        """What the block at this height and those below it left these accounts with, but for those not named there."""
+        """What the block at this height and those below it left these accounts with, except those not named there."""
         found = {}
         for account in accounts & self.balances.keys():
             if self._changed_at[account] <= height:
