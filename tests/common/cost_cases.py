@@ -1,64 +1,6 @@
 """What test_cost.py sends to a node that keeps very much: cases of each message type, each of at most 4 KiB.
 
-    @case("sums", "that differ in each part: few ids, and very many")
-def sums_that_differ(filled: FilledNode) -> Round:
-    return [sums(filled, [""], count) for count in (1, MAX_INTEGER)]
-
-
-@case("sums", "that differ in each part, down to where nobody has anything")
-def sums_that_differ_below(filled: FilledNode) -> Round:
-    # The node asks for the last of what differs, which is in the part 0: first 0f, then 0f0 (its order is another one).
-    salt = f"{1:064x}"
-    asked = [[""], list(HEX_DIGITS), below("0"), *(below("0f" + "0" * zeros) for zeros in range(6))]
-    return [sums(filled, prefixes, MAX_INTEGER, salt) for prefixes in asked]
-
-
-@case("sums", "of which each id is asked for by itself")
-def sums_of_single_ids(filled: FilledNode) -> Round:
-    salt = f"{1:064x}"
-    return [sums(filled, [""], MAX_INTEGER, salt), sums(filled, list(HEX_DIGITS), 1, salt)]
-
-
-@case("sums", "that were not asked for")
-def unasked_sums(filled: FilledNode) -> Round:
-    return [sums(filled, list(dict.fromkeys(digits[:5] for digits in filled.unknown(20))), 1) for _ in range(3)]
-
-
-@case("get_sums", "of parts of each size")
-def get_sums(filled: FilledNode) -> Round:
-    salt = filled.unknown(1)[0]
-    return [{"type": "get_sums", "salt": salt, "prefixes": sorted({digits[:length] for digits in filled.known(56)})}
-            for length in (0, 1, 2, 3, 4, 5, 6, 55)]
-
-
-@case("get_sums", "of the largest parts, several times in one another")
-def get_sums_of_large_parts(filled: FilledNode) -> Round:
-    prefixes = ["", *HEX_DIGITS, *(first + second for first in "012" for second in HEX_DIGITS)]
-    return [{"type": "get_sums", "salt": filled.unknown(1)[0], "prefixes": prefixes[:MAX_COMPARED]}]
-
-
-@case("ids", "of what nobody has")
-def ids_of_nothing(filled: FilledNode) -> Round:
-    return [{"type": "ids", "ids": filled.unknown(IDS)} for _ in range(6)]
-
-
-@case("ids", "of what it has")
-def ids_of_known(filled: FilledNode) -> Round:
-    return [{"type": "ids", "ids": filled.known(IDS)}]
-
-
-@case("get_ids", "of everything")
-def get_all_ids(filled: FilledNode) -> Round:
-    return [{"type": "get_ids", "prefixes": prefixes} for prefixes in ([""], ["", *HEX_DIGITS])]
-
-
-@case("get_ids", "of very many parts")
-def get_ids_of_parts(filled: FilledNode) -> Round:
-    return [{"type": "get_ids", "prefixes": [f"{number:0{length}x}" for number in range(3_900 // (length + 3))][:MAX_LISTED]}
-            for length in (3, 4, 5, 6, 60)]
-
-
-@case("want", "ids that it has")
+    @case("want", "ids that it has")
     def want_known(filled):
         return [{"type": "want", "ids": filled.known(60)}]
 
