@@ -55,6 +55,12 @@ class Connection:
         self.was_reported = False
         """Has the user been told that it brings invalid messages?"""
 
+    @property
+    def is_own(self) -> bool:
+        """Has this node called the other end, by this connection or by one that was closed in favour of it? All others
+        are strangers: anybody can call."""
+        return self.proven is not None
+
     def send(self, frame: bytes) -> None:
         """Let the peer have `frame` after all that was sent before; never blocks."""
         raise NotImplementedError

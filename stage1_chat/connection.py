@@ -174,7 +174,7 @@ class SocketConnection(Connection):
             self._credit.release()
             self._counted.release()
             self._network.has_collected(self)
-            self._network.put_for(self.dialled, self._network.node.on_close, self)
+            self._network.put_for(self, self._network.node.on_close, self)
 
     def give_up(self, reason: str) -> None:
         """Close without writing what waits: this connection takes more memory than it may."""
@@ -231,11 +231,11 @@ class SocketConnection(Connection):
         if frames or behind:
             self._credit.acquire()
             self._batches.append((deque(frames), behind))
-            self._network.put_for(self.dialled, self._await_turn)
+            self._network.put_for(self, self._await_turn)
 
     def _wait_until_counted(self) -> None:
         """Read on when the node has seen what all connections hold: it may be busy for a second, and 128 read."""
-        self._network.put_for(self.dialled, self._count)
+        self._network.put_for(self, self._count)
         self._counted.acquire()
 
     def _count(self) -> None:
@@ -249,7 +249,7 @@ class SocketConnection(Connection):
     def _await_turn(self) -> None:
         """After a long turn, all those come first who are content with less."""
         if self._is_costly and self.is_open:
-            self._network.put_last(self.dialled, self._take_turn)
+            self._network.put_last(self, self._take_turn)
         else:
             self._take_turn()
 
@@ -270,7 +270,7 @@ class SocketConnection(Connection):
         finally:
             if frames and self.is_open:
                 self._batches.appendleft((frames, behind))
-                self._network.put_for(self.dialled, self._await_turn)
+                self._network.put_for(self, self._await_turn)
             else:
                 self._credit.release()
             self._is_costly = self._network.now() - begun > LONG_TURN_SECONDS

@@ -111,9 +111,10 @@ class SocketNetwork:
         """Have the node's thread call `handler`; with `put_for`, the one way in for every other thread."""
         self._turns.put(True, handler, *arguments)
 
-    def put_for(self, dialled: str | None, handler: Callable[..., None], *arguments: Any) -> None:
-        """The same for a connection: who has called waits in the line of strangers."""
-        self._turns.put(dialled is not None, handler, *arguments)
+    def put_for(self, connection: SocketConnection | None, handler: Callable[..., None], *arguments: Any) -> None:
+        """The same for a connection, or for one that is not there yet: whoever has called waits in the line of
+        strangers."""
+        self._turns.put(connection is not None and connection.is_own, handler, *arguments)
 
     def _do(self, handler: Callable[..., None], *arguments: Any) -> None:
         try:
@@ -219,9 +220,9 @@ class SocketNetwork:
         self._leaving.discard(connection)
         connection.abort()
 
-    def put_last(self, dialled: str | None, handler: Callable[[], None]) -> None:
+    def put_last(self, connection: SocketConnection, handler: Callable[[], None]) -> None:
         """Call `handler` of a connection when nothing else waits."""
-        self._turns.put_last(dialled is not None, handler)
+        self._turns.put_last(connection.is_own, handler)
 
     def drop_last(self, handler: Callable[[], None]) -> None:
         """Forget what `put_last` was asked for: there is nothing left to handle."""
@@ -245,7 +246,7 @@ class SocketNetwork:
         """
         def rank(connection: SocketConnection) -> tuple[bool, bool, float]:
             is_small = held_by(connection) < most // (2 * MAX_INBOUND)
-            return connection.dialled is not None, is_small, pace_of(connection)
+            return connection.is_own, is_small, pace_of(connection)
 
         connections = sorted({*self._connections(), *self._leaving}, key=rank)
         held = sum(map(held_by, connections))

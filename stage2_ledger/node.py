@@ -231,9 +231,9 @@ class LedgerNode(RingNode):
     def trust(self, connection: Connection) -> int:
         """Who is asked first: the node of `--peer`, then those that this node has called itself. Anybody can call, so
         whoever has called comes last."""
-        if connection.dialled is None:
+        if not connection.is_own:
             return 0
-        return 2 if connection.dialled == self.peer else 1
+        return 2 if self.is_peer(connection.proven) else 1
 
     def fetch_again(self) -> None:
         """Every second: ask others for what did not come."""

@@ -89,11 +89,21 @@ class RingNode(KeepingNode):
         """Call those of these addresses that are not linked; if that are too many at once, the wanted ones later."""
         for address in addresses:
             if address not in self.dialling and not self.is_linked(address):
+                if self.has_just_called(address):
+                    if address not in self.redials:  # else it is called again soon in any case
+                        self.keep_up_links_later()
+                    continue
                 if not self.dials.take(self.network.now()):
                     self.keep_up_links_later()
                     break
                 self.dialling.add(address)
                 self.network.connect(address)
+
+    def has_just_called(self, address: str) -> bool:
+        """Did somebody who says that it listens there call within the last second? If this node called back now, to see
+        whether that is true, each side would have called at once, and that link might end by which the other joined."""
+        too_new = self.network.now() - AT_ONCE_SECONDS
+        return any(link.address == address and link.opened > too_new for link in self.links)
 
     def keep_up_links_later(self) -> None:
         """Go on calling when it is allowed again."""

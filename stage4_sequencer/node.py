@@ -74,7 +74,7 @@ class SequencedNode(TotalOrderNode):
         """Blocks that came before their turn, and from whom."""
         self.evidence: dict[int, tuple[bytes, bytes]] = {}
         """Two different signed blocks with one number: proof that the sequencer cheats."""
-        self.sources = Sources(self.ask_from, network.now, lambda connection: self.is_peer(connection.dialled))
+        self.sources = Sources(self.ask_from, network.now, self.trust)
         self.order = Order()
         self.comparison = Comparison(self.order, self.ask_about_order, self.lacks_evidence)
 

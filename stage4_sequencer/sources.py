@@ -31,11 +31,11 @@ class Sources:
     """The neighbours of one node, and which of them are asked."""
 
     def __init__(self, ask: Callable[[Connection, int], None], now: Callable[[], float],
-                 is_peer: Callable[[Connection], bool]) -> None:
-        """`ask` asks for the blocks from a number on; `is_peer`: is this the link to `--peer`?"""
+                 trust: Callable[[Connection], int]) -> None:
+        """`ask` asks for the blocks from a number on; whoever `trust` ranks higher is asked first."""
         self._ask = ask
         self._now = now
-        self._is_peer = is_peer
+        self._trust = trust
         self._sources: dict[Connection, Source] = {}
         self._width = 1
         """How many are asked at a time."""
@@ -58,11 +58,15 @@ class Sources:
         self._sources.pop(connection, None)
 
     def ask(self, first: int) -> None:
-        """Ask for the blocks from number `first` on, unless as many are asked as may be at a time."""
+        """Ask for the blocks from number `first` on, unless as many are asked as may be at a time. If somebody worse
+        was asked before, that is no reason to wait: a stranger can always be the first to say that it is ahead."""
         free = [connection for connection, source in self._sources.items()
                 if source.height > first and not self._is_asked(source)]
-        for connection in sorted(free, key=self._rank)[:max(0, self._width - len(self._open()))]:
-            if not self._open():
+        for connection in sorted(free, key=self._rank):
+            rivals = [one for one in self._open() if self._rank(one)[:2] <= self._rank(connection)[:2]]
+            if len(rivals) >= self._width:
+                break
+            if not rivals:
                 self._patient_until = self._now() + WANT_AGAIN
             source = self._sources[connection]
             source.asked_from, source.asked_at, source.is_late = first, self._now(), False
@@ -71,7 +75,7 @@ class Sources:
     def lose_patience(self) -> None:
         """Every second: if those who are asked bring nothing, twice as many others may be asked as well."""
         if self._now() >= self._patient_until:
-            for source in self._open():
+            for source in self._open().values():
                 source.is_late, source.has_brought = True, False
                 source.failures += 1
                 self._width = min(2 * self._width, MAX_INBOUND)
@@ -97,16 +101,16 @@ class Sources:
     def _wait_for_nobody_else(self) -> None:
         """Somebody brings blocks: one question at a time will do, and those that brought none do not take its turn."""
         self._width = 1
-        for source in self._open():
+        for source in self._open().values():
             source.is_late = not source.has_brought
 
-    def _rank(self, connection: Connection) -> tuple[int, bool, bool, float]:
-        """The best first: who has not failed, then `--peer`, then whom this node has called itself."""
-        return (self._sources[connection].failures, not self._is_peer(connection), connection.dialled is None,
-                connection.opened)
+    def _rank(self, connection: Connection) -> tuple[int, int, float]:
+        """The best first: who has not failed, then who is trusted most."""
+        return self._sources[connection].failures, -self._trust(connection), connection.opened
 
-    def _open(self) -> list[Source]:
-        return [source for source in self._sources.values() if source.asked_from is not None and not source.is_late]
+    def _open(self) -> dict[Connection, Source]:
+        return {connection: source for connection, source in self._sources.items()
+                if source.asked_from is not None and not source.is_late}
 
     def _is_asked(self, source: Source) -> bool:
         """Asking again does not hurry who reads slowly, but a question of a minute ago is no reason not to ask."""

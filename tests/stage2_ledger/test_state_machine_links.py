@@ -63,6 +63,20 @@ def test_who_was_called_and_says_that_it_listens_where_another_one_does_does_not
     assert liar.is_closed and not honest.is_closed
 
 
+def test_the_call_by_which_a_node_joins_stays_also_where_the_other_one_calls_back() -> None:
+    for seed in range(20):
+        world, alice = founded_world(seed, longest_delay=0.05)
+        other = add_linked_peer(world, alice)
+        bob = world.add(LedgerNode, alice.address)
+        world.run(0.5)
+        first = next(link for link in bob.links if link.dialled == alice.address)
+        calls = calls_of(world, alice)
+        world.run(0.05 * seed)
+        world.kill(other)  # with one link less, alice calls whoever is in her list
+        world.run(10.0)
+        assert first.is_open and bob.address in [address for _, address in calls], f"seed {seed}"
+
+
 # --- calling again ----------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("who", ["who was called", "who had called"])

@@ -340,7 +340,7 @@ def test_who_has_called_and_is_refused_takes_off_the_list_only_what_it_has_broug
         world.settle()
         assert address in list_of(world, alice)
         liar.send_body(b"rubbish")
-        world.settle()
+        world.run(2.1)
     assert list_of(world, alice) == [alice.address, known, honest.address]
     assert [address for _, address in calls] == [known, honest.address], "with one link less it calls whoever is in the list"
 
