@@ -47,7 +47,7 @@ may be in another mebibyte, which is not free until then."""
 LAST_SECONDS = 1.0
 """Such a connection has a turn so often also when others always have something to do."""
 
-OWN_SHARE = 2.0
+OWN_SHARE = 4.0
 """Seconds that the connections which this node has opened get for each second of strangers', while both wait. Strangers
 also cost what no turn counts, such as their reader threads: with this share, all that they cost together stays below
 what the node's own connections cost."""
