@@ -13,8 +13,8 @@ from typing import Any
 
 from common.limits import LARGE_BYTES, LAST_SECONDS, MAX_CREDIT, MAX_DEBT, OWN_SHARE, PACE_SECONDS
 
-Item = tuple[Callable[..., None], tuple[Any, ...]]
-"""What is to be called, and with which arguments."""
+Item = tuple[Callable[..., None], tuple[Any, ...], float]
+"""What is to be called, with which arguments, and the seconds that another thread has spent on it."""
 
 
 class Line:
@@ -41,25 +41,27 @@ class Line:
 class Turns:
     """What waits for one thread. Any thread may `put`; the rest is for that thread alone."""
 
-    def __init__(self, now: Callable[[], float]) -> None:
-        """`now` gives the time in seconds."""
+    def __init__(self, now: Callable[[], float], spent: Callable[[], float]) -> None:
+        """`now` gives the time in seconds, `spent` the processor time that the thread has taken: while it waits for
+        the interpreter, which the threads of strangers may hold, nobody has had a turn."""
         self._now = now
+        self._spent = spent
         self._inbox: queue.SimpleQueue[tuple[bool, Item]] = queue.SimpleQueue()
         """What has come, and does not stand in its line yet. It is the one place where threads meet."""
         self._own, self._strangers = Line(), Line()
         self._debt = 0.0
         """Seconds that strangers have had more than their share, counted while both wait."""
 
-    def put(self, is_own: bool, handler: Callable[..., None], *arguments: Any) -> None:
-        """Have `handler` called in its turn."""
-        self._inbox.put((is_own, (handler, arguments)))
+    def put(self, is_own: bool, handler: Callable[..., None], *arguments: Any, spent: float = 0.0) -> None:
+        """Have `handler` called in its turn. `spent`: the processor time that it has cost already, in seconds."""
+        self._inbox.put((is_own, (handler, arguments, spent)))
 
     def put_last(self, is_own: bool, handler: Callable[[], None]) -> None:
         """Have `handler` called when nothing else waits, or after a second; a stranger's waits for both lines."""
         line = self._own if is_own else self._strangers
         if not line.last:
             line.last_since = self._now()
-        line.last.append((handler, ()))
+        line.last.append((handler, (), 0.0))
 
     def drop_last(self, handler: Callable[[], None]) -> None:
         """Forget what `put_last` was asked for: there is nothing left to handle."""
@@ -84,14 +86,15 @@ class Turns:
         """Do what is next, of which there must be something, and count the time that it takes."""
         while not self._inbox.empty():
             self._stand_in_line(self._inbox.get_nowait())
-        begun = self._now()
-        line = self._choose(begun)
-        handler, arguments = line.take(begun)
+        now = self._now()
+        line = self._choose(now)
+        handler, arguments, spent_before = line.take(now)
+        begun = self._spent() - spent_before
         try:
             handler(*arguments)
         finally:
             if (self._strangers if line is self._own else self._own).waiting:
-                taken = self._now() - begun
+                taken = self._spent() - begun
                 more = -taken / OWN_SHARE if line is self._own else taken
                 self._debt = min(MAX_DEBT, max(-MAX_CREDIT, self._debt + more))
 

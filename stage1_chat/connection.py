@@ -13,6 +13,7 @@ the peer has not read yet, the reason for the closing before all); then the sock
 import queue
 import socket
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from functools import partial
@@ -116,6 +117,8 @@ class SocketConnection(Connection):
         self._bytes_read = self._bytes_handled = 0
         self._pace = Pace()
         """How much was read lately."""
+        self._spent = 0.0
+        """The processor time that the reader had taken at its last batch, in seconds."""
         self._is_costly = False
         """Has its last turn taken very long?"""
         self._is_leaving = False
@@ -234,7 +237,9 @@ class SocketConnection(Connection):
         if frames or behind:
             self._credit.get()
             self._batches.append((deque(frames), behind))
-            self._network.put_for(self, self._await_turn)
+            spent = time.thread_time()
+            self._network.put_for(self, self._await_turn, spent=spent - self._spent)
+            self._spent = spent
 
     def _wait_until_counted(self) -> None:
         """Read on when the node has seen what all connections hold: it may be busy for a second, and 128 read."""

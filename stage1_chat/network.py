@@ -55,7 +55,7 @@ class SocketNetwork:
         self.listening_port: int = self._listener.getsockname()[1]
         self._console = console
         self._printer = Outbox("printer", console.write, lambda: None, self.now)
-        self._turns = Turns(time.monotonic)
+        self._turns = Turns(time.monotonic, time.thread_time)
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._timer_numbers = itertools.count()
         self._openings = Allowance(MAX_OPENINGS, OPENINGS_PER_SECOND)
@@ -111,10 +111,11 @@ class SocketNetwork:
         """Have the node's thread call `handler`; with `put_for`, the one way in for every other thread."""
         self._turns.put(True, handler, *arguments)
 
-    def put_for(self, connection: SocketConnection | None, handler: Callable[..., None], *arguments: Any) -> None:
+    def put_for(self, connection: SocketConnection | None, handler: Callable[..., None], *arguments: Any,
+                spent: float = 0.0) -> None:
         """The same for a connection, or for one that is not there yet: whoever has called waits in the line of
-        strangers."""
-        self._turns.put(connection is not None and connection.is_own, handler, *arguments)
+        strangers. `spent`: the processor time that its reader has taken, in seconds."""
+        self._turns.put(connection is not None and connection.is_own, handler, *arguments, spent=spent)
 
     def _do(self, handler: Callable[..., None], *arguments: Any) -> None:
         try:
