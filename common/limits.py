@@ -48,9 +48,9 @@ LAST_SECONDS = 1.0
 """Such a connection has a turn so often also when others always have something to do."""
 
 OWN_SHARE = 4.0
-"""Seconds that the connections which this node has opened get for each second of strangers', while both wait. Strangers
-also cost what no turn counts, such as their reader threads: with this share, all that they cost together stays below
-what the node's own connections cost."""
+"""Seconds of the processor that the connections which this node has opened get for each second of strangers', while both
+wait. Strangers also cost what no turn counts, such as their writer threads, and whatever they ask for while the others
+wait for an answer: with this share, all that they cost a newcomer stays below what its own connections cost."""
 
 MAX_DEBT, MAX_CREDIT = 1.0, 0.1
 """Seconds that strangers may have had more than their share, and may have had less: the others go first until that is

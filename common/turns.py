@@ -1,8 +1,9 @@
 """Whose turn it is with the node's thread, and who makes progress: everyone is served, and nobody fills us.
 
 What waits stands in two lines: what comes of connections that this node has opened, of its user and of its own
-threads, and what comes of strangers, who may be many. While both lines have something, strangers get half as much
-time as the others: deficit round robin (Shreedhar and Varghese, 1995), with seconds in the place of bytes.
+threads, and what comes of strangers, who may be many. While both lines have something, strangers get a quarter as
+much processor time as the others, that of their reader threads included: deficit round robin (Shreedhar and Varghese,
+1995), with seconds in the place of bytes.
 """
 
 import math

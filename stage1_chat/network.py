@@ -15,7 +15,7 @@ the inbox, or after some milliseconds: so a hundred messages wake each writer on
 
 Everyone gets a turn: each connection has at most three items in the inbox, and when one takes
 long, what is left of it goes to the end of its line. Strangers stand in one line, and the connections
-that this node has opened in another, which gets as much time (common/turns.py).
+that this node has opened in another, which gets more time (common/turns.py).
 """
 
 import heapq

@@ -225,14 +225,16 @@ class Fetcher:
         return True
 
     def _make_room(self, connection: Connection) -> bool:
-        """Whoever has named most gives way to who has named less: the ids that one makes up must not keep out those of
-        the others."""
-        source = self._sources.get(connection, Source())
-        greediest = max(self._sources, key=lambda one: len(self._sources[one].named))
-        named = self._sources[greediest].named
-        if len(named) <= len(source.named) + 1:
+        """Whoever is trusted less gives way, and of those who are trusted alike whoever has named most: the ids that one
+        makes up must not keep out those of the others."""
+        greediest = min((one for one, source in self._sources.items() if source.named),
+                        key=lambda one: (self._trust(one), -self.count_named(one)))
+        named, more_trusted = self._sources[greediest].named, self._trust(connection) - self._trust(greediest)
+        surplus = len(named) - self.count_named(connection)
+        if more_trusted < 0 or (more_trusted == 0 and surplus <= 1):
             return False
-        self._on_failed([next(reversed(named))], greediest)
+        # Half of it at once, since it takes a while to find out who that is.
+        self._on_failed(list(islice(reversed(named), (len(named) + 1 if more_trusted else surplus) // 2)), greediest)
         return True
 
     def _on_failed(self, ids: Iterable[str], connection: Connection, again_at: float | None = None) -> None:

@@ -32,8 +32,8 @@ PATIENCE = 20.0
 SEQUENCER = 3
 PER_BLOCK = 5
 
-QUICK = {2: 10_000, 5: 250}
-LONG = {2: 50_000, 3: 2_000, 4: 2_000, 5: 600}
+QUICK = {2: 20_000, 5: 1_000}
+LONG = {2: 50_000, 3: 10_000, 4: 10_000, 5: 3_000}
 """Stage -> how much there is to be fetched: transactions, in stage 5 blocks."""
 
 CASES = and_long([], [*((stage, 20, "mixed", QUICK[stage]) for stage in QUICK),

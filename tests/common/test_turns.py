@@ -40,9 +40,9 @@ def keep_busy(turns: Turns, clock: Clock, is_own: bool, name: str, seconds: floa
 
 
 @pytest.mark.parametrize("own, strange", [(0.001, 0.001), (0.001, 0.03), (0.01, 0.5), (0.03, 0.001), (0.001, 0.9)])
-def test_strangers_get_half_the_time_of_the_others_however_many_they_are(own: float, strange: float) -> None:
+def test_strangers_get_their_share_of_the_time_however_many_they_are(own: float, strange: float) -> None:
     clock = Clock()
-    turns = Turns(clock.now)
+    turns = Turns(clock.now, clock.now)
     keep_busy(turns, clock, True, "own", own)
     for number in range(100):
         keep_busy(turns, clock, False, f"stranger {number}", strange)
@@ -54,10 +54,25 @@ def test_strangers_get_half_the_time_of_the_others_however_many_they_are(own: fl
     assert max(counts.values()) - min(counts[f"stranger {number}"] for number in range(100)) <= 1
 
 
+def test_what_readers_have_spent_counts_as_well() -> None:
+    clock = Clock()
+    turns = Turns(clock.now, clock.now)
+    keep_busy(turns, clock, True, "own", 0.01)
+
+    def work() -> None:
+        turns.put(False, work, spent=0.03)
+        clock.work("strangers", 0.01)
+
+    turns.put(False, work, spent=0.03)
+    while clock.time < 100:
+        turns.do_next()
+    assert abs(4 * clock.spent["strangers"] - clock.spent["own"] / OWN_SHARE) <= MAX_DEBT + 0.05
+
+
 @pytest.mark.parametrize("is_own", [True, False])
 def test_who_has_had_the_time_alone_owes_nothing_for_it(is_own: bool) -> None:
     clock = Clock()
-    turns = Turns(clock.now)
+    turns = Turns(clock.now, clock.now)
     keep_busy(turns, clock, is_own, "first", 0.01)
     while clock.time < 100:
         turns.do_next()
@@ -72,7 +87,7 @@ def test_who_has_had_the_time_alone_owes_nothing_for_it(is_own: bool) -> None:
 
 def test_who_takes_long_and_is_of_our_own_lets_strangers_wait_for_a_bounded_time() -> None:
     clock = Clock()
-    turns = Turns(clock.now)
+    turns = Turns(clock.now, clock.now)
     keep_busy(turns, clock, True, "own", 0.5)
     keep_busy(turns, clock, False, "stranger", 0.01)
     while clock.time < 100:
@@ -82,7 +97,7 @@ def test_who_takes_long_and_is_of_our_own_lets_strangers_wait_for_a_bounded_time
 
 def test_what_comes_last_waits_until_nothing_else_does_or_for_a_second() -> None:
     clock = Clock()
-    turns = Turns(clock.now)
+    turns = Turns(clock.now, clock.now)
     keep_busy(turns, clock, False, "content", 0.01)
     for _ in range(3):
         turns.put_last(False, lambda: clock.work("costly", 0.5))
@@ -99,7 +114,7 @@ def test_what_comes_last_waits_until_nothing_else_does_or_for_a_second() -> None
 @pytest.mark.parametrize("is_own", [False, True])
 def test_a_costly_stranger_waits_for_both_lines_and_a_costly_one_of_our_own_for_its_own(is_own: bool) -> None:
     clock = Clock()
-    turns = Turns(clock.now)
+    turns = Turns(clock.now, clock.now)
     keep_busy(turns, clock, not is_own, "the other line", 0.01)
     turns.put_last(is_own, lambda: clock.work("costly", 0.1))
     while "costly" not in clock.done:
@@ -109,7 +124,7 @@ def test_a_costly_stranger_waits_for_both_lines_and_a_costly_one_of_our_own_for_
 
 def test_what_is_dropped_is_not_done() -> None:
     clock = Clock()
-    turns = Turns(clock.now)
+    turns = Turns(clock.now, clock.now)
     handlers: list[Callable[[], None]] = [lambda: clock.work("dropped", 0), lambda: clock.work("kept", 0)]
     for handler in handlers * 2:
         turns.put_last(False, handler)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from common.limits import MAX_INVENTORY, MAX_MISSING
+from common.limits import MAX_INVENTORY, MAX_MISSING, MAX_NAMED
 from lab.simulation import World
 from stage2_ledger.node import LedgerNode
 from tests.memory import Event, Stranger
@@ -308,6 +308,23 @@ def test_who_names_very_many_ids_does_not_keep_out_those_of_the_others() -> None
     modest.send(inventory("00", ids))
     world.settle()
     assert {id for message in modest.news("want") for id in message["ids"]} == set(ids)
+
+
+@pytest.mark.parametrize("strangers", [1, 30])
+def test_strangers_that_name_very_many_ids_give_way_to_whomever_this_node_has_called(strangers: int) -> None:
+    world, alice = founded_world()
+    for seed in range(strangers):
+        greedy = add_linked_peer(world, alice, SilentPeer)
+        for start in range(0, 2 * MAX_MISSING // strangers, 50_000):
+            greedy.send(inventory("00", unknown_ids(min(50_000, 2 * MAX_MISSING // strangers), seed + 100 + start)))
+    world.settle()
+    own = world.add(SilentPeer, None, 2)
+    own.says_on_open = [own.hello_message(alice.network_name)]
+    world.open(world.networks[alice.address], own.address)
+    ids = unknown_ids(MAX_NAMED, seed=7)
+    own.send(inventory("00", ids))
+    world.settle()
+    assert {alice.fetcher.count_named(link) for link in alice.links if link.is_own} == {MAX_NAMED}
 
 
 def test_of_ids_that_nobody_brings_some_are_asked_for_each_second() -> None:
