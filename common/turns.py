@@ -94,10 +94,13 @@ class Turns:
         try:
             handler(*arguments)
         finally:
-            if (self._strangers if line is self._own else self._own).waiting:
-                taken = self._spent() - begun
-                more = -taken / OWN_SHARE if line is self._own else taken
-                self._debt = min(MAX_DEBT, max(-MAX_CREDIT, self._debt + more))
+            self.charge(line is self._own, self._spent() - begun)
+
+    def charge(self, is_own: bool, seconds: float) -> None:
+        """Count so many seconds of the processor for one line, if the other one waits: whoever keeps nobody waiting owes
+        nothing."""
+        if (self._strangers if is_own else self._own).waiting:
+            self._debt = min(MAX_DEBT, max(-MAX_CREDIT, self._debt + (-seconds / OWN_SHARE if is_own else seconds)))
 
     def _stand_in_line(self, came: tuple[bool, Item]) -> None:
         (self._own if came[0] else self._strangers).waiting.append(came[1])

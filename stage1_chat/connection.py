@@ -48,6 +48,8 @@ class Outbox:
         self._bytes_in = self._bytes_out = 0
         self.pace = Pace()
         """How much was written lately."""
+        self.spent = 0.0
+        """The processor time that the writer has taken, in seconds."""
         self._is_closed = False
         self.has_ended = threading.Event()
         # Only the thread knows them: else a connection and its outbox would refer to each other, and be in memory
@@ -96,6 +98,7 @@ class Outbox:
                     self._bytes_out += len(piece)
                     if self.waiting > WRITE_BYTES:  # else nobody asks
                         self.pace.add(len(piece), now())
+                self.spent = time.thread_time()
         except OSError:
             pass  # the other side is gone; the reader finds out too, and tells the node
         on_end()
@@ -117,8 +120,8 @@ class SocketConnection(Connection):
         self._bytes_read = self._bytes_handled = 0
         self._pace = Pace()
         """How much was read lately."""
-        self._spent = 0.0
-        """The processor time that the reader had taken at its last batch, in seconds."""
+        self._reader_spent = self._writer_spent = 0.0
+        """The processor time of these threads that has been counted, in seconds."""
         self._is_costly = False
         """Has its last turn taken very long?"""
         self._is_leaving = False
@@ -152,10 +155,11 @@ class SocketConnection(Connection):
         """Do not send what the last handler sent."""
         self._outbox.drop_collected()
 
-    def hand_over(self) -> None:
+    def hand_over(self) -> float:
         """Let the writer have what handlers have sent, and end if they have closed: it has a while to write.
 
-        What waits in large amounts is counted, and leaves memory to be given back.
+        What waits in large amounts is counted, and leaves memory to be given back. The result is the processor time
+        that the writer has taken since the last time, in seconds.
         """
         if self.is_open:
             self._outbox.hand_over()
@@ -167,6 +171,8 @@ class SocketConnection(Connection):
             now = self._network.now()
             self._network.shed(MAX_OUTBOXES, lambda one: one.unwritten, lambda one: one._outbox.pace.at(now))
             self._network.tidy_later()
+        before, self._writer_spent = self._writer_spent, self._outbox.spent
+        return self._writer_spent - before
 
     # --- the end --------------------------------------------------------------------------------
 
@@ -238,8 +244,8 @@ class SocketConnection(Connection):
             self._credit.get()
             self._batches.append((deque(frames), behind))
             spent = time.thread_time()
-            self._network.put_for(self, self._await_turn, spent=spent - self._spent)
-            self._spent = spent
+            self._network.put_for(self, self._await_turn, spent=spent - self._reader_spent)
+            self._reader_spent = spent
 
     def _wait_until_counted(self) -> None:
         """Read on when the node has seen what all connections hold: it may be busy for a second, and 128 read."""

@@ -139,7 +139,7 @@ class SocketNetwork:
         except JournalError as error:
             self._end_for_lack_of_storage(error)
         for connection in self._collecting:
-            connection.hand_over()
+            self._turns.charge(connection.is_own, connection.hand_over())
         self._collecting.clear()
         self._printer.hand_over()
 
