@@ -47,10 +47,10 @@ may be in another mebibyte, which is not free until then."""
 LAST_SECONDS = 1.0
 """Such a connection has a turn so often also when others always have something to do."""
 
-OWN_SHARE = 4.0
-"""Seconds of the processor that the connections which this node has opened get for each second of strangers', while both
-wait. Strangers also cost what no turn counts, such as their writer threads, and whatever they ask for while the others
-wait for an answer: with this share, all that they cost a newcomer stays below what its own connections cost."""
+OWN_SHARE = 6.0
+"""While both wait, the connections which this node has opened get so many seconds of the processor for each second that
+strangers get. Strangers also have turns while the others wait for an answer, and they make work of the others slower:
+with this share, all that they cost a newcomer stays below what its own connections cost."""
 
 MAX_DEBT, MAX_CREDIT = 1.0, 0.1
 """Seconds that strangers may have had more than their share, and may have had less: the others go first until that is

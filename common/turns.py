@@ -1,7 +1,7 @@
 """Whose turn it is with the node's thread, and who makes progress: everyone is served, and nobody fills us.
 
 What waits stands in two lines: what comes of connections that this node has opened, of its user and of its own
-threads, and what comes of strangers, who may be many. While both lines have something, strangers get a quarter as
+threads, and what comes of strangers, who may be many. While both lines have something, strangers get a sixth as
 much processor time as the others, that of their reader threads included: deficit round robin (Shreedhar and Varghese,
 1995), with seconds in the place of bytes.
 """
@@ -97,8 +97,8 @@ class Turns:
             self.charge(line is self._own, self._spent() - begun)
 
     def charge(self, is_own: bool, seconds: float) -> None:
-        """Count so many seconds of the processor for one line, if the other one waits: whoever keeps nobody waiting owes
-        nothing."""
+        """Count so many seconds of the processor for one line, if the other one waits. Whoever keeps nobody waiting
+        owes nothing."""
         if (self._strangers if is_own else self._own).waiting:
             self._debt = min(MAX_DEBT, max(-MAX_CREDIT, self._debt + (-seconds / OWN_SHARE if is_own else seconds)))
 

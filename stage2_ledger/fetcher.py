@@ -225,8 +225,8 @@ class Fetcher:
         return True
 
     def _make_room(self, connection: Connection) -> bool:
-        """Whoever is trusted less gives way, and of those who are trusted alike whoever has named most: the ids that one
-        makes up must not keep out those of the others."""
+        """Whoever is trusted less gives way, and of those who are trusted alike whoever has named most: the ids that
+        one makes up must not keep out those of the others."""
         greediest = min((one for one, source in self._sources.items() if source.named),
                         key=lambda one: (self._trust(one), -self.count_named(one)))
         named, more_trusted = self._sources[greediest].named, self._trust(connection) - self._trust(greediest)

@@ -36,10 +36,8 @@ QUICK = {2: 20_000, 5: 1_000}
 LONG = {2: 50_000, 3: 10_000, 4: 10_000, 5: 3_000}
 """Stage -> how much there is to be fetched: transactions, in stage 5 blocks."""
 
-CASES = and_long([], [*((stage, 20, "mixed", QUICK[stage]) for stage in QUICK),
-                      *((stage, 100, name, LONG[stage]) for stage in LONG for name in ("mixed", *behaviours_of(stage)))])
-"""All are of the long size, since they measure the processor time of one of many processes. Beside other tests, that of
-a newcomer among strangers varies by more than the aim leaves."""
+CASES = and_long([(stage, 20, "mixed", QUICK[stage]) for stage in QUICK],
+                 [(stage, 100, name, LONG[stage]) for stage in LONG for name in ("mixed", *behaviours_of(stage))])
 
 
 @pytest.mark.parametrize(("stage", "count", "behaviour", "size"), CASES)
