@@ -55,6 +55,9 @@ _DECODER = json.JSONDecoder(
 )
 
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False)
+
+
 def decode_frame(frame: bytes) -> Message:
     """Read the JSON object that `frame` carries; FrameError if it is none, or has no string `type`."""
     try:
@@ -72,7 +75,7 @@ def decode_frame(frame: bytes) -> Message:
 
 def encode_frame(message: Message) -> bytes:
     """Write `message` as a frame."""
-    return make_frame(json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode())
+    return make_frame(_ENCODER.encode(message).encode())
 
 
 def without_padding(frame: bytes, message: Message) -> bytes:
@@ -88,7 +91,7 @@ def canon(values: list[Any]) -> bytes:
     Python's compact JSON is RFC 8785's as long as there are no floats and no objects, and
     messages have none where they are hashed or signed.
     """
-    return json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode()
+    return _ENCODER.encode(values).encode()
 
 
 def make_id(canonical: bytes) -> str:

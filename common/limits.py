@@ -293,19 +293,19 @@ class Recent:
 
     def __init__(self, generation: int = MAX_SEEN) -> None:
         self._generation = generation
-        self._young: set[str | bytes] = set()
-        self._old: set[str | bytes] = set()
+        self._young: set[str | int] = set()
+        self._old: set[str | int] = set()
 
-    def __contains__(self, entry: str | bytes) -> bool:
+    def __contains__(self, entry: str | int) -> bool:
         return entry in self._young or entry in self._old
 
-    def add(self, entry: str | bytes) -> None:
+    def add(self, entry: str | int) -> None:
         """Remember `entry` while the next `generation` other ones come, or longer."""
         if len(self._young) >= self._generation:
             self._old, self._young = self._young, set()
         self._young.add(entry)
 
-    def discard(self, entry: str | bytes) -> None:
+    def discard(self, entry: str | int) -> None:
         """Forget `entry` now."""
         self._young.discard(entry)
         self._old.discard(entry)

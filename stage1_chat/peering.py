@@ -10,7 +10,6 @@ The way of a message: `on_frame` (seen before? then that was all) -> `on_message
 each type.
 """
 
-import hashlib
 from collections.abc import Callable
 from typing import Any
 
@@ -63,7 +62,9 @@ class PeeringNode:
         """The connections whose handshake is done, oldest first (a dict keeps the order, a set does not)."""
         self.redials = Redials(network, self.is_linked, self.is_peer)
         self.seen_frames = Recent()
-        """The SHA-256 of the frames that were flooded: copies of these need not be looked at."""
+        """The hashes of the frames that were flooded: copies of these need not be looked at. Python's own hash has 64
+        bits and a key that no peer knows (PEP 456), so nobody can make two frames with the same one; and most frames
+        are copies, for which SHA-256 would take three times as long."""
 
     # --- joining and founding -------------------------------------------------------------------
 
@@ -234,7 +235,7 @@ class PeeringNode:
 
     def is_copy(self, connection: Connection, frame: bytes) -> bool:
         """Were these very bytes flooded before, so that there is nothing to learn from them?"""
-        return connection in self.links and hashlib.sha256(frame).digest() in self.seen_frames
+        return connection in self.links and hash(frame) in self.seen_frames
 
     def on_message(self, connection: Connection, message: Message, frame: bytes) -> None:
         """Find the handler by the message's type, once the message has the shape that its stage declares."""
@@ -306,7 +307,7 @@ class PeeringNode:
 
     def pass_on(self, frame: bytes, source: Connection | None) -> None:
         """Flood what is new and costs nothing to make."""
-        self.seen_frames.add(hashlib.sha256(frame).digest())
+        self.seen_frames.add(hash(frame))
         for connection in self.links:
             if connection is not source:
                 connection.send(frame)

@@ -74,18 +74,18 @@ class IdTree:
 
     def add(self, new_id: str) -> None:
         """Put in an id that is not there yet."""
-        value = int(new_id, 16)
-        self._xors[new_id[:2]] = self._xors.get(new_id[:2], 0) ^ value
-        part, depth = self._root, 0
-        while part.children is not None:
+        value, bucket = int(new_id, 16), new_id[:2]
+        self._xors[bucket] = self._xors.get(bucket, 0) ^ value
+        part = self._root
+        for depth, digit in enumerate(new_id):
             part.count += 1
             part.sum += value
-            part = part.children[new_id[depth]]
-            depth += 1
-        part.count_in(value)
-        part.ids.append(new_id)
-        if part.count > MAX_LEAF:
-            part.split(depth)
+            if part.children is None:
+                part.ids.append(new_id)
+                if part.count > MAX_LEAF:
+                    part.split(depth)
+                break
+            part = part.children[digit]
 
     def discard(self, known_id: str) -> None:
         """Take out an id, if it is there."""

@@ -7,7 +7,6 @@ Unlike stage 1:
 - a node can keep a journal, and go on after a crash (keeping.py).
 """
 
-import hashlib
 
 from common.encoding import (INTEGER, MAX_INTEGER, NONCE, Field, Message, Shape, canon,
                              decode_frame, encode_frame, ids_field, is_integer, is_matching, make_id, without_padding)
@@ -219,7 +218,7 @@ class LedgerNode(RingNode):
         lack."""
         if source is not None and self.is_catching_up_with(source):
             source.useful_at = self.network.now()
-            self.seen_frames.add(hashlib.sha256(frame).digest())
+            self.seen_frames.add(hash(frame))
             self.owes_news = True
         else:
             self.flood(frame, source)

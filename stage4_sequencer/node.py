@@ -256,8 +256,8 @@ class SequencedNode(TotalOrderNode):
 
     def is_catching_up_with(self, connection: Connection) -> bool:
         """Is this neighbour asked for very many blocks?"""
-        is_far_ahead = self.sources.height(connection) > len(self.blocks) + MAX_FLOODED
-        return super().is_catching_up_with(connection) or (is_far_ahead and self.sources.is_asked(connection))
+        return super().is_catching_up_with(connection) or (
+            self.sources.is_asked(connection) and self.sources.height(connection) > len(self.blocks) + MAX_FLOODED)
 
     def ask_from(self, connection: Connection, number: int) -> None:
         """Ask a neighbour for the blocks from a number on."""

@@ -5,7 +5,6 @@ while its parent or transactions are missing -> `enter` (valid at its point? the
 -> `on_new_best`, where a rollback shows. How a node asks for what it has missed is in catching_up.py.
 """
 
-import hashlib
 from collections import OrderedDict
 from typing import Any
 
@@ -402,7 +401,7 @@ class ChainNode(TotalOrderNode):
             self.tree.remove(surplus)
             self.ledger.forget(surplus)
             self.release_transactions(surplus)
-            self.seen_frames.discard(hashlib.sha256(surplus.frame).digest())  # it may be asked for, and come again
+            self.seen_frames.discard(hash(surplus.frame))  # it may be asked for, and come again
 
     def names_a_block(self, block: Block) -> bool:
         """Does it name a block of the tree as a transaction? Then it would lack that for ever."""
