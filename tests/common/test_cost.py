@@ -43,7 +43,7 @@ def without_garbage_collection() -> Iterator[None]:
 
 
 @pytest.mark.parametrize(("stage", "sizes"), and_long(
-    [(stage, (10_000, 50_000)) for stage in (2, 3, 4, 5)],
+    [(stage, (5_000, 25_000)) for stage in (2, 3, 4, 5)],
     [(stage, (10_000, 1_000_000)) for stage in (2, 3, 4, 5)]))
 def test_no_message_costs_more_the_more_is_kept(stage: int, sizes: tuple[int, ...]) -> None:
     measured = {size: measure_all(FilledNode(stage, size)) for size in sizes}

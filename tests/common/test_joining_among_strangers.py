@@ -32,11 +32,10 @@ PATIENCE = 20.0
 SEQUENCER = 3
 PER_BLOCK = 5
 
-QUICK = {2: 20_000, 5: 1_000}
 LONG = {2: 50_000, 3: 10_000, 4: 10_000, 5: 3_000}
 """Stage -> how much there is to be fetched: transactions, in stage 5 blocks."""
 
-CASES = and_long([(stage, 20, "mixed", QUICK[stage]) for stage in QUICK],
+CASES = and_long([(2, 20, "mixed", 10_000), (5, 20, "tips", 500)],
                  [(stage, 100, name, LONG[stage]) for stage in LONG for name in ("mixed", *behaviours_of(stage))])
 
 
