@@ -245,5 +245,5 @@ def tests_of(stage: Stage, root: Path = ROOT) -> list[str]:
     """The test functions in the stage's folder under tests/. Many of them run on many cases."""
     trees = [ast.parse(path.read_text("utf-8")) for path in sorted((root / "tests" / FOLDERS[stage.number])
                                                                    .glob("test_*.py"))]
-    return [node.name for tree in trees for node in ast.walk(tree)
+    return [node.name for tree in trees for node in tree.body
             if isinstance(node, FUNCTIONS) and node.name.startswith("test_")]

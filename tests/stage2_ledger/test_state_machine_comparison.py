@@ -233,7 +233,7 @@ def test_whoever_has_said_sums_gets_no_summary_and_is_not_answered_one() -> None
 
 @pytest.mark.parametrize("kinds", [(OldNode, LedgerNode), (LedgerNode, OldNode), (LedgerNode, LedgerNode),
                                    (OldNode, OldNode)])
-@pytest.mark.parametrize(("both", "mine", "theirs"), [(0, 0, 9_000), (0, 9_000, 0), (4_500, 30, 20), (0, 3, 4)])
+@pytest.mark.parametrize(("both", "mine", "theirs"), [(0, 0, 5_000), (0, 5_000, 0), (4_500, 30, 20), (0, 3, 4)])
 def test_old_and_new_nodes_end_with_the_union(kinds: tuple[type[LedgerNode], type[LedgerNode]], both: int, mine: int,
                                               theirs: int) -> None:
     world = World(1)
