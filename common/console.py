@@ -11,6 +11,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, NoReturn
 
 from common.encoding import fingerprint, is_address, is_id
@@ -86,6 +87,17 @@ def read_address(text: str) -> str:
     if not is_address(text):
         raise argparse.ArgumentTypeError(f"expected HOST:PORT, not {text!r}")
     return text
+
+
+def read_path(text: str) -> Path:
+    """Read an option that is a path. A `~` in front is the home folder: not every shell writes it out, none does after
+    a `=`, and a folder called `~` is a danger to the one who removes it."""
+    if not text:
+        raise argparse.ArgumentTypeError("expected a path, not an empty text")
+    expanded = os.path.expanduser(text)
+    if expanded.startswith("~"):
+        raise argparse.ArgumentTypeError(f"no home folder is known for {text!r}; for a file here, write ./ in front")
+    return Path(expanded)
 
 
 def read_id(text: str) -> str:

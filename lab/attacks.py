@@ -22,7 +22,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import NamedTuple
 
-from common.console import Options, count, integer_from
+from common.console import Options, count, integer_from, read_path
 from common.rsa import WalletError
 from lab import attack_money, attack_network, attack_order, attack_strangers
 from lab.attack import Attack, Finding, Outcome
@@ -64,11 +64,11 @@ def make_options() -> Options:
                          help="only the attacks with these words in their name; may be given more than once")
     options.add_argument("--stage", action="append", type=integer_from(1, 5), metavar="N",
                          help="only this stage; may be given more than once")
-    options.add_argument("--html", type=Path, metavar="FILE", help="write a page as well")
+    options.add_argument("--html", type=read_path, metavar="FILE", help="write a page as well")
     options.add_argument("--list", action="store_true", help="list the attacks, and run none")
     options.add_argument("--jobs", type=integer_from(1, 100), default=JOBS, metavar="N",
                          help="cells that run at a time (default: %(default)s)")
-    options.add_argument("--keys", type=Path, default=ROOT / "run" / "bench-keys", metavar="DIR",
+    options.add_argument("--keys", type=read_path, default=ROOT / "run" / "bench-keys", metavar="DIR",
                          help="keys to sign with, made there if missing (default: run/bench-keys)")
     return options
 

@@ -28,7 +28,7 @@ from platform import python_version
 from statistics import median
 from typing import Any
 
-from common.console import Options, integer_from, thousandths_from
+from common.console import Options, integer_from, read_path, thousandths_from
 from common.rsa import WalletError
 from lab.machine import VerificationTimer, count_cores, find_ceiling
 from lab.measurements import MARKS, NAMES, LedgerMeasurement, Row, Settings, find_median, measure_chat
@@ -61,7 +61,7 @@ def make_options() -> Options:
     options.add_argument("--data", action="store_true", help="stages 3 to 5: the nodes keep what they accept on disk")
     options.add_argument("--timeout", type=thousandths_from(1, 3_600_000, "seconds"), default=180_000,
                          metavar="SECONDS", help="for each stage (default: 180)")
-    options.add_argument("--keys", type=Path, default=ROOT / "run" / "bench-keys", metavar="DIR",
+    options.add_argument("--keys", type=read_path, default=ROOT / "run" / "bench-keys", metavar="DIR",
                          help="keys to sign with, made there if missing (default: run/bench-keys)")
     options.add_argument("--seed", type=integer_from(0, 2**32 - 1), metavar="N",
                          help="of the messages and transactions (default: random, printed)")

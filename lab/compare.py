@@ -21,12 +21,11 @@ import textwrap
 from collections.abc import Sequence
 from html import escape
 from io import StringIO
-from pathlib import Path
 from typing import NamedTuple
 
 from rich.console import Console
 
-from common.console import Options
+from common.console import Options, read_path
 from lab.compare_html import comparison_page, page
 from lab.compare_terminal import Drawing
 from lab.inheritance import Inheritance
@@ -49,7 +48,7 @@ def make_options() -> Options:
                       allow_abbrev=False)
     options.add_argument("-A", type=read_stage, metavar="STAGE", help="a stage, 1 to 5")
     options.add_argument("-B", type=read_stage, metavar="STAGE", help="the stage to compare it with")
-    options.add_argument("--html", type=Path, metavar="FILE", help="write a page instead")
+    options.add_argument("--html", type=read_path, metavar="FILE", help="write a page instead")
     options.add_argument("--whole", action="store_true", help="with the code taken over from earlier stages")
     return options
 

@@ -23,7 +23,7 @@ import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from common.console import Options
+from common.console import Options, read_path
 from lab.stagecode import DEFINITIONS, FOLDERS, FUNCTIONS, ROOT, read_stage
 
 PACKAGES = ("common", "lab", "tests")
@@ -51,7 +51,7 @@ def make_options() -> Options:
     options = Options(prog="python -m lab.handout", description="Write what students of one stage get.",
                       allow_abbrev=False)
     options.add_argument("--stage", type=read_stage, required=True, metavar="N", help="the stage to write, 1 to 5")
-    options.add_argument("--to", type=Path, required=True, metavar="FOLDER", help="new or empty")
+    options.add_argument("--to", type=read_path, required=True, metavar="FOLDER", help="new or empty")
     return options
 
 

@@ -23,7 +23,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from common.console import Options, integer_from, thousandths_from
+from common.console import Options, integer_from, read_path, thousandths_from
 from common.rsa import WalletError
 from lab import playground_commands
 from lab.launcher import Settings
@@ -54,7 +54,7 @@ def make_options() -> Options:
                          help="stage 5: length of a slot (default: 1)")
     options.add_argument("--rate", type=thousandths_from(1, 999, "a probability"), metavar="F",
                          help="stage 5: probability that a slot has a block (default: 0.2)")
-    options.add_argument("--keys", type=Path, default=ROOT / "run" / "network-keys", metavar="DIR",
+    options.add_argument("--keys", type=read_path, default=ROOT / "run" / "network-keys", metavar="DIR",
                          help="keys of the accounts, made there if missing (default: run/network-keys)")
     options.add_argument("--seed", type=integer_from(0, 2**32 - 1), metavar="N",
                          help="of what is random in slow connections (default: random, printed)")

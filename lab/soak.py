@@ -17,7 +17,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from common.console import Options, count, integer_from, thousandths_from
+from common.console import Options, count, integer_from, read_path, thousandths_from
 from common.rsa import WalletError
 from lab.processes import ROOT, NodeError
 from lab.trial import Settings, Trial
@@ -39,7 +39,7 @@ def make_options() -> Options:
     options.add_argument("--nodes", type=integer_from(3, 100), default=10, metavar="N", help="default: %(default)s")
     options.add_argument("--rate", type=integer_from(1, 1_000), default=20, metavar="N",
                          help="transactions a second (default: %(default)s)")
-    options.add_argument("--keys", type=Path, default=ROOT / "run" / "bench-keys", metavar="DIR",
+    options.add_argument("--keys", type=read_path, default=ROOT / "run" / "bench-keys", metavar="DIR",
                          help="keys to sign with, made there if missing (default: run/bench-keys)")
     options.add_argument("--seed", type=integer_from(0, 2**32 - 1), metavar="N",
                          help="of the trouble (default: random, printed)")

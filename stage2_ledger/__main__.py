@@ -1,9 +1,8 @@
 """The client of stage 2: `python -m stage2_ledger`."""
 
 import argparse
-from pathlib import Path
 
-from common.console import CannotStart, Options, run_client
+from common.console import CannotStart, Options, read_path, run_client
 from common.interface import Network
 from common.journal import Journal, JournalError
 from stage1_chat.__main__ import ChatClient
@@ -19,7 +18,7 @@ class LedgerClient(ChatClient):
     def add_options(self, options: Options) -> None:
         """Add where the node keeps what it must still know after a crash."""
         super().add_options(options)
-        options.add_argument("--data", type=Path, metavar="DIR",
+        options.add_argument("--data", type=read_path, metavar="DIR",
                              help="keep what is needed to go on after a crash; go on with the network that it holds")
 
     def make_node(self, network: Network, address: str, options: argparse.Namespace) -> LedgerNode:

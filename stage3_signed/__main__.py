@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from common.console import CannotStart, Options, run_client
+from common.console import CannotStart, Options, read_path, run_client
 from common.interface import Network
 from common.rsa import PrivateKey, WalletError, load_or_make_key, load_or_make_wallet, make_key
 from stage2_ledger.__main__ import LedgerClient
@@ -27,7 +27,7 @@ class SignedClient(LedgerClient):
     def add_options(self, options: Options) -> None:
         """Add where the key is kept."""
         super().add_options(options)
-        options.add_argument("--wallet", type=Path, metavar="FILE",
+        options.add_argument("--wallet", type=read_path, metavar="FILE",
                              help=f"the private key of this node's account, made if missing; the passphrase comes"
                                   f" from {PASSPHRASE}, or is asked for")
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from common.console import CannotStart, Options, run_client, thousandths_from
+from common.console import CannotStart, Options, read_path, run_client, thousandths_from
 from common.interface import Network
 from common.rsa import PrivateKey, WalletError, load_key, load_or_make_keys
 from stage4_sequencer.__main__ import SequencedClient
@@ -32,7 +32,7 @@ class StakeClient(SequencedClient):
                              metavar="SECONDS", help="founding: length of a slot (default: 1)")
         options.add_argument("--rate", type=thousandths_from(1, 999, "a probability"), default=100, metavar="F",
                              help="founding: probability that a slot has a block (default: 0.1)")
-        options.add_argument("--keys", type=Path, default=Path("run/keys"), metavar="DIR",
+        options.add_argument("--keys", type=read_path, default=Path("run/keys"), metavar="DIR",
                              help="the private keys of the genesis accounts, made when founding (default: %(default)s)")
         options.add_argument("--forge", type=read_numbers, metavar="all|none|1,3,…",
                              help="the genesis accounts that this node plays (default: all when founding, none else)")
