@@ -110,6 +110,10 @@ class Journal:
         except BlockingIOError:
             os.close(lock)
             raise JournalError(f"{folder}: another process uses this folder; each node needs its own") from None
+        except OSError as error:
+            os.close(lock)
+            raise JournalError(f"{folder}: {error.strerror}: this disk cannot lock files, as a node must that keeps"
+                               f" something; name a folder on another disk") from None
         return lock
 
     def _is_blank(self) -> bool:

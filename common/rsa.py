@@ -10,20 +10,22 @@ The only module that imports pycryptodome. Two things it does itself:
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
+from Crypto import IncorrectPassphraseError, KdfLimitError
 from Crypto.Hash import SHA256
 from Crypto.IO import PEM, PKCS8
 from Crypto.Math.Numbers import Integer
 from Crypto.PublicKey import RSA
 from Crypto.Signature import pkcs1_15
-from Crypto.Util.asn1 import DerSequence
+from Crypto.Util.asn1 import DerObjectId, DerSequence
 
 from common.encoding import decode_base64, encode_base64
+from common.key_formats import ENCRYPTED, PLAIN, SCHEMES, by_openssl, describe_other, find_block
+from common.new_files import read_file, write_new
 
 MIN_BITS, MAX_BITS = 2048, 4096
 """Sizes of the modulus, in bits (contract §1)."""
@@ -181,7 +183,8 @@ _ROUNDS = 220_000
 """OWASP's number for HMAC-SHA512. scrypt would resist better, but takes 128 MiB at its recommended cost."""
 _MAX_FILE = 65_536
 """Bytes read of a file; a key of 4,096 bits takes 3,500."""
-_PLAIN, _ENCRYPTED = "PRIVATE KEY", "ENCRYPTED PRIVATE KEY"
+_PBES2 = "1.2.840.113549.1.5.13"
+"""The object identifier of the scheme that names its cipher apart (RFC 8018 appendix A.4)."""
 
 
 def load_or_make_wallet(path: Path, passphrase: str) -> PrivateKey:
@@ -191,25 +194,27 @@ def load_or_make_wallet(path: Path, passphrase: str) -> PrivateKey:
     written over: of two processes that make one at once, the second takes the first one's.
     """
     secret = _passphrase_bytes(path, passphrase)
-    if not os.path.lexists(path):
-        key = make_key()
-        if _write_new(path, key.key.export_key(pkcs=8, passphrase=secret, protection=_PROTECTION,
-                                               prot_params={"iteration_count": _ROUNDS})):
-            return key
-    return load_wallet(path, passphrase)
+    if os.path.lexists(path):
+        return load_wallet(path, passphrase)
+    key = make_key()
+    wallet = key.key.export_key(pkcs=8, passphrase=secret, protection=_PROTECTION,
+                                prot_params={"iteration_count": _ROUNDS})
+    if _write_new(path, wallet):
+        return key
+    try:
+        return load_wallet(path, passphrase)
+    except WalletError as error:
+        raise WalletError(f"{error}; another program has made this file at the same time") from None
 
 
 def load_wallet(path: Path, passphrase: str) -> PrivateKey:
     """The key in the wallet file `path`: encrypted PKCS#8 in PEM. WalletError if that fails."""
-    secret = _passphrase_bytes(path, passphrase)
-    container = _read_pem(path, _ENCRYPTED, "a wallet (an encrypted private key in PEM)")
-    return _unwrap(path, container, secret, fault="wrong passphrase")
+    return _read_key(path, ENCRYPTED, _passphrase_bytes(path, passphrase))
 
 
 def load_key(path: Path) -> PrivateKey:
     """The key in the file `path`: unencrypted PKCS#8 in PEM. WalletError if that fails."""
-    container = _read_pem(path, _PLAIN, "an unencrypted private key in PEM (PKCS#8)")
-    return _unwrap(path, container, None, fault="the file is damaged")
+    return _read_key(path, PLAIN, None)
 
 
 def load_or_make_keys(folder: Path, count: int, on_progress: Callable[[str], None] | None = None) -> list[PrivateKey]:
@@ -254,15 +259,20 @@ def _passphrase_bytes(path: Path, passphrase: str) -> bytes:
     return passphrase.encode(errors="surrogateescape")  # an environment may hold what is no UTF-8
 
 
-def _read_pem(path: Path, expected: str, description: str) -> bytes:
-    """The bytes in a PEM file, which must be of the kind `expected`, and one whole DER sequence."""
-    with _reported(path), open(path, "rb") as file:
-        text = file.read(_MAX_FILE).decode("ascii", errors="replace")
-    for kind, fault in ((_PLAIN, "the key in it is not encrypted"), (_ENCRYPTED, "the key in it is encrypted")):
-        if kind != expected and text.lstrip().startswith(f"-----BEGIN {kind}-----"):
-            raise WalletError(f"{path}: {fault}, expected {description}")
-    if not text.lstrip().startswith(f"-----BEGIN {expected}-----"):
-        raise WalletError(f"{path}: not {description}")
+def _read_key(path: Path, expected: str, secret: bytes | None) -> PrivateKey:
+    """The key in a PEM file, which must be of the kind `expected`."""
+    with _reported(path):
+        content = read_file(path, _MAX_FILE)
+    block = find_block(content, expected)
+    if block is not None and block.kind == expected:
+        return _unwrap(path, _decode_pem(path, block.text), secret)
+    if block is not None and block.kind == PLAIN:
+        _unwrap(path, _decode_pem(path, block.text), None)  # nobody should convert what is no use afterwards
+    raise WalletError(f"{path}: {describe_other(path, content, block, expected)}")
+
+
+def _decode_pem(path: Path, text: str) -> bytes:
+    """The bytes in a block of PEM, which are one whole DER sequence."""
     try:
         container = PEM.decode(text)[0]
         DerSequence().decode(container)
@@ -271,39 +281,46 @@ def _read_pem(path: Path, expected: str, description: str) -> bytes:
     return container
 
 
-def _unwrap(path: Path, container: bytes, secret: bytes | None, fault: str) -> PrivateKey:
-    """The key in a PKCS#8 container; `fault` is what is wrong if it does not open."""
+def _unwrap(path: Path, container: bytes, secret: bytes | None) -> PrivateKey:
+    """The key in a PKCS#8 container. A passphrase is called wrong only where the encryption is known."""
     try:
         oid, encoded = PKCS8.unwrap(container, secret)[:2]
         key = RSA.import_key(encoded) if oid == RSA_OID else None
+    except IncorrectPassphraseError:
+        raise WalletError(f"{path}: wrong passphrase") from None
+    except KdfLimitError:
+        raise WalletError(f"{path}: its passphrase takes more time or memory to check than is allowed here;"
+                          f" {by_openssl(path, ENCRYPTED)}") from None
     except (ValueError, TypeError, IndexError):
-        raise WalletError(f"{path}: {fault}") from None
+        raise WalletError(f"{path}: {_name_fault(path, container, secret)}") from None
     if key is None or not MIN_BITS <= key.size_in_bits() <= MAX_BITS or key.e != EXPONENT:
         raise WalletError(f"{path}: the key in it is not an RSA key of {MIN_BITS} to {MAX_BITS} bits"
                           f" with exponent {EXPONENT}")
     return PrivateKey(key)
 
 
-def _write_new(path: Path, content: bytes) -> bool:
-    """Write a file that only its owner may read, completely or not at all; False if `path` is there already.
+def _name_fault(path: Path, container: bytes, secret: bytes | None) -> str:
+    """Why a container does not open, whatever the passphrase."""
+    try:
+        if secret is not None:
+            scheme = _name_scheme(container)
+            return f"it is encrypted by {scheme}, which is not read here; {by_openssl(path, ENCRYPTED)}"
+    except (ValueError, TypeError, IndexError):
+        pass
+    return "the file is damaged"
 
-    The file gets its name by a hard link, once it is on the disk. That fails if the name is taken
-    meanwhile, which `os.rename` would not.
-    """
+
+def _name_scheme(container: bytes) -> str:
+    """The name of how a container is encrypted: the cipher's, where that stands apart (RFC 8018 appendix A.4)."""
+    algorithm = DerSequence().decode(DerSequence().decode(container)[0])
+    oid = DerObjectId().decode(algorithm[0]).value
+    if oid == _PBES2:
+        cipher = DerSequence().decode(DerSequence().decode(algorithm[1])[1])
+        oid = DerObjectId().decode(cipher[0]).value
+    return SCHEMES.get(oid, "another scheme")
+
+
+def _write_new(path: Path, content: bytes) -> bool:
+    """Write a file of keys; False if `path` is there already. WalletError if it cannot be written."""
     with _reported(path):
-        descriptor, draft = tempfile.mkstemp(prefix=".key-", dir=path.parent)  # mode 0600
-        try:
-            with open(descriptor, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.link(draft, path)
-        except FileExistsError:
-            return False
-        finally:
-            with suppress(OSError):
-                os.unlink(draft)
-        folder = os.open(path.parent, os.O_RDONLY)
-        os.fsync(folder)  # or the name might not outlive a crash
-        os.close(folder)
-    return True
+        return write_new(path, content)

@@ -45,7 +45,7 @@ class SignedClient(LedgerClient):
                 print("warning: no --wallet, so this account and its money end with this process", file=sys.stderr)
             return make_key()
         try:
-            return load_or_make_wallet(options.wallet, find_passphrase(options.wallet))
+            return open_wallet(options.wallet, options)
         except WalletError as error:
             raise CannotStart(str(error)) from None
 
@@ -56,21 +56,41 @@ def find_kept_key(options: argparse.Namespace) -> PrivateKey:
     wallet, key_file = options.data / WALLET_FILE, options.data / KEY_FILE
     try:
         if wallet.exists() or (os.environ.get(PASSPHRASE) and not key_file.exists()):
-            return load_or_make_wallet(wallet, find_passphrase(wallet))
+            return open_wallet(wallet, options)
         return load_or_make_key(key_file)
     except WalletError as error:
         raise CannotStart(str(error)) from None
 
 
-def find_passphrase(wallet: Path) -> str:
+def open_wallet(wallet: Path, options: argparse.Namespace) -> PrivateKey:
+    """The key in a wallet, made if missing. People are told of one that is made: the path may be mistyped."""
+    is_new = not os.path.lexists(wallet)
+    key = load_or_make_wallet(wallet, find_passphrase(wallet, is_new))
+    if is_new and not options.json:
+        print(f"{wallet} is a new wallet, with a new account", file=sys.stderr)
+    return key
+
+
+def find_passphrase(wallet: Path, is_new: bool) -> str:
     """The passphrase of a wallet, from the environment or from the terminal."""
     passphrase = os.environ.get(PASSPHRASE)
-    if passphrase is None and not sys.stdin.isatty():
+    if passphrase is not None:
+        return passphrase
+    if not sys.stdin.isatty():
         raise CannotStart(f"the passphrase of {wallet} is expected in {PASSPHRASE}, as there is no terminal to ask")
     try:
-        return getpass.getpass(f"passphrase of {wallet}: ") if passphrase is None else passphrase
+        return choose_passphrase(wallet) if is_new else getpass.getpass(f"passphrase of {wallet}: ")
     except EOFError:
         raise CannotStart(f"the passphrase of {wallet} is expected, not the end of input") from None
+
+
+def choose_passphrase(wallet: Path) -> str:
+    """Ask for a new passphrase until it is typed the same twice: one that was mistyped would lock the account up."""
+    while True:
+        passphrase = getpass.getpass(f"new passphrase for the new wallet {wallet}: ")
+        if not passphrase or getpass.getpass("the same passphrase again: ") == passphrase:
+            return passphrase  # an empty one is refused, with the reason
+        print("the two are not the same; once more", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
 """The journal: what was committed is there again, and what is damaged is said and never replaced."""
 
+import errno
+import fcntl
 import random
 import shutil
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from hypothesis import given
@@ -102,6 +104,15 @@ def test_the_folder_and_the_file_are_for_their_owner_only(tmp_path: Path) -> Non
     fill(tmp_path / "new" / "folder")
     assert (tmp_path / "new" / "folder").stat().st_mode & 0o777 == 0o700
     assert {file.stat().st_mode & 0o077 for file in (tmp_path / "new" / "folder").iterdir()} == {0}
+
+
+def test_a_disk_that_cannot_lock_files_is_named_for_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_arguments: object) -> NoReturn:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(JournalError, match="No locks available: this disk cannot lock files.*another disk"):
+        Journal(tmp_path)
 
 
 # --- one process at a time ------------------------------------------------------------------------

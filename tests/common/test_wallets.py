@@ -1,7 +1,10 @@
 """The files of keys: made once, completely or not at all, and every fault told in one line (contract §4)."""
 
+import errno
 import os
+import stat
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
@@ -11,7 +14,7 @@ from Crypto.IO import PEM, PKCS8
 from Crypto.PublicKey import ECC, RSA
 from Crypto.Util.asn1 import DerNull, DerObject, DerObjectId, DerOctetString, DerSequence
 
-from common import rsa
+from common import new_files, rsa
 from common.rsa import PrivateKey, WalletError, load_key, load_or_make_keys, load_or_make_wallet, load_wallet
 from tests.fixtures import KEYS, kept_key
 
@@ -26,6 +29,7 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     keys = iter([kept_key(number) for number in range(1, 13)])
     monkeypatch.setattr(rsa, "make_key", lambda: next(keys))
     monkeypatch.setattr(rsa, "_ROUNDS", 1_000)
+    monkeypatch.setattr(new_files, "PATIENCE", 0)
 
 
 @pytest.fixture
@@ -137,11 +141,11 @@ PLAIN = (KEYS / "key-1.pem").read_bytes()
 ENCRYPTED = pem_of(kept_key(1).key)
 NOT_OURS = "not an RSA key of 2048 to 4096 bits with exponent 65537"
 NO_WALLETS = {
-    "empty": (b"", "not a wallet"),
+    "empty": (b"", "the file is empty, expected a wallet"),
     "text": (b"hello\n", "not a wallet"),
     "bytes": (bytes(range(256)) * 10, "not a wallet"),
-    "a public key": (kept_key(1).key.public_key().export_key(), "not a wallet"),
-    "PKCS#1": (kept_key(1).key.export_key(pkcs=1), "not a wallet"),
+    "a public key": (kept_key(1).key.public_key().export_key(), "a public key, expected a wallet"),
+    "PKCS#1": (kept_key(1).key.export_key(pkcs=1), "a key in PKCS#1, expected a wallet"),
     "not encrypted": (PLAIN, "the key in it is not encrypted"),
     "cut off": (ENCRYPTED[:-60], "damaged"),
     "only the first line": (ENCRYPTED.split(b"\n")[0] + b"\n", "damaged"),
@@ -183,7 +187,7 @@ def test_an_unreadable_file_says_so(wallet: Path, monkeypatch: pytest.MonkeyPatc
     def refuse(*_arguments: object) -> NoReturn:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(rsa, "open", refuse, raising=False)  # root may read everything
+    monkeypatch.setattr(new_files, "open", refuse, raising=False)  # root may read everything
     assert fault_of(lambda: load_or_make_wallet(wallet, PASSPHRASE), wallet) == "Permission denied"
 
 
@@ -239,6 +243,89 @@ def test_of_two_that_make_a_wallet_at_once_one_wins_and_the_other_takes_it(
     assert os.listdir(tmp_path) == ["wallet.pem"]
 
 
+# --- a disk without hard links ------------------------------------------------------------------
+
+@pytest.fixture(params=[errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EACCES], ids=os.strerror)
+def no_links(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that has no hard links, and does not write out folders."""
+    fsync = os.fsync
+
+    def link(*_arguments: object) -> NoReturn:
+        raise OSError(request.param, os.strerror(request.param))
+
+    def sync(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "Invalid argument")
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "link", link)
+    monkeypatch.setattr(os, "fsync", sync)
+
+
+@pytest.mark.usefixtures("no_links", "open_umask")
+def test_files_of_keys_are_made_on_a_disk_without_hard_links(tmp_path: Path) -> None:
+    wallet = tmp_path / "wallet.pem"
+    account = load_or_make_wallet(wallet, PASSPHRASE).account
+    assert load_or_make_wallet(wallet, PASSPHRASE).account == account
+    made = [key.account for key in load_or_make_keys(tmp_path / "keys", 2)]
+    assert [key.account for key in load_or_make_keys(tmp_path / "keys", 2)] == made
+    assert mode(wallet) == mode(tmp_path / "keys" / "key-1.pem") == 0o600
+    assert sorted(os.listdir(tmp_path)) == ["keys", "wallet.pem"]
+    assert sorted(os.listdir(tmp_path / "keys")) == ["key-1.pem", "key-2.pem"]
+
+
+@pytest.mark.usefixtures("no_links")
+def test_there_a_wallet_is_never_half_made_nor_written_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "wallet.pem"
+    replace = os.replace
+    contents = []
+
+    def noted(draft: str, name: Path) -> None:
+        contents.append(name.read_bytes())
+        assert not new_files.write_new(name, b"another")
+        replace(draft, name)
+
+    monkeypatch.setattr(os, "replace", noted)
+    load_or_make_wallet(path, PASSPHRASE)
+    assert contents == [b""] and load_wallet(path, PASSPHRASE).account == kept_key(1).account
+    assert os.listdir(tmp_path) == ["wallet.pem"]
+
+
+@pytest.mark.usefixtures("no_links")
+def test_there_a_wallet_that_cannot_be_written_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_arguments: object) -> NoReturn:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", fail)
+    path = tmp_path / "wallet.pem"
+    assert fault_of(lambda: load_or_make_wallet(path, PASSPHRASE), path) == "No space left on device"
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_file_whose_name_is_taken_but_that_is_empty_is_waited_for(
+        wallet: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = wallet.read_bytes()
+    wallet.write_bytes(b"")
+    monkeypatch.setattr(new_files, "PATIENCE", 60)
+    monkeypatch.setattr(time, "sleep", lambda _seconds: wallet.write_bytes(content))
+    assert load_or_make_wallet(wallet, PASSPHRASE).account == kept_key(1).account
+
+
+def test_of_two_that_make_a_wallet_with_different_passphrases_the_second_is_told(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "wallet.pem"
+
+    def make_key() -> PrivateKey:
+        monkeypatch.setattr(rsa, "make_key", lambda: kept_key(2))
+        load_or_make_wallet(path, "another passphrase")
+        return kept_key(1)
+
+    monkeypatch.setattr(rsa, "make_key", make_key)
+    assert fault_of(lambda: load_or_make_wallet(path, PASSPHRASE), path) == (
+        "wrong passphrase; another program has made this file at the same time")
+    assert load_wallet(path, "another passphrase").account == kept_key(2).account
+
+
 # --- genesis keys -------------------------------------------------------------------------------
 
 @pytest.mark.usefixtures("open_umask")
@@ -275,9 +362,9 @@ def test_a_folder_that_cannot_be_made_says_so(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("content", "fault"), [
-    (b"", "not an unencrypted private key"), (ENCRYPTED, "the key in it is encrypted"), (PLAIN[:-100], "damaged"),
+    (b"", "the file is empty, expected an unencrypted RSA key"), (ENCRYPTED, "the key in it is encrypted"), (PLAIN[:-100], "damaged"),
     (PLAIN.replace(b"MII", b"MIJ", 1), "damaged"),
-    (kept_key(1).key.export_key(pkcs=1), "not an unencrypted private key in PEM (PKCS#8)"),
+    (kept_key(1).key.export_key(pkcs=1), "a key in PKCS#1, expected an unencrypted RSA key in PEM (PKCS#8)"),
     (RSA.generate(1024).export_key(pkcs=8), NOT_OURS),
     (ECC.construct(curve="p256", d=5).export_key(format="PEM").encode(), NOT_OURS),
 ], ids=["empty", "encrypted", "cut off", "wrong length", "PKCS#1", "too short", "elliptic curve"])

@@ -1,16 +1,21 @@
 """Stage 3 as real processes: wallets on the command line, and forgeries on the wire."""
 
+import fcntl
 import os
+import pty
 import re
+import select
 import stat
 import subprocess
 import sys
+import termios
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import Call, Launch
-from tests.processes import ROOT, NodeProcess, eventually
+from tests.processes import DEADLINE, ROOT, NodeProcess, eventually
 from tests.stage3_signed.scenes import FORGERIES, OTHER, OWNER, signed
 
 
@@ -87,6 +92,84 @@ def test_a_wallet_is_made_for_its_owner_alone_and_found_again(launch: Launch, tm
     other = launch(3, "--peer", "none", "--wallet", str(tmp_path / "other.pem"))
     assert other.listening["account"] != account
     assert wallet.read_bytes() == content
+
+
+def test_nodes_that_are_given_one_new_wallet_at_once_have_one_account(launch: Launch, tmp_path: Path) -> None:
+    nodes = [launch(3, "--peer", "none", "--wallet", str(tmp_path / "wallet.pem")) for _ in range(3)]
+    assert len({node.listening["account"] for node in nodes}) == 1
+    assert os.listdir(tmp_path) == ["wallet.pem"]
+
+
+def test_people_are_told_of_a_wallet_that_is_made(launch: Launch, tmp_path: Path) -> None:
+    wallet = tmp_path / "wallet.pem"
+    for expected in ([f"{wallet} is a new wallet, with a new account"], []):
+        node = launch(3, "--peer", "none", "--wallet", str(wallet), as_json=False)
+        node.may_complain = bool(expected)
+        node.wait_for_line("founded")
+        node.type("/quit")
+        assert node.wait_exit() == 0
+        assert [line.strip() for line in node.errors] == expected
+
+
+class Keyboard:
+    """A node at a terminal, which asks for a passphrase."""
+
+    def __init__(self, wallet: Path) -> None:
+        self.keys, device = pty.openpty()
+        self.seen = b""
+        environment = {name: value for name, value in os.environ.items() if name != "WALLET_PASSPHRASE"}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "stage3_signed", "--peer", "none", "--wallet", str(wallet)], cwd=ROOT,
+            env={**environment, "TERM": "xterm"}, stdin=device, stdout=device, stderr=device, start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
+        os.close(device)
+
+    def see(self, text: str) -> None:
+        """Wait until the terminal shows a text, after what was seen last."""
+        while text.encode() not in self.seen:
+            ready, _, _ = select.select([self.keys], [], [], DEADLINE)
+            assert ready, self.seen
+            self.seen += os.read(self.keys, 4_096)
+        self.seen = self.seen.partition(text.encode())[2]
+
+    def type(self, line: str) -> None:
+        """Type a line."""
+        os.write(self.keys, line.encode() + b"\n")
+
+
+@pytest.fixture
+def keyboard() -> Iterator[Callable[[Path], Keyboard]]:
+    """Start a node at a terminal with a wallet: `keyboard(wallet)`."""
+    started: list[Keyboard] = []
+
+    def start(wallet: Path) -> Keyboard:
+        started.append(Keyboard(wallet))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.process.kill()
+        one.process.wait(DEADLINE)
+        os.close(one.keys)
+
+
+def test_at_a_terminal_a_new_wallet_is_announced_and_its_passphrase_asked_for_twice(
+        keyboard: Callable[[Path], Keyboard], tmp_path: Path) -> None:
+    wallet = tmp_path / "my.pem"
+    one = keyboard(wallet)
+    for first, second in (("secret", "secert"), ("secret", "secret")):
+        one.see(f"new passphrase for the new wallet {wallet}: ")
+        one.type(first)
+        one.see("the same passphrase again: ")
+        assert not wallet.exists()
+        one.type(second)
+        if first != second:
+            one.see("the two are not the same")
+    one.see("listening on")
+    again = keyboard(wallet)
+    again.see(f"passphrase of {wallet}: ")
+    again.type("secret")
+    again.see("listening on")
 
 
 def test_the_key_kept_with_data_stays_the_same_also_with_a_passphrase_later(launch: Launch, tmp_path: Path) -> None:

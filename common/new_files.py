@@ -1,0 +1,82 @@
+"""Files that are made once, completely or not at all, and never written over.
+
+A file gets its name by a hard link, once it is on the disk. That fails if the name is taken meanwhile, which a renaming
+would not. Some disks have no hard links: USB sticks with exFAT, shared folders of VMware and VirtualBox, the storage of
+Android. There the name is taken first, by an empty file, and the complete one then takes the empty one's place. So
+what others see is empty for a moment, but never half written.
+"""
+
+import errno
+import os
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+
+WITHOUT_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EACCES}
+"""What link() says on a disk without hard links. EACCES is what Android says: the folder has just taken the draft."""
+
+WITHOUT_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF}
+"""What fsync() says where a folder need not, or cannot, be written out by itself."""
+
+PATIENCE, PAUSE = 1.0, 0.01
+"""How long a reader waits for the content of a file that is empty, and how long between two looks, in seconds."""
+
+
+def write_new(path: Path, content: bytes) -> bool:
+    """Write a file that only its owner may read; False, and nothing is changed, if `path` is there already.
+
+    OSError if the disk does not take it: then `path` is not there either.
+    """
+    descriptor, draft = tempfile.mkstemp(prefix=".key-", dir=path.parent)  # mode 0600
+    try:
+        with open(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        _give_name(draft, path)
+    except FileExistsError:
+        return False
+    finally:
+        with suppress(OSError):
+            os.unlink(draft)
+    _sync_folder(path.parent)
+    return True
+
+
+def _give_name(draft: str, path: Path) -> None:
+    """Let the file `draft` have the name `path`; FileExistsError if that is taken."""
+    try:
+        os.link(draft, path)
+    except OSError as error:
+        if error.errno not in WITHOUT_LINKS:
+            raise
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        try:
+            os.replace(draft, path)
+        except BaseException:
+            os.unlink(path)
+            raise
+
+
+def _sync_folder(folder: Path) -> None:
+    """Write out the names in a folder, or a new one might not outlive a crash."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in WITHOUT_SYNC:
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def read_file(path: Path, size: int) -> bytes:
+    """The first `size` bytes of a file. One that is empty may be about to get its content, so that is waited for."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        with open(path, "rb") as file:
+            content = file.read(size)
+        if content or time.monotonic() > deadline:
+            return content
+        time.sleep(PAUSE)
