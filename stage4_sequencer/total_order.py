@@ -271,8 +271,13 @@ class TotalOrderNode(SignedNode):
         """A transaction from the account of `key`; FUNDS if it could only be ignored later."""
         available = self.available(key.account)
         if amount > available:
-            raise CommandError(f"the account has {available} that are not pending, expected {amount}", "FUNDS")
+            reason = f"the account has {available} that are not pending, expected {amount}"
+            raise CommandError(reason + self.advise_on_funds(key, amount), "FUNDS")
         return super().signed_message(key, receiver, amount)
+
+    def advise_on_funds(self, key: PrivateKey, amount: int) -> str:
+        """Words to add where the account of `key` lacks the amount. A hook: stage 5 has other accounts to send from."""
+        return ""
 
     def send_transaction(self, message: Message) -> None:
         """Make a transaction known, and follow what becomes of it."""

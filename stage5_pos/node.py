@@ -135,6 +135,15 @@ class StakeNode(CatchingUpNode):
         else:
             super().command_send(arguments)
 
+    def advise_on_funds(self, key: PrivateKey, amount: int) -> str:
+        """Name the genesis accounts played here that have the amount: a new node's own account has nothing."""
+        if not self.stakes:
+            return "; --from N needs a genesis account that is played here (see --forge), and none is"
+        able = [str(number) for number, stake in self.stakes.items() if self.available(stake.account) >= amount]
+        if not able:
+            return "; and no genesis account that is played here has that"
+        return f"; genesis accounts that are played here and have it: {', '.join(able)}; add --from {able[0]}"
+
     def find_stake(self, number: str) -> PrivateKey:
         """The key of the genesis account with this number."""
         played = {str(number): key for number, key in self.stakes.items()}

@@ -194,6 +194,20 @@ def test_a_command_that_cannot_be_carried_out_changes_nothing(line: str, code: s
     assert [event["code"] for event in world.reported(node, "error")] == [code] and not node.transactions
 
 
+@pytest.mark.parametrize("played, advice", [
+    ((), "; --from N needs a genesis account that is played here (see --forge), and none is"),
+    ((2,), "; genesis accounts that are played here and have it: 2; add --from 2"),
+    ((2, 3, 5), "; genesis accounts that are played here and have it: 2, 3, 5; add --from 2")])
+def test_who_lacks_the_money_is_told_which_account_here_has_it(played: tuple[int, ...], advice: str) -> None:
+    world, node, _ = scene()
+    node.stakes = {number: kept_key(number) for number in played}
+    node.on_line(f"/send {X} 5")
+    node.on_line(f"/send {X} 2000000")
+    reasons = [event["reason"] for event in world.reported(node, "error")]
+    assert reasons[0] == f"the account has 0 that are not pending, expected 5{advice}"
+    assert not played or reasons[1].endswith("; and no genesis account that is played here has that")
+
+
 def test_what_is_pending_counts_against_the_funds() -> None:
     world, node, _ = scene()
     node.stakes = {1: kept_key(1)}
