@@ -101,7 +101,8 @@ def _describe_binary(path: Path, content: bytes, expected: str) -> str:
     """What a file is that is not PEM."""
     wanted = f"expected {_called(expected)}"
     if not content:
-        return f"the file is empty, {wanted}; if a node was killed while it made the file, remove it"
+        advice = "; if a node was killed while it made the file, remove it" if path.is_file() else ""  # not /dev/null
+        return f"the file is empty, {wanted}{advice}"
     if content.startswith(b"\x30\x82") and content[4:7] == b"\x02\x01\x03":  # its version (RFC 7292 §4)
         plain = ["-nodes"] if expected == PLAIN else []
         advice = _advice("openssl", "pkcs12", "-nocerts", *plain, "-in", str(path), "-out", "NEW.pem")
