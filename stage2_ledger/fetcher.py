@@ -176,14 +176,15 @@ class Fetcher:
 
     def _ask_anybody(self, ids: list[str], connection: Connection) -> None:
         for missing_id in ids:
-            del self._forsaken[missing_id]
+            if self._forsaken.pop(missing_id, None) is None:
+                continue  # it was forgotten when room was made for one before it
             missing = self._missing[missing_id]
-            if missing.tries >= MAX_TRIES:
+            missing.tries += 1
+            missing.failed = ()
+            if missing.tries > MAX_TRIES:
                 del self._missing[missing_id]
-            else:
-                missing.tries += 1
-                missing.failed = ()
-                self._name(missing_id, connection)
+            elif not self._name(missing_id, connection):
+                self._forsake(missing_id, missing, self._now() + WANT_AGAIN)
         self._ask_next(connection)
 
     def _is_stalled(self, connection: Connection) -> bool:
@@ -225,15 +226,15 @@ class Fetcher:
         return True
 
     def _make_room(self, connection: Connection) -> bool:
-        """Whoever is trusted less gives way, and of those who are trusted alike whoever has named most: the ids that
-        one makes up must not keep out those of the others."""
+        """The least trusted gives way, and among equals the one that has named most: made-up ids must not keep out the
+        ids of the others."""
         greediest = min((one for one, source in self._sources.items() if source.named),
                         key=lambda one: (self._trust(one), -self.count_named(one)))
         named, more_trusted = self._sources[greediest].named, self._trust(connection) - self._trust(greediest)
         surplus = len(named) - self.count_named(connection)
         if more_trusted < 0 or (more_trusted == 0 and surplus <= 1):
             return False
-        # Half of it at once, since it takes a while to find out who that is.
+        # Half of the surplus at once: finding the greediest looks at every connection.
         self._on_failed(list(islice(reversed(named), (len(named) + 1 if more_trusted else surplus) // 2)), greediest)
         return True
 
