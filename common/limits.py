@@ -48,9 +48,9 @@ LAST_SECONDS = 1.0
 """Such a connection has a turn so often also when others always have something to do."""
 
 OWN_SHARE = 6.0
-"""While both wait, the connections which this node has opened get so many seconds of the processor for each second that
-strangers get. Strangers also have turns while the others wait for an answer, and they make work of the others slower:
-with this share, all that they cost a newcomer stays below what its own connections cost."""
+"""For each second of processor time that strangers get while both wait, the connections that this node has opened get
+this many. Strangers also have turns while the others wait for an answer, and they slow down the work for the others.
+With this share, all that strangers cost a newcomer stays below what its own connections cost."""
 
 MAX_DEBT, MAX_CREDIT = 1.0, 0.1
 """Seconds that strangers may have had more than their share, and may have had less: the others go first until that is
@@ -194,7 +194,7 @@ be asked of it at a time. What it names unasked counts in `MAX_MISSING`."""
 
 MAX_MISSING = 100_000
 """Ids that are asked for at a time (contract §3, stage 2), counted once for each connection that has named them: some
-40 MiB if nobody has them. When that many are, whoever has named most gives way."""
+40 MiB if nobody has them. When that many are, strangers give way first, and among them whoever has named most."""
 
 MAX_DIALS, DIALS_PER_SECOND = 24, 1.0
 """Calls to addresses that were only heard of: enough for all links twice, and then slowly. Anybody can name
