@@ -1,7 +1,7 @@
 """Every bound on what a node holds or does for others in one place, each with its reason.
 
-What has no bound is filled by whoever wants to: a peer's queue, a set of ids, a
-list of addresses. The numbers that the contract names are marked with their section.
+What has no bound, anybody can fill: a peer's queue, a set of ids, a list of
+addresses. The numbers that the contract names are marked with their section.
 """
 
 MEBIBYTE = 2**20
@@ -12,8 +12,7 @@ MAX_INBOUND = 128
 """Connections that others opened (contract §2). Each costs two threads."""
 
 USELESS_SECONDS = 60.0
-"""After so many seconds without bringing anything new, a caller gives way to another one in a full house (contract
-§2)."""
+"""In a full house, a caller that has brought nothing new for so many seconds gives way to another one (contract §2)."""
 
 MAX_OUTBOX = 64 * MEBIBYTE
 """Bytes that may wait for one peer to read them (contract §2); then it is too slow and is closed."""
@@ -29,23 +28,23 @@ SYSTEM_BYTES = 256 * 1024
 megabytes, and then a peer that reads slowly looks for seconds like one that reads nothing."""
 
 BATCHES_AHEAD = 2
-"""Batches that one connection may have in the inbox: one at work and one behind it. A reader waits for
-that, so a flood fills its sender's TCP window and not our memory, and everyone gets a turn."""
+"""Batches that one connection may have in the inbox: one at work and one that is next. Then its reader
+waits, so a flood fills its sender's TCP window and not our memory, and everyone gets a turn."""
 
 TURN_SECONDS = 0.01
 """How long the node works for one connection while others wait. Sixty bytes can ask for megabytes."""
 
 LONG_TURN_SECONDS = 0.05
-"""A connection of which one message took longer waits until nothing else does: parsing 4 MiB of brackets takes
-half a second, and is no offence."""
+"""If one message of a connection took longer, the connection waits until no other one does. Parsing 4 MiB of brackets
+takes half a second, and is no offence."""
 
 TIDY_SECONDS = 15.0
-"""So long after such a message, or after an outbox was large, memory is tidied: a quarter of a second for a node that
-keeps a million transactions. Python keeps up to eighty freed lists for reuse: after a million small ones each of them
-may be in another mebibyte, which is not free until then."""
+"""Seconds after such a message, or after a large outbox, until memory is tidied. That takes a quarter of a second for a
+node that keeps a million transactions. Python keeps up to eighty freed lists for reuse: after a million small ones each
+of them may be in another mebibyte, which is not free until then."""
 
 LAST_SECONDS = 1.0
-"""Such a connection has a turn so often also when others always have something to do."""
+"""Such a connection waits at most so many seconds for its turn, even if others always have something to do."""
 
 OWN_SHARE = 6.0
 """For each second of processor time that strangers get while both wait, the connections that this node has opened get
@@ -53,30 +52,31 @@ this many. Strangers also have turns while the others wait for an answer, and th
 With this share, all that strangers cost a newcomer stays below what its own connections cost."""
 
 MAX_DEBT, MAX_CREDIT = 1.0, 0.1
-"""Seconds that strangers may have had more than their share, and may have had less: the others go first until that is
-made up for. One message may take half a second, and nobody starves for longer."""
+"""Seconds by which strangers may be above their share, and below it. While they are above it, the others go first. One
+message may take half a second, and nobody starves for longer."""
 
 PACE_SECONDS = 1.0
-"""What has moved so long ago counts a third: whoever has stopped is below a line of 100 KiB/s after two seconds."""
+"""Bytes that moved so many seconds ago count a third. So a line that has stopped is below one of 100 KiB/s after two
+seconds."""
 
 LARGE_BYTES = MEBIBYTE
-"""What one connection may hold before anybody counts what all hold together; they are counted again at each further
-one, and its reader waits for that."""
+"""Bytes that one connection may hold before the node counts what all hold together. It counts again at each further
+mebibyte, and the reader waits for that."""
 
 MAX_RECEIVED = 48 * MEBIBYTE
-"""Bytes that all connections together have read and the node has not handled: else 128 unfinished frames
-would take 512 MiB. A dozen neighbours may send the largest block at once. While each has less than a mebibyte, nobody
-counts."""
+"""Bytes that all connections together may have read and the node has not handled. Without this bound 128 unfinished
+frames would take 512 MiB. A dozen neighbours may send the largest block at once. While each has less than a mebibyte,
+nothing is counted."""
 
 MAX_OUTBOXES = 96 * MEBIBYTE
-"""Bytes that may wait for all peers together to read them; then the one for which most wait is closed."""
+"""Bytes that may wait for all peers together to read them; then the one that makes least progress is closed."""
 
 ACCEPTS_AHEAD = 4
-"""New connections that wait in the inbox: who connects again and again gets no more turns than others."""
+"""New connections that wait in the inbox: whoever connects again and again gets no more turns than others."""
 
 MAX_OPENINGS, OPENINGS_PER_SECOND = 32, 40.0
-"""Connections that others may open at once, and then in a second. Each costs some milliseconds, also if it is ended
-by an error, and whoever is shut out can come back at once."""
+"""Connections that others may open at once, and after that in each second. Each costs some milliseconds, even if it
+ends with an error, and whoever is shut out can come back at once."""
 
 TURN_AWAY_SECONDS = 0.2
 """Time for somebody who is turned away to read why."""
@@ -85,10 +85,10 @@ LINES_AHEAD = 100
 """Lines of standard input that wait for the node; the reader waits beyond."""
 
 MAX_LINE = MEBIBYTE
-"""Bytes of a line of standard input that are kept. Whoever handles a line that is so long refuses it."""
+"""Bytes of a line of standard input that are kept. A line that is so long is refused."""
 
 HELLO_SECONDS = 5.0
-"""Time for a peer to say hello, and for a network to answer one that joins (contract §2, §4)."""
+"""Seconds for a peer to say hello, and for a network to answer a node that joins (contract §2, §4)."""
 
 PING_AFTER = 20.0
 """Seconds of silence after which a connection is pinged (contract §2)."""
@@ -100,14 +100,14 @@ MAX_INVALID = 10
 """Invalid messages that one connection may bring; this one closes it (contract §2)."""
 
 HAND_OVER_SECONDS = 0.005
-"""How long a busy node goes on with its inbox before it lets the writers have what was sent meanwhile."""
+"""How long a busy node goes on with its inbox before the writers get what it has sent."""
 
 FLUSH_SECONDS = 2.0
 """How long a closing connection may take to write what waits, and to read the other's farewell."""
 
 AT_ONCE_SECONDS = 1.0
-"""Two nodes have called each other at once if no more lies between the two openings: they may see it
-in another order."""
+"""Two nodes have called each other at once if no more than this lies between the two openings. They may see the two in
+different orders."""
 
 FIRST_REDIAL, LAST_REDIAL = 1.0, 30.0
 """Seconds before a lost connection is opened again: 1, 2, 4 … and then every 30 (contract §2)."""
@@ -134,8 +134,8 @@ MAX_ALIASES = 1_000
 names up."""
 
 NOTED_BYTES_PER_SECOND = 1_024
-"""Of the list of peers, which is written to the journal anew as a whole: it may have 2.6 MB, and each hello of anybody
-changes it. A list of some dozen is written every 5 s while it changes, the longest one every 45 minutes."""
+"""How fast the list of peers may be written to the journal. It is written as a whole, may have 2.6 MB, and any hello
+can change it. A list of some dozen is written every 5 s while it changes, the longest one every 45 minutes."""
 
 # --- what is asked for and answered -------------------------------------------------------------
 
@@ -143,7 +143,7 @@ RING_LINKS = 10
 """Connections to the addresses that follow a node's own in the sorted list (contract §3, stage 2)."""
 
 RANDOM_LINKS = 2
-"""Connections beside the ring. They bring a message to everyone in a few hops (contract §3, stage 2)."""
+"""Connections besides those of the ring. They bring a message to everyone in a few hops (contract §3, stage 2)."""
 
 GOSSIP_SECONDS = 5.0
 """How often a node compares what it has with one neighbour (contract §3)."""
@@ -152,7 +152,7 @@ MAX_INVENTORY = 62_600
 """Ids in one `inventory`: as many as a frame has room for. A longer bucket takes several."""
 
 MAX_TOLD = 3_900
-"""Ids in one answer, 256 KiB: who asks for many gets them in pieces, and the next one when it has read the last."""
+"""Ids in one answer, 256 KiB. Whoever asks for more gets them in pieces, each when it has read the one before."""
 
 MAX_COMPARED, MAX_LISTED = 64, 1_000
 """Prefixes in one question for their sums, and for their ids: an answer takes some milliseconds."""
@@ -162,14 +162,14 @@ MAX_DIFFERING = 4_096
 of them waiting, and a million ids are five levels deep: only whoever makes up sums gets there."""
 
 LISTED_AT_ONCE = 4
-"""Ids of which the ids are asked for and not the sums: sixteen sums are about as long."""
+"""If a part has at most so many ids, the ids are asked for and not their sums: sixteen sums are about as long."""
 
 MAX_WANT = 1_000
 """Ids in one `want` (contract §3, stage 2)."""
 
 MAX_FLOODED = 100
-"""Things that are fetched from one neighbour and passed on one by one. Of more, all neighbours would hear one by one
-what they mostly have: a newcomer with a hundred links would send a hundred times what it fetches."""
+"""Things that are fetched from one neighbour and still flooded. If more were, all neighbours would be sent what most of
+them have: a newcomer with a hundred links would send a hundred times what it fetches."""
 
 MAX_WANTS_OPEN = 4
 """Wants that are unanswered on one connection (contract §3, stage 2)."""
@@ -185,8 +185,8 @@ MAX_TRIES = 20
 """How often an id is asked for that nobody brings (contract §3, stage 2). What a block needs begins anew then."""
 
 MAX_FORSAKEN_WANT = 200
-"""Ids that somebody is asked for each second who has not named them: nobody else is left, and perhaps nobody has
-them."""
+"""Ids that are asked for each second of somebody who has not named them: nobody is left who has, and perhaps nobody
+has them."""
 
 MAX_NAMED = 4_000
 """Ids that one connection has named and that have not come, beyond which it is not asked to name more: as many as may
@@ -216,7 +216,7 @@ MAX_POOL = 128 * MEBIBYTE
 that come when it is full are not taken."""
 
 MAX_UNCOVERED = 16 * MEBIBYTE
-"""With so much in the pool, those whose sender cannot pay them are not taken any more: they cost nobody anything."""
+"""With so much in the pool, those whose sender cannot pay them are no longer taken: they cost their sender nothing."""
 
 MAX_WAITING = 1_000
 """Blocks that wait for an earlier one or for transactions (contract §3, stages 4 and 5)."""
@@ -232,8 +232,8 @@ MAX_ANSWER_BLOCKS = 500
 """Blocks in one answer to `get_blocks` or `get_chain` (contract §3)."""
 
 MAX_ANSWER_BYTES = 4 * MEBIBYTE
-"""Bytes in one such answer (contract §3), which is as many as the largest block may have. What eight who join at once
-may ask for at a time, blocks and transactions, is well within `MAX_OUTBOXES`."""
+"""Bytes in one such answer (contract §3): as many as the largest block may have. What eight newcomers may ask for at a
+time, blocks and transactions, is well within `MAX_OUTBOXES`."""
 
 SLOW_BYTES_PER_SECOND = 16 * 1024
 """While fewer bytes of new blocks come in stage 4, others are asked for the same blocks as well."""
@@ -250,12 +250,12 @@ MAX_TWINS = 2
 the evidence. A third enters only where somebody else's block builds on it."""
 
 MAX_ASIDE = 64 * MEBIBYTE
-"""Bytes of transactions for which the pool has no room, and which came in only for blocks that wait or do not count: as
-many as the largest block needs, with keys of the usual size. One block may always wait."""
+"""Bytes of transactions for which the pool has no room, and which came in only for blocks that wait or do not count. It
+is what the largest block needs with keys of the usual size. One block may always wait."""
 
 ENTERED_AT_ONCE, COST_OF_A_BLOCK = 4_000, 50
-"""Transactions of blocks that enter the tree in one turn, and as how many of them a block itself counts: some
-milliseconds."""
+"""How many transactions of blocks enter the tree in one turn, which takes some milliseconds; and as how many of them a
+block itself counts."""
 
 MAX_SOLO_BYTES = 16 * MEBIBYTE
 """Bytes of the blocks of one creator off the best chain, on which nobody else builds. Beyond, the lowest of them leave
@@ -289,7 +289,7 @@ class Allowance:
 
 
 class Recent:
-    """A set that forgets its oldest entries, in two generations, so that it cannot grow for ever."""
+    """A set that forgets its oldest entries, in two generations, so that it stays bounded."""
 
     def __init__(self, generation: int = MAX_SEEN) -> None:
         self._generation = generation

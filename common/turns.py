@@ -19,7 +19,7 @@ Item = tuple[Callable[..., None], tuple[Any, ...], float]
 
 
 class Line:
-    """What waits, and what waits until nothing else does."""
+    """What waits for its turn, and what stands back until nothing else waits."""
 
     def __init__(self) -> None:
         self.waiting: deque[Item] = deque()
@@ -28,7 +28,7 @@ class Line:
         """Since when nothing of `last` has been done, in seconds."""
 
     def is_overdue(self, now: float) -> bool:
-        """Has something waited for a second until nothing else does?"""
+        """Has one of those that stand back for all others waited for a second?"""
         return bool(self.last) and now > self.last_since + LAST_SECONDS
 
     def take(self, now: float) -> Item:
@@ -43,12 +43,12 @@ class Turns:
     """What waits for one thread. Any thread may `put`; the rest is for that thread alone."""
 
     def __init__(self, now: Callable[[], float], spent: Callable[[], float]) -> None:
-        """`now` gives the time in seconds, `spent` the processor time that the thread has taken: while it waits for
-        the interpreter, which the threads of strangers may hold, nobody has had a turn."""
+        """`now` gives the time in seconds, `spent` the processor time that the thread has taken. What the thread waits
+        for the interpreter, which readers of strangers may hold, counts for nobody."""
         self._now = now
         self._spent = spent
         self._inbox: queue.SimpleQueue[tuple[bool, Item]] = queue.SimpleQueue()
-        """What has come, and does not stand in its line yet. It is the one place where threads meet."""
+        """What has come and is not in its line yet. It is the one place where threads meet."""
         self._own, self._strangers = Line(), Line()
         self._debt = 0.0
         """Seconds that strangers have had more than their share, counted while both wait."""
@@ -58,7 +58,8 @@ class Turns:
         self._inbox.put((is_own, (handler, arguments, spent)))
 
     def put_last(self, is_own: bool, handler: Callable[[], None]) -> None:
-        """Have `handler` called when nothing else waits, or after a second; a stranger's waits for both lines."""
+        """Have `handler` called when nothing else in its line waits, or after a second. A stranger's waits for both
+        lines."""
         line = self._own if is_own else self._strangers
         if not line.last:
             line.last_since = self._now()
@@ -71,11 +72,11 @@ class Turns:
 
     @property
     def is_waiting(self) -> bool:
-        """Does anything wait that does not stand back for all others?"""
+        """Does anything wait for its turn, apart from what stands back for all others?"""
         return bool(self._own.waiting or self._strangers.waiting) or not self._inbox.empty()
 
     def wait(self, timeout: float | None) -> bool:
-        """Wait until there is something to do, at most `timeout` seconds if that is given. Is there?"""
+        """Wait until there is something to do, at most `timeout` seconds if that is given; True if there is."""
         if not (self._own.last or self._strangers.last or self.is_waiting):
             try:
                 self._stand_in_line(self._inbox.get(timeout=timeout))
@@ -84,7 +85,7 @@ class Turns:
         return True
 
     def do_next(self) -> None:
-        """Do what is next, of which there must be something, and count the time that it takes."""
+        """Do what is next, and count the time that it takes. Something must be waiting."""
         while not self._inbox.empty():
             self._stand_in_line(self._inbox.get_nowait())
         now = self._now()
@@ -97,7 +98,7 @@ class Turns:
             self.charge(line is self._own, self._spent() - begun)
 
     def charge(self, is_own: bool, seconds: float) -> None:
-        """Count so many seconds of the processor for one line, if the other one waits. Whoever keeps nobody waiting
+        """Count so many seconds of the processor for one line, if the other one waits: a line that keeps nobody waiting
         owes nothing."""
         if (self._strangers if is_own else self._own).waiting:
             self._debt = min(MAX_DEBT, max(-MAX_CREDIT, self._debt + (-seconds / OWN_SHARE if is_own else seconds)))
@@ -118,13 +119,14 @@ class Pace:
 
     def __init__(self) -> None:
         self._last = (0.0, 0.0)
-        """So many bytes, at that time in seconds. One value, since two threads may use it."""
+        """How many bytes, and at what time in seconds. One value, since two threads may use it."""
 
     def add(self, count: int, now: float) -> None:
-        """So many bytes have moved. What a peer's system takes in one piece says little about its line."""
+        """`count` bytes have moved. More than a mebibyte is never counted: what a peer's system takes in one piece says
+        little about its line."""
         self._last = (min(LARGE_BYTES, self.at(now) + count), now)
 
     def at(self, now: float) -> float:
-        """The bytes that have moved, those of a second ago counting a third, those of two seconds ago a ninth."""
+        """The bytes that have moved: those of a second ago count a third, those of two seconds ago a ninth."""
         moved, then = self._last
         return moved * math.exp((then - now) / PACE_SECONDS)

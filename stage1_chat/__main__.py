@@ -29,7 +29,7 @@ class ChatClient:
         self.add_options(parser)
         options = parser.parse_args()
         console = Console(options.json, options.daemon)
-        # While a question is open, or keys are made, SIGTERM shall do as Ctrl-C does: raise KeyboardInterrupt.
+        # While a question is open, or keys are made, SIGTERM must do what Ctrl-C does: raise KeyboardInterrupt.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             network = SocketNetwork(options.host, options.port, console)

@@ -52,8 +52,8 @@ class Outbox:
         """The processor time that the writer has taken, in seconds."""
         self._is_closed = False
         self.has_ended = threading.Event()
-        # Only the thread knows them: else a connection and its outbox would refer to each other, and be in memory
-        # until the garbage collector finds them, one small thing in the middle of each free mebibyte.
+        # Only the thread knows them. Otherwise a connection and its outbox would refer to each other, and stay in
+        # memory until the garbage collector finds them: one small thing in the middle of each free mebibyte.
         start_thread(name, lambda: self._run(write, on_end, now))
 
     @property
@@ -96,7 +96,7 @@ class Outbox:
                     piece = data[start:start + WRITE_BYTES]
                     write(piece)
                     self._bytes_out += len(piece)
-                    if self.waiting > WRITE_BYTES:  # else nobody asks
+                    if self.waiting > WRITE_BYTES:  # below that nobody asks
                         self.pace.add(len(piece), now())
                 self.spent = time.thread_time()
         except OSError:
@@ -116,7 +116,7 @@ class SocketConnection(Connection):
         self._network = network
         self._socket = sock
         self._batches: deque[tuple[deque[bytes], Callable[[], None] | None]] = deque()
-        """What was read and not handled yet: frames, and what is to be done behind them."""
+        """What was read and not handled yet: frames, and what is to be done after them."""
         self._bytes_read = self._bytes_handled = 0
         self._pace = Pace()
         """How much was read lately."""
@@ -177,12 +177,12 @@ class SocketConnection(Connection):
     # --- the end --------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Write what waits, say farewell, close; at once as far as the node is concerned."""
+        """Write what waits, say farewell, close. For the node the connection is closed at once."""
         if self.is_open:
             self.is_open = False
             self._batches.clear()
             self._network.drop_last(self._take_turn)
-            # A reader that waits for its turn, or for the count, shall read on, to the peer's farewell.
+            # Wake the reader if it waits for its turn, or for the count: it must read on, to the peer's farewell.
             self._credit.put(None)
             self._counted.release()
             self._network.has_collected(self)
@@ -234,26 +234,26 @@ class SocketConnection(Connection):
         except OSError:
             pass  # reset by the peer, or shut down by us: the end, in any case
         if self.is_open:
-            self._put([], self.close)  # behind what it has said before
+            self._put([], self.close)  # after what it has said before
         self._outbox.has_ended.wait()
         self._socket.close()
         self._has_ended.set()
 
-    def _put(self, frames: list[bytes], behind: Callable[[], None] | None) -> None:
-        if frames or behind:
+    def _put(self, frames: list[bytes], afterwards: Callable[[], None] | None) -> None:
+        if frames or afterwards:
             self._credit.get()
-            self._batches.append((deque(frames), behind))
+            self._batches.append((deque(frames), afterwards))
             spent = time.thread_time()
             self._network.put_for(self, self._await_turn, spent=spent - self._reader_spent)
             self._reader_spent = spent
 
     def _wait_until_counted(self) -> None:
-        """Read on when the node has seen what all connections hold: it may be busy for a second, and 128 read."""
+        """Read on when the node has counted what all connections hold: it may be busy for a second while 128 read."""
         self._network.put_for(self, self._count)
         self._counted.acquire()
 
     def _count(self) -> None:
-        """See to it that all connections together do not hold too much of what the node has not handled."""
+        """Close connections if all together hold too much that the node has not handled."""
         try:
             now = self._network.now()
             self._network.shed(MAX_RECEIVED, lambda one: one.unhandled, lambda one: one._pace.at(now))
@@ -261,17 +261,17 @@ class SocketConnection(Connection):
             self._counted.release()
 
     def _await_turn(self) -> None:
-        """After a long turn, all those come first who are content with less."""
+        """Take the turn now; after a long one only when nobody else waits."""
         if self._is_costly and self.is_open:
             self._network.put_last(self, self._take_turn)
         else:
             self._take_turn()
 
     def _take_turn(self) -> None:
-        """Have the node handle what one `recv` has brought, or as much as one turn allows; the rest in the next."""
+        """Have the node handle what one `recv` has brought, or as much of it as one turn allows."""
         if not self._batches:
             return  # it was closed before its turn came
-        frames, behind = self._batches.popleft()
+        frames, afterwards = self._batches.popleft()
         begun = self._network.now()
         turn_ends = begun + TURN_SECONDS
         try:
@@ -279,11 +279,11 @@ class SocketConnection(Connection):
                 frame = frames.popleft()
                 self._bytes_handled += len(frame)
                 self._network.node.on_frame(self, frame)
-            if behind and not frames and self.is_open:
-                behind()
+            if afterwards and not frames and self.is_open:
+                afterwards()
         finally:
             if frames and self.is_open:
-                self._batches.appendleft((frames, behind))
+                self._batches.appendleft((frames, afterwards))
                 self._network.put_for(self, self._await_turn)
             else:
                 self._credit.put(None)

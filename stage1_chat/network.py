@@ -132,7 +132,7 @@ class SocketNetwork:
             self._do(self._turns.do_next)
 
     def _hand_over(self) -> None:
-        """Make last what the handlers have done, then let the writers have what they have said."""
+        """Commit what the handlers have done, then let the writers have what they have sent."""
         try:
             if not self._lacks_storage:
                 self.node.commit()
@@ -144,7 +144,7 @@ class SocketNetwork:
         self._printer.hand_over()
 
     def _end_for_lack_of_storage(self, error: JournalError) -> None:
-        """What cannot be kept must not be told: drop what was said since the last commit, and end."""
+        """Nothing may be told that cannot be kept: drop what was sent since the last commit, and end."""
         for connection in self._collecting:
             connection.drop_collected()
         self._printer.drop_collected()
@@ -153,7 +153,7 @@ class SocketNetwork:
         self.stop(status=1)
 
     def _run_timers(self) -> None:
-        due = self.now()  # what falls due meanwhile comes after the inbox: a slow timer must not starve it
+        due = self.now()  # what becomes due after this waits for the inbox: a slow timer must not starve it
         while self._is_running and self._timers and self._timers[0][0] <= due:
             self._do(heapq.heappop(self._timers)[2])
             self._hand_over()
@@ -202,7 +202,7 @@ class SocketNetwork:
         start_thread("standard input", self._read_lines)
 
     def stop(self, status: int = 0) -> None:
-        """End the loop of `run` when the handler at work is done."""
+        """End the loop of `run` when the present handler is done."""
         self._is_running = False
         self.status = status
 
@@ -327,7 +327,7 @@ class SocketNetwork:
             sock.shutdown(socket.SHUT_WR)
         except OSError:
             pass  # it did not wait for the answer
-        # Not at once: bytes of its that nobody has read would make a reset of it, and that throws the answer away.
+        # Not at once: closing with bytes that nobody has read resets the connection, and the answer would be lost.
         self.after(TURN_AWAY_SECONDS, sock.close)
 
     def _await_signal(self, signals: int) -> None:

@@ -63,8 +63,8 @@ class PeeringNode:
         self.redials = Redials(network, self.is_linked, self.is_peer)
         self.seen_frames = Recent()
         """The hashes of the frames that were flooded: copies of these need not be looked at. Python's own hash has 64
-        bits and a key that no peer knows (PEP 456), so nobody can make two frames with the same one; and most frames
-        are copies, for which SHA-256 would take three times as long."""
+        bits and a key that no peer knows (PEP 456), so nobody can make two frames with one hash. SHA-256 would take
+        three times as long, and most frames are copies."""
 
     # --- joining and founding -------------------------------------------------------------------
 
@@ -92,8 +92,8 @@ class PeeringNode:
         raise NotImplementedError
 
     def commit(self) -> None:
-        """Make what has happened outlast a crash. The network calls it when handlers have been at work,
-        before anything that they reported or sent leaves the node; stage 1 has nothing to keep."""
+        """Make what has happened outlast a crash. The network calls it after handlers, before anything that they
+        reported or sent leaves the node. Stage 1 has nothing to keep."""
 
     def on_end(self) -> None:
         """The node ends in order, and has nothing more to say."""
@@ -171,7 +171,7 @@ class PeeringNode:
         self.report("peer", address=connection.address, state="down")
 
     def is_redialled(self, connection: Connection) -> bool:
-        """Is it for this node to open this lost connection again? In stage 1 that is the one to `--peer`."""
+        """Does this node open this lost connection again? In stage 1 only the one to `--peer`."""
         return self.is_peer(connection.proven)
 
     def is_peer(self, address: str | None) -> bool:
@@ -184,10 +184,10 @@ class PeeringNode:
         return any(link.proven in names for link in self.links)
 
     def make_room(self) -> bool:
-        """In a full house, give up the caller that was useless for longest, if that is a minute; False if none was.
+        """In a full house, give up the caller that was useless for longest, at least a minute; False if there is none.
 
-        Whom this node has called stays, whatever it brings. Bitcoin Core does the same, by more measures of usefulness
-        (AttemptToEvictConnection in its net.cpp).
+        Connections that this node has opened stay, whatever they bring. Bitcoin Core does the same, by more measures of
+        usefulness (AttemptToEvictConnection in its net.cpp).
         """
         callers = [one for one in self.connections if one.dialled is None and one.is_open]
         useless = min(callers, key=lambda one: one.useful_at, default=None)
@@ -214,7 +214,7 @@ class PeeringNode:
     # --- messages -------------------------------------------------------------------------------
 
     def on_frame(self, connection: Connection, frame: bytes) -> None:
-        """A frame has come. Most are copies of what another neighbour has sent: those end before they are decoded."""
+        """A frame has come. Most are copies of what another neighbour has sent, and are dropped before decoding."""
         connection.heard = self.network.now()
         if self.is_copy(connection, frame):
             return
@@ -230,7 +230,7 @@ class PeeringNode:
             self.on_invalid(connection, str(error))
 
     def on_bad_bytes(self, connection: Connection, error: FrameError) -> None:
-        """What has come after the last frame is the beginning of none."""
+        """The bytes after the last frame cannot be the beginning of a frame."""
         self.refuse(connection, "FRAME", str(error))
 
     def is_copy(self, connection: Connection, frame: bytes) -> bool:

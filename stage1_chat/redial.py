@@ -23,15 +23,15 @@ class Redial:
         self.wait = FIRST_REDIAL
         """Seconds before the next call."""
         self.is_planned = False
-        """Is a call due? Not while one is on its way, or its connection has not shown what it is worth."""
+        """Is a call planned? None is while one is on its way, or while its connection has not proven to be the one."""
 
 
 class Redials:
     """All lost addresses of one node that are called again."""
 
     def __init__(self, network: Network, is_linked: Callable[[str], bool], is_for_ever: Callable[[str], bool]) -> None:
-        """`is_linked` tells whether there is a link to an address, so that it need not be called; `is_for_ever`
-        whether it is the one that is called until it answers."""
+        """`is_linked` tells whether there is a link to an address, so that no call is needed. `is_for_ever` tells
+        whether it is the address of `--peer`, which is called without end."""
         self._network = network
         self._is_linked = is_linked
         self._is_for_ever = is_for_ever
@@ -43,7 +43,7 @@ class Redials:
         return address in self._redials
 
     def on_lost(self, connection: Connection) -> None:
-        """Call the other end of a lost connection again, unless that are too many already."""
+        """Call the other end of a lost connection again, unless too many are called already."""
         address = connection.proven or connection.address or ""
         next_wait = self._next_waits.pop(connection, FIRST_REDIAL)
         lasted = self._network.now() - connection.opened
@@ -51,7 +51,7 @@ class Redials:
         if address in self._redials or self._is_for_ever(address) or self._make_room(has_only_called, lasted):
             redial = self._redials.setdefault(address, Redial(self._network.now(), has_only_called, lasted))
             if lasted < LAST_REDIAL:
-                # It did not last, and may not last the next time either.
+                # It did not last, and may not last next time.
                 redial.wait = max(redial.wait, next_wait)
             self._plan(address, redial)
 
@@ -61,18 +61,18 @@ class Redials:
             self._plan(address, self._redials[address])
 
     def on_linked(self, connection: Connection) -> None:
-        """The other end of this connection is no longer lost, if it is proven that it is the one."""
+        """The other end of this connection is no longer lost, if it has proven to be the one."""
         for address in (connection.address, connection.dialled):
             if address in self._redials and self._is_linked(address):
                 redial = self._redials.pop(address)
                 self._next_waits[connection] = redial.wait
 
     def on_gone(self, connection: Connection) -> None:
-        """A connection has ended that is for nobody here to open again."""
+        """A connection has ended, and this node does not open it again."""
         self._next_waits.pop(connection, None)
         redial = self._redials.get(connection.dialled or "")
         if redial is not None and not redial.is_planned:
-            del self._redials[connection.dialled or ""]  # it would take the place of another one for ever
+            del self._redials[connection.dialled or ""]  # nobody would call it, and it would take up a place
 
     def call_now(self, address: str) -> None:
         """Call an address that was known before, now and then at growing intervals."""
@@ -80,9 +80,9 @@ class Redials:
         self._network.connect(address)
 
     def _make_room(self, has_only_called: bool, lasted: float) -> bool:
-        """Is there room for one more? If not, that of which the link lasted shortest gives way to one that lasted
-        twice as long: whoever comes and goes under many names must not take the places of those that stayed, and must
-        not have them all called, each for a little longer than the one before."""
+        """Is there room for one more? If not, the one whose link lasted shortest gives way to one that lasted more than
+        twice as long. Whoever comes and goes under many names must not take the places of those that stayed. Nor must
+        it have all its names called by staying a little longer with each."""
         rivals = [one for one, redial in self._redials.items() if redial.has_only_called or not has_only_called]
         if len(rivals) < (MAX_CALLED_BACK if has_only_called else MAX_REDIALS):
             return True
@@ -100,13 +100,13 @@ class Redials:
 
     def _call(self, address: str, redial: Redial) -> None:
         if self._redials.get(address) is not redial:
-            return  # it has come back meanwhile
+            return  # it has come back since
         redial.is_planned = False
         if not self._is_for_ever(address) and self._network.now() - redial.lost_at > REDIAL_FOR:
             del self._redials[address]
         elif not self._is_linked(address):
             self._network.connect(address)
         elif self._is_for_ever(address):
-            self._plan(address, redial)  # that link has another name, perhaps, and what it stands for may move
+            self._plan(address, redial)  # the link may be known by another name, and this one may lead elsewhere later
         else:
             del self._redials[address]

@@ -30,7 +30,7 @@ class RingNode(KeepingNode):
         """Addresses that are being called for a new connection."""
         self.dials = Allowance(MAX_DIALS, DIALS_PER_SECOND)
         self.dials_later = False
-        """Is another call due that would have been one too many at once?"""
+        """Is another round of calls planned, since there were too many to make at once?"""
         self.asked_for_peers: set[Connection] = set()
         self.presence = b""
         """What this node has flooded of itself: it goes first on every link that it opens."""
@@ -86,11 +86,12 @@ class RingNode(KeepingNode):
         self.call(self.members.wanted())
 
     def call(self, addresses: Iterable[str]) -> None:
-        """Call those of these addresses that are not linked; if that are too many at once, the wanted ones later."""
+        """Call those of these addresses that are not linked. If they are too many at once, the wanted ones are called
+        later."""
         for address in addresses:
             if address not in self.dialling and not self.is_linked(address):
                 if self.has_just_called(address):
-                    if address not in self.redials:  # else it is called again soon in any case
+                    if address not in self.redials:  # those are called again soon in any case
                         self.keep_up_links_later()
                     continue
                 if not self.dials.take(self.network.now()):
@@ -100,8 +101,8 @@ class RingNode(KeepingNode):
                 self.network.connect(address)
 
     def has_just_called(self, address: str) -> bool:
-        """Did somebody who says that it listens there call within the last second? If this node called back now, to see
-        whether that is true, each side would have called at once, and that link might end by which the other joined."""
+        """Has somebody who claims to listen there called within the last second? If this node called back now, to check
+        the claim, both would have called at once, and the link by which the other is joining might be closed."""
         too_new = self.network.now() - AT_ONCE_SECONDS
         return any(link.address == address and link.opened > too_new for link in self.links)
 
@@ -116,8 +117,8 @@ class RingNode(KeepingNode):
             self.network.after(1 / DIALS_PER_SECOND, go_on)
 
     def on_open(self, connection: Connection) -> None:
-        """A second call to one place is given up before a word is said: it has another name there. If it was called
-        by the name that it gives itself, the first call was by the other one, which may lead elsewhere tomorrow."""
+        """A second call to one place is given up before a word is said: that node has two names. If the second call was
+        by the name that the node gives itself, the first was by the other one, which may lead elsewhere tomorrow."""
         before = [one for one in self.connections if one.dialled is not None and one.remote == connection.remote]
         if connection.dialled is None or not before:
             super().on_open(connection)
@@ -128,8 +129,8 @@ class RingNode(KeepingNode):
         self.on_alias(connection, before[0])
 
     def on_alias(self, connection: Connection, first: Connection) -> None:
-        """A call has reached a node that has been called before: end it. If that has another name, do not call it by
-        this one again."""
+        """A call has reached a node that has been called before: end it. If the node gives itself another name, do not
+        call it by this one again."""
         if connection.dialled == self.peer and first.address is not None:
             self.peer_listens = first.address
         if connection.dialled != first.address:
@@ -143,7 +144,7 @@ class RingNode(KeepingNode):
         self.members.cross_out(str(connection.dialled))
 
     def link(self, connection: Connection) -> None:
-        """A neighbour more."""
+        """There is a new neighbour."""
         has_come_back = connection.address in self.redials or connection.dialled in self.redials
         super().link(connection)
         self.dialling.discard(connection.dialled or "")
@@ -159,8 +160,8 @@ class RingNode(KeepingNode):
         self.drop_double_link(connection)
 
     def drop_double_link(self, connection: Connection) -> None:
-        """Two nodes that call each other have two links, and one of them ends. A call of this node's that has reached
-        that very address stays, and no second one beside it: anybody can say that it listens where a neighbour does."""
+        """Two nodes that call each other have two links, and one of them ends. If this node has called and reached the
+        very address, that call stays, and it is the only one: anybody can claim to listen where a neighbour does."""
         links = [link for link in self.links if link.address == connection.address]
         own = [link for link in links if link.dialled == link.address]
         own += [link for link in links if link not in own and self.is_at_its_address(link)]
@@ -171,8 +172,8 @@ class RingNode(KeepingNode):
                 link.close()
 
     def closes_call(self, inbound: Connection, own: Connection) -> bool:
-        """Is it for this node to end a call that it has got beside its own? At once: for the smaller address. Else for
-        whoever was called later."""
+        """Must this node close the call that it has got, in favour of its own? If both called at once, the one with the
+        smaller address must. Otherwise the one that was called later must."""
         is_at_once = abs(inbound.opened - own.opened) < AT_ONCE_SECONDS
         is_for_this = self.address < str(inbound.address) if is_at_once else own.opened < inbound.opened
         return own.dialled is not None and is_for_this
@@ -192,9 +193,9 @@ class RingNode(KeepingNode):
             self.members.add(address)
 
     def unlink(self, connection: Connection) -> None:
-        """A neighbour less: not in the list while it does not answer, and somebody else takes its place.
+        """A neighbour is gone. It leaves the list while it does not answer, and somebody else takes its place.
 
-        Whoever has only called may have named anybody, and takes nobody off the list whom it has not brought: that
+        Whoever has only called may have named anybody. It takes no address off the list that was there before: that
         address is called.
         """
         super().unlink(connection)
@@ -211,8 +212,9 @@ class RingNode(KeepingNode):
         self.introduced.discard(connection)
 
     def judge_by_closed_call(self, connection: Connection) -> None:
-        """A call that is closed as soon as it got through was a double link for the other side: so it has called this
-        node, and that is the link that says so. When it ends, others that say so have nobody's word again."""
+        """A call that is closed as soon as it got through was a double link for the other side. So the other side has
+        called this node too, by the link that names the same address: that link is proven by the closed call. When
+        the proven link ends, other links that name the address are unproven again."""
         lasted = self.network.now() - connection.opened
         was_double = (connection.dialled is not None and not connection.was_refused and lasted < HELLO_SECONDS
                       and self.is_at_its_address(connection))
@@ -233,8 +235,8 @@ class RingNode(KeepingNode):
             self.on_no_answer(connection.dialled)
 
     def on_no_answer(self, address: str) -> None:
-        """Call somebody else in the place of an address that did not answer. It stays in the list while there is a link
-        to somebody who has called from there, perhaps: not everybody can be called."""
+        """Call somebody else in the place of an address that did not answer. The address stays in the list while a
+        linked caller names it: not everybody who calls can be called."""
         self.dialling.discard(address)
         if not self.is_linked(address):
             is_named = any(link.address == address for link in self.links)
@@ -259,8 +261,8 @@ class RingNode(KeepingNode):
         self.call_known_peers(peers)
 
     def note_peers(self) -> None:
-        """Keep the list of peers, for the case that this node must find them again after a crash: the longer it is, the
-        longer it is until it is written again."""
+        """Keep the list of peers, so that this node finds them again after a crash. The longer the list is, the less
+        often it is written."""
         now = self.network.now()
         if self.journal is not None and now >= self.note_peers_from:
             peers = json.dumps(self.peers())
@@ -269,7 +271,7 @@ class RingNode(KeepingNode):
                 self.note_peers_from = now + GOSSIP_SECONDS + len(peers) / NOTED_BYTES_PER_SECOND
 
     def call_known_peers(self, addresses: list[str]) -> None:
-        """Go back to the peers known before, and to that of `--peer`."""
+        """Call the peers known before, and the one of `--peer`."""
         for address in addresses:
             self.members.add(address)
         first = [] if self.peer is None else [self.peer]
