@@ -58,7 +58,7 @@ class Source:
 class Missing:
     """An id that somebody has named and that has not come."""
 
-    __slots__ = ("asked", "failed", "named_by", "rounds", "tries")  # there may be very many, hence tuples too
+    __slots__ = ("asked", "failed", "named_by", "rounds", "tries")  # and tuples below, since there may be very many
 
     def __init__(self) -> None:
         self.named_by: tuple[Connection, ...] = ()
@@ -78,7 +78,7 @@ class Fetcher:
     def __init__(self, ask: Callable[[Connection, list[str]], None], now: Callable[[], float],
                  generator: random.Random, trust: Callable[[Connection], int],
                  on_forsaken: Callable[[str], None]) -> None:
-        """`ask` sends one question, and a ping behind it whose pong is told to `on_answered`. Of those that have named
+        """`ask` sends one question, and a ping after it whose pong is told to `on_answered`. Of those that have named
         an id, whoever `trust` ranks higher is asked first. `on_forsaken` hears of an id when none of them is left."""
         self._ask = ask
         self._now = now
@@ -155,8 +155,8 @@ class Fetcher:
             del self._sources[connection]
 
     def ask_again(self, connections: Collection[Connection]) -> None:
-        """Every second: what those were asked for that bring nothing is asked of others; and what nobody is left to be
-        asked for has its turn at one of `connections`, picked at random."""
+        """Every second: ids asked of those that bring nothing are asked of others. Ids for which nobody is left have
+        their turn at one of `connections`, picked at random."""
         now = self._now()
         for connection, source in list(self._sources.items()):
             if source.is_stalled(now):
@@ -242,7 +242,7 @@ class Fetcher:
         """This connection did not bring `ids`: whoever else has named them is next. If that is nobody, somebody is
         asked after 5 s, or at the time that is given."""
         again_at = self._now() + WANT_AGAIN if again_at is None else again_at
-        next_ones: dict[Connection, None] = {}  # in order: a set of connections has another one in each process
+        next_ones: dict[Connection, None] = {}  # keeps their order; a set has another one in each process
         for missing_id in ids:
             missing = self._missing.get(missing_id)
             if missing is None or connection not in missing.named_by:

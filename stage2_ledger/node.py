@@ -120,13 +120,13 @@ class LedgerNode(RingNode):
         self.network.after(1.0, self.fetch_again)
 
     def link(self, connection: Connection) -> None:
-        """A neighbour more: whoever called compares the two stores first."""
+        """There is a new neighbour: whoever called compares the two stores first."""
         super().link(connection)
         if connection.dialled is not None:
             self.reconciliation.begin(connection)
 
     def unlink(self, connection: Connection) -> None:
-        """What a neighbour was asked for that is gone is asked for elsewhere."""
+        """A neighbour is gone: what it was asked for is asked for elsewhere."""
         super().unlink(connection)
         self.fetcher.on_lost(connection)
         self.reconciliation.on_lost(connection)
@@ -192,7 +192,7 @@ class LedgerNode(RingNode):
         return self.frames.get(wanted)
 
     def ask_for(self, connection: Connection, ids: list[str]) -> None:
-        """Send a want, and a ping behind it."""
+        """Send a want, and a ping after it."""
         connection.send(encode_frame({"type": "want", "ids": ids}))
         connection.send(encode_frame({"type": "ping", "nonce": WANT_PING}))
 

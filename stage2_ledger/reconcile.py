@@ -12,7 +12,7 @@ those that it lacks. So it costs what differs, and not what is kept.
                                       <──       get_sums of 3a; get_ids of 7c
     sums of 3a0 … 3af; ids            ──>       …
 
-Whoever answers keeps nothing in mind. Whoever asks has one question open with each neighbour.
+Whoever answers remembers nothing. Whoever asks has one question open with each neighbour.
 
 Nodes of the first version of the contract do not know `sums`. Their `summary` has 256 sums over the whole
 store, and is answered with all ids of the parts that differ, in pieces.
@@ -32,7 +32,7 @@ from common.limits import LISTED_AT_ONCE, MAX_COMPARED, MAX_DIFFERING, MAX_INVEN
 from stage2_ledger.id_tree import HEX_DIGITS, IdTree, Sum
 
 SUMMARY_PING = "summary"
-"""The nonce of the ping behind a piece of the answer to a summary; its pong brings the next."""
+"""The nonce of the ping after a piece of the answer to a summary; its pong brings the next."""
 
 _LAST_256_BITS = 2**256 - 1
 
@@ -216,7 +216,7 @@ class Reconciliation:
             claim = comparison.differing.pop()
             own = self._ids.sum(claim.prefix)
             if claim.is_true_of(own, salt):
-                continue  # what was lacking has come meanwhile
+                continue  # what was lacking has come since
             if not claim.is_to_be_listed(own):
                 compared.append(claim.prefix)
             elif claim.ids <= room:
@@ -275,7 +275,7 @@ class Reconciliation:
             self._send_summary(connection, is_answer=True)
 
     def _tell(self, connection: Connection) -> None:
-        """Tell the next ids, and if there are more, the pong of the ping behind them brings those."""
+        """Tell the next ids. If there are more, a ping follows, and its pong brings the next."""
         untold = self._with(connection).untold
         buckets: dict[str, list[str]] = {}
         for one in self._ids.take(untold, MAX_TOLD):

@@ -51,8 +51,8 @@ class SignedClient(LedgerClient):
 
 
 def find_kept_key(options: argparse.Namespace) -> PrivateKey:
-    """The key that is kept in the folder of `--data`: encrypted if there is a passphrase when it is made, else
-    for its owner's eyes only, as the keys of the genesis are."""
+    """The key that is kept in the folder of `--data`. It is encrypted if there is a passphrase when it is made.
+    Otherwise only the file's owner may read it, as with the keys of the genesis."""
     wallet, key_file = options.data / WALLET_FILE, options.data / KEY_FILE
     try:
         if wallet.exists() or (os.environ.get(PASSPHRASE) and not key_file.exists()):

@@ -174,7 +174,7 @@ class SequencedNode(TotalOrderNode):
 
     def accept_early(self) -> None:
         """Accept the blocks whose turn it is now. One that the sequencer should not have signed counts against nobody:
-        those who follow another order of its have accepted it."""
+        nodes that follow another order of this sequencer have accepted it."""
         while len(self.blocks) in self.early:
             block, connection = self.early.pop(len(self.blocks))
             try:
@@ -189,7 +189,7 @@ class SequencedNode(TotalOrderNode):
         if self.lacks_evidence(first.number):
             self.evidence[first.number] = (first.frame, second.frame)
             if first.number in self.early:
-                self.keep("block", first.frame)  # else the second would be the first after a crash
+                self.keep("block", first.frame)  # otherwise the second would be the first after a crash
             self.keep("block", second.frame)
             self.report("equivocation", creator=self.sequencer, number=first.number, ids=[first.id, second.id])
             self.flood(second.frame, connection)

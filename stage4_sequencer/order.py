@@ -1,8 +1,8 @@
 """How two nodes find the first number at which their orders differ (contract §3, stage 4).
 
 A block of stage 4 names no parent, so a difference does not show in the blocks after it. Hence a digest for each
-number: over the digest before and the id of the block. Equal digests mean equal blocks up to there. Who sees
-that some differ asks for those in between, and is at the first block that differs after a few questions.
+number, over the digest before and the id of the block. Equal digests mean equal blocks up to there. A node that sees
+two differ asks for those in between, and finds the first block that differs after a few questions.
 """
 
 import hashlib
@@ -83,8 +83,8 @@ class Comparison:
 
     def __init__(self, order: Order, ask: Callable[[Connection, Message], None],
                  is_proof_wanted: Callable[[int], bool]) -> None:
-        """`ask` sends a question, and a ping after it whose pong is told to `answered`; `is_proof_wanted`: must two
-        blocks with this number be had?"""
+        """`ask` sends a question, and a ping after it whose pong is told to `answered`. `is_proof_wanted` says whether
+        two blocks with a number would be kept as proof."""
         self._order = order
         self._ask = ask
         self._is_proof_wanted = is_proof_wanted

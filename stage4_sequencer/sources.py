@@ -58,8 +58,8 @@ class Sources:
         self._sources.pop(connection, None)
 
     def ask(self, first: int) -> None:
-        """Ask for the blocks from number `first` on, unless as many are asked as may be at a time. If somebody worse
-        was asked before, that is no reason to wait: a stranger can always be the first to say that it is ahead."""
+        """Ask for the blocks from number `first` on, unless as many neighbours are asked as may be at a time. Only
+        those that rank as high or higher count: a stranger can always be the first to say that it is ahead."""
         free = [connection for connection, source in self._sources.items()
                 if source.height > first and not self._is_asked(source)]
         for connection in sorted(free, key=self._rank):
@@ -81,11 +81,12 @@ class Sources:
                 self._width = min(2 * self._width, MAX_INBOUND)
 
     def came(self, size: int) -> None:
-        """A new block of `size` bytes was there: whoever brings blocks, and not one now and then, may go on."""
+        """A new block of `size` bytes has come. Whoever brings blocks steadily may go on."""
         self._patient_until = min(self._now() + WANT_AGAIN, self._patient_until + size / SLOW_BYTES_PER_SECOND)
 
     def answered(self, connection: Connection, first: int) -> None:
-        """The answer is there; now number `first` is awaited. Whoever has brought nothing must tell its height anew."""
+        """The answer is there; now number `first` is awaited. A neighbour that has brought nothing must tell its height
+        anew."""
         source = self._sources.get(connection)
         if source is None or source.asked_from is None:
             return
@@ -105,7 +106,7 @@ class Sources:
             source.is_late = not source.has_brought
 
     def _rank(self, connection: Connection) -> tuple[int, int, float]:
-        """The best first: who has not failed, then who is trusted most."""
+        """The best first: those that have failed least, then those that are trusted most, then the oldest."""
         return self._sources[connection].failures, -self._trust(connection), connection.opened
 
     def _open(self) -> dict[Connection, Source]:

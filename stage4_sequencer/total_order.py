@@ -19,7 +19,7 @@ from stage4_sequencer.pool import Pool, Refused
 from stage4_sequencer.waiting import Waiting
 
 BLOCKS_PING = "blocks"
-"""The nonce of the ping behind a question for blocks; its pong tells that the answer has been handled."""
+"""The nonce of the ping after a question for blocks; its pong tells that the answer has been handled."""
 
 
 class TotalOrderNode(SignedNode):
@@ -46,7 +46,7 @@ class TotalOrderNode(SignedNode):
         self.waiting = Waiting()
         """Blocks that lack something, and what."""
         self.made_here: set[str] = set()
-        """The ids of the transactions of which this node's user wants to know what becomes of them."""
+        """The ids of the transactions that this node's user has made and wants to hear about."""
 
     # --- genesis --------------------------------------------------------------------------------
 
@@ -113,7 +113,7 @@ class TotalOrderNode(SignedNode):
         self.expected_network = name
 
     def is_before_link(self, connection: Connection, name: str) -> bool:
-        """A node that joins hears the genesis before it is linked, but behind the hello."""
+        """A node that joins hears the genesis before it is linked, but after the hello."""
         is_greeted = connection is self.joining and connection.address is not None
         return super().is_before_link(connection, name) or (name == "genesis" and is_greeted)
 
@@ -159,7 +159,7 @@ class TotalOrderNode(SignedNode):
         self.on_arrived(transaction.id)
 
     def has_room_for(self, transaction: Transaction) -> bool:
-        """Is there room in the pool? What was made here comes in also if there is not."""
+        """Is there room in the pool? What was made here comes in even if there is none."""
         if transaction.id in self.made_here or self.is_replaying:
             return True
         # A sender that has nothing cannot pay an amount of 0 either, as far as room is concerned.
@@ -230,7 +230,7 @@ class TotalOrderNode(SignedNode):
                               self.network.random.choice(list(self.links)))
 
     def unlink(self, connection: Connection) -> None:
-        """What a neighbour was asked for that is gone is asked for elsewhere."""
+        """A neighbour is gone: what it was asked for is asked for elsewhere."""
         self.waiting.on_lost(connection)
         super().unlink(connection)
 

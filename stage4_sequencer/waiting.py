@@ -16,7 +16,7 @@ class WaitingBlock:
         self.order = tuple(lacking)
         """All that it lacked when it came, in the order of the block."""
         self.lacking = set(self.order)
-        """What it lacks still."""
+        """What it still lacks."""
         self.senders: dict[Connection, Iterator[str]] = {}
         """Whoever has sent it, and what they are to be asked for next."""
         self.asked_at = now
@@ -25,7 +25,7 @@ class WaitingBlock:
         """Does it lack something that none of them has brought?"""
 
     def still_lacking(self) -> Iterator[str]:
-        """What it lacks, in the order of the block; what comes meanwhile is passed over."""
+        """What it lacks, in the order of the block; what has come by then is passed over."""
         return (one for one in self.order if one in self.lacking)
 
 

@@ -1,7 +1,7 @@
 """How a node asks for the blocks that it has missed (contract §3, stage 5).
 
-Neighbours tell each other their tips. Who does not know the other's tip, and is not ahead, asks for the chain
-behind the newest block that both have, and asks on behind each answer until it knows that tip.
+Neighbours tell each other their tips. A node that does not know the other's tip, and is not ahead, asks for the chain
+after the newest block that both have. It asks again after each answer until it knows that tip.
 """
 
 from common.encoding import ID, INTEGER, Message, Shape, encode_frame, ids_field
@@ -77,13 +77,13 @@ class CatchingUpNode(ChainNode):
     def is_copy(self, connection: Connection, frame: bytes) -> bool:
         """Copies in an answer to `get_chain` are looked at all the same: they tell how far the answer goes.
 
-        Else one with the blocks that came before a connection was lost would look empty, and nobody would ask on.
+        Otherwise one with blocks that came before a connection was lost would look empty, and the asking would end.
         """
         return connection not in self.chain_questions and super().is_copy(connection, frame)
 
     def on_block_came(self, connection: Connection | None, block_id: str, parent_id: str) -> None:
-        """Remember the last block of an answer to `get_chain`. One that hangs in the air has come by
-        flooding meanwhile, and is none."""
+        """Remember the last block of an answer to `get_chain`. A block that hangs in the air was flooded and is not
+        part of the answer."""
         if connection in self.chain_questions and (parent_id in self.tree or parent_id in self.put_off_blocks):
             self.chain_questions[connection].last = block_id
             self.chain_questions[connection].brought += 1
@@ -94,7 +94,7 @@ class CatchingUpNode(ChainNode):
         return super().is_catching_up_with(connection) or (question is not None and question.brought > MAX_FLOODED)
 
     def on_blocks_answered(self, connection: Connection) -> None:
-        """Ask on behind the last block of the answer, until the tip is known or an answer brings nothing."""
+        """Ask on after the last block of the answer, until the tip is known or an answer brings nothing."""
         question = self.chain_questions.get(connection)
         if question is None or question.is_paused:
             return
@@ -115,11 +115,11 @@ class CatchingUpNode(ChainNode):
             self.ask_for_blocks(connection, {"type": "get_chain", "locator": list(dict.fromkeys(locator))})
 
     def is_on_its_way(self, block_id: str) -> bool:
-        """Does this block lack nothing any more but transactions, and so does all that it builds on?"""
+        """Does this block lack nothing but transactions, and does all that it builds on?"""
         return self.is_settled(block_id) or (block_id in self.put_off_blocks and not self.is_hanging(block_id))
 
     def ask_on(self, connection: Connection, question: ChainQuestion) -> None:
-        """Ask the question that was put off, if the neighbour is still there and it was not asked meanwhile."""
+        """Ask the question that was put off, if the neighbour is still there and it was not asked since."""
         if self.chain_questions.get(connection) is question and question.is_paused:
             question.is_paused = False
             self.on_blocks_answered(connection)

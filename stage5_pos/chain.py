@@ -51,7 +51,7 @@ class ChainNode(TotalOrderNode):
         self.ledger: TreeLedger
         self.put_off_blocks = PutOffBlocks()
         self.ready_blocks: OrderedDict[str, PutOff] = OrderedDict()
-        """Those that lack nothing any more, and enter when it is their turn."""
+        """Those that lack nothing, and enter when it is their turn."""
         self.is_entering = False
         """Are blocks entering, now or in a turn that is due?"""
         self.solo_blocks = SoloBlocks()
@@ -139,7 +139,7 @@ class ChainNode(TotalOrderNode):
             parent_id = branch.pop()
             for waiting in self.waiting.needed_by(parent_id):
                 child = self.put_off_blocks[waiting].block
-                if child.parent_id == parent_id:  # else it names it as a transaction: anybody can, and without end
+                if child.parent_id == parent_id:  # and does not name it as a transaction, as anybody can, without end
                     if child.creator != creator:
                         return True
                     branch.append(child.id)
@@ -150,7 +150,7 @@ class ChainNode(TotalOrderNode):
         return self.is_here(block_id) or block_id in self.put_off_blocks or block_id in self.invalid_blocks
 
     def is_here(self, block_id: str) -> bool:
-        """Is this block in the tree, or lacks nothing any more to enter it?"""
+        """Is this block in the tree, or does it lack nothing to enter it?"""
         return block_id in self.tree or block_id in self.ready_blocks
 
     def is_same_copy(self, block_id: str, message: Message) -> bool:
@@ -220,7 +220,7 @@ class ChainNode(TotalOrderNode):
     # --- blocks wait ----------------------------------------------------------------------------
 
     def is_decided(self, block: Block) -> bool:
-        """Can it be judged, since all is here that it needs, or invalid whatever may come?"""
+        """Can it be judged? Either all that it needs is here, or it is invalid whatever may come."""
         return (block.parent_id in self.invalid_blocks or self.names_a_block(block)
                 or (block.parent_id in self.tree and not self.lacking(block.transactions)))
 
@@ -264,7 +264,7 @@ class ChainNode(TotalOrderNode):
         """There was no room for a block from here."""
 
     def is_kept(self, transaction_id: str) -> bool:
-        """What is here only for some blocks comes in like any other when there is room."""
+        """A transaction that is here only for some blocks is not: it comes in like any other when there is room."""
         return super().is_kept(transaction_id) and transaction_id not in self.aside
 
     def keep_transaction(self, transaction: Transaction, frame: bytes) -> None:
@@ -291,7 +291,7 @@ class ChainNode(TotalOrderNode):
             del self.frames[transaction_id]
 
     def is_lacking(self, transaction_id: str) -> bool:
-        """Nor is a block lacked that has come, whoever lists it among transactions."""
+        """A block that has come is not lacking either, even if somebody lists it among transactions."""
         return super().is_lacking(transaction_id) and not self.is_known_block(transaction_id)
 
     def is_to_be_fetched(self, lacking: str) -> bool:
@@ -319,8 +319,8 @@ class ChainNode(TotalOrderNode):
             self.enter_ready()
 
     def enter_ready(self) -> None:
-        """Let blocks enter that lack nothing any more. If they are many, the others have their turn before the rest:
-        a thousand may have waited for one transaction."""
+        """Let blocks enter that lack nothing. If there are many, connections have their turns in between: a thousand
+        blocks may have waited for one transaction."""
         self.is_entering = True
         left = ENTERED_AT_ONCE
         while self.ready_blocks and left > 0:
@@ -355,7 +355,7 @@ class ChainNode(TotalOrderNode):
     def put_into_tree(self, block: Block, connection: Connection | None) -> None:
         """Put a block into the tree and pass it on; Invalid, with all that builds on it, if it is not valid."""
         if not self.is_decided(block):
-            self.put_off(block, connection)  # what it needs has given way to others meanwhile
+            self.put_off(block, connection)  # what it needs has given way to others since
             return
         if self.is_surplus(block.id, block.creator, block.slot):
             self.release_transactions(block)  # others of its slot have entered while it waited
@@ -404,7 +404,7 @@ class ChainNode(TotalOrderNode):
             self.seen_frames.discard(hash(surplus.frame))  # it may be asked for, and come again
 
     def names_a_block(self, block: Block) -> bool:
-        """Does it name a block of the tree as a transaction? Then it would lack that for ever."""
+        """Does it name a block of the tree as a transaction? It would wait for that transaction for ever."""
         return not self.tree.blocks.keys().isdisjoint(block.transactions)
 
     def execute_at_its_point(self, block: Block) -> None:

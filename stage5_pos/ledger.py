@@ -17,7 +17,7 @@ FEE = 1
 """What the receiver of a transaction gets less than the sender pays; the block's creator gets it."""
 
 REWARD = 10
-"""What the creator of a block gets beside the fees."""
+"""What the creator of a block gets besides the fees."""
 
 
 class InvalidBlock(Exception):
@@ -201,7 +201,7 @@ class TreeLedger(Ledger):
         return self._aside.get(block.id, self._best)
 
     def _put(self, block: Block, balances: dict[str, int]) -> None:
-        """Put a block into the branch that it continues, or else into a new one."""
+        """Put a block into the branch that it continues, or into a new one."""
         parent = block.parent
         assert parent is not None
         if parent is self._best.tip:

@@ -53,7 +53,7 @@ class StakeNode(CatchingUpNode):
         return genesis
 
     def begin_with(self, genesis: Genesis) -> None:
-        """The slot that is now may have been drawn for before this node was started."""
+        """Take part from the next slot on: before a restart this node may have drawn for the present one."""
         super().begin_with(genesis)
         self.last_slot = max(0, self.slot())
 
@@ -97,8 +97,8 @@ class StakeNode(CatchingUpNode):
             super().replay(kind, content)
 
     def make_block(self, slot: int, value: int, draw: str, key: PrivateKey) -> None:
-        """Make a block on the best chain, unless it would rank below what another has made of this slot, or the
-        account has signed one already, at another node that plays it too."""
+        """Make a block on the best chain. Make none if it would rank below another block of this slot, or if the
+        account has signed one for it already, at another node that plays the account too."""
         if (key.account, slot) in self.signed_blocks:
             return
         parent = self.tree.best

@@ -43,7 +43,7 @@ class PutOffBlocks:
         return iter(self._blocks)
 
     def since_before(self, moment: float) -> list[str]:
-        """Those that have waited since before that moment."""
+        """The ids of those that have waited since before that moment."""
         return [block_id for block_id, entry in self._blocks.items() if entry.since < moment]
 
     def count_of(self, connection: Connection) -> int:
@@ -51,7 +51,7 @@ class PutOffBlocks:
         return self._counts.get(connection, 0)
 
     def add(self, entry: PutOff) -> None:
-        """Let a block wait, also if that is one too many."""
+        """Let a block wait, even if there are too many then."""
         self._blocks[entry.block.id] = entry
         self._bytes += len(entry.block.frame)
         self._count(entry.connection, 1)
@@ -78,7 +78,7 @@ class PutOffBlocks:
 
     @property
     def is_overfull(self) -> bool:
-        """Do more wait than may? One block may always."""
+        """Do more blocks wait than may? One may always."""
         return len(self) > 1 and (len(self) > MAX_WAITING or self._bytes > MAX_WAITING_BYTES)
 
     def hanging(self, is_here: Callable[[str], bool]) -> set[str]:

@@ -1,4 +1,4 @@
-"""What is kept for blocks that do not count yet, and may never: who has stake can make as many of them as they like.
+"""What is kept for blocks that do not count yet, and may never: whoever has stake can make any number of them.
 
 A stake holder may sign any number of blocks for a slot that it has won, each with fifty thousand transactions, and
 build on blocks of a year ago. All of them can be valid. So a node keeps only so many bytes of each creator's, and the
@@ -27,7 +27,7 @@ class SoloBlocks:
         self._held[block.creator] = self._held.get(block.creator, 0) + size
 
     def discard(self, block: Block) -> bool:
-        """A block has left the tree, or is one of these no longer. Was it one?"""
+        """A block has left the tree, or is no longer one of these; True if it was one."""
         size = self._sizes.get(block.creator, {}).pop(block, None)
         if size is None:
             return False
@@ -35,7 +35,7 @@ class SoloBlocks:
         return True
 
     def on_built_upon(self, block: Block) -> None:
-        """A block has entered the tree: what it builds on, if that is another creator's, is not solo any more."""
+        """A block has entered the tree: what it builds on, if that is another creator's, is no longer solo."""
         parent = block.parent
         if parent is not None and parent.creator != block.creator:
             while parent is not None and self.discard(parent):
