@@ -18,12 +18,12 @@ unexport $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$
 MADE_WITH := $(shell test -x $(VENV)/bin/python && cat $(VENV)/made 2>/dev/null)
 PYTHON ?= $(or $(MADE_WITH),python3)
 
-# Some shells and build tools export HOST or PORT and mean something else, so these two count only where they were
+# Some shells and build tools export HOST, PORT or WAIT and mean something else, so these count only where they were
 # given to make itself. All but ARGS is quoted; ARGS is several words, cut by the shell: ARGS='--wallet "my wallet"'.
 given = $(if $(filter command,$(origin $(1))),$(value $(1)))
 option = $(if $(2),$(1) '$(subst ','\'',$(2))')
 node_options = $(call option,--peer,$(value PEER)) $(call option,--host,$(call given,HOST)) \
-	$(call option,--port,$(call given,PORT)) $(value ARGS)
+	$(call option,--port,$(call given,PORT)) $(call option,--wait,$(call given,WAIT)) $(value ARGS)
 
 .PHONY: help clean bench soak compare attacks handout network lint test test-long test1 test2 test3 test4 test5 \
 	stage1 stage2 stage3 stage4 stage5 again
@@ -31,7 +31,7 @@ node_options = $(call option,--peer,$(value PEER)) $(call option,--host,$(call g
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-10s%s\n", $$1, $$2 }' Makefile
-	@echo 'A node takes PEER=host:port HOST=... PORT=... ARGS="more options"; PYTHON=python3.12 picks the interpreter.'
+	@echo 'A node takes PEER=host:port HOST=... PORT=... WAIT=seconds ARGS="more options"; PYTHON=python3.12 picks the interpreter.'
 
 # --- nodes -------------------------------------------------------------------------------------------------------
 

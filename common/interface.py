@@ -42,6 +42,8 @@ class Connection:
         """Where it comes from, for people."""
         self.address: str | None = None
         """The address that the peer listens on, as its hello says; None before."""
+        self.said_network: str | None = None
+        """The network that this node's own hello has named on it; None if it was joining by then."""
         self.opened = self.heard = now
         """When it was opened, and when its last whole frame came, in seconds of `Network.now`."""
         self.useful_at = now

@@ -11,6 +11,10 @@ MEBIBYTE = 2**20
 MAX_INBOUND = 128
 """Connections that others opened (contract §2). Each costs two threads."""
 
+JOIN_AGAIN_SECONDS = 0.5
+"""Between two tries to join (contract §4): ten nodes in a chain, started at once, need fewer than 5 s, and thirty
+callers of one node do not fill it."""
+
 USELESS_SECONDS = 60.0
 """In a full house, a caller that has brought nothing new for so many seconds gives way to another one (contract §2)."""
 

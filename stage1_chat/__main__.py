@@ -3,7 +3,7 @@
 import argparse
 import signal
 
-from common.console import CannotStart, Console, Options, complain, make_options, run_client
+from common.console import CannotStart, Console, Options, complain, make_options, run_client, thousandths_from
 from common.encoding import is_address
 from stage1_chat.memory import tune_memory
 from stage1_chat.network import SocketNetwork, find_own_address
@@ -17,7 +17,9 @@ class ChatClient:
     DESCRIPTION = "A chat room without a server: whatever anyone types is printed at every node."
 
     def add_options(self, options: Options) -> None:
-        """Add the options that only this stage has."""
+        """Add the options beyond those that every console has. Later stages add theirs to these."""
+        options.add_argument("--wait", type=thousandths_from(0, 3_600_000, "seconds"), default=5_000, metavar="SECONDS",
+                             help="call the peer for so long before founding a network (default: 5)")
 
     def make_node(self, network: SocketNetwork, address: str, options: argparse.Namespace) -> ChatNode:
         """Make the node; CannotStart if something that the options name is not usable."""
@@ -38,6 +40,7 @@ class ChatClient:
             return complain(self.PROGRAM, f"cannot listen on {options.host}:{options.port}: {error.strerror or error}")
         except CannotStart as error:
             return complain(self.PROGRAM, str(error))
+        node.join_seconds = options.wait / 1000
         peer = options.peer if node.remembers_network else find_peer(console, options)
         tune_memory()
         try:

@@ -16,7 +16,8 @@ from typing import Any
 from common.encoding import (ADDRESS, INTEGER, NONCE, Field, FormatError, Message, Shape, check_shape, decode_frame,
                              encode_frame, is_address, is_id, is_text, shorten)
 from common.framing import FrameError
-from common.limits import CLOSE_AFTER, HELLO_SECONDS, MAX_INVALID, PING_AFTER, USELESS_SECONDS, Recent
+from common.limits import (CLOSE_AFTER, HELLO_SECONDS, JOIN_AGAIN_SECONDS, MAX_INVALID, PING_AFTER, USELESS_SECONDS,
+                           Recent)
 from common.interface import Connection, HandshakeError, Invalid, Network
 from stage1_chat.redial import Redials
 
@@ -55,8 +56,18 @@ class PeeringNode:
         """The address of `--peer`."""
         self.peer_listens: str | None = None
         """Where the node at that address says that it listens: the user may know it by another name."""
+        self.join_seconds = HELLO_SECONDS
+        """For so long this node tries to join before it founds a network, `--wait`."""
+        self.join_seconds = HELLO_SECONDS
+        """For so long this node calls that address to join, before it founds a network: `--wait`."""
+        self.join_until = 0.0
+        """The end of that time, in seconds of `Network.now`."""
+        self.join_failure = ""
+        """Why the last try to join has failed."""
         self.joining: Connection | None = None
         """The connection that this node joins by, from its opening until it is linked."""
+        self.join_failure = ""
+        """Why the last try to join was in vain."""
         self.connections: set[Connection] = set()
         self.links: dict[Connection, None] = {}
         """The connections whose handshake is done, oldest first (a dict keeps the order, a set does not)."""
@@ -79,8 +90,11 @@ class PeeringNode:
         elif not is_address(peer):
             self.on_join_failed("expected HOST:PORT")
         else:
+            limit = max(self.join_seconds, HELLO_SECONDS)  # a call has the time of a hello in any case
+            self.join_until = self.network.now() + self.join_seconds
+            self.network.after(limit, lambda: self.on_join_failed(
+                self.join_failure or f"no answer within {limit:g} seconds"))
             self.network.connect(peer)
-            self.network.after(HELLO_SECONDS, lambda: self.on_join_failed("no answer within 5 seconds"))
 
     @property
     def remembers_network(self) -> bool:
@@ -111,8 +125,22 @@ class PeeringNode:
         self.report("joined", peer=connection.dialled)
         self.on_ready()
 
+    def on_try_failed(self, reason: str) -> None:
+        """A call to join was in vain. Call again while there is time: the peer may only be starting (contract §4)."""
+        self.joining = None
+        self.join_failure = reason
+        if self.network.now() < self.join_until:
+            self.network.after(JOIN_AGAIN_SECONDS, self.call_again_to_join)
+        else:
+            self.on_join_failed(reason)
+
+    def call_again_to_join(self) -> None:
+        """Call the peer once more, unless the time has run out."""
+        if self.network_name is None and self.peer is not None:
+            self.network.connect(self.peer)
+
     def on_join_failed(self, reason: str) -> None:
-        """Nobody of this stage answered: say so, and found a network (contract §4)."""
+        """There is nobody to join, or nobody of this kind: say so, and found a network (contract §4)."""
         if self.network_name is None:
             if self.joining is not None:
                 self.joining.was_refused = True
@@ -131,15 +159,16 @@ class PeeringNode:
         """A connection is there: both ends say hello at once (contract §2)."""
         self.connections.add(connection)
         if self.network_name is None and self.joining is None and connection.dialled == self.peer:
-            self.joining = connection
+            self.joining, self.join_failure = connection, ""
+        connection.said_network = self.network_name
         connection.send(encode_frame({"type": "hello", "version": VERSION, "stage": self.STAGE,
-                                      "network": self.network_name, "listen": self.address}))
+                                      "network": connection.said_network, "listen": self.address}))
         self.network.after(HELLO_SECONDS, lambda: self.check_hello(connection))
 
     def on_dial_failed(self, address: str, reason: str) -> None:
         """Nobody could be reached at `address`."""
         if self.network_name is None and address == self.peer:
-            self.on_join_failed(reason)
+            self.on_try_failed(reason)
         else:
             self.redials.on_no_answer(address)
 
@@ -149,7 +178,7 @@ class PeeringNode:
         if connection in self.links:
             self.unlink(connection)
         if connection is self.joining:
-            self.on_join_failed("the connection was closed before the node had joined")
+            self.on_try_failed(self.join_failure or "the connection was closed before the node had joined")
         elif self.is_redialled(connection):
             self.redials.on_lost(connection)
         else:
@@ -198,8 +227,11 @@ class PeeringNode:
 
     def check_hello(self, connection: Connection) -> None:
         """End a connection that has not said hello in time."""
-        if connection.is_open and connection.address is None:
-            self.refuse(connection, "HANDSHAKE", f"no hello within {HELLO_SECONDS:.0f} seconds")
+        reason = f"no hello within {HELLO_SECONDS:.0f} seconds"
+        if connection.is_open and connection.address is None and connection is self.joining:
+            self.hang_up(connection, reason)
+        elif connection.is_open and connection.address is None:
+            self.refuse(connection, "HANDSHAKE", reason)
 
     def check_silence(self) -> None:
         """Ping the connections that have been silent for long, close those that do not answer (contract §2)."""
@@ -262,6 +294,9 @@ class PeeringNode:
         if message["listen"] == self.address:
             self.on_own_address(connection)
             return
+        if message["network"] is None and connection.said_network is None:
+            self.hang_up(connection, "both nodes are still joining")
+            return
         self.check_network(connection, message["network"])
         connection.address = message["listen"]
         if self.network_name is None:
@@ -281,15 +316,20 @@ class PeeringNode:
         if self.network_name is None:
             if connection is not self.joining:
                 raise HandshakeError("this node is still joining")
-            if name is None:
-                raise HandshakeError("both nodes are still joining")
         elif name not in (None, self.network_name):
             raise HandshakeError("another network")
 
     def on_error(self, connection: Connection, message: Message, frame: bytes) -> None:
-        """The peer says why it ends the connection."""
-        self.report_error(message["code"], f"{connection.remote} says: {message['reason']}")
+        """The peer says why it ends the connection. One that is only busy is called again to join, without a word."""
+        reason = f"{connection.remote} says: {message['reason']}"
+        if connection is self.joining and message["code"] == "BUSY":
+            self.join_failure = reason
+            connection.close()
+            return
+        self.report_error(message["code"], reason)
         connection.close()
+        if connection is self.joining:
+            self.on_join_failed("the peer has refused this node")
 
     def on_ping(self, connection: Connection, message: Message, frame: bytes) -> None:
         """A barrier: all that came before on this connection has been handled (contract §2)."""
@@ -321,7 +361,19 @@ class PeeringNode:
             self.send_away(connection, code, reason)
 
     def send_away(self, connection: Connection, code: str, reason: str) -> None:
-        """End a connection, and tell the peer why."""
+        """End a connection for what the peer did. If this node was to join by it, another call would end likewise."""
+        self.close_with_error(connection, code, reason)
+        if connection is self.joining:
+            self.on_join_failed("the connection was closed before the node had joined")
+
+    def hang_up(self, connection: Connection, reason: str) -> None:
+        """End a connection by which nobody can join yet. Whoever has called calls again, so no user is told."""
+        if connection is self.joining:
+            self.join_failure = reason
+        self.close_with_error(connection, "HANDSHAKE", reason)
+
+    def close_with_error(self, connection: Connection, code: str, reason: str) -> None:
+        """Tell the peer why its connection ends, and end it."""
         connection.send(encode_frame({"type": "error", "code": code, "reason": reason}))
         connection.was_refused = True
         connection.close()

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -288,7 +289,7 @@ def test_it_ends_in_order_with_status_0(stage: int, end: str, start_node: Launch
     assert node.wait_exit() == 0
 
 
-WRONG_OPTIONS = [["--nope"], ["--port", "65536"], ["--port", "-1"], ["--port", "x"], ["--announce", "nowhere"],
+WRONG_OPTIONS = [["--nope"], ["--port", "65536"], ["--port", "-1"], ["--port", "x"], ["--wait", "-1"], ["--wait", "x"], ["--announce", "nowhere"],
                  ["--announce", "a:0"], ["extra"], ["--peer"], ["--host", "ü"]]
 """Of options that all stages have. A stage's own are tested in its folder."""
 
@@ -315,7 +316,7 @@ def test_a_port_in_use_is_one_line_and_status_1(stage: int, start_node: Launch) 
 @first_and_last
 def test_a_peer_where_nobody_listens_is_told_and_a_network_founded(stage: int, start_node: Launch) -> None:
     nobody = unused_address()
-    node = start_node(stage, nobody)
+    node = start_node(stage, nobody, "--wait", "0")
     node.wait_for("listening")
     events = [event["event"] for event in node.events[:3]]
     assert events == ["error", "founded", "listening"], node.describe()
@@ -332,6 +333,16 @@ def test_a_peer_of_another_stage_counts_as_nobody(stage: int, start_node: Launch
 
 
 @first_and_last
+def test_ten_nodes_in_a_chain_that_are_started_at_once_become_one_network(stage: int, start_node: Launch) -> None:
+    """The last first, so that for most there is nobody yet, or somebody who is joining."""
+    addresses = [unused_address() for _ in range(10)]
+    nodes = [start_node(stage, peer, "--wait", "60", "--port", address.rpartition(":")[2])
+             for peer, address in reversed(list(pairwise(["none", *addresses])))]
+    assert len({node.network for node in nodes}) == 1
+    assert [node.all_of("founded") + node.all_of("error") for node in nodes[:-1]] == [[]] * 9
+
+
+@first_and_last
 def test_the_port_asked_for_is_the_one_listened_on(stage: int, start_node: Launch) -> None:
     address = unused_address()
     node = start_node(stage, "none", "--port", address.rpartition(":")[2])
@@ -344,7 +355,7 @@ def test_the_port_asked_for_is_the_one_listened_on(stage: int, start_node: Launc
 def test_help_of_the_command_line_names_every_option(stage: int) -> None:
     shown = subprocess.run([sys.executable, "-m", STAGES[stage], "--help"], cwd=ROOT, capture_output=True, text=True,
                            check=True).stdout
-    expected = ["--peer", "--host", "--port", "--announce", "--json", "--daemon"]
+    expected = ["--peer", "--host", "--port", "--announce", "--json", "--daemon", "--wait"]
     expected += ["--wallet"] if stage >= 3 else []
     expected += ["--network"] if stage >= 4 else []
     expected += {4: ["--interval"], 5: ["--slot", "--rate", "--keys", "--forge"]}.get(stage, [])

@@ -15,8 +15,9 @@ from tests.processes import ROOT
 PRINTER = '#!/bin/sh\nprintf "%s\\n" "$@"\n'
 
 QUOTED = [("stage1", "PEER", "--peer"), ("stage5", "HOST", "--host"), ("stage2", "PORT", "--port"),
-          ("soak", "MINUTES", "--minutes"), ("soak", "STAGE", "--stage"), ("compare", "A", "-A"), ("compare", "B", "-B"),
-          ("compare", "HTML", "--html"), ("attacks", "HTML", "--html"), ("attacks", "SEED", "--seed"),
+          ("stage4", "WAIT", "--wait"), ("soak", "MINUTES", "--minutes"), ("soak", "STAGE", "--stage"),
+          ("compare", "A", "-A"), ("compare", "B", "-B"), ("compare", "HTML", "--html"),
+          ("attacks", "HTML", "--html"), ("attacks", "SEED", "--seed"),
           ("handout", "STAGE", "--stage"), ("handout", "TO", "--to"), ("network", "STAGE", "--stage"),
           ("network", "N", "--nodes")]
 """Targets, a value each, and the option by which the program gets it."""

@@ -29,8 +29,7 @@ def founded_world(seed: int = 1, longest_delay: float = 0.0) -> tuple[World, Cha
 
 
 Said = dict[str | None, Counter[str]]
-"""What was said in each network. Usually there is one; but who calls a node that is itself still joining
-is sent away, and founds a network of its own (contract §2, §4)."""
+"""What was said in each network; under None, nothing: a node reads no lines before it has joined."""
 
 
 def random_life(seed: int, cuts: bool) -> tuple[World, list[ChatNode], Said]:

@@ -236,7 +236,7 @@ def test_input_that_ends_at_a_question_founds_and_ends_in_order(launch: Launch) 
 
 @pytest.mark.parametrize("peer", ["nobody", "999", "127.0.0.1", "127.0.0.1:0", "a b:1", "no.such.host.invalid:1"])
 def test_a_peer_that_is_nobody_is_told_and_a_network_founded(launch: Launch, peer: str) -> None:
-    node = launch(1, "--peer", peer)
+    node = launch(1, "--peer", peer, "--wait", "0")
     node.wait_for("listening")
     assert [event["event"] for event in node.events[:3]] == ["error", "founded", "listening"]
     assert node.events[0]["code"] == "NETWORK" and peer in node.events[0]["reason"]

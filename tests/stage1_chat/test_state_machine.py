@@ -21,7 +21,8 @@ from tests.stage1_chat.rooms import founded_world, random_life, texts
 def test_each_message_is_printed_once_by_everyone_whatever_the_topology(first_seed: int) -> None:
     for seed in range(first_seed, first_seed + 200):
         world, nodes, said = random_life(seed, cuts=False)
-        world.run(1.0)
+        world.run(6.0)
+        assert {node.network_name for node in nodes} == {nodes[0].network_name}, f"seed {seed}"
         for node in nodes:
             assert Counter(texts(world, node)) == said[node.network_name], f"seed {seed}, {node.address}"
 

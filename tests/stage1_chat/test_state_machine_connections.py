@@ -1,9 +1,11 @@
 """The chat node in memory: joining, calling again, handshake, silence, on a clock turned by hand."""
 
+from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
 
+from common.interface import Connection, Network
 from lab.simulation import World
 from stage1_chat.node import ChatNode
 from tests.memory import Stranger, add_linked_stranger, add_stranger
@@ -163,7 +165,7 @@ def test_a_peer_that_says_nothing_for_5_seconds_counts_as_nobody() -> None:
     assert stranger.is_closed
 
 
-@pytest.mark.parametrize("changes", [{"stage": 2}, {"version": 2}, {"network": None}])
+@pytest.mark.parametrize("changes", [{"stage": 2}, {"version": 2}])
 def test_a_peer_of_another_kind_counts_as_nobody(changes: dict[str, object]) -> None:
     world = World(seed=1)
     stranger = world.add(Stranger)
@@ -174,6 +176,133 @@ def test_a_peer_of_another_kind_counts_as_nobody(changes: dict[str, object]) -> 
     assert stranger.messages("error")[0]["code"] == "HANDSHAKE"
     assert len(world.reported(node, "founded")) == 1
     assert node.network_name not in (None, "0" * 32)
+    assert len(stranger.messages("hello")) == 1, "it stays what it is, so it is not called again"
+
+
+class NotReady(Stranger):
+    """Is there from the start, and nobody can join by it while it has a `mood`."""
+
+    mood = ""
+    calls = 0
+
+    def on_open(self, connection: Connection) -> None:
+        """Do as the mood has it; without one, greet as a founder does."""
+        self.calls += 1
+        self.says_on_open = {"busy": [{"type": "error", "code": "BUSY", "reason": "full"}], "silent": [],
+                             "joining": [self.hello_message(None)], "closes": [],
+                             "": [self.hello_message("a" * 32)]}[self.mood]
+        super().on_open(connection)
+        if self.mood == "closes":
+            connection.close()
+
+
+def waiting_world(peer: str, seconds: float) -> tuple[World, ChatNode, NotReady]:
+    """A node that joins by `peer` with `--wait`, and a stranger at node-1:1."""
+    world = World(seed=1, longest_delay=0.0)
+    stranger = world.add(NotReady)
+    return world, world.add(waiting(seconds), peer), stranger
+
+
+def waiting(seconds: float) -> Callable[[Network, str], ChatNode]:
+    """What makes a node with `--wait SECONDS`."""
+    def make(network: Network, address: str) -> ChatNode:
+        node = ChatNode(network, address)
+        node.join_seconds = seconds
+        return node
+    return make
+
+
+def network_error(world: World, node: ChatNode) -> list[str]:
+    """The reasons of all errors that a node has reported, which are NETWORK."""
+    assert set(errors(world, node)) <= {"NETWORK"}
+    return [error["reason"] for error in world.reported(node, "error")]
+
+
+@pytest.mark.parametrize("mood, reason", [("busy", "node-1:1 says: full"), ("joining", "both nodes are still joining"),
+                                          ("closes", "the connection was closed before the node had joined")])
+def test_a_peer_that_is_not_ready_is_called_until_the_time_is_over(mood: str, reason: str) -> None:
+    world, node, stranger = waiting_world("node-1:1", 30.0)
+    stranger.mood = mood
+    world.run(29.9)
+    assert node.network_name is None and network_error(world, node) == [] and stranger.calls >= 50
+    world.run(0.2)
+    assert network_error(world, node) == [f"node-1:1: {reason}"]
+    assert len(world.reported(node, "founded")) == 1
+    calls = stranger.calls
+    world.run(100.0)
+    assert stranger.calls == calls
+
+
+@pytest.mark.parametrize("mood", ["busy", "joining", "closes", "silent"])
+def test_a_peer_that_gets_ready_in_time_is_joined(mood: str) -> None:
+    world, node, stranger = waiting_world("node-1:1", 30.0)
+    stranger.mood = mood
+    world.run(20.0)
+    stranger.mood = ""
+    world.run(5.1)
+    assert node.network_name == "a" * 32
+    assert errors(world, node) == []
+
+
+def test_a_peer_that_comes_up_seconds_later_is_joined() -> None:
+    for seconds, wait in ((4.0, 5.0), (29.0, 30.0)):
+        world = World(seed=1)
+        node = world.add(waiting(wait), "late:1")
+        world.run(seconds)
+        founder = world.add(ChatNode, address="late:1")
+        world.run(1.0)
+        assert node.network_name == founder.network_name and errors(world, node) == errors(world, founder) == []
+    assert ChatNode(world.networks["late:1"], "late:1").join_seconds == 5.0, "if nothing was said"
+
+
+@pytest.mark.parametrize("wait, least, most", [(0.0, 0.0, 0.0), (2.0, 1.9, 2.6), (7.0, 6.9, 7.1)])
+def test_where_nobody_listens_a_network_is_founded_when_the_time_is_over(wait: float, least: float, most: float) -> None:
+    world, node, _ = waiting_world("nobody:1", wait)
+    world.run(least)
+    assert (node.network_name is None) == (wait > 0)
+    world.run(most - least)
+    assert network_error(world, node) == ["nobody:1: nobody listens there"]
+
+
+def test_a_call_has_5_seconds_for_an_answer_however_short_the_wait() -> None:
+    world, node, stranger = waiting_world("node-1:1", 0.0)
+    stranger.mood = "silent"
+    world.run(4.0)
+    stranger.send(stranger.hello_message("a" * 32))
+    world.settle()
+    assert node.network_name == "a" * 32
+
+
+@pytest.mark.parametrize("shape", ["chain", "star"])
+def test_ten_that_are_started_at_once_become_one_network(shape: str) -> None:
+    """In any order, and on a machine so busy that a node needs up to three seconds until it is there."""
+    for seed in range(30):
+        world = World(seed)
+        numbers = list(range(10))
+        world.random.shuffle(numbers)
+        nodes = []
+        for number in numbers:
+            peer = f"n-{number - 1 if shape == 'chain' else 0}:1" if number else None
+            nodes.append(world.add(waiting(30.0), peer, address=f"n-{number}:1"))
+            world.run(world.random.random() * 3.0)
+        world.run(6.0)
+        assert len({node.network_name for node in nodes}) == 1 and nodes[0].network_name, f"seed {seed}"
+        assert [errors(world, node) for node in nodes] == [[]] * 10, f"seed {seed}"
+
+
+def test_whoever_has_said_hello_while_joining_is_called_again_though_it_has_joined_since() -> None:
+    """Its caller has read that it has no network, and ends the connection: no link, and nobody is told."""
+    world, node, founder = waiting_world("node-1:1", 30.0)
+    founder.mood = "silent"
+    world.run(1.0)
+    caller = add_stranger(world, node)
+    founder.send(founder.hello_message("a" * 32))
+    world.settle()
+    assert node.network_name == "a" * 32
+    caller.send(caller.hello_message(None))
+    world.settle()
+    assert caller.is_closed and caller.messages("error")[0]["reason"] == "both nodes are still joining"
+    assert errors(world, node) == [] and len(world.reported(node, "peer")) == 1
 
 
 def test_two_that_join_by_each_other_both_belong_to_a_network() -> None:

@@ -86,7 +86,7 @@ def test_bad_input_of_one_leaves_all_random_schedules_of_the_others_as_they_were
     for seed in range(200):
         world, nodes, said = random_life(seed, cuts=False)
         choose = random.Random(seed)
-        world.run(1.0)
+        world.run(6.0)
         room = [node for node in nodes if node.network_name == nodes[0].network_name]
         stranger = add_linked_stranger(world, choose.choice(room))
         stranger.send_body(choose.choice(list(BAD_BODIES.values())))

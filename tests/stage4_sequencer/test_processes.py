@@ -154,7 +154,7 @@ def test_network_joins_only_that_one(launch: Launch, five_wallets: list[Path]) -
     founder = launch(STAGE, "--peer", "none", "--wallet", str(five_wallets[0]))
 
     def start(peer: str, network: str) -> NodeProcess:
-        return launch(STAGE, "--peer", peer, "--wallet", str(five_wallets[1]), "--network", network)
+        return launch(STAGE, "--peer", peer, "--wallet", str(five_wallets[1]), "--network", network, "--wait", "0")
 
     right = start(founder.address, founder.network)
     wrong = [start(founder.address, "0" * 64), start("none", founder.network), start(unused_address(), founder.network)]
