@@ -4,14 +4,16 @@ import itertools
 import os
 import shutil
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
 from Crypto.PublicKey import RSA
 
 from tests.processes import ROOT, NodeProcess, RawPeer
+from tests.watchdog import Watchdog
 
 PASSPHRASE = "correct horse"
 """Of the wallets that the tests make."""
@@ -30,6 +32,27 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 # How long an example takes says how busy the machine is, not whether it is right.
 settings.register_profile("house", deadline=None, print_blob=True, derandomize="CI" in os.environ)
 settings.load_profile("house")
+
+watchdog = Watchdog()
+
+
+def pytest_timeout_set_timer(item: pytest.Item, settings: Any) -> None:
+    """A test begins, and pytest-timeout sets its timer: what that cannot end, the watchdog ends."""
+    watchdog.watch(item.nodeid, settings.timeout)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol() -> Generator[None, object, object]:
+    """A test is over when all that it has made is gone."""
+    try:
+        return (yield)
+    finally:
+        watchdog.rest()
+
+
+def pytest_enter_pdb() -> None:
+    """Whoever debugs a test has all the time there is."""
+    watchdog.rest()
 
 
 @pytest.fixture

@@ -1,0 +1,96 @@
+"""A test that hangs is ended, whatever it hangs in, and named in one line. So grading a submission comes to an end."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.processes import ROOT
+from tests.sizes import and_long
+
+PLUGIN = """
+from tests import watchdog
+
+watchdog.GRACE_SECONDS = 0.5
+"""
+
+HANGS = """
+import ctypes
+import re
+import time
+
+from hypothesis import given, strategies
+
+
+def loop():
+    while True:
+        pass
+
+
+def loop_that_catches_all():
+    while True:
+        try:
+            loop()
+        except BaseException:
+            pass
+
+
+def search():
+    re.match("(a+)+$", 60 * "a" + "b")
+
+
+def sleep():
+    time.sleep(1_000)
+
+
+def power():
+    return 7 ** 10**9
+
+
+def hold_the_interpreter():
+    ctypes.PyDLL(None).sleep(1_000)
+
+
+def test_before():
+    pass
+
+
+@given(strategies.integers())
+def test_that_hangs(number):
+    WAY()
+
+
+def test_after():
+    pass
+"""
+
+
+def run_pytest(folder: Path, way: str, *options: str) -> subprocess.Popen[str]:
+    """Start pytest, as this project has it set up, for a test that hangs in that `way`."""
+    (folder / "conftest.py").write_text(PLUGIN)
+    (folder / f"test_{way}.py").write_text(HANGS.replace("WAY", way))
+    command = [sys.executable, "-m", "pytest", "-p", "tests.conftest", "-p", "no:cacheprovider", "-c", "pyproject.toml",
+               "-q", "--timeout=1", *options, str(folder / f"test_{way}.py")]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def output(run: subprocess.Popen[str]) -> str:
+    """What it has written, once it has ended."""
+    with run:
+        try:
+            return run.communicate(timeout=60)[0]
+        finally:
+            run.kill()
+
+
+@pytest.mark.parametrize("way", and_long(["loop", "hold_the_interpreter"],
+                                         ["search", "loop_that_catches_all", "sleep", "power"]))
+def test_a_property_test_that_hangs_ends_in_time_and_is_named(way: str, tmp_path: Path) -> None:
+    """By itself pytest ends with it. With xdist only a worker does, and all other tests have their result."""
+    alone, distributed = run_pytest(tmp_path, way), run_pytest(tmp_path, way, "--numprocesses=1")
+    said = output(alone)
+    named = [line for line in said.splitlines() if "hangs" in line and "test_that_hangs" in line]
+    assert len(named) == 1 and alone.returncode != 0, said
+    said = output(distributed)
+    assert "1 failed, 2 passed" in said and "::test_that_hangs" in said, said
