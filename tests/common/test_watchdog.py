@@ -1,5 +1,8 @@
 """A test that hangs is ended, whatever it hangs in, and named in one line. So grading a submission comes to an end."""
 
+import contextlib
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -72,16 +75,19 @@ def run_pytest(folder: Path, way: str, *options: str) -> subprocess.Popen[str]:
     (folder / f"test_{way}.py").write_text(HANGS.replace("WAY", way))
     command = [sys.executable, "-m", "pytest", "-p", "tests.conftest", "-p", "no:cacheprovider", "-c", "pyproject.toml",
                "-q", "--timeout=1", *options, str(folder / f"test_{way}.py")]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                            start_new_session=True)
 
 
-def output(run: subprocess.Popen[str]) -> str:
-    """What it has written, once it has ended."""
-    with run:
-        try:
-            return run.communicate(timeout=60)[0]
-        finally:
-            run.kill()
+def outputs(runs: list[subprocess.Popen[str]]) -> list[str]:
+    """What they have written, once they have ended. Nothing of them is left, also if they have not."""
+    try:
+        return [run.communicate(timeout=60)[0] for run in runs]
+    finally:
+        for run in runs:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(run.pid, signal.SIGKILL)
+            run.communicate()
 
 
 @pytest.mark.parametrize("way", and_long(["loop", "hold_the_interpreter"],
@@ -89,8 +95,7 @@ def output(run: subprocess.Popen[str]) -> str:
 def test_a_property_test_that_hangs_ends_in_time_and_is_named(way: str, tmp_path: Path) -> None:
     """By itself pytest ends with it. With xdist only a worker does, and all other tests have their result."""
     alone, distributed = run_pytest(tmp_path, way), run_pytest(tmp_path, way, "--numprocesses=1")
-    said = output(alone)
+    said, said_distributed = outputs([alone, distributed])
     named = [line for line in said.splitlines() if "hangs" in line and "test_that_hangs" in line]
     assert len(named) == 1 and alone.returncode != 0, said
-    said = output(distributed)
-    assert "1 failed, 2 passed" in said and "::test_that_hangs" in said, said
+    assert "1 failed, 2 passed" in said_distributed and "::test_that_hangs" in said_distributed, said_distributed
