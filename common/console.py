@@ -12,13 +12,17 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from common.encoding import fingerprint, is_address, is_id
 from common.limits import MAX_LINE
-from common.terminal import Prompt
+
+if TYPE_CHECKING:
+    from common.prompt import Prompt
 
 Members = dict[str, Any]
+
+PROMPT = "> "
 
 SHOWN_ID = 16
 """Digits of an id that people are shown; the rest helps nobody to tell two apart."""
@@ -119,8 +123,9 @@ class Console:
         self._is_json = is_json
         self.is_daemon = is_daemon
         is_terminal = not is_json and os.isatty(0) and os.isatty(1)
-        self._prompt = Prompt() if is_terminal else None
-        self._lines = self._prompt.lines() if self._prompt else self._read_pipe()
+        self._is_terminal = is_terminal
+        self._prompt = find_prompt() if is_terminal else None
+        self._lines = self._read_pipe()
 
     # --- in -------------------------------------------------------------------------------------
 
@@ -136,17 +141,20 @@ class Console:
         with suppress(OSError):  # a terminal that is gone says nothing
             if not self._is_json:
                 self.write(question.encode())
-            if not self._prompt:
+            if not self._is_terminal:
                 answer = next(self._lines, "").encode(errors="surrogateescape")
             else:
                 answer = os.read(0, 4_096)  # a line, since the terminal does not give out single keys yet
-            if not self._is_json and not (self._prompt and answer):
+            if not self._is_json and not (self._is_terminal and answer):
                 self.write(b"\n")
         return answer.decode(errors="surrogateescape").strip()
 
-    def lines(self) -> Iterator[str]:
+    def lines(self, words: Callable[[], list[str]]) -> Iterator[str]:
         """The lines of standard input, without their ends, until it ends. Bytes that are not UTF-8
-        become lone surrogates, which no message may hold: whoever handles the line refuses it."""
+        become lone surrogates, which no message may hold: whoever handles the line refuses it.
+        On a terminal, Tab completes commands and accounts, which `words` lists."""
+        if self._prompt:
+            return self._prompt.lines(lambda: sorted(map(shown_account, words())))
         return self._lines
 
     def _read_pipe(self) -> Iterator[str]:
@@ -188,6 +196,18 @@ class Console:
         """Give the terminal back as it was."""
         if self._prompt:
             self._prompt.restore()
+
+
+def find_prompt() -> "Prompt | None":
+    """The prompt, or None where plain lines are all that can be read: the terminal is a dumb one, or prompt_toolkit
+    is not installed."""
+    if os.environ.get("TERM", "dumb") in ("dumb", "unknown"):
+        return None
+    try:
+        from common.prompt import Prompt  # here, since it takes a tenth of a second, which --json and pipes do not wait
+    except ImportError:
+        return None
+    return Prompt()
 
 
 # --- events for people --------------------------------------------------------------------------

@@ -230,7 +230,8 @@ def make_makefile(root: Path, stage: int) -> str:
 def make_settings(pyproject: str) -> dict[str, str]:
     """What pytest must know, and what must be installed: the files that say so."""
     project = tomllib.loads(pyproject)["project"]
-    needed = [*project["dependencies"], *project["optional-dependencies"]["test"]]
+    optional = project["optional-dependencies"]
+    needed = [*project["dependencies"], *optional["terminal"], *optional["test"]]
     pytest_settings = re.search(r"(?ms)^\[tool\.pytest\.ini_options\]\n.*?(?=^\[|\Z)", pyproject)
     assert pytest_settings is not None, "pyproject.toml has settings for pytest"
     return {"requirements.txt": "\n".join([*needed, ""]), "pyproject.toml": pytest_settings[0].rstrip() + "\n"}

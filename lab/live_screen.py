@@ -18,8 +18,8 @@ from textual.message import Message
 from textual.suggester import SuggestFromList
 from textual.widgets import Input, RichLog, Static
 
+from common.console import PROMPT
 from lab.branches import Piece
-from common.terminal import PROMPT
 from lab.playground_commands import COMMANDS
 from lab.playground_table import Row, Snapshot
 from lab.words import WHO_COLUMNS, Line

@@ -21,6 +21,7 @@ that this node has opened in another, which gets more time (common/turns.py).
 import heapq
 import itertools
 import os
+import queue
 import random
 import signal
 import socket
@@ -41,6 +42,9 @@ from common.turns import Turns
 from stage1_chat.connection import Outbox, SocketConnection, start_thread
 from stage1_chat.memory import tidy_memory
 from stage1_chat.node import ChatNode
+
+WORDS_SECONDS = 0.3
+"""How long Tab waits for the node."""
 
 
 class SocketNetwork:
@@ -345,11 +349,19 @@ class SocketNetwork:
                 credit.release()
 
         with suppress(OSError):  # a terminal that is gone is the end of input
-            for line in self._console.lines():
+            for line in self._console.lines(self._ask_words):
                 credit.acquire()
                 self.put(handle, line)
         if not self._console.is_daemon:
             self.put(self.stop)
+
+    def _ask_words(self) -> list[str]:
+        """What Tab completes, from the node's thread; nothing if that is busy for long."""
+        answer: queue.SimpleQueue[list[str]] = queue.SimpleQueue()
+        self.put(lambda: answer.put(self.node.words()))
+        with suppress(queue.Empty):
+            return answer.get(timeout=WORDS_SECONDS)
+        return []
 
 
 def find_own_address() -> str:

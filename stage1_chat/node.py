@@ -92,6 +92,10 @@ class ChatNode(PeeringNode):
         message = {"type": "chat", "nonce": self.make_nonce(), "text": text}
         self.on_chat(None, message, encode_frame(message))
 
+    def words(self) -> list[str]:
+        """What Tab completes: the commands, and in later stages the accounts that are known."""
+        return [f"/{name}" for name in self.COMMANDS]
+
     def run_command(self, words: list[str]) -> None:
         """Carry out a command; CommandError if there is none of this name, or its arguments are wrong."""
         name = words[0] if words else ""

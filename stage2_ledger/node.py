@@ -241,6 +241,14 @@ class LedgerNode(RingNode):
 
     # --- the user -------------------------------------------------------------------------------
 
+    def words(self) -> list[str]:
+        """The known accounts, too."""
+        return [*super().words(), *self.known_accounts()]
+
+    def known_accounts(self) -> set[str]:
+        """The accounts that the user can mean: all in the ledger."""
+        return set(self.balances())
+
     def command_send(self, arguments: list[str]) -> None:
         """`/send FROM TO AMOUNT`: make a transaction."""
         self.expect_arguments("send", arguments, 3)

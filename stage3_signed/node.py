@@ -95,7 +95,7 @@ class SignedNode(LedgerNode):
 
     def known_accounts(self) -> set[str]:
         """The accounts that the user can mean by a fingerprint: this node's own, and all in its ledger."""
-        return {self.key.account, *self.balances()}
+        return super().known_accounts() | {self.key.account}
 
     def command_account(self, arguments: list[str]) -> None:
         """`/account`: show this node's account."""

@@ -23,12 +23,12 @@ MAY_IMPORT = {"common": {"common"}, STAGES[0]: {"common", STAGES[0]},
 """Of the project's folders, by folder: a stage knows common/ and the stage that it extends. Nobody knows lab/ or
 tests/."""
 
-CRYPTO_FILE, NETWORK_FILE = "common/rsa.py", "stage1_chat/network.py"
+CRYPTO_FILE, NETWORK_FILE, PROMPT_FILE = "common/rsa.py", "stage1_chat/network.py", "common/prompt.py"
 SOCKET_FILES = {NETWORK_FILE, "stage1_chat/connection.py"}
 
 SOCKETS = {"_socket", "asyncio", "select", "selectors", "socket", "socketserver", "ssl"}
 THREADS = {"_thread", "concurrent", "multiprocessing", "threading"}
-THREAD_FILES = {*SOCKET_FILES, "common/terminal.py"}
+THREAD_FILES = {*SOCKET_FILES, PROMPT_FILE}
 
 OUTSIDE_THE_NODE = SOCKETS | THREADS | {"datetime", "queue", "sched", "signal", "subprocess", "time"}
 """What a node must be given by its network: what comes in, and the time."""
@@ -74,12 +74,16 @@ def forbidden_by_place(path: str, tree: ast.Module) -> list[str]:
     allowed = MAY_IMPORT.get(path.split("/")[0], set()) | sys.stdlib_module_names
     if path == CRYPTO_FILE:
         allowed = allowed | {"Crypto"}
+    if path == PROMPT_FILE:
+        allowed = allowed | {"prompt_toolkit"}
     return [str(found) for found in find_imports(path, tree) if found.root not in allowed]
 
 
 def forbidden_sockets_and_threads(path: str, tree: ast.Module) -> list[str]:
     """Imports of sockets and threads outside the files that are there for them."""
     forbidden = (set() if path in SOCKET_FILES else SOCKETS) | (set() if path in THREAD_FILES else THREADS)
+    if path == PROMPT_FILE:
+        forbidden = forbidden - {"asyncio"}  # the library's loop
     return [str(found) for found in find_imports(path, tree) if found.root in forbidden]
 
 
@@ -163,7 +167,9 @@ BROKEN = [
     (forbidden_sockets_and_threads, "stage1_chat/peering.py", "import socket as s", "line 1: socket"),
     (forbidden_sockets_and_threads, "stage5_pos/__main__.py", "from threading import Lock", "line 1: threading.Lock"),
     (forbidden_sockets_and_threads, "common/framing.py", "import concurrent.futures", "line 1: concurrent.futures"),
-    (forbidden_sockets_and_threads, "common/terminal.py", "import threading, socket", "line 1: socket"),
+    (forbidden_sockets_and_threads, "common/prompt.py", "import threading, socket", "line 1: socket"),
+    (forbidden_sockets_and_threads, "common/console.py", "import asyncio", "line 1: asyncio"),
+    (forbidden_by_place, "common/console.py", "import prompt_toolkit", "line 1: prompt_toolkit"),
     (forbidden_in_a_node, NODE, "class A:\n def f(self):\n  from time import time", "line 3: time.time"),
     (forbidden_in_a_node, NODE, "import socket", "line 1: socket"),
     (forbidden_in_a_node, NODE, "import threading", "line 1: threading"),
@@ -194,7 +200,7 @@ KEPT = [
     (NODE, "import os.path, stage1_chat.node\nfrom common import limits\nfrom .membership import Membership"),
     (CRYPTO_FILE, "from Crypto.PublicKey import RSA"),
     (NETWORK_FILE, "import queue, socket, threading, time\nfrom stage1_chat.node import ChatNode"),
-    ("common/terminal.py", "import threading"),
+    ("common/prompt.py", "import asyncio, threading, prompt_toolkit"),
     ("stage2_ledger/__main__.py", "import time\nfrom stage1_chat.network import SocketNetwork"),
     (NODE, "def _f(): pass\nclass _A:\n def f(self): pass\nclass A:\n 'A'\n def __len__(self):\n  def inner(): pass"),
     (NODE, "class A:\n 'A'\n @property\n def f(self): 'F'\n @f.setter\n def f(self, value): pass"),

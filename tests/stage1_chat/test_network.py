@@ -33,7 +33,7 @@ class KeepingConsole(Console):
         super().__init__(is_json=True, is_daemon=True)
         self.printed = b""
 
-    def lines(self) -> Iterator[str]:
+    def lines(self, words: Callable[[], list[str]]) -> Iterator[str]:
         """No line of standard input, which is that of the tests."""
         return iter(())
 

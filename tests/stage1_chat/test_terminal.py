@@ -13,13 +13,13 @@ import sys
 import termios
 import threading
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import Call, Launch
-from tests.processes import DEADLINE, ROOT, chat_message, eventually
+from tests.processes import DEADLINE, ROOT, STAGES, chat_message, eventually
 
 COLUMNS, ROWS = 60, 200
 
@@ -89,13 +89,14 @@ class Screen:
 class Terminal:
     """A node whose standard input and output are a terminal, and what the person in front of it sees."""
 
-    def __init__(self, *options: str) -> None:
+    def __init__(self, *options: str, stage: int = 1, term: str = "xterm",
+                 command: Sequence[str] = ()) -> None:
         self.keyboard, self.device = pty.openpty()
         fcntl.ioctl(self.device, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
         self.mode_before = termios.tcgetattr(self.device)
         self.output = b""
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "stage1_chat", *options], cwd=ROOT, env={**os.environ, "TERM": "xterm"},
+            [*command, sys.executable, "-m", STAGES[stage], *options], cwd=ROOT, env={**os.environ, "TERM": term},
             stdin=self.device, stdout=self.device, stderr=self.device, start_new_session=True,
             preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
 
@@ -117,6 +118,10 @@ class Terminal:
         finally:
             timer.cancel()
         return self.lines
+
+    def see_all(self, is_there: Callable[[list[str]], bool], what: str) -> None:
+        """Wait until all lines of the screen are so, those below the cursor, too."""
+        self.see(lambda _: is_there(["".join(row) for row in self.screen.rows]), what)
 
     def see_line(self, line: str) -> list[str]:
         """Wait until one line of the screen is this, and an empty prompt is the last."""
@@ -191,8 +196,8 @@ def terminal() -> Iterator[Callable[..., Terminal]]:
     """Start a node in a terminal: `terminal(*options)`."""
     open_now: list[Terminal] = []
 
-    def start(*options: str) -> Terminal:
-        open_now.append(Terminal(*options))
+    def start(*options: str, stage: int = 1, term: str = "xterm", command: Sequence[str] = ()) -> Terminal:
+        open_now.append(Terminal(*options, stage=stage, term=term, command=command))
         return open_now[-1]
 
     yield start
@@ -229,8 +234,8 @@ LONG = "a line longer than the screen is wide, " * 3 + "end"
 
 @pytest.mark.parametrize("typed, keys, shown, cursor", [
     ("hal", "", "> hal", 5),
-    (LONG, "", "> " + LONG[-(COLUMNS - 3):], COLUMNS - 1),
-    (LONG, "\x01", "> " + LONG[:COLUMNS - 3], 2),
+    (LONG, "", LONG[2 * COLUMNS - 2:], len(LONG) + 2 - 2 * COLUMNS),
+    (LONG, "\x01", ("> " + LONG)[:COLUMNS].rstrip(), 2),
     ("hal", "\x1b[D\x1b[D", "> hal", 3),
     ("漢字" * 3, "", "> " + "漢字" * 3, 14)], ids=["short", "long", "begin of long", "cursor inside", "wide"])
 def test_the_line_being_typed_survives_what_arrives(
@@ -256,22 +261,135 @@ def test_lines_that_were_typed_can_be_had_again_and_changed(terminal: Start, lau
     one.see_line("founded a network")
     for keys, said in [("one two\n", "one two"), ("\x1b[A\x17three\n", "one three"), ("\x1b[A\x1b[A\n", "one two"),
                        ("abc\x02\x08\n", "ac"), ("abc\x01\x04\n", "bc"), ("abc\x15\x05x\n", "x"),
-                       ("abc\x02\x02\x0b\n", "a"), ("abc\x1b[A\x1b[B!\n", "!"), ("\x1b[5~a\x07\n", "a")]:
+                       ("abc\x02\x02\x0b\n", "a"), ("draft\x1b[A\x1b[B!\n", "draft!"), ("a\x07\n", "a")]:
         before = one.lines.count(said)
         one.press(keys)
         one.see(lambda lines, said=said, before=before: lines.count(said) == before + 1, said)  # type: ignore[misc]
 
 
-def test_thousands_of_pasted_lines_are_all_said(terminal: Start, launch: Launch) -> None:
+def test_lines_are_searched_by_ctrl_r(terminal: Start) -> None:
+    one = terminal("--peer", "none")
+    one.see_line("founded a network")
+    for line in ("one two", "three"):
+        one.press(f"{line}\n")
+        one.see_line(line)
+    one.press("\x12e t\n")
+    one.see_last("> one two")
+
+
+MARKED = "\x1b[200~{}\x1b[201~"
+"""How a terminal marks what is pasted, once it has been asked to (xterm's bracketed paste)."""
+KEY = "MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEA" * 4
+
+
+def asks(count: int) -> Callable[[list[str]], bool]:
+    """Is the question about that many lines on the screen?"""
+    return lambda lines: any(line.startswith(f"send {count} lines? y") for line in lines)
+
+
+@pytest.mark.parametrize("way", [MARKED, "{}"], ids=["marked", "unmarked"])
+@pytest.mark.parametrize("answer, said", [("y", ["mine: one", "two", "three"]), ("n\r", ["mine: one two three"])])
+def test_several_pasted_lines_are_asked_about(
+        terminal: Start, launch: Launch, way: str, answer: str, said: list[str]) -> None:
     one = terminal("--peer", "none")
     other = launch(1, "--peer", one.address)
     one.see_line(f"peer {other.address} is up")
-    lines = [f"line {number} of a long paste" for number in range(3_000)]
-    paste = threading.Thread(target=one.press, args=("".join(f"{line}\n" for line in lines),))
-    paste.start()
+    one.press("mine: ")
+    one.see_last("> mine:")
+    one.press(way.format("one\rtwo\rthree\r").removesuffix("\r"))
+    one.see_last("three")
+    one.press("\r")
+    one.see_all(asks(3), "the question")
+    for key in answer:
+        one.press(key)
+        one.see(lambda lines: lines[-1] == ">" if key in "y\r" else lines[-1] == "> mine: one two three", key)  # noqa: B023
+    one.press("the end\r")
+    other.wait_for("chat", text="the end")
+    assert [chat["text"] for chat in other.all_of("chat")] == [*said, "the end"]
+
+
+def test_one_pasted_line_waits_for_enter(terminal: Start, launch: Launch) -> None:
+    one = terminal("--peer", "none")
+    one.see_line("founded a network")
+    one.press(MARKED.format("one \x1b[2Jline\x07\r\n"))
+    one.see_last("> one [2Jline")
+    one.press("\n")
+    one.see_line("one [2Jline")
+
+
+def test_a_key_that_is_copied_in_rows_is_one_word_again(terminal: Start, launch: Launch) -> None:
+    one = terminal("--peer", "none")
+    one.see_line("founded a network")
+    rows = "\r".join(KEY[start:start + 50] for start in range(0, len(KEY), 50))
+    one.press("//send " + MARKED.format(rows) + "\r")
+    one.see_all(asks(4), "the question")
+    one.press(" ")
+    one.see(lambda lines: lines[-1].endswith(KEY[-10:]), "the key in one piece")
+    one.press(" 5\r")
+    one.see(lambda lines: "".join(lines[-5:]).endswith(f"/send {KEY} 5>"), "the message")
+
+
+def test_hundreds_of_pasted_lines_are_all_said(terminal: Start, launch: Launch) -> None:
+    one = terminal("--peer", "none")
+    other = launch(1, "--peer", one.address)
+    one.see_line(f"peer {other.address} is up")
+    lines = [f"line {number} of a long paste" for number in range(500)]
+    one.press(MARKED.format("\r".join(lines)) + "\r")
+    one.see_all(asks(len(lines)), "the question")
+    one.press("y")
     eventually(lambda: one.read_on() and bool(other.all_of("chat", text=lines[-1])), state=other.describe)
-    paste.join()
     assert [chat["text"] for chat in other.all_of("chat")] == lines
+
+
+def test_commands_are_completed(terminal: Start) -> None:
+    one = terminal("--peer", "none")
+    one.see_line("founded a network")
+    one.press("/pe\t")
+    one.see_last("> /peers")
+    one.press("\x15/he\t\n")
+    one.see_line("> /help")
+
+
+def test_accounts_are_completed(terminal: Start) -> None:
+    one = terminal("--peer", "none", stage=2)
+    one.see_line("founded a network")
+    one.press("/send alice bob 5\n")
+    one.see(lambda lines: any(line.endswith(" applied") for line in lines), "the transaction")
+    one.press("/send al\t bo\t")
+    one.see_last("> /send alice bob")
+    one.press("\x15al\t.")
+    one.see(lambda lines: lines[-1].startswith("> al") and "alice" not in lines[-1], "no completion outside a command")
+
+
+@pytest.mark.parametrize("lacks", ["TERM", "library"])
+def test_plain_lines_are_read_where_there_is_no_editor(
+        terminal: Start, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, lacks: str) -> None:
+    if lacks == "library":
+        (tmp_path / "prompt_toolkit.py").write_text("raise ImportError('it is not installed')")
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    one = terminal(term="dumb" if lacks == "TERM" else "xterm")
+    one.see(lambda lines: "IP address" in lines[-1], "the question")
+    one.press("\n")
+    one.see(lambda lines: any(line.startswith("listening on") for line in lines), "the address")
+    assert one.lines[1] == "founded a network"
+    one.press("hello\n")
+    one.see(lambda lines: lines.count("hello") == 2, "the message below what was typed")
+    one.press("\x04")
+    assert one.wait_exit() == 0
+    assert b"\x1b" not in one.output
+
+
+def test_ctrl_z_stops_it_and_fg_lets_it_go_on(terminal: Start) -> None:
+    one = terminal("--peer", "none", command=["bash", "-c", 'set -m; "$@"; echo stopped; fg >/dev/null', "bash"])
+    one.see_line("founded a network")
+    one.press("dra")
+    one.see_last("> dra")
+    one.press("\x1a")
+    one.see(lambda lines: "stopped" in lines and lines[-1] == "> dra", "the draft again")
+    one.press("ft\n")
+    assert "stopped" in one.see_line("draft")
+    one.press("\x04")
+    assert one.wait_exit() == 0
 
 
 def test_a_wide_message_does_not_break_the_prompt(terminal: Start, launch: Launch) -> None:
