@@ -361,6 +361,15 @@ def test_accounts_are_completed(terminal: Start) -> None:
     one.see(lambda lines: lines[-1].startswith("> al") and "alice" not in lines[-1], "no completion outside a command")
 
 
+def test_accounts_that_are_keys_are_completed_by_their_fingerprints(terminal: Start) -> None:
+    one = terminal("--peer", "none", stage=3)
+    said = "this node's account is "
+    lines = one.see(lambda lines: any(line.startswith(said) for line in lines) and lines[-1] == ">", "the account")
+    account = next(line.removeprefix(said) for line in lines if line.startswith(said))
+    one.press(f"/send {account[:4]}\t")
+    one.see_last(f"> /send {account}")
+
+
 @pytest.mark.parametrize("lacks", ["TERM", "library"])
 def test_plain_lines_are_read_where_there_is_no_editor(
         terminal: Start, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, lacks: str) -> None:
