@@ -470,15 +470,15 @@ def test_what_is_typed_is_shown_also_where_the_terminal_does_not_say_how_wide_it
     one.see_last("> hello")
 
 
-@pytest.mark.parametrize(("options", "keys", "shown"), [([], b"", b"IP address"), (["--peer", "none"], b"", b"listening"),
-                                                        (["--peer", "none"], b"hello", b"hello"),
+@pytest.mark.parametrize(("options", "keys", "shown"), [([], b"", b"IP address"), (["--peer", "none"], b"", b"\x1b[?2004h"),
+                                                        (["--peer", "none"], b"hello", b"\x1b[?2004h"),
                                                         (["--peer", "none", "--json"], b"", b"listening")],
                          ids=["question", "prompt", "line", "json"])
 def test_a_terminal_that_is_gone_is_the_end_of_input(options: list[str], keys: bytes, shown: bytes) -> None:
     keyboard, device = pty.openpty()
     # Not its controlling terminal: else a hang-up signal would come first.
     with subprocess.Popen([sys.executable, "-m", "stage1_chat", *options], cwd=ROOT, stdin=device, stdout=device,
-                          stderr=subprocess.PIPE) as process:
+                          stderr=subprocess.PIPE, env={**os.environ, "TERM": "xterm"}) as process:
         os.close(device)
         os.write(keyboard, keys)
         output = b""
