@@ -257,14 +257,14 @@ def attack(keys: Path, *options: str) -> int:
 
 
 def test_some_real_cells_come_out_as_promised(keys: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    page = tmp_path / "out.html"
+    page, before = tmp_path / "out.html", nodes_of(os.getpid())
     assert attack(keys, "--only", "overdraft", "--stage", "2", "--stage", "4", "--html", str(page)) == 0
     output = capsys.readouterr().out
     assert output.startswith("seed 7\n") and output.endswith(f"all as docs/security.md promises\n{page} written\n")
     assert "  2 broken: mallory had 100, sent 1000, and has -900 at each of 2 nodes" in output
     assert "  4 holds: mallory had 100, sent 1000, and has 100 at each of 2 nodes" in output
     assert "mallory had 100, sent 1000, and has -900 at each of 2 nodes" in page.read_text()
-    assert nodes_of(os.getpid()) == []
+    assert nodes_of(os.getpid()) == before
 
 
 def test_what_is_not_as_promised_is_status_1(keys: Path, capsys: pytest.CaptureFixture[str],
@@ -294,4 +294,4 @@ def test_the_whole_table_comes_out_as_promised(keys: Path, capsys: pytest.Captur
     status = attack(keys)
     print(output := capsys.readouterr().out)
     assert status == 0, output
-    assert nodes_of(os.getpid()) == []
+    assert nodes_of(os.getpid()) == before
