@@ -291,6 +291,7 @@ def test_ctrl_c_ends_all_nodes(number: signal.Signals, keys: Path) -> None:
 
 @pytest.mark.long
 def test_the_whole_table_comes_out_as_promised(keys: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = nodes_of(os.getpid())
     status = attack(keys)
     print(output := capsys.readouterr().out)
     assert status == 0, output
