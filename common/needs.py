@@ -1,0 +1,39 @@
+"""What this project needs and does not find is said in one line, and not by a traceback that ends in a module's name.
+
+Every stage and every tool of lab/ imports this file before all others, so it imports nothing but `sys`.
+"""
+
+import sys
+from types import TracebackType
+
+OF_UNIX = ("fcntl", "resource", "termios", "tty")
+"""Modules of the standard library that there are on Unix only."""
+
+PACKAGES = {"Crypto": "pycryptodome"}
+"""Packages of another name than what is imported from them. (`crypto` and `pycrypto` are something else.)"""
+
+OURS = ("common", "lab", "tests", "stage1_chat", "stage2_ledger", "stage3_signed", "stage4_sequencer", "stage5_pos")
+
+
+def describe_missing(module: str) -> str | None:
+    """The line for the user about a module that cannot be imported; None if it is one of the project's own, or
+    unknown."""
+    root = module.partition(".")[0]
+    if not root or root in OURS:
+        return None
+    if root in OF_UNIX:
+        return f"this system has no {root}, so this does not run here: use Linux, macOS, or WSL on Windows"
+    return (f"the package {PACKAGES.get(root, root)} is missing:"
+            " start this by make or by .venv/bin/python, where make has put it")
+
+
+def explain(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Take the place of `sys.excepthook`: whatever else ends the program is shown as Python does it."""
+    line = describe_missing(error.name or "") if isinstance(error, ModuleNotFoundError) else None
+    if line is None:
+        sys.__excepthook__(kind, error, trace)
+    else:
+        print(line, file=sys.stderr)
+
+
+sys.excepthook = explain
