@@ -91,6 +91,9 @@ LINES_AHEAD = 100
 MAX_LINE = MEBIBYTE
 """Bytes of a line of standard input that are kept. A line that is so long is refused."""
 
+TELL_AGAIN_SECONDS = 600.0
+"""What the system has no more of is told once in so many seconds, however many connections it has no room for."""
+
 HELLO_SECONDS = 5.0
 """Seconds for a peer to say hello, and for a network to answer a node that joins (contract §2, §4)."""
 

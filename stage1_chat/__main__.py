@@ -44,12 +44,22 @@ class ChatClient:
         peer = options.peer if node.remembers_network else find_peer(console, options)
         tune_memory()
         try:
-            network.start(node, None if peer == "none" else peer)
-            network.stop_on_signals()
+            start(network, node, None if peer == "none" else peer)
             network.run()
+        except CannotStart as error:
+            return complain(self.PROGRAM, str(error))
         finally:
             console.restore_terminal()
         return network.status
+
+
+def start(network: SocketNetwork, node: ChatNode, peer: str | None) -> None:
+    """Let the node join or found, and let signals end it; CannotStart if the system has no threads for that."""
+    try:
+        network.start(node, peer)
+        network.stop_on_signals()
+    except OSError as error:
+        raise CannotStart(str(error.strerror or error)) from None
 
 
 def find_peer(console: Console, options: argparse.Namespace) -> str | None:

@@ -10,6 +10,7 @@ reader reads until the other side has done the same (closing at once would throw
 the peer has not read yet, the reason for the closing before all); then the socket is closed.
 """
 
+import errno
 import queue
 import socket
 import threading
@@ -30,8 +31,11 @@ if TYPE_CHECKING:
 
 
 def start_thread(name: str, target: Callable[[], None]) -> None:
-    """Start a thread that does not keep the process alive."""
-    threading.Thread(target=target, name=name, daemon=True).start()
+    """Start a thread that does not keep the process alive; OSError (EAGAIN) if the system allows no more of them."""
+    try:
+        threading.Thread(target=target, name=name, daemon=True).start()
+    except RuntimeError:
+        raise OSError(errno.EAGAIN, "no more threads") from None
 
 
 class Outbox:
@@ -131,9 +135,14 @@ class SocketConnection(Connection):
             self._credit.put(None)
         self._counted = threading.Semaphore(0)
         self._has_ended = threading.Event()
-        self._outbox = Outbox(f"writer {self.remote}", sock.sendall, lambda: self._shut_down(socket.SHUT_WR),
-                              network.now)
-        start_thread(f"reader {self.remote}", self._read)
+        self._has_reader = False
+        self._outbox = Outbox(f"writer {self.remote}", sock.sendall, self._end_output, network.now)
+        try:
+            start_thread(f"reader {self.remote}", self._read)
+        except OSError:
+            self._outbox.close()  # its writer is there already, and would wait for ever
+            raise
+        self._has_reader = True
 
     # --- out ------------------------------------------------------------------------------------
 
@@ -202,6 +211,10 @@ class SocketConnection(Connection):
     def wait_until_ended(self, deadline: float) -> None:
         """Wait until the peer has read what was sent and said farewell, at most until `deadline` of the clock."""
         self._has_ended.wait(max(0.0, deadline - self._network.now()))
+
+    def _end_output(self) -> None:
+        if self._has_reader:  # else this connection has not come about, and the network has an answer for the caller
+            self._shut_down(socket.SHUT_WR)
 
     def _shut_down(self, how: int) -> None:
         try:

@@ -18,8 +18,10 @@ long, what is left of it goes to the end of its line. Strangers stand in one lin
 that this node has opened in another, which gets more time (common/turns.py).
 """
 
+import errno
 import heapq
 import itertools
+import math
 import os
 import queue
 import random
@@ -30,14 +32,15 @@ import time
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from common.console import Console
 from common.encoding import encode_frame, split_address
 from common.journal import JournalError
 from common.limits import (ACCEPTS_AHEAD, FLUSH_SECONDS, HAND_OVER_SECONDS, HELLO_SECONDS, LINES_AHEAD, MAX_INBOUND,
-                           MAX_OPENINGS, MAX_OUTBOX, OPENINGS_PER_SECOND, SYSTEM_BYTES, TIDY_SECONDS, TURN_AWAY_SECONDS,
-                           Allowance)
+                           MAX_OPENINGS, MAX_OUTBOX, OPENINGS_PER_SECOND, SYSTEM_BYTES, TELL_AGAIN_SECONDS,
+                           TIDY_SECONDS, TURN_AWAY_SECONDS, Allowance)
 from common.turns import Turns
 from stage1_chat.connection import Outbox, SocketConnection, start_thread
 from stage1_chat.memory import tidy_memory
@@ -45,6 +48,11 @@ from stage1_chat.node import ChatNode
 
 WORDS_SECONDS = 0.3
 """How long Tab waits for the node."""
+
+
+SHORTAGES = {errno.EAGAIN: "threads", errno.EMFILE: "open files", errno.ENFILE: "open files",
+             errno.ENOBUFS: "memory for sockets", errno.ENOMEM: "memory"}
+"""What the system has no more of, by the number of the error that says so."""
 
 
 class SocketNetwork:
@@ -70,6 +78,8 @@ class SocketNetwork:
         """Connections that have closed, and still have a while to write what waits."""
         self._is_running = True
         self._lacks_storage = False
+        self._told_shortages: dict[str, float] = {}
+        """What the user was told that the system has no more of, and when."""
         self._is_to_tidy = False
         self.status = 0
         """The exit status that the node has asked for."""
@@ -194,7 +204,11 @@ class SocketNetwork:
 
     def connect(self, address: str) -> None:
         """Try to connect, in a thread of its own: looking up a name and waiting for an answer take time."""
-        start_thread(f"dial {address}", lambda: self._dial(address))
+        try:
+            start_thread(f"dial {address}", lambda: self._dial(address))
+        except OSError as error:
+            # Not from within `connect`: what asked for the call may not be done.
+            self.after(0, partial(self._on_dial_failed, address, error))
 
     def report(self, event: str, members: dict[str, Any], drawing: str | None = None) -> None:
         """Print an event. When the reader of our output has stopped reading, lines are lost, not the node."""
@@ -203,7 +217,11 @@ class SocketNetwork:
 
     def read_lines(self) -> None:
         """Begin to read standard input."""
-        start_thread("standard input", self._read_lines)
+        try:
+            start_thread("standard input", self._read_lines)
+        except OSError as error:
+            self._tell_shortage(error)
+            self.stop(status=1)
 
     def stop(self, status: int = 0) -> None:
         """End the loop of `run` when the present handler is done."""
@@ -279,8 +297,10 @@ class SocketNetwork:
             credit.acquire()
             try:
                 self.put_for(None, welcome, self._listener.accept()[0])
-            except OSError:
+            except OSError as error:
                 # Out of file descriptors, or the caller has gone again. Wait, do not spin.
+                if error.errno in SHORTAGES:
+                    self.put_for(None, self._tell_shortage, error)
                 credit.release()
                 threading.Event().wait(0.1)
 
@@ -293,9 +313,22 @@ class SocketNetwork:
                 sock.close()
                 raise ConnectionRefusedError("nobody listens there")
         except (OSError, UnicodeError) as error:
-            self.put(self.node.on_dial_failed, address, f"cannot connect: {getattr(error, 'strerror', None) or error}")
+            self.put(self._on_dial_failed, address, error)
         else:
             self.put(self._open, sock, address)
+
+    def _on_dial_failed(self, address: str, error: OSError | UnicodeError) -> None:
+        if isinstance(error, OSError):
+            self._tell_shortage(error)
+        self.node.on_dial_failed(address, f"cannot connect: {getattr(error, 'strerror', None) or error}")
+
+    def _tell_shortage(self, error: OSError) -> None:
+        """Tell the user what the system has no more of, not for each connection that does not come about."""
+        lacking = SHORTAGES.get(error.errno or 0)
+        if lacking and self.now() >= self._told_shortages.get(lacking, -math.inf) + TELL_AGAIN_SECONDS:
+            self._told_shortages[lacking] = self.now()
+            self.node.report_error("BUSY", f"the system gives this process no more {lacking} (ulimit -a shows how many"
+                                           " it may have): no new connections until some have ended")
 
     def _open(self, sock: socket.socket, dialled: str | None) -> None:
         try:
@@ -303,8 +336,12 @@ class SocketNetwork:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SYSTEM_BYTES)
             connection = SocketConnection(self, sock, dialled)
-        except OSError:
-            sock.close()  # gone again already
+        except OSError as error:
+            self._tell_shortage(error)
+            if dialled is None and error.errno in SHORTAGES:
+                self._turn_away(sock, f"no more {SHORTAGES[error.errno]}")
+            else:
+                sock.close()  # gone again already, or there are no threads for it
             if dialled is not None:
                 self.node.on_dial_failed(dialled, "the connection was closed at once")
         else:
@@ -313,7 +350,7 @@ class SocketNetwork:
     def _welcome(self, sock: socket.socket) -> None:
         inbound = sum(one.dialled is None and one.is_open for one in self.node.connections)
         if inbound + self._opening_later >= MAX_INBOUND and not self.node.make_room():
-            self._turn_away(sock)
+            self._turn_away(sock, f"{MAX_INBOUND} connections are open")
         elif self._openings.take(self.now()):
             self._open(sock, None)
         else:
@@ -324,10 +361,10 @@ class SocketNetwork:
         self._opening_later -= 1
         self._welcome(sock)
 
-    def _turn_away(self, sock: socket.socket) -> None:
+    def _turn_away(self, sock: socket.socket, reason: str) -> None:
         try:
             sock.setblocking(False)
-            sock.send(encode_frame({"type": "error", "code": "BUSY", "reason": f"{MAX_INBOUND} connections are open"}))
+            sock.send(encode_frame({"type": "error", "code": "BUSY", "reason": reason}))
             sock.shutdown(socket.SHUT_WR)
         except OSError:
             pass  # it did not wait for the answer
