@@ -44,6 +44,8 @@ class Connection:
         """The address that the peer listens on, as its hello says; None before."""
         self.said_network: str | None = None
         """The network that this node's own hello has named on it; None if it was joining by then."""
+        self.says_it_listens: str | None = None
+        """The address in its hello also if that was refused: it is called from another port each time."""
         self.opened = self.heard = now
         """When it was opened, and when its last whole frame came, in seconds of `Network.now`."""
         self.useful_at = now

@@ -133,6 +133,9 @@ KEPT_AS_IT_CAME = 4_096
 MAX_SEEN = 50_000
 """Ids or frames in one generation of a `Recent`; an entry is forgotten after one to two generations."""
 
+MAX_TOLD = 1_000
+"""Lines about peers that are not told the user again, in one generation: anybody can call under any name."""
+
 MAX_PEERS = 10_000
 """Addresses in the list of peers (contract §3, stage 2)."""
 

@@ -14,10 +14,10 @@ from collections.abc import Callable
 from typing import Any
 
 from common.encoding import (ADDRESS, INTEGER, NONCE, Field, FormatError, Message, Shape, check_shape, decode_frame,
-                             encode_frame, is_address, is_id, is_text, shorten)
+                             encode_frame, is_address, is_id, is_text, shorten, split_address)
 from common.framing import FrameError
-from common.limits import (CLOSE_AFTER, HELLO_SECONDS, JOIN_AGAIN_SECONDS, MAX_INVALID, PING_AFTER, USELESS_SECONDS,
-                           Recent)
+from common.limits import (CLOSE_AFTER, HELLO_SECONDS, JOIN_AGAIN_SECONDS, MAX_INVALID, MAX_TOLD, PING_AFTER,
+                           USELESS_SECONDS, Recent)
 from common.interface import Connection, HandshakeError, Invalid, Network
 from stage1_chat.redial import Redials
 
@@ -26,6 +26,12 @@ VERSION = 1
 
 MAX_REASON = 4_096
 """Characters of an `error`'s reason."""
+
+
+def is_loopback(address: str) -> bool:
+    """Does this address lead every machine to itself?"""
+    host = split_address(address)[0]
+    return host == "localhost" or host.startswith("127.")
 
 
 def _is_network(value: Any) -> bool:
@@ -72,6 +78,8 @@ class PeeringNode:
         self.links: dict[Connection, None] = {}
         """The connections whose handshake is done, oldest first (a dict keeps the order, a set does not)."""
         self.redials = Redials(network, self.is_linked, self.is_peer)
+        self.told = Recent(MAX_TOLD)
+        """The hashes of what the user was told of some address, and need not be told again at each call."""
         self.seen_frames = Recent()
         """The hashes of the frames that were flooded: copies of these need not be looked at. Python's own hash has 64
         bits and a key that no peer knows (PEP 456), so nobody can make two frames with one hash. SHA-256 would take
@@ -124,6 +132,14 @@ class PeeringNode:
         self.link(connection)
         self.report("joined", peer=connection.dialled)
         self.on_ready()
+        self.tell_if_others_cannot_call(str(connection.dialled))
+
+    def tell_if_others_cannot_call(self, peer: str) -> None:
+        """Tell the user if the peer is on another machine, and what this node announces leads nowhere from there."""
+        if is_loopback(self.address) and not is_loopback(peer):
+            self.report_error("NETWORK", f"no other machine can call this node at {self.address}, where it listens;"
+                                         " to be called from there, start it with --host 0.0.0.0"
+                                         " (with make: HOST=0.0.0.0)")
 
     def on_try_failed(self, reason: str) -> None:
         """A call to join was in vain. Call again while there is time: the peer may only be starting (contract §4)."""
@@ -140,14 +156,16 @@ class PeeringNode:
             self.network.connect(self.peer)
 
     def on_join_failed(self, reason: str) -> None:
-        """There is nobody to join, or nobody of this kind: say so, and found a network (contract §4)."""
+        """There is nobody to join, or nobody of this kind: found a network, and then say so, as the last line of all
+        that is printed at the start (contract §4)."""
         if self.network_name is None:
             if self.joining is not None:
                 self.joining.was_refused = True
                 self.joining.close()
-            self.report_error("NETWORK", f"{self.peer}: {reason}")
-            self.peer = self.joining = None
+            peer, self.peer, self.joining = self.peer, None, None
             self.found()
+            outcome = "; this is a network of its own; nobody else is in it" if self.network_name is not None else ""
+            self.report_error("NETWORK", f"{peer}: {reason}{outcome}")
 
     def on_ready(self) -> None:
         """The node belongs to a network from now on."""
@@ -287,6 +305,7 @@ class PeeringNode:
         """Handshake: the same version, stage and network, and not this node itself (contract §2)."""
         if connection.address is not None:
             raise FormatError("hello: a second one")
+        connection.says_it_listens = message["listen"]
         if message["version"] != VERSION:
             raise HandshakeError(f"version {message['version']}, here it is {VERSION}")
         if message["stage"] != self.STAGE:
@@ -297,6 +316,9 @@ class PeeringNode:
         if message["network"] is None and connection.said_network is None:
             self.hang_up(connection, "both nodes are still joining")
             return
+        if self.is_another_network(message["network"]):
+            self.on_another_network(connection)
+            return
         self.check_network(connection, message["network"])
         connection.address = message["listen"]
         if self.network_name is None:
@@ -306,18 +328,41 @@ class PeeringNode:
 
     def on_own_address(self, connection: Connection) -> None:
         """The two ends are this very node, or the peer says so. The end that was called tells the user, not both."""
-        reason = "this node has reached itself"
+        reason = (f"this node has reached itself, or one that announces the same address, {self.address};"
+                  " --announce HOST:PORT names another one")
         if connection.dialled is None:
             raise HandshakeError(reason)
+        self.close_with_error(connection, "HANDSHAKE", reason)
+        if connection is self.joining:
+            self.on_join_failed(reason)
+
+    def is_another_network(self, name: str | None) -> bool:
+        """Is this the name of a network, and not of the one that this node belongs to?"""
+        return None not in (name, self.network_name) and name != self.network_name
+
+    def on_another_network(self, connection: Connection) -> None:
+        """The peer is in another network. If it was lost, it may have founded one: it is called on, since it may come
+        back, but only the user can let this node follow."""
+        reason = "another network"
+        if connection.dialled in self.redials:
+            self.tell_of(connection, "HANDSHAKE", f"{connection.dialled} has another network by now;"
+                                                  f" {self.how_to_change_network()} to join it")
+        elif connection.dialled is None:
+            self.tell_of(connection, "HANDSHAKE", f"{connection.says_it_listens} calls from another network;"
+                                                  " start it again there to join this one")
+        else:
+            self.tell_of(connection, "HANDSHAKE", f"{connection.remote}: {reason}")
         self.send_away(connection, "HANDSHAKE", reason)
+
+    def how_to_change_network(self) -> str:
+        """What the user does to have this node in another network."""
+        return "start this node again"
 
     def check_network(self, connection: Connection, name: str | None) -> None:
         """HandshakeError unless the peer is of this network, or one of the two is joining by this connection."""
         if self.network_name is None:
             if connection is not self.joining:
                 raise HandshakeError("this node is still joining")
-        elif name not in (None, self.network_name):
-            raise HandshakeError("another network")
 
     def on_error(self, connection: Connection, message: Message, frame: bytes) -> None:
         """The peer says why it ends the connection. One that is only busy is called again to join, without a word."""
@@ -326,7 +371,7 @@ class PeeringNode:
             self.join_failure = reason
             connection.close()
             return
-        self.report_error(message["code"], reason)
+        self.tell_of(connection, message["code"], reason, message["reason"])
         connection.close()
         if connection is self.joining:
             self.on_join_failed("the peer has refused this node")
@@ -357,7 +402,7 @@ class PeeringNode:
     def refuse(self, connection: Connection, code: str, reason: str) -> None:
         """Tell a peer what it did wrong, and end its connection."""
         if connection.is_open:
-            self.report_error(code, f"{connection.remote}: {reason}")
+            self.tell_of(connection, code, f"{connection.remote}: {reason}", reason)
             self.send_away(connection, code, reason)
 
     def send_away(self, connection: Connection, code: str, reason: str) -> None:
@@ -400,6 +445,15 @@ class PeeringNode:
     def report_error(self, code: str, reason: str) -> None:
         """Tell the user in one line what went wrong."""
         self.report("error", code=code, reason=reason)
+
+    def tell_of(self, connection: Connection, code: str, line: str, reason: str | None = None) -> None:
+        """Tell the user what is wrong with a peer: once for its address and for this reason (that without a port which
+        changes), since both ends call again for as long as they run."""
+        address = connection.dialled or connection.says_it_listens or connection.remote
+        about = hash((address, code, line if reason is None else reason))
+        if about not in self.told:
+            self.told.add(about)
+            self.report_error(code, line)
 
     def make_nonce(self) -> str:
         """32 random hex digits, which make equal contents distinct (contract §1)."""

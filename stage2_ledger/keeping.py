@@ -23,6 +23,11 @@ class KeepingNode(ChatNode):
         self.note("stage", str(self.STAGE))
         self.note("network", str(self.network_name))
 
+    def how_to_change_network(self) -> str:
+        """What the user does to have this node in another network: the one in the journal would come back."""
+        again = super().how_to_change_network()
+        return again if self.journal is None else f"{again} with another folder as --data"
+
     @property
     def remembers_network(self) -> bool:
         """Does the journal hold a network?"""

@@ -222,9 +222,8 @@ def test_the_questions_are_shown_to_people(launch: Launch) -> None:
 def test_answers_that_are_no_address_found_a_network(launch: Launch, answers: bytes) -> None:
     node = launch(1)
     node.type_bytes(answers)
-    node.wait_for("founded")
-    assert [event["event"] for event in node.events[:2]] == ["error", "founded"]
-    assert node.events[0]["code"] == "NETWORK"
+    node.wait_for("error", code="NETWORK")
+    assert [event["event"] for event in node.events] == ["founded", "listening", "error"]
 
 
 def test_input_that_ends_at_a_question_founds_and_ends_in_order(launch: Launch) -> None:
@@ -237,16 +236,16 @@ def test_input_that_ends_at_a_question_founds_and_ends_in_order(launch: Launch) 
 @pytest.mark.parametrize("peer", ["nobody", "999", "127.0.0.1", "127.0.0.1:0", "a b:1", "no.such.host.invalid:1"])
 def test_a_peer_that_is_nobody_is_told_and_a_network_founded(launch: Launch, peer: str) -> None:
     node = launch(1, "--peer", peer, "--wait", "0")
-    node.wait_for("listening")
-    assert [event["event"] for event in node.events[:3]] == ["error", "founded", "listening"]
-    assert node.events[0]["code"] == "NETWORK" and peer in node.events[0]["reason"]
+    reason = node.wait_for("error", code="NETWORK")["reason"]
+    assert [event["event"] for event in node.events] == ["founded", "listening", "error"]
+    assert peer in reason and "this is a network of its own; nobody else is in it" in reason
 
 
 def test_a_node_that_calls_itself_founds(launch: Launch) -> None:
     address = unused_address()
     node = launch(1, "--peer", address, "--port", address.rpartition(":")[2])
     assert node.address == address
-    assert node.all_of("founded") and node.all_of("error", code="NETWORK")
+    assert node.all_of("founded") and "--announce" in node.wait_for("error", code="NETWORK")["reason"]
 
 
 def test_a_last_line_right_before_the_end_of_input_still_reaches_the_others(launch: Launch, call: Call) -> None:

@@ -134,9 +134,10 @@ def test_who_finds_nobody_says_so_and_founds_a_network(peer: str) -> None:
     node = world.add(ChatNode, peer)
     world.run(6.0)
     reported = world.networks[node.address].reported
-    assert [entry["event"] for entry in reported] == ["error", "founded", "listening"]
-    assert reported[0]["code"] == "NETWORK" and peer in reported[0]["reason"]
-    assert reported[2]["address"] == node.address and reported[2]["network"] == node.network_name
+    assert [entry["event"] for entry in reported] == ["founded", "listening", "error"]
+    assert reported[2]["code"] == "NETWORK" and peer in reported[2]["reason"]
+    assert reported[2]["reason"].endswith("this is a network of its own; nobody else is in it")
+    assert reported[1]["address"] == node.address and reported[1]["network"] == node.network_name
     assert is_reading(world, node)
 
 

@@ -253,8 +253,8 @@ def test_a_node_does_not_join_by_a_bad_genesis(launch: Launch, founder: Founder,
                                                change: dict[str, object], code: str) -> None:
     node = start_follower(launch, founder, five_wallets[0])
     founder.accept({**GENESIS, **change}).expect_closed(code)
-    node.wait_for("founded")
-    assert [error["code"] for error in node.all_of("error")] == [code, "NETWORK"]
+    node.wait_for("error", code="NETWORK")
+    assert [error["code"] for error in node.all_of("error")] == [code, "NETWORK"] and node.all_of("founded")
     assert node.network != NETWORK and ledger_of(node) == {ALICE.account: 1_000_000}
 
 

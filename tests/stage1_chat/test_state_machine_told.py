@@ -1,0 +1,103 @@
+"""Nodes in memory: what the user is told of addresses, once and with what to do, and not at each call (contract §4)."""
+
+import pytest
+
+from lab.simulation import World
+from stage1_chat.node import ChatNode
+from tests.memory import Stranger, add_linked_stranger, add_stranger
+from tests.stage1_chat.rooms import founded_world
+
+
+def reasons(world: World, node: ChatNode) -> list[str]:
+    """The reasons of the errors that `node` has printed."""
+    return [error["reason"] for error in world.reported(node, "error")]
+
+
+def test_a_founder_that_founds_anew_is_told_of_once_at_each_end_and_called_on() -> None:
+    world, founder = founded_world()
+    others = [world.add(ChatNode, founder.address) for _ in range(3)]
+    world.run(1.0)
+    first_network = founder.network_name
+    world.kill(founder)
+    world.run(0.5)
+    anew = world.add(ChatNode, address=founder.address)
+    world.run(300.0)
+    assert anew.network_name != first_network
+    for other in others:
+        assert reasons(world, other) == [f"{founder.address} has another network by now; start this node again to join it"]
+        assert other.network_name == first_network
+    assert sorted(reasons(world, anew)) == [f"{other.address} calls from another network; start it again there to join this one"
+                                            for other in others]
+    world.kill(anew)
+    back = world.add(ChatNode, address=founder.address)
+    back.network_name = first_network
+    world.run(40.0)
+    assert len(back.links) == 3, "it was called on in silence"
+
+
+@pytest.mark.parametrize("changes, words", [({"stage": 2}, "stage 2, here it is 1"), ({"version": 2}, "version 2, here it is 1")])
+def test_whoever_calls_again_and_again_is_told_of_once_for_an_address(changes: dict[str, int], words: str) -> None:
+    world, alice = founded_world()
+    for listens in ("one:1", "one:1", "two:1", "one:1"):
+        caller = add_stranger(world, alice)
+        caller.send(caller.hello_message(alice.network_name, listen=listens, **changes))
+        world.settle()
+        assert caller.is_closed and caller.messages("error")[0]["code"] == "HANDSHAKE"
+    assert [reason.partition(": ")[2] for reason in reasons(world, alice)] == [words, words]
+
+
+def test_what_a_peer_says_each_time_that_it_is_called_is_told_once() -> None:
+    world, alice = founded_world()
+    peer = world.add(Stranger)
+    peer.says_on_open = [peer.hello_message(alice.network_name)]
+    bob = world.add(ChatNode, peer.address)
+    world.settle()
+    world.run(1.0)
+    peer.says_on_open = [{"type": "error", "code": "BUSY", "reason": "128 connections are open"}]
+    world.cut(next(iter(world.open_connections())))
+    world.run(300.0)
+    assert reasons(world, bob) == [f"{peer.address} says: 128 connections are open"]
+
+
+def test_another_reason_of_the_same_peer_is_told_too() -> None:
+    world, alice = founded_world()
+    for text in (1, "", 1):
+        caller = add_linked_stranger(world, alice)
+        caller.send({"type": "chat", "nonce": "0" * 32, "text": text})
+        world.settle()
+    assert len(reasons(world, alice)) == 3, "these have different addresses"
+    for reason in ("no room", "no time", "no room"):
+        caller = add_stranger(world, alice)
+        caller.send(caller.hello_message(alice.network_name, listen="one:1"), {"type": "error", "code": "BUSY", "reason": reason})
+        world.settle()
+    assert [reason.rpartition(": ")[2] for reason in reasons(world, alice)[3:]] == ["no room", "no time"]
+
+
+@pytest.mark.parametrize("address, peer, is_told", [
+    ("127.0.0.1:5", "192.0.2.7:1", True), ("localhost:5", "node.example:1", True), ("127.1.2.3:5", "192.0.2.7:1", True),
+    ("127.0.0.1:5", "127.0.0.1:1", False), ("127.0.0.1:5", "localhost:1", False), ("192.0.2.8:5", "192.0.2.7:1", False),
+])
+def test_a_node_on_loopback_is_told_that_a_peer_elsewhere_cannot_call_it(address: str, peer: str, is_told: bool) -> None:
+    world = World(seed=1)
+    called = world.add(Stranger, address=peer)
+    called.says_on_open = [called.hello_message("a" * 32)]
+    node = world.add(ChatNode, peer, address=address)
+    world.run(1.0)
+    assert world.reported(node, "joined")
+    told = [reason for reason in reasons(world, node) if "--host 0.0.0.0" in reason and "HOST=0.0.0.0" in reason]
+    assert len(told) == is_told and all(address in reason for reason in told)
+
+
+def test_a_peer_that_announces_the_same_address_is_told_of_announce() -> None:
+    world = World(seed=1, longest_delay=0.0)
+    peer = world.add(Stranger)
+    node = world.add(ChatNode, peer.address)
+    world.run(0.1)
+    peer.send(peer.hello_message("a" * 32, listen=node.address))
+    world.run(6.0)
+    assert len(reasons(world, node)) == 1 and "--announce" in reasons(world, node)[0]
+    assert "--announce" in peer.messages("error")[0]["reason"]
+    caller = add_stranger(world, node)
+    caller.send(caller.hello_message(node.network_name, listen=node.address))
+    world.settle()
+    assert "--announce" in reasons(world, node)[1] and node.address in reasons(world, node)[1]
