@@ -28,6 +28,15 @@ CLOCK_ERROR_SLOTS = 1
 """How far ahead of this node's clock a block's slot may be (contract §3, stage 5)."""
 
 
+TELL_CLOCK_SECONDS = 60.0
+"""The user is told of a clock that is wrong once in so many seconds."""
+
+
+def seconds(milliseconds: int) -> str:
+    """A time for people."""
+    return f"{milliseconds / 1000:,.1f} seconds"
+
+
 class ChainNode(TotalOrderNode):
     """A node that keeps the tree of blocks, and the ledger of its best chain."""
 
@@ -64,6 +73,10 @@ class ChainNode(TotalOrderNode):
         """Creator and slot -> the ids of the blocks that have ever entered the tree, oldest first."""
         self.convicted: set[str] = set()
         """The creators against whom evidence is kept."""
+        self.told_of_clock: set[Connection] = set()
+        """The connections whose blocks from the future were looked at."""
+        self.tell_clock_from = 0.0
+        """The user is not told of clocks before this time, in seconds of the network's clock."""
         self.rollbacks = 0
         self.longest_rollback = 0
 
@@ -77,6 +90,16 @@ class ChainNode(TotalOrderNode):
         self.thresholds = genesis.winning_thresholds()
         self.tree = Tree(genesis.id)
         self.ledger = TreeLedger(self.tree, genesis.starting_balances(), self.transactions)
+
+    def on_ready(self) -> None:
+        """The node has a genesis: does it begin in the future?"""
+        super().on_ready()
+        self.tell_if_genesis_is_ahead()
+
+    def unlink(self, connection: Connection) -> None:
+        """A linked peer is gone."""
+        self.told_of_clock.discard(connection)
+        super().unlink(connection)
 
     def slot(self) -> int:
         """The current slot."""
@@ -98,7 +121,8 @@ class ChainNode(TotalOrderNode):
             self.on_known_block(connection, block_id, message, canonical)
             return
         if message["slot"] > self.slot() + CLOCK_ERROR_SLOTS and not self.is_replaying:
-            return  # from the future: neither a fault of the sender for sure, nor of any use yet
+            self.on_future_block(connection, message, canonical)
+            return
         if self.is_surplus(block_id, message["creator"], message["slot"]):
             return
         value = self.check_block(message, canonical)
@@ -111,6 +135,30 @@ class ChainNode(TotalOrderNode):
             self.enter(block, connection)
         else:
             self.put_off(block, connection)
+
+    def on_future_block(self, connection: Connection | None, message: Message, canonical: bytes) -> None:
+        """A block from the future: neither a fault of the sender for sure, nor of any use yet. If it is genuine, one of
+        the two clocks is wrong, and the user is told: once for a connection, and once in a minute."""
+        now = self.network.now()
+        if connection is None or connection in self.told_of_clock or now < self.tell_clock_from:
+            return
+        self.told_of_clock.add(connection)
+        try:
+            self.check_block(message, canonical)
+        except Invalid:
+            return
+        self.tell_clock_from = now + TELL_CLOCK_SECONDS
+        ahead = self.genesis.slot_start(message["slot"]) - self.network.unix_ms()
+        self.report_error("NETWORK", f"{connection.address}: its blocks are not taken, since they are {seconds(ahead)}"
+                                     " ahead of this machine's clock; look at the clocks of both")
+
+    def tell_if_genesis_is_ahead(self) -> None:
+        """Tell the user if the network begins in the future, by this machine's clock."""
+        ahead = self.genesis.start_ms - self.network.unix_ms()
+        if ahead > 0:
+            self.tell_clock_from = self.network.now() + TELL_CLOCK_SECONDS
+            self.report_error("NETWORK", f"this network begins in {seconds(ahead)} by this machine's clock, and no"
+                                         " block is taken before; look at this clock, and at that of the founder")
 
     def on_known_block(self, connection: Connection | None, block_id: str, message: Message, canonical: bytes) -> None:
         """A block that has come before: with another signature it may be forged. Whoever sends one that waits can be

@@ -19,6 +19,7 @@ from common.rsa import PrivateKey
 from common.interface import Command, CommandError, Invalid, Network
 from stage5_pos import lottery
 from stage5_pos.catching_up import CatchingUpNode
+from stage5_pos.chain import seconds
 from stage5_pos.genesis import Genesis
 from stage5_pos.ledger import FEE
 from stage5_pos.tree import Block
@@ -44,6 +45,9 @@ class StakeNode(CatchingUpNode):
         self.found_with = found_with
         self.last_slot = 0
         """The slot in which this node took part in the lottery last: each slot only once."""
+        self.told_of_slot = 0
+        """The `last_slot` of which the user was told that it is in the future. At first the genesis, which has its own
+        words for that."""
 
     # --- the lottery ----------------------------------------------------------------------------
 
@@ -75,6 +79,8 @@ class StakeNode(CatchingUpNode):
         """A slot has begun: draw for each stake played here, and make a block with the best draw that wins."""
         self.await_slot()
         slot = self.slot()
+        if slot < self.last_slot and self.last_slot != self.told_of_slot:
+            self.tell_clock_went_back()
         if slot > self.last_slot:
             self.last_slot = slot
             tickets = []
@@ -88,6 +94,13 @@ class StakeNode(CatchingUpNode):
                 self.keep("slot", str(slot).encode())
                 self.commit()
                 self.make_block(slot, *min(tickets, key=lambda ticket: ticket[0]))
+
+    def tell_clock_went_back(self) -> None:
+        """Tell the user once that no block is made until the clock is where it was: a slot is drawn for once."""
+        self.told_of_slot = self.last_slot
+        left = self.genesis.slot_start(self.last_slot + 1) - self.network.unix_ms()
+        self.report_error("NETWORK", f"this machine's clock has gone back: no block is made for {seconds(left)}, until"
+                                     f" it is past slot {self.last_slot} again; look at the clock")
 
     def replay(self, kind: str, content: bytes) -> None:
         """The journal also tells in which slots this node has drawn a winning ticket."""
