@@ -213,6 +213,10 @@ def waiting(seconds: float) -> Callable[[Network, str], ChatNode]:
     return make
 
 
+ALONE = "; this is a network of its own; nobody else is in it"
+"""How the reason ends that a node tells when it has founded a network instead of joining one."""
+
+
 def network_error(world: World, node: ChatNode) -> list[str]:
     """The reasons of all errors that a node has reported, which are NETWORK."""
     assert set(errors(world, node)) <= {"NETWORK"}
@@ -227,7 +231,7 @@ def test_a_peer_that_is_not_ready_is_called_until_the_time_is_over(mood: str, re
     world.run(29.9)
     assert node.network_name is None and network_error(world, node) == [] and stranger.calls >= 50
     world.run(0.2)
-    assert network_error(world, node) == [f"node-1:1: {reason}"]
+    assert network_error(world, node) == [f"node-1:1: {reason}{ALONE}"]
     assert len(world.reported(node, "founded")) == 1
     calls = stranger.calls
     world.run(100.0)
@@ -262,7 +266,7 @@ def test_where_nobody_listens_a_network_is_founded_when_the_time_is_over(wait: f
     world.run(least)
     assert (node.network_name is None) == (wait > 0)
     world.run(most - least)
-    assert network_error(world, node) == ["nobody:1: nobody listens there"]
+    assert network_error(world, node) == [f"nobody:1: nobody listens there{ALONE}"]
 
 
 def test_a_call_has_5_seconds_for_an_answer_however_short_the_wait() -> None:
