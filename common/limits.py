@@ -76,7 +76,7 @@ MAX_OUTBOXES = 96 * MEBIBYTE
 """Bytes that may wait for all peers together to read them; then the one that makes least progress is closed."""
 
 ACCEPTS_AHEAD = 4
-"""New connections that wait in the inbox: whoever connects again and again gets no more turns than others."""
+"""New connections that wait in the inbox: somebody who keeps connecting gets no more turns than others."""
 
 MAX_OPENINGS, OPENINGS_PER_SECOND = 32, 40.0
 """Connections that others may open at once, and after that in each second. Each costs some milliseconds, even if it
@@ -89,10 +89,10 @@ LINES_AHEAD = 100
 """Lines of standard input that wait for the node; the reader waits beyond."""
 
 MAX_LINE = MEBIBYTE
-"""Bytes of a line of standard input that are kept. A line that is so long is refused."""
+"""Bytes of a line of standard input that are kept. A longer line is refused."""
 
 TELL_AGAIN_SECONDS = 600.0
-"""What the system has no more of is told once in so many seconds, however many connections it has no room for."""
+"""Seconds until the user is told again that the system has run out of something, such as threads."""
 
 HELLO_SECONDS = 5.0
 """Seconds for a peer to say hello, and for a network to answer a node that joins (contract §2, §4)."""
@@ -113,8 +113,8 @@ FLUSH_SECONDS = 2.0
 """How long a closing connection may take to write what waits, and to read the other's farewell."""
 
 AT_ONCE_SECONDS = 1.0
-"""Two nodes have called each other at once if no more than this lies between the two openings. They may see the two in
-different orders."""
+"""Two nodes have called each other at once if at most this lies between the two openings. Each of them may have seen
+the two openings in another order."""
 
 FIRST_REDIAL, LAST_REDIAL = 1.0, 30.0
 """Seconds before a lost connection is opened again: 1, 2, 4 … and then every 30 (contract §2)."""

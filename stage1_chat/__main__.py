@@ -19,7 +19,7 @@ class ChatClient:
     def add_options(self, options: Options) -> None:
         """Add the options beyond those that every console has. Later stages add theirs to these."""
         options.add_argument("--wait", type=thousandths_from(0, 3_600_000, "seconds"), default=5_000, metavar="SECONDS",
-                             help="call the peer for so long before founding a network (default: 5)")
+                             help="how long to call the peer before founding a network (default: 5)")
 
     def make_node(self, network: SocketNetwork, address: str, options: argparse.Namespace) -> ChatNode:
         """Make the node; CannotStart if something that the options name is not usable."""

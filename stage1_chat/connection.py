@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def start_thread(name: str, target: Callable[[], None]) -> None:
-    """Start a thread that does not keep the process alive; OSError (EAGAIN) if the system allows no more of them."""
+    """Start a thread that does not keep the process alive; OSError (EAGAIN) if the system has none left."""
     try:
         threading.Thread(target=target, name=name, daemon=True).start()
     except RuntimeError:

@@ -52,7 +52,7 @@ WORDS_SECONDS = 0.3
 
 SHORTAGES = {errno.EAGAIN: "threads", errno.EMFILE: "open files", errno.ENFILE: "open files",
              errno.ENOBUFS: "memory for sockets", errno.ENOMEM: "memory"}
-"""What the system has no more of, by the number of the error that says so."""
+"""What the system has run out of, by the number of the error that says so."""
 
 
 class SocketNetwork:
@@ -79,7 +79,7 @@ class SocketNetwork:
         self._is_running = True
         self._lacks_storage = False
         self._told_shortages: dict[str, float] = {}
-        """What the user was told that the system has no more of, and when."""
+        """What the user was told that the system has run out of, and when."""
         self._is_to_tidy = False
         self.status = 0
         """The exit status that the node has asked for."""
@@ -323,7 +323,7 @@ class SocketNetwork:
         self.node.on_dial_failed(address, f"cannot connect: {getattr(error, 'strerror', None) or error}")
 
     def _tell_shortage(self, error: OSError) -> None:
-        """Tell the user what the system has no more of, not for each connection that does not come about."""
+        """Tell the user what the system has run out of: once, and not for each connection that fails."""
         lacking = SHORTAGES.get(error.errno or 0)
         if lacking and self.now() >= self._told_shortages.get(lacking, -math.inf) + TELL_AGAIN_SECONDS:
             self._told_shortages[lacking] = self.now()
