@@ -229,3 +229,8 @@ def unused_address() -> str:
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return f"127.0.0.1:{port}"
+
+
+def nodes_of(pid: int) -> list[str]:
+    """The processes that a process, whichever thread of it, has started and not waited for."""
+    return [node for task in Path(f"/proc/{pid}/task").iterdir() for node in (task / "children").read_text().split()]

@@ -23,7 +23,7 @@ from lab.processes import NodeProcess
 from lab.promises import PAGE, STAGES, PromiseError, read_promises
 from lab.workload import KeyRing
 from tests.common.conftest import copy_keys
-from tests.processes import DEADLINE, ROOT, eventually
+from tests.processes import DEADLINE, ROOT, eventually, nodes_of
 
 OF_THE_ISSUE = """duplicate delivery · replay of an old transaction · spending from somebody else's account · an amount
 changed on the way · negative amount · overdraft · double spend to the two halves of a network · two orders of arrival ·
@@ -50,11 +50,6 @@ def run(keys: Path, tmp_path: Path) -> Iterator[Run]:
     made = Run(KeyRing(keys, folder, ACCOUNTS, print), folder, seed=1)
     yield made
     made.crew.end()
-
-
-def nodes_of(pid: int) -> list[str]:
-    """The processes that a process, whichever thread of it, has started and not waited for."""
-    return [node for task in Path(f"/proc/{pid}/task").iterdir() for node in (task / "children").read_text().split()]
 
 
 def attack_of(name: str) -> Attack:

@@ -13,12 +13,7 @@ from lab.soak import main
 from lab.trial import Settings, Trial
 from lab.workload import KeyRing
 from tests.common.conftest import copy_keys
-from tests.processes import DEADLINE, ROOT, eventually
-
-
-def nodes_of(pid: int) -> list[str]:
-    """The processes that a process has started and not waited for."""
-    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+from tests.processes import DEADLINE, ROOT, eventually, nodes_of
 
 
 def test_a_short_soak_of_everything_loses_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
