@@ -2,7 +2,9 @@
 
 import random
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
+
+from common.encoding import Message, Shape
 
 
 class HandshakeError(Exception):
@@ -72,6 +74,27 @@ class Connection:
     def close(self) -> None:
         """Close when what was sent is written; `on_close` follows. Frames that still arrive are dropped."""
         raise NotImplementedError
+
+
+Handler = Callable[[Any, Message, bytes], None]
+"""Handles a message: the connection it came from (None: the node itself), what it says, and its frame as it came."""
+
+
+class Part:
+    """One subject of a node, with the messages that belong to it: who is there, what neighbours lack, …
+
+    A node has parts. A part does not know the node: it is given the few verbs that it needs, and can be tested with
+    those alone. Its method `on_TYPE` handles the messages of that type.
+    """
+
+    SHAPES: ClassVar[dict[str, Shape]] = {}
+    """The messages that the part brings in: type -> members."""
+
+    def on_lost(self, connection: Connection) -> None:
+        """A neighbour is gone. A hook."""
+
+    def on_pong(self, connection: Connection, nonce: str) -> None:
+        """A neighbour has handled all that was sent before the ping with this nonce. A hook."""
 
 
 class Network(Protocol):

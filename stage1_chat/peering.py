@@ -10,16 +10,17 @@ The way of a message: `on_frame` (seen before? then that was all) -> `on_message
 each type.
 """
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from common.encoding import (ADDRESS, INTEGER, NONCE, Field, FormatError, Message, Shape, check_shape, decode_frame,
                              encode_frame, is_address, is_id, is_text, shorten, split_address)
 from common.framing import FrameError
 from common.limits import (CLOSE_AFTER, HELLO_SECONDS, JOIN_AGAIN_SECONDS, MAX_INVALID, MAX_TOLD, PING_AFTER,
                            USELESS_SECONDS, Recent)
-from common.interface import Connection, HandshakeError, Invalid, Network
+from common.interface import Connection, Handler, HandshakeError, Invalid, Network, Part
 from stage1_chat.redial import Redials
+
+AnyPart = TypeVar("AnyPart", bound=Part)
 
 VERSION = 1
 """Of the contract; a hello with another one is refused."""
@@ -51,19 +52,21 @@ class PeeringNode:
         "ping": {"nonce": Field(lambda value: is_text(value, 0, 64), "at most 64 characters")},
         "pong": {"nonce": Field(lambda value: is_text(value, 0, 64), "at most 64 characters")},
     }
-    """The messages of this stage: type -> members. The method `on_TYPE` handles one; others are ignored."""
+    """The messages of this stage: type -> members. The method `on_TYPE` of the node, or of the part which brings it in,
+    handles one; others are ignored."""
 
     def __init__(self, network: Network, address: str) -> None:
         self.network = network
         self.address = address
+        self.parts: list[Part] = []
+        self.owners: dict[str, Part] = {}
+        """Which part handles a type of message; the node handles the others."""
         self.network_name: str | None = None
         """The network that this node belongs to; None while it joins."""
         self.peer: str | None = None
         """The address of `--peer`."""
         self.peer_listens: str | None = None
         """Where the node at that address says that it listens: the user may know it by another name."""
-        self.join_seconds = HELLO_SECONDS
-        """For so long this node tries to join before it founds a network, `--wait`."""
         self.join_seconds = HELLO_SECONDS
         """For so long this node calls that address to join, before it founds a network: `--wait`."""
         self.join_until = 0.0
@@ -72,8 +75,6 @@ class PeeringNode:
         """Why the last try to join has failed."""
         self.joining: Connection | None = None
         """The connection that this node joins by, from its opening until it is linked."""
-        self.join_failure = ""
-        """Why the last try to join was in vain."""
         self.connections: set[Connection] = set()
         self.links: dict[Connection, None] = {}
         """The connections whose handshake is done, oldest first (a dict keeps the order, a set does not)."""
@@ -216,6 +217,8 @@ class PeeringNode:
         """A linked peer is gone."""
         del self.links[connection]
         self.report("peer", address=connection.address, state="down")
+        for part in self.parts:
+            part.on_lost(connection)
 
     def is_redialled(self, connection: Connection) -> bool:
         """Does this node open this lost connection again? In stage 1 only the one to `--peer`."""
@@ -294,8 +297,18 @@ class PeeringNode:
             raise HandshakeError(f"expected hello, not {shorten(name)}")
         if name in self.SHAPES:
             check_shape(message, self.SHAPES[name])
-            handler: Callable[[Connection, Message, bytes], None] = getattr(self, f"on_{name}")
-            handler(connection, message, frame)
+            self.handler(name)(connection, message, frame)
+
+    def add_part(self, part: AnyPart) -> AnyPart:
+        """Let a part handle the messages that it brings in, and hear of what happens to connections."""
+        self.parts.append(part)
+        self.owners |= dict.fromkeys(part.SHAPES, part)
+        return part
+
+    def handler(self, name: str) -> Handler:
+        """The method that handles messages of this type: of the part that brings them in, or of the node."""
+        handler: Handler = getattr(self.owners.get(name, self), f"on_{name}")
+        return handler
 
     def is_before_link(self, connection: Connection, name: str) -> bool:
         """May a message of this type come before the handshake is done?"""
@@ -382,6 +395,8 @@ class PeeringNode:
 
     def on_pong(self, connection: Connection, message: Message, frame: bytes) -> None:
         """The peer has handled what was sent before the ping."""
+        for part in self.parts:
+            part.on_pong(connection, message["nonce"])
 
     def flood(self, frame: bytes, source: Connection | None) -> None:
         """Send a new and valid frame on every link but the one it came from, which was useful: as the bytes that came,

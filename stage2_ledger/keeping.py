@@ -50,7 +50,7 @@ class KeepingNode(ChatNode):
 
     def replay(self, kind: str, frame: bytes) -> None:
         """Let an entry of the journal happen again; its kind is the type of its message."""
-        getattr(self, f"on_{kind}")(None, decode_frame(frame), frame)
+        self.handler(kind)(None, decode_frame(frame), frame)
 
     def keep(self, kind: str, frame: bytes) -> None:
         """Put what was accepted into the journal."""

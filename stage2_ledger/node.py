@@ -14,9 +14,9 @@ from common.journal import Journal
 from common.ledger import Ledger, Transaction
 from common.limits import GOSSIP_SECONDS, MAX_FLOODED, MAX_WANT
 from common.interface import Command, CommandError, Connection, Network
-from stage2_ledger import reconcile
 from stage2_ledger.fetcher import Fetcher
 from stage2_ledger.id_tree import IdTree
+from stage2_ledger.reconcile import Reconciliation
 from stage2_ledger.ring import RingNode
 
 NAME = Field(is_matching("[\x21-\x7e]{1,64}"), "a name of 1 to 64 characters from U+0021 to U+007E")
@@ -32,13 +32,8 @@ class LedgerNode(RingNode):
 
     SHAPES: dict[str, Shape] = {
         **RingNode.SHAPES,
+        **Reconciliation.SHAPES,
         "transaction": {"nonce": NONCE, "from": NAME, "to": NAME, "amount": INTEGER},
-        "sums": reconcile.SHAPES["sums"],
-        "get_sums": reconcile.SHAPES["get_sums"],
-        "ids": reconcile.SHAPES["ids"],
-        "get_ids": reconcile.SHAPES["get_ids"],
-        "summary": reconcile.SHAPES["summary"],
-        "inventory": reconcile.SHAPES["inventory"],
         "want": {"ids": ids_field(MAX_WANT)},
     }
 
@@ -47,6 +42,8 @@ class LedgerNode(RingNode):
         "send": Command("/send FROM TO AMOUNT", "transfer AMOUNT from one account to another"),
         "ledger": Command("/ledger", "show the balance of every account"),
     }
+
+    RECONCILIATION = Reconciliation
 
     def __init__(self, network: Network, address: str, journal: Journal | None = None) -> None:
         """With a journal the node keeps what it accepts, and goes on with what the journal holds."""
@@ -59,7 +56,8 @@ class LedgerNode(RingNode):
         self.fetcher = Fetcher(self.ask_for, network.now, network.random, self.trust, self.on_forsaken)
         self.owes_news = False
         """Has something come that was not passed on, since very much was fetched?"""
-        self.reconciliation = reconcile.Reconciliation(self.ids, self.fetch, self.fetcher.has_room, network.random)
+        self.reconciliation = self.add_part(
+            self.RECONCILIATION(self.ids, self.fetch, self.fetcher.has_room, network.random))
 
     # --- transactions ---------------------------------------------------------------------------
 
@@ -129,7 +127,6 @@ class LedgerNode(RingNode):
         """A neighbour is gone: what it was asked for is asked for elsewhere."""
         super().unlink(connection)
         self.fetcher.on_lost(connection)
-        self.reconciliation.on_lost(connection)
 
     def gossip(self) -> None:
         """Every 5 s: compare with one random neighbour, or with all of them if something was not passed on."""
@@ -143,30 +140,6 @@ class LedgerNode(RingNode):
     def gossip_with(self, connection: Connection) -> None:
         """Compare with one neighbour."""
         self.reconciliation.begin(connection)
-
-    def on_sums(self, connection: Connection, message: Message, frame: bytes) -> None:
-        """A neighbour tells sums over parts of what it has."""
-        self.reconciliation.on_sums(connection, message)
-
-    def on_get_sums(self, connection: Connection, message: Message, frame: bytes) -> None:
-        """A neighbour asks for sums."""
-        self.reconciliation.on_get_sums(connection, message)
-
-    def on_get_ids(self, connection: Connection, message: Message, frame: bytes) -> None:
-        """A neighbour asks for ids."""
-        self.reconciliation.on_get_ids(connection, message)
-
-    def on_ids(self, connection: Connection, message: Message, frame: bytes) -> None:
-        """A neighbour tells the ids that it was asked for."""
-        self.reconciliation.on_ids(connection, message)
-
-    def on_summary(self, connection: Connection, message: Message, frame: bytes) -> None:
-        """A neighbour that does not know `sums` tells what it has."""
-        self.reconciliation.on_summary(connection, message)
-
-    def on_inventory(self, connection: Connection, message: Message, frame: bytes) -> None:
-        """Such a neighbour tells ids that it has."""
-        self.reconciliation.on_inventory(connection, message)
 
     def fetch(self, connection: Connection, ids: list[str]) -> None:
         """Ask a neighbour for those of the ids that it has told which are lacking here."""
@@ -198,10 +171,9 @@ class LedgerNode(RingNode):
 
     def on_pong(self, connection: Connection, message: Message, frame: bytes) -> None:
         """What was asked before that ping has been answered."""
+        super().on_pong(connection, message, frame)
         if message["nonce"] == WANT_PING:
             self.on_fetched(connection, self.fetcher.on_answered(connection))
-        else:
-            self.reconciliation.on_pong(connection, message["nonce"])
 
     def on_fetched(self, connection: Connection, is_worth_more: bool) -> None:
         """A want has been answered, so there may be room for more. Has the answer brought anything?"""

@@ -23,11 +23,11 @@ Nothing here knows what the ids are of, or how a frame travels: any store of ids
 import random
 import struct
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from common.encoding import (FLAG, ID, Field, Message, Shape, encode_frame, ids_field, is_id, is_integer, is_list_of,
                              is_matching)
-from common.interface import Connection
+from common.interface import Connection, Part
 from common.limits import LISTED_AT_ONCE, MAX_COMPARED, MAX_DIFFERING, MAX_INVENTORY, MAX_LISTED, MAX_TOLD
 from stage2_ledger.id_tree import HEX_DIGITS, IdTree, Sum
 
@@ -53,20 +53,6 @@ def _is_sums(value: Any) -> bool:
 def _is_sixteen_sums(value: Any) -> bool:
     return (isinstance(value, list) and len(value) == 2 and _is_digests(value[1])
             and isinstance(value[0], list) and len(value[0]) == len(HEX_DIGITS) and all(map(is_integer, value[0])))
-
-
-SHAPES: dict[str, Shape] = {
-    "sums": {"answer": FLAG, "salt": ID,
-             "sums": Field(_is_sums, f"an object of at most {MAX_COMPARED} prefixes -> [16 counts, 128 hex digits]")},
-    "get_sums": {"salt": ID, "prefixes": Field(is_list_of(_is_parent, MAX_COMPARED),
-                                               f"at most {MAX_COMPARED} times 0 to 63 hex digits, none twice")},
-    "get_ids": {"prefixes": Field(is_list_of(is_matching("[0-9a-f]{0,64}"), MAX_LISTED),
-                                  f"at most {MAX_LISTED} times 0 to 64 hex digits, none twice")},
-    "ids": {"ids": ids_field(MAX_TOLD)},
-    "summary": {"answer": FLAG, "buckets": Field(_is_buckets, "an object of two hex digits -> 64 hex digits")},
-    "inventory": {"bucket": Field(_is_bucket, "two lower-case hex digits"), "ids": ids_field(MAX_INVENTORY)},
-}
-"""The messages by which two nodes compare."""
 
 
 def make_digests(sums: Iterable[Sum], salt: int) -> str:
@@ -127,8 +113,21 @@ class Comparison:
         return [*range(first, len(HEX_DIGITS)), *range(first)]
 
 
-class Reconciliation:
+class Reconciliation(Part):
     """Compares a node's ids with those of each neighbour."""
+
+    SHAPES: ClassVar[dict[str, Shape]] = {
+        "sums": {"answer": FLAG, "salt": ID,
+                 "sums": Field(_is_sums,
+                               f"an object of at most {MAX_COMPARED} prefixes -> [16 counts, 128 hex digits]")},
+        "get_sums": {"salt": ID, "prefixes": Field(is_list_of(_is_parent, MAX_COMPARED),
+                                                   f"at most {MAX_COMPARED} times 0 to 63 hex digits, none twice")},
+        "get_ids": {"prefixes": Field(is_list_of(is_matching("[0-9a-f]{0,64}"), MAX_LISTED),
+                                      f"at most {MAX_LISTED} times 0 to 64 hex digits, none twice")},
+        "ids": {"ids": ids_field(MAX_TOLD)},
+        "summary": {"answer": FLAG, "buckets": Field(_is_buckets, "an object of two hex digits -> 64 hex digits")},
+        "inventory": {"bucket": Field(_is_bucket, "two lower-case hex digits"), "ids": ids_field(MAX_INVENTORY)},
+    }
 
     def __init__(self, ids: IdTree, need: Callable[[Connection, list[str]], None],
                  has_room: Callable[[Connection], bool], generator: random.Random) -> None:
@@ -167,14 +166,14 @@ class Reconciliation:
         sums = self._ids.sums(prefix)
         return [count for count, _ in sums], make_digests(sums, salt)
 
-    def on_get_sums(self, connection: Connection, message: Message) -> None:
+    def on_get_sums(self, connection: Connection, message: Message, frame: bytes) -> None:
         """Answer with the sums of the sixteen parts of each prefix."""
         self._with(connection).knows_sums = True
         self._send_sums(connection, message["salt"], message["prefixes"], is_answer=True)
 
     # --- asking ---------------------------------------------------------------------------------
 
-    def on_sums(self, connection: Connection, message: Message) -> None:
+    def on_sums(self, connection: Connection, message: Message, frame: bytes) -> None:
         """Note what differs, and ask on. If the neighbour has begun, and not in vain, it is told this node's sums."""
         comparison = self._with(connection)
         comparison.knows_sums = True
@@ -235,7 +234,7 @@ class Reconciliation:
         if listed:
             connection.send(encode_frame({"type": "get_ids", "prefixes": listed}))
 
-    def on_ids(self, connection: Connection, message: Message) -> None:
+    def on_ids(self, connection: Connection, message: Message, frame: bytes) -> None:
         """The answer to `get_ids`: ask on, and fetch those that are lacking here.
 
         In this order: an answer comes after all that was asked for before it, and while the next ids are awaited
@@ -247,7 +246,7 @@ class Reconciliation:
 
     # --- telling ids ----------------------------------------------------------------------------
 
-    def on_get_ids(self, connection: Connection, message: Message) -> None:
+    def on_get_ids(self, connection: Connection, message: Message, frame: bytes) -> None:
         """Answer with the ids that have these prefixes, as far as they fit into one answer."""
         ids = dict.fromkeys(self._ids.take(message["prefixes"], MAX_TOLD))  # one prefix may be in another
         connection.send(encode_frame({"type": "ids", "ids": list(ids)}))
@@ -257,7 +256,7 @@ class Reconciliation:
     def _send_summary(self, connection: Connection, is_answer: bool) -> None:
         connection.send(encode_frame({"type": "summary", "answer": is_answer, "buckets": self._ids.summary()}))
 
-    def on_summary(self, connection: Connection, message: Message) -> None:
+    def on_summary(self, connection: Connection, message: Message, frame: bytes) -> None:
         """Answer with the ids of each bucket that differs, and once with this node's own sums.
 
         Whoever knows `sums` has sent them before, and whoever is still being told has to wait.
@@ -293,6 +292,6 @@ class Reconciliation:
     def _send_inventory(self, connection: Connection, bucket: str, ids: list[str]) -> None:
         connection.send(encode_frame({"type": "inventory", "bucket": bucket, "ids": ids}))
 
-    def on_inventory(self, connection: Connection, message: Message) -> None:
+    def on_inventory(self, connection: Connection, message: Message, frame: bytes) -> None:
         """A part of the answer to a summary: fetch those that are lacking here."""
         self._need(connection, message["ids"])

@@ -27,11 +27,12 @@ USUAL = [(1, 2), (2, 3), (3, 4), (4, 5), (1, 5)]
 """What people look at: what a stage adds to the one before, and how far it is from the first one to the last."""
 
 NODES = {1: ["stage1_chat.peering.PeeringNode", "stage1_chat.node.ChatNode"],
-         2: ["stage2_ledger.keeping.KeepingNode", "stage2_ledger.ring.RingNode", "stage2_ledger.node.LedgerNode"],
+         2: ["stage2_ledger.keeping.KeepingNode", "stage2_ledger.ring.RingNode", "stage2_ledger.reconcile.Reconciliation",
+             "stage2_ledger.node.LedgerNode"],
          3: ["stage3_signed.node.SignedNode"],
          4: ["stage4_sequencer.total_order.TotalOrderNode", "stage4_sequencer.node.SequencedNode"],
          5: ["stage5_pos.chain.ChainNode", "stage5_pos.catching_up.CatchingUpNode", "stage5_pos.node.StakeNode"]}
-"""The classes of each stage's nodes, the last one is the node itself."""
+"""The classes of each stage's nodes and of their parts, the last one is the node itself."""
 
 
 def find_class(name: str) -> Any:

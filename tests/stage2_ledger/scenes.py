@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from common.encoding import encode_frame
-from common.interface import Connection, Network
+from common.interface import Connection
 from lab.simulation import World
 from stage1_chat.node import ChatNode
 from stage2_ledger.node import LedgerNode
@@ -192,7 +192,7 @@ class OldReconciliation(Reconciliation):
         """Tell the summary."""
         self._send_summary(connection, is_answer=False)
 
-    def on_summary(self, connection: Connection, message: Event) -> None:
+    def on_summary(self, connection: Connection, message: Event, frame: bytes) -> None:
         """Tell all ids of each bucket that differs."""
         differing = self._ids.differing(message["buckets"])
         for bucket in differing:
@@ -206,9 +206,7 @@ class OldNode(LedgerNode):
 
     SHAPES = {name: shape for name, shape in LedgerNode.SHAPES.items() if name not in ("sums", "get_sums", "ids", "get_ids")}
 
-    def __init__(self, network: Network, address: str) -> None:
-        super().__init__(network, address)
-        self.reconciliation = OldReconciliation(self.ids, self.fetch, self.fetcher.has_room, network.random)
+    RECONCILIATION = OldReconciliation
 
 
 def stock(node: LedgerNode, messages: Iterable[Event]) -> None:
