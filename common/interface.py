@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from enum import Enum, auto
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 from common.encoding import Message, Shape
@@ -31,6 +32,23 @@ class Command(NamedTuple):
     meaning: str
 
 
+class State(Enum):
+    """How far a connection is, as the node sees it (contract §2).
+
+        GREETING ── both have said hello ──> LINKED
+            │                                  │
+            └──────────── either end closes ───┴──> LEAVING ── all is written, or the time is over ──> ENDED
+    """
+
+    GREETING = auto()
+    LINKED = auto()
+    LEAVING = auto()
+    ENDED = auto()
+
+
+_OPEN = (State.LINKED, State.GREETING)
+
+
 class Connection:
     """One TCP connection as the node sees it; the network adds how to `send` and `close`."""
 
@@ -55,11 +73,16 @@ class Connection:
         opened. A presence does not count: anybody can make as many as it likes, and nobody reads them."""
         self.invalid = 0
         """How many invalid messages it has brought."""
-        self.is_open = True
+        self.state = State.GREETING
         self.was_refused = False
         """Has this node ended it for what the peer did? Then it does not call that peer again."""
         self.was_reported = False
         """Has the user been told that it brings invalid messages?"""
+
+    @property
+    def is_open(self) -> bool:
+        """Can messages come and go?"""
+        return self.state in _OPEN
 
     @property
     def is_own(self) -> bool:

@@ -1,4 +1,4 @@
-"""Whose turn it is with the node's thread, and who makes progress: everyone is served, and nobody fills us.
+"""Whose turn it is with the node's thread.
 
 What waits stands in two lines: what comes of connections that this node has opened, of its user and of its own
 threads, and what comes of strangers, who may be many. While both lines have something, strangers get a sixth as
@@ -23,20 +23,20 @@ class Line:
 
     def __init__(self) -> None:
         self.waiting: deque[Item] = deque()
-        self.last: deque[Item] = deque()
-        self.last_since = 0.0
-        """Since when nothing of `last` has been done, in seconds."""
+        self.postponed: deque[Item] = deque()
+        self.postponed_since = 0.0
+        """Since when nothing of `postponed` has been done, in seconds."""
 
     def is_overdue(self, now: float) -> bool:
         """Has one of those that stand back for all others waited for a second?"""
-        return bool(self.last) and now > self.last_since + LAST_SECONDS
+        return bool(self.postponed) and now > self.postponed_since + LAST_SECONDS
 
     def take(self, now: float) -> Item:
         """The next one."""
         if self.waiting and not self.is_overdue(now):
             return self.waiting.popleft()
-        self.last_since = now
-        return self.last.popleft()
+        self.postponed_since = now
+        return self.postponed.popleft()
 
 
 class Turns:
@@ -57,27 +57,32 @@ class Turns:
         """Have `handler` called in its turn. `spent`: the processor time that it has cost already, in seconds."""
         self._inbox.put((is_own, (handler, arguments, spent)))
 
-    def put_last(self, is_own: bool, handler: Callable[[], None]) -> None:
+    def postpone(self, is_own: bool, handler: Callable[..., None], *arguments: Any) -> None:
         """Have `handler` called when nothing else in its line waits, or after a second. A stranger's waits for both
         lines."""
         line = self._own if is_own else self._strangers
-        if not line.last:
-            line.last_since = self._now()
-        line.last.append((handler, (), 0.0))
+        if not line.postponed:
+            line.postponed_since = self._now()
+        line.postponed.append((handler, arguments, 0.0))
 
-    def drop_last(self, handler: Callable[[], None]) -> None:
-        """Forget what `put_last` was asked for: there is nothing left to handle."""
+    def forget(self, handler: Callable[..., None]) -> None:
+        """Forget what `postpone` was asked for: there is nothing left to handle."""
         for line in (self._own, self._strangers):
-            line.last = deque(item for item in line.last if item[0] != handler)
+            line.postponed = deque(item for item in line.postponed if item[0] != handler)
 
     @property
     def is_waiting(self) -> bool:
         """Does anything wait for its turn, apart from what stands back for all others?"""
         return bool(self._own.waiting or self._strangers.waiting) or not self._inbox.empty()
 
+    @property
+    def is_postponing(self) -> bool:
+        """Does anything stand back for all others?"""
+        return bool(self._own.postponed or self._strangers.postponed)
+
     def wait(self, timeout: float | None) -> bool:
         """Wait until there is something to do, at most `timeout` seconds if that is given; True if there is."""
-        if not (self._own.last or self._strangers.last or self.is_waiting):
+        if not (self.is_postponing or self.is_waiting):
             try:
                 self._stand_in_line(self._inbox.get(timeout=timeout))
             except queue.Empty:
@@ -108,7 +113,7 @@ class Turns:
 
     def _choose(self, now: float) -> Line:
         own, strangers = self._own, self._strangers
-        if not (own.waiting or own.last):
+        if not (own.waiting or own.postponed):
             return strangers
         is_due = strangers.is_overdue(now) or (strangers.waiting and self._debt < 0)
         return strangers if is_due else own

@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from common.interface import Connection
+from common.interface import Connection, State
 from stage1_chat.node import ChatNode
 
 Node = TypeVar("Node", bound=ChatNode)
@@ -48,7 +48,7 @@ class MemoryConnection(Connection):
     def close(self) -> None:
         """End this direction behind what was sent; the node hears `on_close` as from the sockets."""
         if self.is_open:
-            self.is_open = False
+            self.state = State.ENDED
             self.other.arrive(None)
             self.world.after(0, lambda: self.owner.on_close(self))
 
@@ -165,7 +165,7 @@ class World:
         for end in (connection, connection.other):
             end.arriving.clear()
             if end.is_open:
-                end.is_open = False
+                end.state = State.ENDED
                 self.after(0, lambda end=end: end.owner.on_close(end))  # type: ignore[misc]
 
     def part(self, side: set[str]) -> None:

@@ -5,9 +5,10 @@ import signal
 
 from common.console import CannotStart, Console, Options, complain, make_options, run_client, thousandths_from
 from common.encoding import is_address
-from stage1_chat.memory import tune_memory
-from stage1_chat.network import SocketNetwork, find_own_address
+from common.memory import tune_memory
+from stage1_chat.network import SocketNetwork
 from stage1_chat.node import ChatNode
+from stage1_chat.openings import find_own_address
 
 
 class ChatClient:

@@ -17,7 +17,7 @@ from common.encoding import (ADDRESS, INTEGER, NONCE, Field, FormatError, Messag
 from common.framing import FrameError
 from common.limits import (CLOSE_AFTER, HELLO_SECONDS, JOIN_AGAIN_SECONDS, MAX_INVALID, MAX_TOLD, PING_AFTER,
                            USELESS_SECONDS, Recent)
-from common.interface import Connection, Handler, HandshakeError, Invalid, Network, Part
+from common.interface import Connection, Handler, HandshakeError, Invalid, Network, Part, State
 from stage1_chat.redial import Redials
 
 AnyPart = TypeVar("AnyPart", bound=Part)
@@ -208,6 +208,7 @@ class PeeringNode:
         if connection is self.joining:
             self.joining = None
         self.links[connection] = None
+        connection.state = State.LINKED
         if connection.dialled is not None and connection.dialled == self.peer:
             self.peer_listens = connection.address
         self.redials.on_linked(connection)

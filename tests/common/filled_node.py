@@ -15,7 +15,7 @@ from typing import Any
 
 from common.encoding import Message, encode_frame, make_id
 from common.framing import make_frame
-from common.interface import Connection
+from common.interface import Connection, State
 from common.ledger import Transaction
 from common.limits import MAX_PEERS
 from stage2_ledger.node import LedgerNode
@@ -102,7 +102,7 @@ class Recorder(Connection):
 
     def close(self) -> None:
         """Remember that the node has closed; `FilledNode.close` tells it."""
-        self.is_open = False
+        self.state = State.ENDED
 
 
 class FilledNode:

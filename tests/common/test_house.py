@@ -24,7 +24,7 @@ MAY_IMPORT = {"common": {"common"}, STAGES[0]: {"common", STAGES[0]},
 tests/."""
 
 CRYPTO_FILE, NETWORK_FILE, PROMPT_FILE = "common/rsa.py", "stage1_chat/network.py", "common/prompt.py"
-SOCKET_FILES = {NETWORK_FILE, "stage1_chat/connection.py"}
+SOCKET_FILES = {NETWORK_FILE, "stage1_chat/connection.py", "stage1_chat/openings.py"}
 
 SOCKETS = {"_socket", "asyncio", "select", "selectors", "socket", "socketserver", "ssl"}
 THREADS = {"_thread", "concurrent", "multiprocessing", "threading"}
@@ -32,7 +32,7 @@ THREAD_FILES = {*SOCKET_FILES, PROMPT_FILE}
 
 OUTSIDE_THE_NODE = SOCKETS | THREADS | {"datetime", "queue", "sched", "signal", "subprocess", "time"}
 """What a node must be given by its network: what comes in, and the time."""
-NOT_OF_THE_NODE = {"network.py", "connection.py", "__main__.py"}
+NOT_OF_THE_NODE = {"network.py", "connection.py", "openings.py", "__main__.py"}
 """Files of a stage that are not part of its state machine."""
 
 BY_NAME = {"__import__", "builtins", "eval", "exec", "imp", "importlib", "pkgutil", "runpy"}

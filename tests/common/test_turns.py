@@ -100,7 +100,7 @@ def test_what_comes_last_waits_until_nothing_else_does_or_for_a_second() -> None
     turns = Turns(clock.now, clock.now)
     keep_busy(turns, clock, False, "content", 0.01)
     for _ in range(3):
-        turns.put_last(False, lambda: clock.work("costly", 0.5))
+        turns.postpone(False, lambda: clock.work("costly", 0.5))
     times: list[float] = []
     while len(times) < 3:
         before = clock.time
@@ -116,7 +116,7 @@ def test_a_costly_stranger_waits_for_both_lines_and_a_costly_one_of_our_own_for_
     clock = Clock()
     turns = Turns(clock.now, clock.now)
     keep_busy(turns, clock, not is_own, "the other line", 0.01)
-    turns.put_last(is_own, lambda: clock.work("costly", 0.1))
+    turns.postpone(is_own, lambda: clock.work("costly", 0.1))
     while "costly" not in clock.done:
         turns.do_next()
     assert (clock.time > LAST_SECONDS) == (not is_own)
@@ -127,8 +127,8 @@ def test_what_is_dropped_is_not_done() -> None:
     turns = Turns(clock.now, clock.now)
     handlers: list[Callable[[], None]] = [lambda: clock.work("dropped", 0), lambda: clock.work("kept", 0)]
     for handler in handlers * 2:
-        turns.put_last(False, handler)
-    turns.drop_last(handlers[0])
+        turns.postpone(False, handler)
+    turns.forget(handlers[0])
     for _ in range(2):
         turns.do_next()
     assert clock.done == ["kept", "kept"] and not turns.is_waiting

@@ -64,7 +64,7 @@ class Here:
         self.console = KeepingConsole()
         self.network = SocketNetwork("127.0.0.1", 0, self.console)
         self.node = FullNode(self.network, f"127.0.0.1:{self.network.listening_port}")
-        self._listener = self.network._listener.dup()
+        self._listener = self.network._openings._listener.dup()
         self.network.start(self.node, None)
         self.thread = threading.Thread(target=self.network.run)
 
@@ -153,14 +153,15 @@ def test_what_was_sent_to_a_connection_that_was_closed_waits_for_the_commit_too(
 
 # --- the end --------------------------------------------------------------------------------------
 
-def test_the_time_to_write_begins_when_there_is_something_to_write(here: Here) -> None:
+def test_the_time_to_write_begins_when_there_is_something_to_write(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
     peer, connection = here.run_with_peer()
+    now = time.monotonic
 
     def refuse_and_take_long() -> None:
         for _ in range(8):  # more than the system takes at once
             connection.send(encode_frame({"type": "pong", "nonce": "x" * 2**21}))
         here.node.refuse(connection, "FORMAT", "")
-        here.network.now = lambda: time.monotonic() + 3  # type: ignore[method-assign]
+        monkeypatch.setattr(time, "monotonic", lambda: now() + 3)
 
     here.network.put(refuse_and_take_long)
     with peer:
@@ -200,8 +201,8 @@ def test_a_timer_that_takes_longer_than_its_interval_does_not_starve_the_others(
 
 def test_what_waits_for_those_who_have_ended_their_half_counts_with_the_rest(
         here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stage1_chat.connection.MAX_OUTBOXES", 32 * 2**20)
-    monkeypatch.setattr("stage1_chat.network.FLUSH_SECONDS", DEADLINE)  # the first shall be there when the second leaves
+    monkeypatch.setattr("common.fairness.MAX_OUTBOXES", 32 * 2**20)
+    monkeypatch.setattr("stage1_chat.connection.FLUSH_SECONDS", DEADLINE)  # the first shall be there when the second leaves
     peer, _ = here.run_with_peer()
     other = RawPeer(here.node.address, network=here.node.network_name)
     other.join()
@@ -280,7 +281,7 @@ UNFINISHED = (2**22).to_bytes(4, "big") + b" " * 900_000
 @pytest.mark.parametrize("who", ["a neighbour that sends a large message", "who was called and sends nothing more"])
 def test_when_too_much_is_unhandled_whoever_makes_no_progress_is_closed(
         who: str, here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stage1_chat.connection.MAX_RECEIVED", 6 * 2**20)
+    monkeypatch.setattr("common.fairness.MAX_RECEIVED", 6 * 2**20)
     here.thread.start()
     large = frame(json.dumps({"type": "ping", "nonce": "large"}).encode().ljust(3 * 2**20))
     with here.call_peer() as called, contextlib.ExitStack() as stack:
@@ -302,7 +303,7 @@ def test_when_too_much_is_unhandled_whoever_makes_no_progress_is_closed(
 
 def test_when_too_much_waits_to_be_written_whoever_reads_slowly_stays_and_whoever_reads_nothing_is_closed(
         here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stage1_chat.connection.MAX_OUTBOXES", 32 * 2**20)
+    monkeypatch.setattr("common.fairness.MAX_OUTBOXES", 32 * 2**20)
     here.thread.start()
     answer = encode_frame({"type": "pong", "nonce": "x" * 2**20})
     with contextlib.ExitStack() as stack:
@@ -326,7 +327,7 @@ def test_when_too_much_waits_to_be_written_whoever_reads_slowly_stays_and_whoeve
 @pytest.mark.parametrize("are_useful", [False, True])
 def test_in_a_full_house_whoever_brings_nothing_makes_room(
         are_useful: bool, here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stage1_chat.network.MAX_INBOUND", 6)
+    monkeypatch.setattr("stage1_chat.openings.MAX_INBOUND", 6)
     monkeypatch.setattr("stage1_chat.peering.USELESS_SECONDS", 1.0)
     here.thread.start()
     with here.call_peer() as called, contextlib.ExitStack() as stack:
@@ -370,30 +371,30 @@ def test_while_the_node_is_busy_a_reader_reads_one_mebibyte_and_waits(here: Here
 
 def test_what_a_costly_connection_has_brought_goes_when_it_is_closed(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its turns come last, and its memory would wait as long."""
-    monkeypatch.setattr("stage1_chat.connection.LONG_TURN_SECONDS", 0.0)
+    monkeypatch.setattr("common.fairness.LONG_TURN_SECONDS", 0.0)
     peer, connection = here.run_with_peer()
     assert isinstance(connection, SocketConnection)
-    left: list[int] = []
+    left: list[bool] = []
 
     def close_and_look() -> None:
         connection.close()
-        left.extend((len(connection._batches), len(here.network._turns._strangers.last)))
+        left.append(connection.batches.is_empty and not here.network.fairness.turns.is_postponing)
 
     with peer:
         is_over = here.keep_busy()
         peer.send(chat_message("never heard"))
-        eventually(lambda: here.network._turns.is_waiting, state=connection._batches.copy)
+        eventually(lambda: here.network.fairness.turns.is_waiting, state=lambda: connection.unhandled)
         here.network.put(close_and_look)
         is_over.set()
         peer.expect_closed()
-    assert left == [0, 0] and here.console.told("chat") == []
+    assert left == [True] and here.console.told("chat") == []
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library gives memory back in its own way")
 def test_tidying_gives_the_system_what_lies_free_between_what_is_kept() -> None:
     script = """
 import resource
-from stage1_chat.memory import tidy_memory
+from common.memory import tidy_memory
 def resident():
     return int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()
 held = [b"x" * number for number in range(60_000, 61_000)]

@@ -1,0 +1,144 @@
+"""How connections come about: others call this node, or it calls them.
+
+A thread waits in `accept`, and each call has a thread of its own, since looking up a name and waiting for an answer
+take time. All else is done in the node's thread.
+"""
+
+import socket
+import threading
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Protocol
+
+from common.encoding import encode_frame, split_address
+from common.fairness import Fairness
+from common.limits import ACCEPTS_AHEAD, HELLO_SECONDS, MAX_INBOUND, SYSTEM_BYTES, TURN_AWAY_SECONDS
+from common.shortages import SHORTAGES, Shortages
+from stage1_chat.connection import SocketConnection, start_thread
+from stage1_chat.node import ChatNode
+
+
+class Loop(Protocol):
+    """The node, and the loop that is its thread."""
+
+    node: ChatNode
+    fairness: Fairness
+    shortages: Shortages
+    collecting: list[SocketConnection]
+
+    def put(self, handler: Callable[..., None], *arguments: Any) -> None:
+        """Have the node's thread call `handler`."""
+
+    def after(self, seconds: float, action: Callable[[], None]) -> None:
+        """Call `action` once, that much later."""
+
+
+class Openings:
+    """The listening socket, and the calls that this node makes."""
+
+    def __init__(self, host: str, port: int, network: Loop) -> None:
+        """Listen on `host` and `port` (0: a free one); OSError if that cannot be."""
+        self._network = network
+        self._listener = socket.create_server((host, port), backlog=MAX_INBOUND)
+        self.listening_port: int = self._listener.getsockname()[1]
+        self._is_open = True
+
+    def start(self) -> None:
+        """Begin to accept; OSError if there is no thread for it."""
+        start_thread("accept", self._accept)
+
+    def close(self) -> None:
+        """Take no more callers."""
+        self._is_open = False
+        self._listener.close()
+
+    def call(self, address: str) -> None:
+        """Call a node; `on_open` or `on_dial_failed` of this one follows."""
+        try:
+            start_thread(f"dial {address}", lambda: self._dial(address))
+        except OSError as error:
+            # Not from within `call`: what asked for it may not be done.
+            self._network.after(0, partial(self._on_dial_failed, address, error))
+
+    def _accept(self) -> None:
+        credit = threading.Semaphore(ACCEPTS_AHEAD)
+
+        def welcome(sock: socket.socket) -> None:
+            try:
+                self._welcome(sock)
+            finally:
+                credit.release()
+
+        while self._is_open:
+            credit.acquire()
+            try:
+                self._network.fairness.turns.put(False, welcome, self._listener.accept()[0])
+            except OSError as error:
+                # Out of file descriptors, or the caller has gone again. Wait, do not spin.
+                if error.errno in SHORTAGES:
+                    self._network.put(self._network.shortages.on_error, error)
+                credit.release()
+                threading.Event().wait(0.1)
+
+    def _dial(self, address: str) -> None:
+        try:
+            sock = socket.create_connection(split_address(address), timeout=HELLO_SECONDS)
+            sock.settimeout(None)
+            if sock.getsockname() == sock.getpeername():
+                # On loopback a call to a free port can get that very port as its own, and reach itself.
+                sock.close()
+                raise ConnectionRefusedError("nobody listens there")
+        except (OSError, UnicodeError) as error:
+            self._network.put(self._on_dial_failed, address, error)
+        else:
+            self._network.put(self._open, sock, address)
+
+    def _on_dial_failed(self, address: str, error: OSError | UnicodeError) -> None:
+        if isinstance(error, OSError):
+            self._network.shortages.on_error(error)
+        self._network.node.on_dial_failed(address, f"cannot connect: {getattr(error, 'strerror', None) or error}")
+
+    def _open(self, sock: socket.socket, dialled: str | None) -> None:
+        try:
+            # The node's thread hands over whole batches: waiting for more to send would only cost time.
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SYSTEM_BYTES)
+            connection = SocketConnection(sock, dialled, self._network.node, self._network.fairness,
+                                          self._network.collecting.append)
+        except OSError as error:
+            self._network.shortages.on_error(error)
+            if dialled is None and error.errno in SHORTAGES:
+                self._turn_away(sock, f"no more {SHORTAGES[error.errno]}")
+            else:
+                sock.close()  # gone again already, or there are no threads for it
+            if dialled is not None:
+                self._network.node.on_dial_failed(dialled, "the connection was closed at once")
+        else:
+            self._network.node.on_open(connection)
+
+    def _welcome(self, sock: socket.socket) -> None:
+        inbound = sum(one.dialled is None and one.is_open for one in self._network.node.connections)
+        if inbound + self._network.fairness.opening_later >= MAX_INBOUND and not self._network.node.make_room():
+            self._turn_away(sock, f"{MAX_INBOUND} connections are open")
+        elif self._network.fairness.may_open(lambda: self._welcome(sock)):
+            self._open(sock, None)
+
+    def _turn_away(self, sock: socket.socket, reason: str) -> None:
+        try:
+            sock.setblocking(False)
+            sock.send(encode_frame({"type": "error", "code": "BUSY", "reason": reason}))
+            sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass  # it did not wait for the answer
+        # Not at once: closing with bytes that nobody has read resets the connection, and the answer would be lost.
+        self._network.after(TURN_AWAY_SECONDS, sock.close)
+
+
+def find_own_address() -> str:
+    """The address by which other machines reach this one; 127.0.0.1 if there is no network."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # RFC 5737: nobody's address. A UDP connect sends nothing.
+            return str(probe.getsockname()[0])
+        except OSError:
+            return "127.0.0.1"
