@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from common.console import Options, count, integer_from, read_path
-from common.rsa import WalletError
+from common.wallets import WalletError
 from lab import attack_money, attack_network, attack_order, attack_strangers
 from lab.attack import Attack, Finding, Outcome
 from lab.attack_scene import ACCOUNTS, Crew, Scene, Unmeasured

@@ -29,7 +29,7 @@ from statistics import median
 from typing import Any
 
 from common.console import Options, integer_from, read_path, thousandths_from
-from common.rsa import WalletError
+from common.wallets import WalletError
 from lab.machine import VerificationTimer, count_cores, find_ceiling
 from lab.measurements import MARKS, NAMES, LedgerMeasurement, Row, Settings, find_median, measure_chat
 from lab.processes import ROOT

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from common.console import Options, integer_from, read_path, thousandths_from
-from common.rsa import WalletError
+from common.wallets import WalletError
 from lab import playground_commands
 from lab.launcher import Settings
 from lab.playground import TICK_SECONDS, Playground, PlaygroundError, Stopped

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from common.encoding import canon, encode_frame
-from common.rsa import PrivateKey, WalletError, load_key
+from common.rsa import PrivateKey
+from common.wallets import WalletError, load_key
 from lab.processes import ROOT
 
 

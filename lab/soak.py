@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from common.console import Options, count, integer_from, read_path, thousandths_from
-from common.rsa import WalletError
+from common.wallets import WalletError
 from lab.processes import ROOT, NodeError
 from lab.trial import Settings, Trial
 from lab.workload import KeyRing

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from common.encoding import encode_frame, split_address
 from common.limits import MEBIBYTE
-from common.rsa import PrivateKey, load_or_make_keys
+from common.rsa import PrivateKey
+from common.wallets import load_or_make_keys
 from lab.processes import NodeError, NodeProcess
 from stage1_chat.peering import VERSION
 

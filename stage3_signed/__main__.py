@@ -8,7 +8,8 @@ from pathlib import Path
 
 from common.console import CannotStart, Options, read_path, run_client
 from common.interface import Network
-from common.rsa import PrivateKey, WalletError, load_or_make_key, load_or_make_wallet, make_key
+from common.rsa import PrivateKey, make_key
+from common.wallets import WalletError, load_or_make_key, load_or_make_wallet
 from stage2_ledger.__main__ import LedgerClient
 from stage3_signed.node import SignedNode
 

@@ -12,7 +12,8 @@ from common.encoding import FormatError, Message, decode_frame, encode_frame
 from common.journal import Journal
 from common.ledger import Transaction
 from common.limits import MAX_ANSWER_BLOCKS, MAX_ANSWER_BYTES, MAX_FORSAKEN_WANT, WANT_AGAIN
-from common.rsa import PrivateKey, WalletError
+from common.rsa import PrivateKey
+from common.wallets import WalletError
 from common.interface import Command, CommandError, Connection, HandshakeError, Invalid, Network
 from stage3_signed.node import SignedNode
 from stage4_sequencer.pool import Pool, Refused

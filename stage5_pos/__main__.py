@@ -9,7 +9,8 @@ from pathlib import Path
 
 from common.console import CannotStart, Options, read_path, run_client, thousandths_from
 from common.interface import Network
-from common.rsa import PrivateKey, WalletError, load_key, load_or_make_keys
+from common.rsa import PrivateKey
+from common.wallets import WalletError, load_key, load_or_make_keys
 from stage4_sequencer.__main__ import SequencedClient
 from stage5_pos.genesis import MAX_MILLISECONDS, Genesis, make_genesis
 from stage5_pos.node import StakeNode

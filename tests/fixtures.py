@@ -3,7 +3,8 @@
 from functools import lru_cache
 from pathlib import Path
 
-from common.rsa import PrivateKey, load_key
+from common.rsa import PrivateKey
+from common.wallets import load_key
 
 KEYS = Path(__file__).parent / "keys"
 

@@ -57,6 +57,12 @@ def test_accounts_of_all_sizes(bits: int) -> None:
     assert is_account(encode_base64(exported))
 
 
+def test_a_modulus_that_is_a_multiple_of_the_exponent_is_an_account_too() -> None:
+    """The library takes it for no key, but the contract rules it out nowhere, so no node may refuse it."""
+    modulus = odd_number(2_047) * 65_537
+    assert is_account(encode_base64(der_of(modulus)))
+
+
 @pytest.mark.parametrize("bits", [1, 64, 512, 1024, 2039, 2040, 2047, 4097, 4104, 8192, 16_384])
 def test_keys_that_are_too_short_or_too_long_are_no_accounts(bits: int) -> None:
     assert not is_account(encode_base64(der_of(odd_number(bits))))

@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from common.rsa import load_key
+from common.wallets import load_key
 from lab import measurements
 from lab.measurements import LedgerMeasurement, Row, Settings
 from lab.processes import NodeError, running_network
