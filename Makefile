@@ -110,7 +110,7 @@ ifneq ($(PYTHON),$(MADE_WITH))
 $(VENV)/made: again
 endif
 $(VENV)/made:
-	@$(if $(filter new,$(abilities)),,$(error $(PYTHON) is no Python 3.11 or newer: install one, $(advice)))
+	@$(if $(filter new,$(abilities)),,$(error $(PYTHON) is not Python 3.11 or newer: install one, $(advice)))
 	@$(if $(filter venv,$(abilities)),,$(error $(PYTHON) lacks venv: install it (Debian, Ubuntu: apt install python3-venv), $(advice)))
 	@echo 'making $(VENV) with $(PYTHON)' >&2
 	@log=$$($(PYTHON) -m venv --clear $(VENV) 2>&1) || { echo "$$log" >&2; exit 1; }

@@ -45,7 +45,8 @@ class Options(argparse.ArgumentParser):
 def make_options(program: str, description: str) -> Options:
     """The options that all stages have."""
     options = Options(prog=f"python -m {program}", description=description, allow_abbrev=False)
-    options.add_argument("--peer", metavar="HOST:PORT", help="the peer to join; none: found a network; without: ask")
+    options.add_argument("--peer", metavar="HOST:PORT",
+                         help="the peer to join; `none` founds a network; without this option you are asked")
     options.add_argument("--host", type=read_host, default="127.0.0.1",
                          help="address to listen on; 0.0.0.0 listens everywhere (default: %(default)s)")
     options.add_argument("--port", type=integer_from(0, 65_535), default=0, metavar="N",

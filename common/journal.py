@@ -20,6 +20,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from common.advice import describe_file_error
+
 FILE = "journal.sqlite"
 LOCK = "lock"
 """The file that is locked by the process that uses the folder. It holds the number of entries committed."""
@@ -100,7 +102,7 @@ class Journal:
         except sqlite3.DatabaseError as error:
             raise JournalError(f"{self._path}: {error}; {_advice(error)}") from None
         except OSError as error:
-            raise JournalError(f"{error.filename or self._path}: {error.strerror or error}") from None
+            raise JournalError(f"{error.filename or self._path}: {describe_file_error(error)}") from None
 
     @staticmethod
     def _take_lock(folder: Path) -> int:

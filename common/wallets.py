@@ -10,6 +10,7 @@ from Crypto.IO import PEM, PKCS8
 from Crypto.PublicKey import RSA
 from Crypto.Util.asn1 import DerObjectId, DerSequence
 
+from common.advice import describe_file_error
 from common.key_formats import ENCRYPTED, PLAIN, SCHEMES, by_openssl, describe_other, find_block
 from common.new_files import read_file, write_new
 from common.rsa import EXPONENT, MAX_BITS, MIN_BITS, PrivateKey, make_key
@@ -92,13 +93,13 @@ def _reported(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise WalletError(f"{path}: {error.strerror or error}") from None
+        raise WalletError(f"{path}: {describe_file_error(error)}") from None
 
 
 def _passphrase_bytes(path: Path, passphrase: str) -> bytes:
     """The passphrase in UTF-8; the library would take Latin-1. WalletError if it is empty."""
     if not passphrase:
-        raise WalletError(f"{path}: an empty passphrase would protect nothing")
+        raise WalletError(f"{path}: an empty passphrase would protect nothing; choose another one")
     return passphrase.encode(errors="surrogateescape")  # an environment may hold what is no UTF-8
 
 
@@ -120,7 +121,7 @@ def _decode_pem(path: Path, text: str) -> bytes:
         container = PEM.decode(text)[0]
         DerSequence().decode(container)
     except (ValueError, TypeError, IndexError):
-        raise WalletError(f"{path}: the file is damaged") from None
+        raise WalletError(f"{path}: the file is damaged; put a copy of it back") from None
     return container
 
 
@@ -150,7 +151,7 @@ def _name_fault(path: Path, container: bytes, secret: bytes | None) -> str:
             return f"it is encrypted by {scheme}, which is not read here; {by_openssl(path, ENCRYPTED)}"
     except (ValueError, TypeError, IndexError):
         pass
-    return "the file is damaged"
+    return "the file is damaged; put a copy of it back"
 
 
 def _name_scheme(container: bytes) -> str:

@@ -112,8 +112,10 @@ class Witness:
             try:
                 if not self._peer.barrier(PATIENCE):
                     self.failure = "its connection was ended"
-            except (NoAnswer, OSError) as error:
+            except NoAnswer as error:
                 self.failure = str(error)
+            except OSError:
+                self.failure = "its connection broke"
             self.answers += 1
             self.slowest = max(self.slowest, time.monotonic() - asked)
 

@@ -82,7 +82,7 @@ def a_claimed_name(scene: Scene) -> Finding:
         claimants = [stack.enter_context(Intruder(scene.target_behind_proxy(number), listen=addresses[1 - number]))
                      for number in (0, 1)]
         if not all(claimant.barrier() for claimant in claimants):
-            raise Unmeasured("a node does not let in who claims a neighbour's name")
+            raise Unmeasured("a node does not let in whoever claims a neighbour's name")
         if not all(count_up(scene, number, addresses[1 - number]) > before[number] for number in (0, 1)):
             raise Unmeasured("nobody was taken in by a claimed name")
         scene.faults.heal()

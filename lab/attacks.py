@@ -22,6 +22,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import NamedTuple
 
+from common.advice import describe_error
 from common.console import Options, count, integer_from, read_path
 from common.wallets import WalletError
 from lab import attack_money, attack_network, attack_order, attack_strangers
@@ -59,7 +60,7 @@ def make_options() -> Options:
     options = Options(prog="python -m lab.attacks", description="Attack real nodes of every stage, and see what holds.",
                       allow_abbrev=False)
     options.add_argument("--seed", type=integer_from(0, 2**32 - 1), metavar="N",
-                         help="of the random choices (default: random, printed)")
+                         help="seed of the random choices (default: random, printed)")
     options.add_argument("--only", action="append", metavar="WORDS",
                          help="only the attacks with these words in their name; may be given more than once")
     options.add_argument("--stage", action="append", type=integer_from(1, 5), metavar="N",
@@ -204,7 +205,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         promises = read_promises()
     except (OSError, PromiseError) as error:
-        print(f"{parser.prog}: {error}", file=sys.stderr)
+        print(f"{parser.prog}: {describe_error(error)}", file=sys.stderr)
         return 1
     if options.list:
         print(draw_list(attacks, promises))
@@ -215,7 +216,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return attack_all(attacks, stages, promises, seed, folder, options)
     except (OSError, WalletError) as error:
-        print(f"{parser.prog}: {error}", file=sys.stderr)
+        print(f"{parser.prog}: {describe_error(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("interrupted; all nodes have ended", file=sys.stderr)

@@ -28,6 +28,7 @@ from platform import python_version
 from statistics import median
 from typing import Any
 
+from common.advice import describe_error
 from common.console import Options, integer_from, read_path, thousandths_from
 from common.wallets import WalletError
 from lab.machine import VerificationTimer, count_cores, find_ceiling
@@ -51,7 +52,8 @@ def make_options() -> Options:
     options.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     options.add_argument("--stages", type=read_stages, default=list(MARKS), metavar="1,3,…",
                          help="the stages to measure, of 1, 3, 4 and 5 (default: all four)")
-    options.add_argument("--nodes", type=integer_from(2, 20), default=10, metavar="N", help="default: %(default)s")
+    options.add_argument("--nodes", type=integer_from(2, 20), default=10, metavar="N",
+                         help="nodes in the network (default: %(default)s)")
     options.add_argument("--messages", type=integer_from(1, 10**6), default=20_000, metavar="N",
                          help="chat messages in stage 1 (default: %(default)s)")
     options.add_argument("--transactions", type=integer_from(1, 10**6), default=20_000, metavar="N",
@@ -60,11 +62,11 @@ def make_options() -> Options:
                          help=f"mean time between two blocks (default: what the ceiling takes for {FULL_BLOCK})")
     options.add_argument("--data", action="store_true", help="stages 3 to 5: the nodes keep what they accept on disk")
     options.add_argument("--timeout", type=thousandths_from(1, 3_600_000, "seconds"), default=180_000,
-                         metavar="SECONDS", help="for each stage (default: 180)")
+                         metavar="SECONDS", help="the longest that one stage may take (default: 180)")
     options.add_argument("--keys", type=read_path, default=ROOT / "run" / "bench-keys", metavar="DIR",
                          help="keys to sign with, made there if missing (default: run/bench-keys)")
     options.add_argument("--seed", type=integer_from(0, 2**32 - 1), metavar="N",
-                         help="of the messages and transactions (default: random, printed)")
+                         help="seed of the messages and transactions (default: random, printed)")
     return options
 
 
@@ -85,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return complain("interrupted", 130)
     except (OSError, WalletError, SigningError) as error:
-        return complain(str(error), 1)
+        return complain(describe_error(error), 1)
     print(json.dumps(describe(options, rows), indent=2) if options.json else draw(options, rows))
     return 1 if any(row.faults for row in rows) else 0
 

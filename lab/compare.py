@@ -25,6 +25,7 @@ from typing import NamedTuple
 
 from rich.console import Console
 
+from common.advice import describe_file_error
 from common.console import Options, read_path
 from lab.compare_html import comparison_page, page
 from lab.compare_terminal import Drawing
@@ -64,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             options.html.write_text(make_page(stages, options), "utf-8")
         except OSError as error:
-            parser.exit(2, f"{parser.prog}: cannot write {options.html}: {error.strerror or error}\n")
+            parser.exit(2, f"{parser.prog}: cannot write {options.html}: {describe_file_error(error)}\n")
         print(f"{options.html} written")
     else:
         show(draw(stages, options))

@@ -23,6 +23,7 @@ import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from common.advice import describe_file_error
 from common.console import Options, read_path
 from lab.stagecode import DEFINITIONS, FOLDERS, FUNCTIONS, ROOT, read_stage
 
@@ -64,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         files = collect(options.stage)
         write(files, options.to)
     except OSError as error:
-        parser.exit(2, f"{parser.prog}: cannot write {options.to}: {error.strerror or error}\n")
+        parser.exit(2, f"{parser.prog}: cannot write {options.to}: {describe_file_error(error)}\n")
     except argparse.ArgumentTypeError as error:
         parser.exit(2, f"{parser.prog}: {error}\n")
     left = sum(text.count(b"raise NotImplementedError") for path, text in files.items()

@@ -23,6 +23,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from common.advice import describe_error
 from common.console import Options, integer_from, read_path, thousandths_from
 from common.wallets import WalletError
 from lab import playground_commands
@@ -57,7 +58,7 @@ def make_options() -> Options:
     options.add_argument("--keys", type=read_path, default=ROOT / "run" / "network-keys", metavar="DIR",
                          help="keys of the accounts, made there if missing (default: run/network-keys)")
     options.add_argument("--seed", type=integer_from(0, 2**32 - 1), metavar="N",
-                         help="of what is random in slow connections (default: random, printed)")
+                         help="seed of what is random in slow connections (default: random, printed)")
     return options
 
 
@@ -100,7 +101,7 @@ class Conductor:
         except (Stopped, Quit):
             self.status = 0
         except (NodeError, WalletError, OSError) as error:
-            self.error = str(error)
+            self.error = describe_error(error)
         except Exception:  # a defect of this program: it is shown once the screen is gone
             self.error = traceback.format_exc()
         finally:

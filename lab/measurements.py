@@ -259,7 +259,7 @@ class LedgerMeasurement:
             if ledger != ledgers[0]:
                 self.row.faults.append(f"node {number} has another ledger than node 0")
             elif ledger != expected:
-                self.row.faults.append(f"node {number} has not the ledger that follows from the transactions")
+                self.row.faults.append(f"node {number} does not have the ledger that follows from the transactions")
         if self.stage >= 4:
             self.row.blocks = _describe_blocks(blocks)
         if self.stage == 5:

@@ -17,6 +17,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from common.advice import describe_error
 from common.console import Options, count, integer_from, read_path, thousandths_from
 from common.wallets import WalletError
 from lab.processes import ROOT, NodeError
@@ -34,15 +35,16 @@ def make_options() -> Options:
     """The options of the soak."""
     options = Options(prog="python -m lab.soak", description="Give a network trouble, and see what it loses.")
     options.add_argument("--minutes", type=thousandths_from(1, 10**9, "minutes"), default=30_000, metavar="N",
-                         help="of trouble (default: 30)")
+                         help="minutes of trouble (default: 30)")
     options.add_argument("--stage", type=integer_from(2, 5), default=5, metavar="N", help="2 to 5 (default: 5)")
-    options.add_argument("--nodes", type=integer_from(3, 100), default=10, metavar="N", help="default: %(default)s")
+    options.add_argument("--nodes", type=integer_from(3, 100), default=10, metavar="N",
+                         help="nodes in the network (default: %(default)s)")
     options.add_argument("--rate", type=integer_from(1, 1_000), default=20, metavar="N",
                          help="transactions a second (default: %(default)s)")
     options.add_argument("--keys", type=read_path, default=ROOT / "run" / "bench-keys", metavar="DIR",
                          help="keys to sign with, made there if missing (default: run/bench-keys)")
     options.add_argument("--seed", type=integer_from(0, 2**32 - 1), metavar="N",
-                         help="of the trouble (default: random, printed)")
+                         help="seed of the trouble (default: random, printed)")
     return options
 
 
@@ -104,7 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         keys = KeyRing(options.keys, folder, STAKE_HOLDERS, lambda text: print(text, file=sys.stderr))
         status = run(settings, keys, folder, options.minutes / 1000 * MINUTE)
     except (OSError, WalletError, NodeError) as error:
-        print(f"python -m lab.soak: {error}", file=sys.stderr)
+        print(f"python -m lab.soak: {describe_error(error)}", file=sys.stderr)
         status = 1
     except KeyboardInterrupt:
         status = 130

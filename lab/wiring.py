@@ -64,7 +64,7 @@ class Wiring:
         if seconds:
             self.slowness[number] = seconds
         self._faults.delay(str(number), seconds)
-        self._say("fault", f"slowed down by {seconds * 1000:g} ms" if seconds else "slow no more", [number])
+        self._say("fault", f"slowed down by {seconds * 1000:g} ms" if seconds else "no longer slow", [number])
 
     def is_cut(self, one: int, other: int) -> bool:
         """Can these two not reach each other?"""

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from common.advice import describe_call_error
 from common.encoding import encode_frame, split_address
 from common.limits import MEBIBYTE
 from common.rsa import PrivateKey
@@ -61,7 +62,7 @@ class Injector:
         try:
             self._socket = socket.create_connection(split_address(node.address))
         except OSError as error:
-            raise NodeError(f"{node.name} cannot be reached: {error.strerror}") from None
+            raise NodeError(f"{node.name} cannot be reached: {describe_call_error(error)}") from None
         self._socket.sendall(encode_frame({"type": "hello", "version": VERSION, "stage": stage,
                                            "network": node.network, "listen": listen}))
         threading.Thread(target=self._discard, name=f"discards from {node.pid}", daemon=True).start()

@@ -3,6 +3,7 @@
 import argparse
 import signal
 
+from common.advice import describe_error, describe_listening_error
 from common.console import CannotStart, Console, Options, complain, make_options, run_client, thousandths_from
 from common.encoding import is_address
 from common.memory import tune_memory
@@ -35,12 +36,10 @@ class ChatClient:
         # While a question is open, or keys are made, SIGTERM must do what Ctrl-C does: raise KeyboardInterrupt.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
-            network = SocketNetwork(options.host, options.port, console)
+            network = listen(options, console)
             node = self.make_node(network, announced_address(network, options), options)
-        except OSError as error:
-            return complain(self.PROGRAM, f"cannot listen on {options.host}:{options.port}: {error.strerror or error}")
-        except CannotStart as error:
-            return complain(self.PROGRAM, str(error))
+        except (OSError, CannotStart) as error:
+            return complain(self.PROGRAM, describe_error(error))
         node.join_seconds = options.wait / 1000
         peer = options.peer if node.remembers_network else find_peer(console, options)
         tune_memory()
@@ -54,13 +53,22 @@ class ChatClient:
         return network.status
 
 
+def listen(options: argparse.Namespace, console: Console) -> SocketNetwork:
+    """The network of a node that listens where the options say; CannotStart if that cannot be."""
+    try:
+        return SocketNetwork(options.host, options.port, console)
+    except (OSError, UnicodeError) as error:
+        reason = describe_listening_error(error)
+        raise CannotStart(f"cannot listen on {options.host}:{options.port}: {reason}") from None
+
+
 def start(network: SocketNetwork, node: ChatNode, peer: str | None) -> None:
     """Let the node join or found, and let signals end it; CannotStart if the system has no threads for that."""
     try:
         network.start(node, peer)
         network.stop_on_signals()
     except OSError as error:
-        raise CannotStart(str(error.strerror or error)) from None
+        raise CannotStart(describe_error(error)) from None
 
 
 def find_peer(console: Console, options: argparse.Namespace) -> str | None:
@@ -75,7 +83,7 @@ def announced_address(network: SocketNetwork, options: argparse.Namespace) -> st
     host = find_own_address() if options.host == "0.0.0.0" else options.host
     address = f"{host}:{network.listening_port}"
     if not is_address(address):
-        raise CannotStart(f"{address} is no address that peers can be told; use --announce HOST:PORT")
+        raise CannotStart(f"{address} is not an address that peers can call; name one by --announce HOST:PORT")
     return address
 
 

@@ -4,12 +4,14 @@ A thread waits in `accept`, and each call has a thread of its own, since looking
 take time. All else is done in the node's thread.
 """
 
+import errno
 import socket
 import threading
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol
 
+from common.advice import describe_call_error
 from common.encoding import encode_frame, split_address
 from common.fairness import Fairness
 from common.limits import ACCEPTS_AHEAD, HELLO_SECONDS, MAX_INBOUND, SYSTEM_BYTES, TURN_AWAY_SECONDS
@@ -42,6 +44,8 @@ class Openings:
         self._listener = socket.create_server((host, port), backlog=MAX_INBOUND)
         self.listening_port: int = self._listener.getsockname()[1]
         self._is_open = True
+        self._unopened: set[socket.socket] = set()
+        """Those that were accepted, and are opened a little later, or turned away."""
 
     def start(self) -> None:
         """Begin to accept; OSError if there is no thread for it."""
@@ -50,7 +54,8 @@ class Openings:
     def close(self) -> None:
         """Take no more callers."""
         self._is_open = False
-        self._listener.close()
+        for sock in (self._listener, *self._unopened):
+            sock.close()
 
     def call(self, address: str) -> None:
         """Call a node; `on_open` or `on_dial_failed` of this one follows."""
@@ -87,7 +92,7 @@ class Openings:
             if sock.getsockname() == sock.getpeername():
                 # On loopback a call to a free port can get that very port as its own, and reach itself.
                 sock.close()
-                raise ConnectionRefusedError("nobody listens there")
+                raise ConnectionRefusedError(errno.ECONNREFUSED, "it would reach this node itself")
         except (OSError, UnicodeError) as error:
             self._network.put(self._on_dial_failed, address, error)
         else:
@@ -96,7 +101,7 @@ class Openings:
     def _on_dial_failed(self, address: str, error: OSError | UnicodeError) -> None:
         if isinstance(error, OSError):
             self._network.shortages.on_error(error)
-        self._network.node.on_dial_failed(address, f"cannot connect: {getattr(error, 'strerror', None) or error}")
+        self._network.node.on_dial_failed(address, f"cannot connect: {describe_call_error(error)}")
 
     def _open(self, sock: socket.socket, dialled: str | None) -> None:
         try:
@@ -108,7 +113,7 @@ class Openings:
         except OSError as error:
             self._network.shortages.on_error(error)
             if dialled is None and error.errno in SHORTAGES:
-                self._turn_away(sock, f"no more {SHORTAGES[error.errno]}")
+                self._turn_away(sock, f"this node gets no more {SHORTAGES[error.errno]} from its system")
             else:
                 sock.close()  # gone again already, or there are no threads for it
             if dialled is not None:
@@ -119,9 +124,12 @@ class Openings:
     def _welcome(self, sock: socket.socket) -> None:
         inbound = sum(one.dialled is None and one.is_open for one in self._network.node.connections)
         if inbound + self._network.fairness.opening_later >= MAX_INBOUND and not self._network.node.make_room():
-            self._turn_away(sock, f"{MAX_INBOUND} connections are open")
+            self._turn_away(sock, f"{MAX_INBOUND} connections are open, and there is no room for another one")
         elif self._network.fairness.may_open(lambda: self._welcome(sock)):
+            self._unopened.discard(sock)
             self._open(sock, None)
+        else:
+            self._unopened.add(sock)
 
     def _turn_away(self, sock: socket.socket, reason: str) -> None:
         try:
@@ -131,7 +139,12 @@ class Openings:
         except OSError:
             pass  # it did not wait for the answer
         # Not at once: closing with bytes that nobody has read resets the connection, and the answer would be lost.
-        self._network.after(TURN_AWAY_SECONDS, sock.close)
+        self._unopened.add(sock)
+        self._network.after(TURN_AWAY_SECONDS, lambda: self._close(sock))
+
+    def _close(self, sock: socket.socket) -> None:
+        self._unopened.discard(sock)
+        sock.close()
 
 
 def find_own_address() -> str:

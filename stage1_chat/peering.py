@@ -365,7 +365,7 @@ class PeeringNode:
             self.tell_of(connection, "HANDSHAKE", f"{connection.says_it_listens} calls from another network;"
                                                   " start it again there to join this one")
         else:
-            self.tell_of(connection, "HANDSHAKE", f"{connection.remote}: {reason}")
+            self.tell_of(connection, "HANDSHAKE", f"{connection.remote} belongs to another network, expected this one")
         self.send_away(connection, "HANDSHAKE", reason)
 
     def how_to_change_network(self) -> str:

@@ -35,7 +35,8 @@ class LedgerClient(ChatClient):
             raise CannotStart(str(error)) from None
         kept = journal.read_note("stage")
         if kept not in (None, str(stage)):
-            raise CannotStart(f"{options.data} holds a network of stage {kept}, and this is stage {stage}")
+            raise CannotStart(f"{options.data} holds a network of stage {kept}, and this is stage {stage};"
+                              " name another folder by --data")
         return journal
 
 

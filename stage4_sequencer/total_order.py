@@ -66,7 +66,8 @@ class TotalOrderNode(SignedNode):
     def found(self) -> None:
         """Found a network: make its genesis. Not if the user wants one network and no other."""
         if self.only_network is not None:
-            self.report_error("NETWORK", f"nobody of network {self.only_network} answers")
+            self.report_error("NETWORK", f"nobody of network {self.only_network} answers; check --peer, and whether"
+                                         " that node is running")
             self.network.stop(status=1)
             return
         try:
@@ -85,7 +86,8 @@ class TotalOrderNode(SignedNode):
         assert self.journal is not None
         kept = self.journal.read_note("network")
         if self.only_network not in (None, kept):
-            self.report_error("NETWORK", f"--data holds network {kept}, and {self.only_network} is wanted")
+            self.report_error("NETWORK", f"--data holds network {kept}, expected {self.only_network} (--network);"
+                                         " name another folder, or leave --network out")
             self.network.stop(status=1)
         else:
             super().resume()

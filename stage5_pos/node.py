@@ -65,7 +65,8 @@ class StakeNode(CatchingUpNode):
         """Play the genesis accounts whose keys are here."""
         super().on_ready()
         for number in [number for number, key in self.stakes.items() if key.account not in self.thresholds]:
-            self.report_error("ACCOUNT", f"key {number} is of no account in this network's genesis")
+            self.report_error("ACCOUNT", f"key {number} is of no account in this network's genesis;"
+                                         " name others by --forge, or their folder by --keys")
             del self.stakes[number]
         if self.stakes:
             self.await_slot()

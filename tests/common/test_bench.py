@@ -172,7 +172,8 @@ def test_a_key_that_cannot_be_read_gets_one_line(tmp_path: Path, capfd: pytest.C
     order = Order(str(tmp_path / "none.pem"), "0" * 32, "receiver", 1, ["0" * 32])
     with pytest.raises(SigningError, match="^a process that signs transactions ended with status 1$"):
         sign_all([order])
-    assert capfd.readouterr().err == f"python -m lab.signing: {order.key_file}: No such file or directory\n"
+    complaint = f"python -m lab.signing: {order.key_file}: No such file or directory; check the path"
+    assert capfd.readouterr().err.startswith(complaint)
 
 
 # --- what is wrong is noticed -----------------------------------------------------------------------
@@ -244,7 +245,7 @@ def test_ledgers_that_are_wrong_alike_are_a_fault(monkeypatch: pytest.MonkeyPatc
     wrong = {**ledger, blocks[0]["creator"]: ledger[blocks[0]["creator"]] + 1}
     nodes: Any = [ScriptedNode(wrong, blocks) for _ in range(3)]
     measurement.check(nodes)
-    assert measurement.row.faults == [f"node {number} has not the ledger that follows from the transactions"
+    assert measurement.row.faults == [f"node {number} does not have the ledger that follows from the transactions"
                                       for number in range(3)]
 
 

@@ -271,8 +271,8 @@ def test_one_who_has_seen_enough_gets_no_traceback() -> None:
 
 WRONG = {"-A 7 -B 1": "expected a stage from 1 to 5, not '7'", "-A x -B 2": "not 'x'", "-A 3": "A and B belong together",
          "-B 3": "A and B belong together", "-A 3 -B": "expected one argument",
-         "-A 2 -B 3 --html .": "cannot write .: Is a directory",
-         "-A 2 -B 3 --html no/folder.html": "cannot write no/folder.html: No such file or directory"}
+         "-A 2 -B 3 --html .": "cannot write .: Is a directory; expected a file",
+         "-A 2 -B 3 --html no/folder.html": "cannot write no/folder.html: No such file or directory; check the path"}
 
 
 @pytest.mark.parametrize("words", WRONG)

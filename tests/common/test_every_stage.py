@@ -311,6 +311,7 @@ def test_a_port_in_use_is_one_line_and_status_1(stage: int, start_node: Launch) 
         node.may_complain = True
         assert node.wait_exit() == 1, node.describe()
     assert len(node.errors) == 1 and node.lines == [], node.describe()
+    assert "another program uses this port: name another one by --port" in node.errors[0]
 
 
 @first_and_last

@@ -296,7 +296,7 @@ def test_it_writes_into_a_new_or_an_empty_folder(tmp_path: Path, capsys: pytest.
 WRONG = {"--stage 7 --to new": "expected a stage from 1 to 5, not '7'", "--stage x --to new": "not 'x'",
          "--stage 3": "required: --to", "--to new": "required: --stage", "--stage 3 --to full": "full is not empty",
          "--stage 3 --to full/file": "full/file is a file",
-         "--stage 3 --to full/file/new": "cannot write full/file/new: Not a directory"}
+         "--stage 3 --to full/file/new": "cannot write full/file/new: Not a directory; a part of this path is a file"}
 
 
 @pytest.mark.parametrize("words", WRONG)

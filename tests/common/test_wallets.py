@@ -15,6 +15,7 @@ from Crypto.PublicKey import ECC, RSA
 from Crypto.Util.asn1 import DerNull, DerObject, DerObjectId, DerOctetString, DerSequence
 
 from common import new_files, wallets
+from common.advice import describe_file_error
 from common.rsa import PrivateKey
 from common.wallets import WalletError, load_key, load_or_make_keys, load_or_make_wallet, load_wallet
 from tests.fixtures import KEYS, kept_key
@@ -189,7 +190,7 @@ def test_an_unreadable_file_says_so(wallet: Path, monkeypatch: pytest.MonkeyPatc
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(new_files, "open", refuse, raising=False)  # root may read everything
-    assert fault_of(lambda: load_or_make_wallet(wallet, PASSPHRASE), wallet) == "Permission denied"
+    assert fault_of(lambda: load_or_make_wallet(wallet, PASSPHRASE), wallet) == describe_file_error(PermissionError(13, "Permission denied"))
 
 
 @pytest.mark.parametrize("step", ["fsync", "link"])
@@ -200,7 +201,7 @@ def test_a_wallet_that_cannot_be_written_leaves_nothing(
 
     monkeypatch.setattr(os, step, fail)
     path = tmp_path / "wallet.pem"
-    assert fault_of(lambda: load_or_make_wallet(path, PASSPHRASE), path) == "No space left on device"
+    assert fault_of(lambda: load_or_make_wallet(path, PASSPHRASE), path) == describe_file_error(OSError(28, "No space left on device"))
     assert os.listdir(tmp_path) == []
 
 
@@ -299,7 +300,7 @@ def test_there_a_wallet_that_cannot_be_written_leaves_nothing(tmp_path: Path, mo
 
     monkeypatch.setattr(os, "replace", fail)
     path = tmp_path / "wallet.pem"
-    assert fault_of(lambda: load_or_make_wallet(path, PASSPHRASE), path) == "No space left on device"
+    assert fault_of(lambda: load_or_make_wallet(path, PASSPHRASE), path) == describe_file_error(OSError(28, "No space left on device"))
     assert os.listdir(tmp_path) == []
 
 
@@ -351,15 +352,16 @@ def test_the_folder_is_made_and_the_keys_are_the_same_the_next_time(tmp_path: Pa
 
 
 def test_a_key_that_is_only_to_be_read_is_not_made(tmp_path: Path) -> None:
-    assert fault_of(lambda: load_key(tmp_path / "key-1.pem"), tmp_path / "key-1.pem") == "No such file or directory"
+    path = tmp_path / "key-1.pem"
+    assert fault_of(lambda: load_key(path), path) == "No such file or directory; check the path, and that its folder is there"
     assert os.listdir(tmp_path) == []
 
 
 def test_a_folder_that_cannot_be_made_says_so(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     folder = tmp_path / "file" / "keys"
-    assert fault_of(lambda: load_or_make_keys(folder, 1), folder) == "Not a directory"
-    assert fault_of(lambda: load_or_make_keys(tmp_path / "file", 1), tmp_path / "file") == "File exists"
+    assert fault_of(lambda: load_or_make_keys(folder, 1), folder).startswith("Not a directory; ")
+    assert fault_of(lambda: load_or_make_keys(tmp_path / "file", 1), tmp_path / "file").startswith("File exists; ")
 
 
 @pytest.mark.parametrize(("content", "fault"), [

@@ -96,9 +96,11 @@ class Here:
         return is_over
 
     def end(self) -> None:
-        """End its threads, also that which waits in `accept`."""
+        """End its threads, also that which waits in `accept`, and close its sockets, also if it has never run."""
         self.network.put(self.network.stop)
-        if self.thread.ident is not None:
+        if self.thread.ident is None:
+            self.network.run()
+        else:
             self.thread.join()
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()

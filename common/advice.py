@@ -1,0 +1,100 @@
+"""What the user can do about an error of the operating system.
+
+The system says what it has not done, as in "Permission denied", and not what was expected. Whoever shows such words
+says first what was tried, and with which path or address; here is what comes after that.
+"""
+
+import errno
+
+_SHORTAGE = "end other programs, or allow this user more (ulimit -a shows how much)"
+
+_SHORTAGES = dict.fromkeys((errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM), _SHORTAGE)
+
+_FILES = {
+    **_SHORTAGES,
+    errno.ENOENT: "check the path, and that its folder is there",
+    errno.ENOTDIR: "a part of this path is a file, expected a folder: name another path",
+    errno.EISDIR: "expected a file, not a folder: name another path",
+    errno.EEXIST: "expected a folder, and a file has this name: name another path",
+    errno.EACCES: "this user may not do that there: change the permissions, or name another path",
+    errno.EPERM: "this user may not do that there: change the permissions, or name another path",
+    errno.EROFS: "this disk can only be read: name a path on another one",
+    errno.ENOSPC: "make room on this disk, or name a path on another one",
+    errno.EDQUOT: "make room on this disk, or name a path on another one",
+    errno.EFBIG: "allow larger files (ulimit -f), or name a path on another disk",
+    errno.ENAMETOOLONG: "name a shorter path",
+    errno.ELOOP: "links lead in a circle there: name another path",
+}
+
+_ON_DISK = "look after this disk, or name a path on another one"
+
+_LISTENING = {
+    **_SHORTAGES,
+    errno.EADDRINUSE: "another program uses this port: name another one by --port, or 0 for one that is free",
+    errno.EACCES: "this user may not use this port: name one from 1024 on by --port, or 0 for one that is free",
+    errno.EPERM: "this user may not use this port: name one from 1024 on by --port, or 0 for one that is free",
+}
+
+_HERE = "name an IPv4 address of this machine by --host, or 0.0.0.0 for all of them"
+
+_CALLING = {
+    **_SHORTAGES,
+    errno.ECONNREFUSED: "no node listens there: check the address, and whether that node is running",
+    errno.ETIMEDOUT: "check the address, whether that node is running, and whether a firewall is in the way",
+    errno.EHOSTUNREACH: "no way leads there: check the address, and this machine's network",
+    errno.ENETUNREACH: "no way leads there: check the address, and this machine's network",
+    errno.EACCES: "something on this machine forbids it: check its firewall",
+    errno.EPERM: "something on this machine forbids it: check its firewall",
+}
+
+_AGAIN = "try again, and if it fails again, look up what this system means by that"
+
+_ELSEWHERE = "check the address, and this machine's network"
+
+
+def describe_file_error(error: OSError) -> str:
+    """What is wrong with a file or a folder, and what to do."""
+    return f"{_words(error)}; {_FILES.get(_number(error), _ON_DISK)}"
+
+
+def describe_listening_error(error: OSError | UnicodeError) -> str:
+    """Why a node cannot listen, and what to do. An address of another machine, and a name that has none, are a wrong
+    --host."""
+    return f"{_words(error)}; {_LISTENING.get(_number(error), _HERE)}"
+
+
+def describe_call_error(error: OSError | UnicodeError) -> str:
+    """Why nobody was reached at an address, and what to do."""
+    if _is_of_a_name(error):
+        return f"{_words(error)}; this name has no IPv4 address: check its spelling, or give the address itself"
+    return f"{_words(error)}; {_CALLING.get(_number(error), _ELSEWHERE)}"
+
+
+def describe_error(error: Exception) -> str:
+    """What is wrong and what to do, where several kinds of errors are told in one place. Those that are not the
+    system's have a text that says so."""
+    if not isinstance(error, OSError):
+        return str(error)
+    if error.filename:
+        return f"{error.filename}: {describe_file_error(error)}"
+    return f"{_words(error)}; {(_FILES | _CALLING).get(_number(error), _AGAIN)}"
+
+
+def _is_of_a_name(error: OSError | UnicodeError) -> bool:
+    """Was no address found for a name? `socket.gaierror` is known by its name: nothing in common/ imports sockets."""
+    return isinstance(error, UnicodeError) or type(error).__name__ == "gaierror"
+
+
+def _number(error: OSError | UnicodeError) -> int:
+    """The number of an error; 0 if it has none, or one that means something else."""
+    if isinstance(error, UnicodeError) or _is_of_a_name(error):
+        return 0
+    return (errno.ETIMEDOUT if isinstance(error, TimeoutError) else error.errno) or 0
+
+
+def _words(error: OSError | UnicodeError) -> str:
+    """What the system says."""
+    if isinstance(error, UnicodeError):
+        return "not a name of a machine"  # Python tells of its codec instead
+    words = error.strerror or str(error) or type(error).__name__
+    return words.partition(" (while attempting")[0]  # what `create_server` adds is said already
