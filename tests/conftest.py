@@ -50,6 +50,11 @@ def pytest_runtest_protocol() -> Generator[None, object, object]:
         watchdog.rest()
 
 
+def pytest_unconfigure() -> None:
+    """All tests are over."""
+    watchdog.end()
+
+
 def pytest_enter_pdb() -> None:
     """Whoever debugs a test has all the time there is."""
     watchdog.rest()

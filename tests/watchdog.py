@@ -34,6 +34,13 @@ class Watchdog:
         """The test is over."""
         self._tell("0 -")
 
+    def end(self) -> None:
+        """The tests are over: end the process."""
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.close()
+            self._process.wait()
+            self._process = None
+
     def _tell(self, line: str) -> None:
         if self._process is None:
             self._process = subprocess.Popen([sys.executable, "-S", __file__, str(os.getpid())], stdin=subprocess.PIPE,

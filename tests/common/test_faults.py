@@ -4,7 +4,7 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -24,11 +24,11 @@ def node(start_node: Launch, faults: Faults) -> NodeProcess:
 
 
 @pytest.fixture
-def peer(node: NodeProcess, faults: Faults) -> RawPeer:
+def peer(node: NodeProcess, faults: Faults) -> Iterator[RawPeer]:
     """A peer of that node, whose place is named "peer"; they have shaken hands."""
-    peer = RawPeer(node.address, network=node.network, listen=faults.add("peer").address)
-    peer.join()
-    return peer
+    with RawPeer(node.address, network=node.network, listen=faults.add("peer").address) as peer:
+        peer.join()
+        yield peer
 
 
 def hears_nothing(peer: RawPeer) -> bool:
@@ -65,9 +65,9 @@ def test_a_cut_is_seen_by_both_and_nobody_gets_through_until_it_heals(start_node
     alice.wait_for("peer", address=bob.address, state="down")
     bob.wait_for("peer", address=alice.address, state="down")
     assert faults.count_links("alice", "bob") == 0
-    caller = RawPeer(alice.address, stage=2, network=alice.network, listen=bob.address)
-    caller.send(caller.hello_message())
-    caller.expect_closed()
+    with RawPeer(alice.address, stage=2, network=alice.network, listen=bob.address) as caller:
+        caller.send(caller.hello_message())
+        caller.expect_closed()
     assert caller.received == [], "not even a hello"
     alice.type("by carol")
     bob.wait_for("chat", text="by carol")
@@ -115,12 +115,12 @@ def test_an_end_is_held_up_like_everything_else(node: NodeProcess, peer: RawPeer
 
 def test_a_new_connection_is_stalled_too(node: NodeProcess, peer: RawPeer, faults: Faults) -> None:
     faults.stall("peer", "node")
-    second = RawPeer(node.address, network=node.network, listen=peer.listen)
-    second.send(second.hello_message())
-    assert hears_nothing(second)
-    assert len(node.all_of("peer")) == 1, node.describe()
-    faults.heal()
-    second.expect("hello")
+    with RawPeer(node.address, network=node.network, listen=peer.listen) as second:
+        second.send(second.hello_message())
+        assert hears_nothing(second)
+        assert len(node.all_of("peer")) == 1, node.describe()
+        faults.heal()
+        second.expect("hello")
 
 
 def test_one_way_means_that_only_answers_wait(node: NodeProcess, peer: RawPeer, faults: Faults) -> None:
@@ -156,10 +156,10 @@ def test_strangers_are_let_through_and_groups_are_parted_pair_by_pair(start_node
     assert {node.network for node in nodes} == {founder.network}
     wait_until_all_are_linked(faults)
     faults.partition([["a"], ["b", "c"]])
-    stranger = RawPeer(founder.address, stage=2, network=founder.network)
-    stranger.join()
-    eventually(lambda: faults.count_links("a", "b") + faults.count_links("a", "c") == 0, state=faults.describe)
-    eventually(lambda: faults.count_links("b", "c") > 0 and faults.count_links("a", "d") > 0, state=faults.describe)
+    with RawPeer(founder.address, stage=2, network=founder.network) as stranger:
+        stranger.join()
+        eventually(lambda: faults.count_links("a", "b") + faults.count_links("a", "c") == 0, state=faults.describe)
+        eventually(lambda: faults.count_links("b", "c") > 0 and faults.count_links("a", "d") > 0, state=faults.describe)
 
 
 def test_all_is_over_at_the_end(start_node: Launch) -> None:
