@@ -5,7 +5,7 @@ shown by another one is missed:
 
 - Every string with two words or more is a text, wherever it stands. What is not shown, such as SQL, is in NOT_SHOWN.
 - A single word is one where it is given to something that shows it: `print`, the reason of an exception, an option's
-  help. A function that passes a parameter on to one of these shows it, too.
+  help. A function that passes a parameter on to one of these shows it, too. A variable is traced to what it is set to.
 - An f-string is its template: `cannot write {}`.
 
 Words that are not in these files come from other programs' exceptions. `find_foreign_words` finds what makes text of
@@ -72,8 +72,8 @@ def read_sources() -> dict[str, ast.Module]:
 def find_shown(sources: dict[str, ast.Module]) -> set[Shown]:
     """All texts in these files."""
     showing = find_showing(sources.values())
-    return {Shown(file, line) for file, tree in sources.items() for text in _Finder(showing).find(tree)
-            for line in lines_of(text)}
+    return {Shown(file, line) for file, tree in sources.items()
+            for text in (*_Finder(showing).find(tree), *find_in_variables(tree, showing)) for line in lines_of(text)}
 
 
 def find_shown_by_make(makefile: str) -> set[Shown]:
@@ -168,9 +168,43 @@ class _Finder(ast.NodeVisitor):
         if name_of(node.func) in NOT_SHOWN:
             return
         for argument in shown_arguments(node, self._showing):
-            self._texts += [text for text in map(template_of, parts_of(argument))
-                            if text is not None and has_word(text) and not CODE.fullmatch(text)]
+            self._texts += words_in(argument)
         self.generic_visit(node)
+
+
+def words_in(argument: ast.expr) -> list[str]:
+    """The texts in an argument that is shown, single words included."""
+    return [text for text in map(template_of, parts_of(argument))
+            if text is not None and has_word(text) and not CODE.fullmatch(text)]
+
+
+def find_in_variables(tree: ast.Module, showing: Showing) -> Iterator[str]:
+    """What variables are set to that are shown: those of functions, and the constants of the file."""
+    constants = list(_assignments(tree.body))
+    for _, function in _functions(tree):
+        calls = [node for node in ast.walk(function) if isinstance(node, ast.Call)]
+        shown = {name for call in calls for argument in shown_arguments(call, showing) for name in names_in(argument)}
+        assignments = [*constants, *_assignments(ast.walk(function))] if shown else []
+        traced: set[str] = set()
+        while new := shown - traced:
+            traced |= new
+            for name, value in assignments:
+                if name in new:
+                    yield from words_in(value)
+                    shown |= names_in(value)
+
+
+def _assignments(nodes: Iterable[ast.AST]) -> Iterator[tuple[str, ast.expr]]:
+    """The variables that are set by these nodes, and to what."""
+    for node in nodes:
+        if isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign | ast.NamedExpr) and node.value is not None:
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            yield from ((name_of(target), node.value) for target in targets if isinstance(target, ast.Name))
+
+
+def names_in(argument: ast.expr) -> set[str]:
+    """The variables in an argument that is shown."""
+    return {part.id for part in parts_of(argument) if isinstance(part, ast.Name)}
 
 
 # --- what shows a text --------------------------------------------------------------------------
@@ -240,8 +274,7 @@ class _Function:
     def passed_on(self, showing: Showing) -> set[str | int]:
         """The parameters that it gives to something that shows them, by name and by place."""
         arguments = (argument for call in self._calls for argument in shown_arguments(call, showing))
-        names = {part.id for argument in arguments for part in parts_of(argument)
-                 if isinstance(part, ast.Name)} & self._parameters
+        names = {name for argument in arguments for name in names_in(argument)} & self._parameters
         return names | {place for place, name in enumerate(self._places) if name in names}
 
 
@@ -254,14 +287,23 @@ def shown_arguments(call: ast.Call, showing: Showing) -> Iterator[ast.expr]:
 
 
 def parts_of(node: ast.expr) -> Iterator[ast.expr]:
-    """What an argument may be: itself, one of several, what an f-string is filled with."""
+    """What an argument may be: itself, one of several, what an f-string is filled with, what is in a table."""
     yield node
     for part in ([node.body, node.orelse] if isinstance(node, ast.IfExp) else
                  node.values if isinstance(node, ast.BoolOp) else
                  [one.value for one in node.values if isinstance(one, ast.FormattedValue)]
                  if isinstance(node, ast.JoinedStr) else
-                 [node.left, node.right] if isinstance(node, ast.BinOp) else []):
+                 [node.left, node.right] if isinstance(node, ast.BinOp) else
+                 [node.value] if isinstance(node, ast.Subscript) else
+                 node.values if isinstance(node, ast.Dict) else looked_up(node)):
         yield from parts_of(part)
+
+
+def looked_up(node: ast.expr) -> list[ast.expr]:
+    """The table of `table.get(key, default)`, and the default; nothing if the node is something else."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "get":
+        return [node.func.value, *node.args[1:]]
+    return []
 
 
 # --- words of the system ------------------------------------------------------------------------
