@@ -212,17 +212,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # the nodes shall be ended then too
     seed = secrets.randbits(32) if options.seed is None else options.seed
-    folder = Path(tempfile.mkdtemp(prefix="attacks-"))
     try:
-        return attack_all(attacks, stages, promises, seed, folder, options)
+        with tempfile.TemporaryDirectory(prefix="attacks-", ignore_cleanup_errors=True) as folder:
+            return attack_all(attacks, stages, promises, seed, Path(folder), options)
     except (OSError, WalletError) as error:
         print(f"{parser.prog}: {describe_error(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("interrupted; all nodes have ended", file=sys.stderr)
         return 130
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def attack_all(attacks: Sequence[Attack], stages: Sequence[int], promises: Promises, seed: int, folder: Path,

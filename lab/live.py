@@ -13,7 +13,6 @@ When this program ends, however it does, so do the nodes: in order, or since the
 import os
 import queue
 import secrets
-import shutil
 import signal
 import sys
 import tempfile
@@ -95,9 +94,9 @@ class Conductor:
         return not self._thread.is_alive()
 
     def _run(self) -> None:
-        folder = Path(tempfile.mkdtemp(prefix="network-"))
         try:
-            self._conduct(folder)
+            with tempfile.TemporaryDirectory(prefix="network-", ignore_cleanup_errors=True) as folder:
+                self._conduct(Path(folder))
         except (Stopped, Quit):
             self.status = 0
         except (NodeError, WalletError, OSError) as error:
@@ -105,7 +104,6 @@ class Conductor:
         except Exception:  # a defect of this program: it is shown once the screen is gone
             self.error = traceback.format_exc()
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
             self.stop()
 
     def _conduct(self, folder: Path) -> None:

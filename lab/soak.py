@@ -101,8 +101,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     settings = Settings(options.stage, options.nodes, options.rate, seed)
     print(f"stage {options.stage}, {options.nodes} nodes, {options.rate} transactions a second, seed {seed}",
           flush=True)
-    folder = Path(tempfile.mkdtemp(prefix="soak-"))
+    folder = None
     try:
+        folder = Path(tempfile.mkdtemp(prefix="soak-"))
         keys = KeyRing(options.keys, folder, STAKE_HOLDERS, lambda text: print(text, file=sys.stderr))
         status = run(settings, keys, folder, options.minutes / 1000 * MINUTE)
     except (OSError, WalletError, NodeError) as error:
@@ -110,9 +111,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status = 1
     except KeyboardInterrupt:
         status = 130
-    if status == 1:
+    if folder is not None and status == 1:
         print(f"what the nodes have kept is in {folder}", file=sys.stderr)
-    else:
+    elif folder is not None:
         shutil.rmtree(folder, ignore_errors=True)
     return status
 

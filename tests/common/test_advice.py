@@ -6,7 +6,9 @@ import os
 import signal
 import socket
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import NoReturn
@@ -18,8 +20,11 @@ from common.advice import describe_call_error, describe_error, describe_file_err
 from common.console import CannotStart
 from common.journal import Journal, JournalError
 from common.rsa import WalletError, load_key, load_or_make_key, load_or_make_keys
+from lab import attacks, soak
+from lab.launcher import Settings
+from lab.live import Conductor, print_line
 from stage1_chat.__main__ import ChatClient, listen
-from tests.processes import unused_address
+from tests.processes import DEADLINE, unused_address
 from tests.stage1_chat.test_network import Here, KeepingConsole
 
 TABLES = {describe_file_error: advice._FILES, describe_listening_error: advice._LISTENING,
@@ -188,3 +193,24 @@ def test_a_call_that_fails(
 
     monkeypatch.setattr(socket, "create_connection", fail)
     assert what_to_do in reason_of_failure(here, "127.0.0.1:9", monkeypatch)
+
+
+# --- the tools of lab/ --------------------------------------------------------------------------
+
+@pytest.mark.parametrize("main", [partial(attacks.main, ["--only", "duplicate delivery", "--stage", "1"]),
+                                  partial(soak.main, [])], ids=["attacks", "soak"])
+def test_a_tool_that_has_no_room_for_its_files_says_so_in_a_line(
+        main: Callable[[], int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.setattr(tempfile, "mkdtemp", failing(errno.ENOSPC))
+    assert main() == 1
+    complaint = capsys.readouterr().err
+    assert complaint.count("\n") == 1 and "No space left on device; make room" in complaint
+
+
+def test_so_does_a_network_in_one_terminal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(tempfile, "mkdtemp", failing(errno.ENOSPC))
+    conductor = Conductor(Settings(1, 2, 1, ()), tmp_path, print_line)
+    conductor.start()
+    assert conductor.wait(DEADLINE) and conductor.status == 1
+    assert "No space left on device; make room" in conductor.error and "\n" not in conductor.error

@@ -73,7 +73,8 @@ def live() -> Iterator[Any]:
         for pid, _ in one._processes():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        one.process.wait()
+        with one.process:
+            pass  # its pipes are closed, and it is waited for
 
 
 def read_until(process: subprocess.Popen[bytes], text: str) -> None:
