@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from stage1_chat.connection import start_thread
-from tests.processes import ROOT, RawPeer, eventually
+from tests.processes import DEADLINE, ROOT, RawPeer, eventually
 from tests.stage1_chat.test_network import Here
 
 
@@ -60,6 +60,18 @@ def test_callers_for_whom_there_are_no_threads_are_told_and_the_user_is_told_onc
     with RawPeer(here.node.address, network=here.node.network_name) as caller:
         caller.join()
     assert len(here.console.told("error")) == 1
+
+
+def test_callers_that_were_turned_away_are_closed_at_the_end(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stage1_chat.network.TURN_AWAY_SECONDS", DEADLINE)
+    here.thread.start()
+    allow(monkeypatch, 0)
+    with RawPeer(here.node.address) as caller:
+        caller.expect("error", code="BUSY")
+        monkeypatch.undo()
+        here.network.put(here.network.stop)
+        here.thread.join()
+    assert [sock.fileno() for sock in here.network._turned_away] == [-1]
 
 
 def test_a_call_for_which_there_is_no_thread_counts_as_one_that_nobody_answered(
