@@ -19,7 +19,7 @@ from common import advice, new_files
 from common.advice import describe_call_error, describe_error, describe_file_error, describe_listening_error
 from common.console import CannotStart
 from common.journal import Journal, JournalError
-from common.rsa import WalletError, load_key, load_or_make_key, load_or_make_keys
+from common.wallets import WalletError, load_key, load_or_make_key, load_or_make_keys
 from lab import attacks, soak
 from lab.launcher import Settings
 from lab.live import Conductor, print_line

@@ -63,7 +63,7 @@ def test_callers_for_whom_there_are_no_threads_are_told_and_the_user_is_told_onc
 
 
 def test_callers_that_were_turned_away_are_closed_at_the_end(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stage1_chat.network.TURN_AWAY_SECONDS", DEADLINE)
+    monkeypatch.setattr("stage1_chat.openings.TURN_AWAY_SECONDS", DEADLINE)
     here.thread.start()
     allow(monkeypatch, 0)
     with RawPeer(here.node.address) as caller:
@@ -71,7 +71,7 @@ def test_callers_that_were_turned_away_are_closed_at_the_end(here: Here, monkeyp
         monkeypatch.undo()
         here.network.put(here.network.stop)
         here.thread.join()
-    assert [sock.fileno() for sock in here.network._turned_away] == [-1]
+    assert [sock.fileno() for sock in here.network._openings._unopened] == [-1]
 
 
 def test_a_call_for_which_there_is_no_thread_counts_as_one_that_nobody_answered(
