@@ -13,7 +13,7 @@ from Crypto.Util.asn1 import DerObjectId, DerSequence
 from common.advice import describe_file_error
 from common.key_formats import ENCRYPTED, PLAIN, SCHEMES, by_openssl, describe_other, find_block
 from common.new_files import read_file, write_new
-from common.rsa import EXPONENT, MAX_BITS, MIN_BITS, PrivateKey, make_key
+from common.rsa import EXPONENT, MAX_BITS, MIN_BITS, PrivateKey, make_key, verify
 
 RSA_OID = "1.2.840.113549.1.1.1"
 """The object identifier of RSA keys (RFC 8017 appendix A.1)."""
@@ -129,7 +129,6 @@ def _unwrap(path: Path, container: bytes, secret: bytes | None) -> PrivateKey:
     """The key in a PKCS#8 container. A passphrase is called wrong only where the encryption is known."""
     try:
         oid, encoded = PKCS8.unwrap(container, secret)[:2]
-        key = RSA.import_key(encoded) if oid == RSA_OID else None
     except IncorrectPassphraseError:
         raise WalletError(f"{path}: wrong passphrase") from None
     except KdfLimitError:
@@ -137,10 +136,32 @@ def _unwrap(path: Path, container: bytes, secret: bytes | None) -> PrivateKey:
                           f" {by_openssl(path, ENCRYPTED)}") from None
     except (ValueError, TypeError, IndexError):
         raise WalletError(f"{path}: {_name_fault(path, container, secret)}") from None
-    if key is None or not MIN_BITS <= key.size_in_bits() <= MAX_BITS or key.e != EXPONENT:
-        raise WalletError(f"{path}: the key in it is not an RSA key of {MIN_BITS} to {MAX_BITS} bits"
-                          f" with exponent {EXPONENT}")
-    return PrivateKey(key)
+    try:
+        key = _decode_key(encoded) if oid == RSA_OID else None
+        if key is not None and MIN_BITS <= key.size_in_bits() <= MAX_BITS and key.e == EXPONENT:
+            return _try_out(PrivateKey(key))
+    except (ValueError, TypeError, IndexError, ZeroDivisionError):
+        raise WalletError(f"{path}: the key in it is damaged; put a copy of it back") from None
+    raise WalletError(f"{path}: the key in it is not an RSA key of {MIN_BITS} to {MAX_BITS} bits"
+                      f" with exponent {EXPONENT}")
+
+
+def _decode_key(encoded: bytes) -> RSA.RsaKey:
+    """The RSAPrivateKey of two primes (RFC 8017 appendix A.1.2). Whether its numbers go together is not asked."""
+    version, *numbers = DerSequence().decode(encoded, nr_elements=9, only_ints_expected=True)[:6]
+    if version != 0:
+        raise ValueError("not a key of two primes")
+    return RSA.construct(numbers, consistency_check=False)
+
+
+def _try_out(key: PrivateKey) -> PrivateKey:
+    """The key, if it signs as it should; ValueError if not.
+
+    Numbers that do not go together, or a factor that is not prime, give a wrong signature. Asking the library
+    whether both factors are prime takes ten times as long, and a founder of stage 5 loads ten keys.
+    """
+    verify(key.account, b"", key.sign(b""))
+    return key
 
 
 def _name_fault(path: Path, container: bytes, secret: bytes | None) -> str:

@@ -1,6 +1,7 @@
 """The files of keys: made once, completely or not at all, and every fault told in one line (contract §4)."""
 
 import errno
+import math
 import os
 import stat
 import threading
@@ -167,6 +168,28 @@ def test_a_file_that_is_no_wallet_says_why_and_stays_as_it_is(tmp_path: Path, co
     assert fault in fault_of(lambda: load_or_make_wallet(path, PASSPHRASE), path)
     assert path.read_bytes() == content
     assert os.listdir(tmp_path) == ["wallet.pem"]
+
+
+def numbers_that_do_not_go_together() -> dict[str, tuple[int, int, int, int]]:
+    """Modulus, private exponent and both factors: of keys that cannot sign."""
+    key, other = kept_key(1).key, kept_key(2).key
+    n, d, p, q = int(key.n), int(key.d), int(key.p), int(key.q)
+    composite = q + 2
+    exponent = pow(65_537, -1, math.lcm(p - 1, composite - 1))
+    return {"another private exponent": (n, d + 2, p, q), "another modulus": (int(other.n), d, p, q),
+            "another factor": (n, d, p, int(other.q)), "a factor that is not prime": (p * composite, exponent, p, composite),
+            "the modulus is even": (2 * p * q, d, 2 * p, q), "one factor is all": (n, d, 1, n), "no factor": (n, d, 0, 0),
+            "the same factor twice": (p * p, d, p, p), "a factor below zero": (n, d, -p, -q), "no exponent": (n, 0, p, q)}
+
+
+@pytest.mark.parametrize("numbers", numbers_that_do_not_go_together().values(), ids=numbers_that_do_not_go_together())
+def test_a_key_that_cannot_sign_is_damaged(tmp_path: Path, numbers: tuple[int, int, int, int]) -> None:
+    modulus, private, *factors = numbers
+    encoded = DerSequence([0, modulus, 65_537, private, *factors, 1, 1, 1]).encode()
+    container = PKCS8.wrap(encoded, rsa.RSA_OID, key_params=DerNull())
+    path = tmp_path / "key-1.pem"
+    path.write_text(PEM.encode(container, "PRIVATE KEY"))
+    assert fault_of(lambda: load_key(path), path) == "the key in it is damaged"
 
 
 def test_a_wallet_that_came_by_another_system_is_one(wallet: Path) -> None:
