@@ -14,6 +14,9 @@ from lab.stagecode import Piece, SourceFile
 CODE_STYLE = "default"
 """Of pygments: dark on light, as paper is."""
 
+LEXER, FORMATTER = PythonLexer(stripnl=False, ensurenl=False), HtmlFormatter(nowrap=True)
+"""Made once: making them takes as long as a piece of some lines does."""
+
 CLASSES = {Status.NEW: "new", Status.CHANGED: "changed", Status.ALONE: "alone", Status.GONE: "gone"}
 MARK_CLASSES = {"+": "added", "-": "removed", "~": "other", " ": "same"}
 
@@ -176,6 +179,5 @@ def _highlight(piece: Piece | None) -> list[str]:
     """The lines of a piece as HTML."""
     if piece is None:
         return []
-    formatter = HtmlFormatter(nowrap=True)
-    text = str(highlight("\n".join(piece.shown), PythonLexer(stripnl=False, ensurenl=False), formatter))
+    text = str(highlight("\n".join(piece.shown), LEXER, FORMATTER))
     return text.split("\n")[:len(piece.shown)]

@@ -6,6 +6,7 @@ and what they call by `super()`. Whatever these pieces name is run too: function
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 
 from lab.stagecode import ClassCode, Piece, SourceFile, Stage
 
@@ -21,17 +22,21 @@ class Inheritance:
         self._stages = stages
         self._files = {file.module: file for stage in stages.values() for file in stage.files.values()}
         self._by_path = {file.path: file for file in self._files.values()}
+        self._lines: dict[ClassCode, list[ClassCode]] = {}
+        self._keys: dict[Piece, Key] = {}
+        """What was found before: a comparison asks for each a thousand times."""
 
     # --- classes --------------------------------------------------------------------------------
 
     def line_of(self, one: ClassCode) -> list[ClassCode]:
         """A class and the classes of the stages that it is built on, itself first. (None has two such bases.)"""
-        line = [one]
-        for base in one.bases:
-            found = self._find_class(self._by_path[one.path], base)
-            if found is not None:
-                line += self.line_of(found)
-        return line
+        if one not in self._lines:
+            line = self._lines[one] = [one]
+            for base in one.bases:
+                found = self._find_class(self._by_path[one.path], base)
+                if found is not None:
+                    line += self.line_of(found)
+        return self._lines[one]
 
     def class_of(self, piece: Piece) -> ClassCode:
         """The class that a piece is in; KeyError if it is in none."""
@@ -49,6 +54,11 @@ class Inheritance:
 
     def key(self, piece: Piece) -> Key:
         """By what a piece is paired with one of another stage."""
+        if piece not in self._keys:
+            self._keys[piece] = self._make_key(piece)
+        return self._keys[piece]
+
+    def _make_key(self, piece: Piece) -> Key:
         if piece.owner:
             family = self.line_of(self.class_of(piece))[-1].name
             return family, "class" if piece.name == piece.owner else piece.name
@@ -131,21 +141,23 @@ class Inheritance:
         return self._files.get(module), there
 
 
-def _super_calls(piece: Piece) -> Iterator[str]:
+@cache
+def _super_calls(piece: Piece) -> list[str]:
     """The names of the methods that a piece calls by `super()`, without arguments as everywhere here."""
-    for statement in piece.statements:
-        for node in ast.walk(statement):
-            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Call) and (
-                    ast.unparse(node.value) == "super()"):
-                yield node.attr
+    return [node.attr for statement in piece.statements for node in ast.walk(statement)
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Call)
+            and ast.unparse(node.value) == "super()"]
 
 
-def _names(piece: Piece) -> Iterator[tuple[str, str | None]]:
+@cache
+def _names(piece: Piece) -> list[tuple[str, str | None]]:
     """The names in a piece, each with the attribute that is taken of it, or None where it stands by itself."""
     nodes = [node for statement in piece.statements for node in ast.walk(statement)]
     owners = {id(node.value) for node in nodes if isinstance(node, ast.Attribute)}
+    names: list[tuple[str, str | None]] = []
     for node in nodes:
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-            yield node.value.id, node.attr
+            names.append((node.value.id, node.attr))
         elif isinstance(node, ast.Name) and id(node) not in owners:
-            yield node.id, None
+            names.append((node.id, None))
+    return names
