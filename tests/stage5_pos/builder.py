@@ -26,16 +26,9 @@ def genesis() -> Genesis:
     return make_genesis(SEED, 1_700_000_000_000, SLOT_MS, 999, accounts, [MILLION] * HOLDERS)
 
 
-@cache
 def draw(number: int, slot: int) -> str:
     """The draw of genesis account `number` in a slot."""
     return lottery.make_draw(fixed_key(number), SEED, slot)
-
-
-@cache
-def signature(number: int, signed: bytes) -> str:
-    """The signature of that account. There is only one, so tests that make the same block need not sign twice."""
-    return fixed_key(number).sign(signed)
 
 
 def value(number: int, slot: int) -> int:
@@ -64,7 +57,7 @@ def block(slot: int, parent: str, ids: list[str] | None = None, number: int | No
     number = winner(slot) if number is None else number
     message = {"type": "block", "slot": slot, "parent": parent, "creator": fixed_key(number).account,
                "draw": draw(number, slot), "transactions": ids or [], **changes}
-    return {**message, "signature": changes.get("signature", signature(number, block_bytes(message)))}
+    return {**message, "signature": changes.get("signature", fixed_key(number).sign(block_bytes(message)))}
 
 
 def block_bytes(message: Message) -> bytes:
@@ -82,7 +75,7 @@ def transaction(sender: int, receiver: str, amount: int, nonce: int = 0, **chang
     """A transaction from genesis account `sender`, properly signed after `changes` to its members."""
     message = {"type": "transaction", "nonce": f"{nonce:032x}", "from": fixed_key(sender).account, "to": receiver,
                "amount": amount, **changes}
-    return {**message, "signature": changes.get("signature", signature(sender, transaction_bytes(message)))}
+    return {**message, "signature": changes.get("signature", fixed_key(sender).sign(transaction_bytes(message)))}
 
 
 def transaction_bytes(message: Message) -> bytes:
