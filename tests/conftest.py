@@ -1,5 +1,6 @@
 """Fixtures for the tests with real nodes. Everything that a test starts is gone when it is over."""
 
+import gc
 import itertools
 import os
 import shutil
@@ -33,7 +34,16 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 settings.register_profile("house", deadline=None, print_blob=True, derandomize="CI" in os.environ)
 settings.load_profile("house")
 
+# As in a node (stage1_chat/memory.py), and what was collected is looked through no more: it stays to the end, and
+# without this Python would go through all of it again and again.
+gc.set_threshold(50_000, 20, 100)
+
 watchdog = Watchdog()
+
+
+def pytest_collection_finish() -> None:
+    """All test files are imported, and all tests are known."""
+    gc.freeze()
 
 
 def pytest_timeout_set_timer(item: pytest.Item, settings: Any) -> None:

@@ -140,6 +140,12 @@ def pem_of(key: RSA.RsaKey | ECC.EccKey) -> bytes:
     return PEM.encode(wallet, "ENCRYPTED PRIVATE KEY").encode()
 
 
+def short_key() -> RSA.RsaKey:
+    """A key that can sign and is too short. Its other factor is 3, so that nobody waits for one to be found."""
+    factor = int(kept_key(1).key.p)
+    return RSA.construct((3 * factor, 65_537, pow(65_537, -1, factor - 1), 3, factor), consistency_check=False)
+
+
 PLAIN = (KEYS / "key-1.pem").read_bytes()
 ENCRYPTED = pem_of(kept_key(1).key)
 NOT_OURS = "not an RSA key of 2048 to 4096 bits with exponent 65537"
@@ -154,7 +160,7 @@ NO_WALLETS = {
     "only the first line": (ENCRYPTED.split(b"\n")[0] + b"\n", "damaged"),
     "a line missing": (b"\n".join(line for number, line in enumerate(ENCRYPTED.split(b"\n")) if number != 5), "damaged"),
     "not base64": (ENCRYPTED.replace(b"M", b"\xff"), "damaged"),
-    "too short": (pem_of(RSA.generate(1024)), NOT_OURS),
+    "too short": (pem_of(short_key()), NOT_OURS),
     "another exponent": (pem_of(RSA.construct((int(kept_key(1).key.n), 257, pow(257, -1, (int(kept_key(1).key.p) - 1)
                                                * (int(kept_key(1).key.q) - 1))))), NOT_OURS),
     "an elliptic curve": (pem_of(ECC.construct(curve="p256", d=5)), NOT_OURS),
@@ -391,7 +397,7 @@ def test_a_folder_that_cannot_be_made_says_so(tmp_path: Path) -> None:
     (b"", "the file is empty, expected an unencrypted RSA key"), (ENCRYPTED, "the key in it is encrypted"), (PLAIN[:-100], "damaged"),
     (PLAIN.replace(b"MII", b"MIJ", 1), "damaged"),
     (kept_key(1).key.export_key(pkcs=1), "a key in PKCS#1, expected an unencrypted RSA key in PEM (PKCS#8)"),
-    (RSA.generate(1024).export_key(pkcs=8), NOT_OURS),
+    (short_key().export_key(pkcs=8), NOT_OURS),
     (ECC.construct(curve="p256", d=5).export_key(format="PEM").encode(), NOT_OURS),
 ], ids=["empty", "encrypted", "cut off", "wrong length", "PKCS#1", "too short", "elliptic curve"])
 def test_a_file_that_holds_no_genesis_key_says_why_and_stays_as_it_is(
