@@ -192,7 +192,7 @@ def numbers_that_do_not_go_together() -> dict[str, tuple[int, int, int, int]]:
 def test_a_key_that_cannot_sign_is_damaged(tmp_path: Path, numbers: tuple[int, int, int, int]) -> None:
     modulus, private, *factors = numbers
     encoded = DerSequence([0, modulus, 65_537, private, *factors, 1, 1, 1]).encode()
-    container = PKCS8.wrap(encoded, rsa.RSA_OID, key_params=DerNull())
+    container = PKCS8.wrap(encoded, wallets.RSA_OID, key_params=DerNull())
     path = tmp_path / "key-1.pem"
     path.write_text(PEM.encode(container, "PRIVATE KEY"))
     assert fault_of(lambda: load_key(path), path) == "the key in it is damaged"
