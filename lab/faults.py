@@ -38,6 +38,9 @@ RECEIVE_BYTES = 64 * 1024
 MAX_HELLO = 4 * 1024
 """Bytes of a first frame. A hello has some hundred; who begins with a longer one is a stranger."""
 
+PORT_ELSEWHERE = 5000
+"""Where a node on another machine listens: there nobody has taken it."""
+
 END_SECONDS = 5.0
 """Time for the threads to end, which takes a moment."""
 
@@ -50,11 +53,13 @@ class Place(NamedTuple):
     """The proxy's, which the others call."""
     port: int
     """The node's own, which only the proxy calls."""
+    host: str = HOST
+    """Where that port is."""
 
     @property
     def options(self) -> list[str]:
         """What the node is to be started with, each time."""
-        return ["--port", str(self.port), "--announce", self.address]
+        return ["--host", self.host, "--port", str(self.port), "--announce", self.address]
 
 
 class Link:
@@ -117,22 +122,28 @@ class Faults:
         self._threads: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
         """Those that have ended are forgotten, since nothing else refers to them."""
 
-    def add(self, name: str) -> Place:
-        """A place for one more node; what was done to others before does not concern it."""
-        listener = socket.create_server((HOST, 0), backlog=128)
-        # Bound and not listening: while the node is not there, nobody else gets its port, and a call is refused.
+    def add(self, name: str, host: str = HOST, machine: str = HOST) -> Place:
+        """A place for one more node; what was done to others before does not concern it. The proxy listens on `host`,
+        the node on `machine`, which is the address of the machine that it runs on."""
+        listener = socket.create_server((host, 0), backlog=128)
+        port = self._reserve_port() if machine == HOST else PORT_ELSEWHERE
+        place = Place(name, f"{host}:{listener.getsockname()[1]}", port, machine)
+        self.places[name] = place
+        self._sockets.append(listener)
+        self._start(lambda: self._accept(listener, place))
+        return place
+
+    def _reserve_port(self) -> int:
+        """Bound and not listening: while the node is not there, nobody else gets its port, and a call is refused."""
         reserved = socket.socket()
         reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         reserved.bind((HOST, 0))
-        place = Place(name, f"{HOST}:{listener.getsockname()[1]}", reserved.getsockname()[1])
-        self.places[name] = place
+        port: int = reserved.getsockname()[1]
         if sys.platform == "linux":
-            self._sockets += [listener, reserved]
+            self._sockets.append(reserved)
         else:
             reserved.close()  # elsewhere the node could not listen there
-            self._sockets.append(listener)
-        self._start(lambda: self._accept(listener, place))
-        return place
+        return port
 
     # --- faults ---------------------------------------------------------------------------------
 
@@ -246,7 +257,7 @@ class Faults:
     def _join_ends(self, link: Link, first: bytes, caller_socket: socket.socket, place: Place) -> None:
         """Call the node, and carry bytes both ways until both have ended."""
         try:
-            callee_socket = socket.create_connection((HOST, place.port))
+            callee_socket = socket.create_connection((place.host, place.port))
         except OSError:
             return  # the node is not there
         link.add_socket(callee_socket)

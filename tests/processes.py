@@ -23,7 +23,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -54,8 +54,10 @@ def eventually(question: Callable[[], bool], timeout: float = DEADLINE,
 class NodeProcess:
     """One client, as a process of its own."""
 
-    def __init__(self, stage: int, *options: str, env: dict[str, str] | None = None, as_json: bool = True) -> None:
-        """Start the client of `stage` with `options`; `env` is added to this process's environment."""
+    def __init__(self, stage: int, *options: str, env: dict[str, str] | None = None, as_json: bool = True,
+                 through: Sequence[str] = ()) -> None:
+        """Start the client of `stage` with `options`; `env` is added to this process's environment. `through` is a
+        command that starts it, such as `ip netns exec`."""
         self.stage = stage
         self.lines: list[str] = []
         """What it has written to standard output so far."""
@@ -67,7 +69,7 @@ class NodeProcess:
         """Set this where a line on standard error is expected; else the fixture takes it for a defect."""
         self._as_json = as_json
         self._news = threading.Condition()
-        command = [sys.executable, "-m", STAGES[stage], *(["--json"] if as_json else []), *options]
+        command = [*through, sys.executable, "-m", STAGES[stage], *(["--json"] if as_json else []), *options]
         self.process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **(env or {})}, stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         assert self.process.stdin and self.process.stdout and self.process.stderr
