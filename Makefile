@@ -23,7 +23,8 @@ PYTHON ?= $(or $(MADE_WITH),python3)
 given = $(if $(filter command,$(origin $(1))),$(value $(1)))
 option = $(if $(2),$(1) '$(subst ','\'',$(2))')
 node_options = $(call option,--peer,$(value PEER)) $(call option,--host,$(call given,HOST)) \
-	$(call option,--port,$(call given,PORT)) $(call option,--wait,$(call given,WAIT)) $(value ARGS)
+	$(call option,--port,$(call given,PORT)) $(call option,--announce,$(call given,ANNOUNCE)) \
+	$(call option,--wait,$(call given,WAIT)) $(value ARGS)
 
 .PHONY: help clean bench soak compare attacks handout network lint test test-long test1 test2 test3 test4 test5 \
 	stage1 stage2 stage3 stage4 stage5 again
@@ -31,7 +32,8 @@ node_options = $(call option,--peer,$(value PEER)) $(call option,--host,$(call g
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-10s%s\n", $$1, $$2 }' Makefile
-	@echo 'A node takes PEER=host:port HOST=... PORT=... WAIT=seconds ARGS="more options"; PYTHON=python3.12 picks the interpreter.'
+	@echo 'A node takes PEER=host:port HOST=... PORT=... ANNOUNCE=host:port WAIT=seconds ARGS="more options".'
+	@echo 'PYTHON=python3.12 picks the interpreter.'
 
 # --- nodes -------------------------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ unexport PYTHONDONTWRITEBYTECODE
 unexport $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name)))
 PYTHON ?= python3
 
-# Some shells export HOST or PORT and mean something else: these two count only where they were given to make itself.
+# Some shells export HOST, PORT or WAIT and mean something else: these count only where they were given to make itself.
 given = $(if $(filter command,$(origin $(1))),$(value $(1)))
 option = $(if $(2),$(1) '$(subst ','\'',$(2))')
 
@@ -15,7 +15,7 @@ option = $(if $(2),$(1) '$(subst ','\'',$(2))')
 
 help: ## list the targets
 	@echo 'make test     the tests of $(THIS); ARGS="-x -k fork" goes to pytest'
-	@echo 'make $(lastword $(NAMES))   a node; PEER=host:port HOST=... PORT=..., ARGS=--help shows the options'
+	@echo 'make $(lastword $(NAMES))   a node; PEER=host:port HOST=... PORT=... ANNOUNCE=host:port WAIT=seconds, ARGS=--help shows the options'
 
 # A file of tests that needs one of your functions to be loaded is an error until that is written, and no reason to stop.
 test: $(VENV)/installed
@@ -23,7 +23,8 @@ test: $(VENV)/installed
 
 $(NAMES): $(VENV)/installed
 	@exec $(VENV)/bin/python -m $(filter $@_%,$(STAGES)) $(call option,--peer,$(value PEER)) \
-		$(call option,--host,$(call given,HOST)) $(call option,--port,$(call given,PORT)) $(value ARGS)
+		$(call option,--host,$(call given,HOST)) $(call option,--port,$(call given,PORT)) \
+		$(call option,--announce,$(call given,ANNOUNCE)) $(call option,--wait,$(call given,WAIT)) $(value ARGS)
 
 $(VENV)/installed: requirements.txt
 	@echo 'making $(VENV) with $(PYTHON)' >&2

@@ -80,7 +80,7 @@ def announced_address(network: SocketNetwork, options: argparse.Namespace) -> st
     """The address that others are told."""
     if options.announce:
         return str(options.announce)
-    host = find_own_address() if options.host == "0.0.0.0" else options.host
+    host = find_own_address(options.peer) if options.host == "0.0.0.0" else options.host
     address = f"{host}:{network.listening_port}"
     if not is_address(address):
         raise CannotStart(f"{address} is not an address that peers can call; name one by --announce HOST:PORT")

@@ -12,12 +12,13 @@ from functools import partial
 from typing import Any, Protocol
 
 from common.advice import describe_call_error
-from common.encoding import encode_frame, split_address
+from common.encoding import encode_frame, is_address, split_address
 from common.fairness import Fairness
 from common.limits import ACCEPTS_AHEAD, HELLO_SECONDS, MAX_INBOUND, SYSTEM_BYTES, TURN_AWAY_SECONDS
 from common.shortages import SHORTAGES, Shortages
 from stage1_chat.connection import SocketConnection, start_thread
 from stage1_chat.node import ChatNode
+from stage1_chat.peering import is_loopback
 
 
 class Loop(Protocol):
@@ -101,7 +102,10 @@ class Openings:
     def _on_dial_failed(self, address: str, error: OSError | UnicodeError) -> None:
         if isinstance(error, OSError):
             self._network.shortages.on_error(error)
-        self._network.node.on_dial_failed(address, f"cannot connect: {describe_call_error(error)}")
+        reason = f"cannot connect: {describe_call_error(error)}"
+        if isinstance(error, ConnectionRefusedError) and not is_loopback(address):
+            reason += "; a node there hears other machines if it was started with --host 0.0.0.0 (make: HOST=0.0.0.0)"
+        self._network.node.on_dial_failed(address, reason)
 
     def _open(self, sock: socket.socket, dialled: str | None) -> None:
         try:
@@ -147,11 +151,22 @@ class Openings:
         sock.close()
 
 
-def find_own_address() -> str:
-    """The address by which other machines reach this one; 127.0.0.1 if there is no network."""
+def find_own_address(peer: str | None) -> str:
+    """The address by which other machines reach this one: the one on the way to `peer`, if that names another machine
+    by its number, or the one on the way out; 127.0.0.1 if there is neither."""
+    for address in (peer, "192.0.2.1:9"):  # RFC 5737: nobody's address
+        if is_address(address) and not (found := _address_towards(str(address))).startswith("127."):
+            return found
+    return "127.0.0.1"
+
+
+def _address_towards(address: str) -> str:
+    """This machine's own on the way there. No name is looked up, which takes time, and a UDP connect sends nothing."""
+    host, port = split_address(address)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
-            probe.connect(("192.0.2.1", 9))  # RFC 5737: nobody's address. A UDP connect sends nothing.
+            socket.inet_aton(host)
+            probe.connect((host, port))
             return str(probe.getsockname()[0])
         except OSError:
             return "127.0.0.1"

@@ -13,7 +13,7 @@ each type.
 from typing import Any, TypeVar
 
 from common.encoding import (ADDRESS, INTEGER, NONCE, Field, FormatError, Message, Shape, check_shape, decode_frame,
-                             encode_frame, is_address, is_id, is_text, shorten, split_address)
+                             encode_frame, is_address, is_id, is_text, shorten)
 from common.framing import FrameError
 from common.limits import (CLOSE_AFTER, HELLO_SECONDS, JOIN_AGAIN_SECONDS, MAX_INVALID, MAX_TOLD, PING_AFTER,
                            USELESS_SECONDS, Recent)
@@ -29,10 +29,20 @@ MAX_REASON = 4_096
 """Characters of an `error`'s reason."""
 
 
+HOW_TO_ANNOUNCE = ("--host 0.0.0.0 and, if that is not enough, --announce HOST:PORT"
+                   " (with make: HOST=0.0.0.0, ANNOUNCE=HOST:PORT)")
+"""What a node is started with, so that other machines can call it."""
+
+
 def is_loopback(address: str) -> bool:
     """Does this address lead every machine to itself?"""
-    host = split_address(address)[0]
+    host = host_of(address)
     return host == "localhost" or host.startswith("127.")
+
+
+def host_of(address: str) -> str:
+    """The machine in an address, or in what a connection says of where it comes from."""
+    return address.rpartition(":")[0]
 
 
 def _is_network(value: Any) -> bool:
@@ -71,8 +81,6 @@ class PeeringNode:
         """For so long this node calls that address to join, before it founds a network: `--wait`."""
         self.join_until = 0.0
         """The end of that time, in seconds of `Network.now`."""
-        self.join_failure = ""
-        """Why the last try to join has failed."""
         self.joining: Connection | None = None
         """The connection that this node joins by, from its opening until it is linked."""
         self.connections: set[Connection] = set()
@@ -133,14 +141,6 @@ class PeeringNode:
         self.link(connection)
         self.report("joined", peer=connection.dialled)
         self.on_ready()
-        self.tell_if_others_cannot_call(str(connection.dialled))
-
-    def tell_if_others_cannot_call(self, peer: str) -> None:
-        """Tell the user if the peer is on another machine, and what this node announces leads nowhere from there."""
-        if is_loopback(self.address) and not is_loopback(peer):
-            self.report_error("NETWORK", f"no other machine can call this node at {self.address}, where it listens;"
-                                         " to be called from there, start it with --host 0.0.0.0"
-                                         " (with make: HOST=0.0.0.0)")
 
     def on_try_failed(self, reason: str) -> None:
         """A call to join was in vain. Call again while there is time: the peer may only be starting (contract §4)."""
@@ -213,6 +213,20 @@ class PeeringNode:
             self.peer_listens = connection.address
         self.redials.on_linked(connection)
         self.report("peer", address=connection.address, state="up")
+        self.network.after(0, lambda: self.tell_of_addresses(connection))  # behind what a node says when it has joined
+
+    def tell_of_addresses(self, connection: Connection) -> None:
+        """Tell the user, once, if the nodes at the ends of this link cannot be called at what they announce: this node
+        by a peer on another machine, or one of two callers that announce the same address from two machines."""
+        if is_loopback(self.address) and not is_loopback(connection.dialled or connection.remote):
+            self.tell_once("NETWORK", f"no other machine can call this node at {self.address}; to be called from"
+                                      f" there, start it with {HOW_TO_ANNOUNCE}")
+        hosts = {host_of(link.remote) for link in self.links
+                 if link.dialled is None and link.address == connection.address}
+        if len(hosts) > 1:
+            self.tell_once("NETWORK", f"the nodes on {' and '.join(sorted(hosts))} announce the same address,"
+                                      f" {connection.address}, so others can call one of them at most; start each with"
+                                      f" {HOW_TO_ANNOUNCE}", ("same address", str(connection.address)))
 
     def unlink(self, connection: Connection) -> None:
         """A linked peer is gone."""
@@ -342,8 +356,8 @@ class PeeringNode:
 
     def on_own_address(self, connection: Connection) -> None:
         """The two ends are this very node, or the peer says so. The end that was called tells the user, not both."""
-        reason = (f"this node has reached itself, or one that announces the same address, {self.address};"
-                  " --announce HOST:PORT names another one")
+        reason = (f"this node has reached itself, or one that announces the same address, {self.address}; if that is on"
+                  f" another machine, start each with {HOW_TO_ANNOUNCE}")
         if connection.dialled is None:
             raise HandshakeError(reason)
         self.close_with_error(connection, "HANDSHAKE", reason)
@@ -466,9 +480,13 @@ class PeeringNode:
         """Tell the user what is wrong with a peer: once for its address and for this reason (that without a port which
         changes), since both ends call again for as long as they run."""
         address = connection.dialled or connection.says_it_listens or connection.remote
-        about = hash((address, code, line if reason is None else reason))
-        if about not in self.told:
-            self.told.add(about)
+        self.tell_once(code, line, (address, code, line if reason is None else reason))
+
+    def tell_once(self, code: str, line: str, about: tuple[str, ...] = ()) -> None:
+        """Tell the user what is wrong, unless it was told: the same line, or another one about the same."""
+        key = hash(about or (code, line))
+        if key not in self.told:
+            self.told.add(key)
             self.report_error(code, line)
 
     def make_nonce(self) -> str:

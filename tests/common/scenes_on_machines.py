@@ -102,6 +102,28 @@ def away_and_back(stage: str, outage: str, folder: str) -> None:
     print("agreed")
 
 
+def told() -> None:
+    """What nodes say whom nobody on another machine can call, and what address they find that only hear HOST=0.0.0.0.
+    These machines have no way out, like a classroom's on a switch."""
+    machines = Machines(3)
+    with ExitStack() as ends:
+        def start(number: int, *options: str) -> NodeProcess:
+            return ends.enter_context(NodeProcess(1, *options, through=machines.at(number)))
+
+        founder = start(1, "--peer", "none", "--host", "0.0.0.0", "--port", "5000")
+        assert founder.address == "127.0.0.1:5000", "nothing says which way other machines are"
+        others = ["--peer", f"{address(1)}:5000", "--wait", "30"]
+        joiner = start(2, *others, "--host", "0.0.0.0", "--port", "5000")
+        assert joiner.address == f"{address(2)}:5000" and joiner.network == founder.network
+        assert "--announce" in founder.wait_for("error", code="NETWORK")["reason"]
+        closed = start(3, *others)
+        assert "--host 0.0.0.0" in closed.wait_for("error", code="NETWORK")["reason"]
+        refused = start(2, "--peer", f"{address(3)}:5000", "--wait", "0")
+        assert "--host 0.0.0.0" in refused.wait_for("error", code="NETWORK")["reason"]
+        assert not joiner.told("error") and len(founder.told("error")) == 1
+    print("told")
+
+
 def stay() -> None:
     """A machine with a process that does not end by itself."""
     sleeper = subprocess.Popen([*Machines(1).at(1), "sleep", "1000"])
@@ -109,7 +131,7 @@ def stay() -> None:
     sleeper.wait()
 
 
-SCENES: dict[str, Callable[..., None]] = {"away-and-back": away_and_back, "stay": stay}
+SCENES: dict[str, Callable[..., None]] = {"away-and-back": away_and_back, "told": told, "stay": stay}
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from tests.processes import ROOT
 PRINTER = '#!/bin/sh\nprintf "%s\\n" "$@"\n'
 
 QUOTED = [("stage1", "PEER", "--peer"), ("stage5", "HOST", "--host"), ("stage2", "PORT", "--port"),
-          ("stage4", "WAIT", "--wait"), ("soak", "MINUTES", "--minutes"), ("soak", "STAGE", "--stage"),
+          ("stage4", "WAIT", "--wait"), ("stage3", "ANNOUNCE", "--announce"), ("soak", "MINUTES", "--minutes"), ("soak", "STAGE", "--stage"),
           ("compare", "A", "-A"), ("compare", "B", "-B"), ("compare", "HTML", "--html"),
           ("attacks", "HTML", "--html"), ("attacks", "SEED", "--seed"),
           ("handout", "STAGE", "--stage"), ("handout", "TO", "--to"), ("network", "STAGE", "--stage"),
@@ -77,7 +77,8 @@ def test_args_are_several_words_cut_by_the_shell(folder: Path) -> None:
     assert make(folder, "stage3", 'ARGS=--wallet "my wallet" --json')[-3:] == ["--wallet", "my wallet", "--json"]
 
 
-@pytest.mark.parametrize("name, option", [("PEER", "--peer"), ("HOST", "--host"), ("PORT", "--port"), ("ARGS", None)])
+@pytest.mark.parametrize("name, option", [("PEER", "--peer"), ("HOST", "--host"), ("PORT", "--port"), ("WAIT", "--wait"),
+                                          ("ANNOUNCE", "--announce"), ("ARGS", None)])
 def test_the_makefile_of_a_handout_neither(name: str, option: str | None, tmp_path: Path) -> None:
     folder = furnish(tmp_path, make_makefile(ROOT, 3))
     value = f"it's $(shell touch {folder}/mark)" if option else f"'$(shell touch {folder}/mark)'"

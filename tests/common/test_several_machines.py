@@ -49,6 +49,11 @@ def test_five_machines_agree_again_when_one_that_was_cut_off_is_back(
     assert socket.if_nameindex() == interfaces, "those of this machine are as they were"
 
 
+def test_who_cannot_be_called_from_other_machines_is_told_what_to_give(way: list[str]) -> None:
+    with Apart(way, SCENES, "told") as scene:
+        assert scene.read() == (0, "told\n")
+
+
 def processes_of(namespace: str) -> list[str]:
     """The processes in a namespace of process numbers."""
     found = []

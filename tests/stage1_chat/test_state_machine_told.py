@@ -4,6 +4,7 @@ import pytest
 
 from lab.simulation import World
 from stage1_chat.node import ChatNode
+from stage1_chat.peering import host_of
 from tests.memory import Stranger, add_linked_stranger, add_stranger
 from tests.stage1_chat.rooms import founded_world
 
@@ -86,6 +87,35 @@ def test_a_node_on_loopback_is_told_that_a_peer_elsewhere_cannot_call_it(address
     assert world.reported(node, "joined")
     told = [reason for reason in reasons(world, node) if "--host 0.0.0.0" in reason and "HOST=0.0.0.0" in reason]
     assert len(told) == is_told and all(address in reason for reason in told)
+
+
+def test_a_node_that_announces_loopback_is_told_once_that_callers_from_elsewhere_cannot_call_it() -> None:
+    world = World(seed=1)
+    node = world.add(ChatNode, address="127.0.0.1:5")
+    for _ in range(3):
+        add_linked_stranger(world, node)
+    assert len(reasons(world, node)) == 1 and "127.0.0.1:5" in reasons(world, node)[0] and "ANNOUNCE=" in reasons(world, node)[0]
+
+
+def test_two_callers_from_two_machines_that_announce_one_address_are_told_of_once() -> None:
+    world, alice = founded_world()
+    callers = [add_stranger(world, alice) for _ in range(3)]
+    for caller in callers:
+        caller.send(caller.hello_message(alice.network_name, listen="laptop:5"))
+        world.settle()
+    assert len(alice.links) == 3, "they are served all the same"
+    [reason] = reasons(world, alice)
+    assert all(name in reason for name in (host_of(callers[0].address), host_of(callers[1].address), "laptop:5", "--announce"))
+
+
+def test_one_machine_that_calls_again_before_its_first_connection_has_ended_is_not_told_of() -> None:
+    world, alice = founded_world()
+    for place in ("laptop:1", "laptop:2"):
+        caller = world.add(Stranger, alice.address, address=place)
+        world.run(0.1)
+        caller.send(caller.hello_message(alice.network_name, listen="laptop:5"))
+        world.settle()
+    assert len(alice.links) == 2 and reasons(world, alice) == []
 
 
 def test_a_peer_that_announces_the_same_address_is_told_of_announce() -> None:
