@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.faults import Place
-from lab.processes import NodeProcess
+from lab.processes import START_SECONDS, NodeProcess
 from lab.workload import PASSPHRASE, KeyRing
 from stage5_pos.__main__ import STAKE_HOLDERS
 
@@ -41,7 +41,7 @@ class Launcher:
 
     def launch(self, number: int, place: Place, peer: str) -> NodeProcess:
         """Start a node at its place."""
-        stage, options = self.settings.stage, ["--peer", peer, *place.options]
+        stage, options = self.settings.stage, ["--peer", peer, "--wait", f"{START_SECONDS:g}", *place.options]
         if stage >= 2:
             options += ["--data", str(self._data(number))]
         if stage >= 3:

@@ -39,8 +39,6 @@ ANSWER_SECONDS = 5.0
 
 MOMENT_SECONDS = 1.0
 
-JOIN_TRIES = 5
-
 POLLS = {1: ["peers"], 2: ["peers", "ledger"], 3: ["peers", "ledger"], 4: ["status", "ledger"],
          5: ["status", "ledger"]}
 """What a node is asked to see how it is."""
@@ -90,16 +88,9 @@ class Playground:
 
     def start_all(self) -> None:
         """Start all nodes and wait until they are one network; NodeError if that fails."""
-        self._begin(1)
-        self._wait_for([1])
-        if self.settings.stage == 1:
-            for number in self.numbers[1:]:  # a line: each joins the one before it, which must be there
-                self._begin(number)
-                self._wait_for([number])
-        else:
-            for number in self.numbers[1:]:
-                self._begin(number)
-            self._wait_for(self.numbers[1:])
+        for number in self.numbers:
+            self._begin(number)
+        self._wait_until_joined()
         self.log.say("news", "all are up")
         if self.settings.stage == 4:
             self._share_out()
@@ -115,28 +106,22 @@ class Playground:
             self.members[number] = Member(place, lambda: self.launcher.launch(number, place, self._peer_of(number)))
 
     def _peer_of(self, number: int) -> str:
-        """Whom a node calls first: in stage 1 one next to it, later the lowest that it reaches."""
-        reached = [other for other in self.up() if other != number and not self.wiring.is_cut(number, other)]
+        """Whom a node calls first: in stage 1 one next to it, later the lowest that it reaches. That one may only be
+        starting: the node calls it until it is there (`--wait`)."""
+        reached = [other for other in self.members if other != number and not self.is_down(other)
+                   and not self.wiring.is_cut(number, other)]
         if self.settings.stage == 1:
             reached.sort(key=lambda other: (other > number, abs(other - number)))
         return self.wiring.places[reached[0]].address if reached else "none"
 
-    def _wait_for(self, numbers: Collection[int]) -> None:
-        """Until these nodes are in node 1's network. Who has found nobody in time, on a busy machine, tries again."""
-        for _ in range(JOIN_TRIES):
-            self.wait_until(lambda: all(self.view(number).is_up or self.is_down(number) for number in numbers),
-                            START_SECONDS, f"nodes {shown_nodes(numbers)} to come up")
-            if gone := [number for number in numbers if self.is_down(number)]:
-                raise NodeError(f"node {gone[0]} has not started: {self.launcher.last_words(gone[0])}")
-            lost = [number for number in numbers if self.view(number).network != self.view(1).network]
-            if not lost:
-                return
-            self.log.say("alarm", "nobody answered in time; tries again", lost)
-            for number in lost:
-                self._end(number)
-                self.launcher.forget_data(number)
-                self._begin(number)
-        raise NodeError(f"nodes {shown_nodes(lost)} have not joined the network in {JOIN_TRIES} tries")
+    def _wait_until_joined(self) -> None:
+        """Until all nodes are in one network; NodeError if one has ended, or has found nobody."""
+        self.wait_until(lambda: all(view.is_up for view in self.views) or any(map(self.is_down, self.numbers)),
+                        START_SECONDS, "the nodes to come up")
+        if gone := [number for number in self.numbers if self.is_down(number)]:
+            raise NodeError(f"node {gone[0]} has not started: {self.launcher.last_words(gone[0])}")
+        if lost := [view.number for view in self.views if view.network != self.view(1).network]:
+            raise NodeError(f"nodes {shown_nodes(lost)} have not joined the network")
 
     def _share_out(self) -> None:
         """Stage 4: only the founder has money at first."""

@@ -1,10 +1,15 @@
 """`make network` without its screen: what is typed at the prompt does to real nodes what it says."""
 
+import signal
+import threading
 from pathlib import Path
 
 import pytest
 
+from lab.faults import Place
+from lab.launcher import Launcher
 from lab.playground import PlaygroundError
+from lab.processes import NodeProcess
 from lab.workload import KeyRing
 from tests.common.playing import Play
 
@@ -18,6 +23,24 @@ def test_chat_along_a_line_that_is_cut_and_heals(tmp_path: Path) -> None:
         play.type("heal 2 3", "2 joined")
         assert play.wait_for("joined").who == "1-2", "a cut that was mended is no connection yet"
         play.until(lambda: [view.said for view in play.playground.views] == [2, 2, 2])
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("stage", [1, 2])
+def test_all_are_started_at_once_and_wait_for_one_that_takes_long(
+        stage: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    launch = Launcher.launch
+
+    def launch_late(launcher: Launcher, number: int, place: Place, peer: str) -> NodeProcess:
+        node = launch(launcher, number, place, peer)
+        if number == 1:
+            node.send_signal(signal.SIGSTOP)
+            threading.Timer(12.0, node.send_signal, [signal.SIGCONT]).start()
+        return node
+
+    monkeypatch.setattr(Launcher, "launch", launch_late)
+    with Play(stage, 3, None, tmp_path) as play:
+        assert play.shown("all are up")
 
 
 def test_stage_2_sends_from_the_account_of_the_node_where_it_is_typed(tmp_path: Path) -> None:
