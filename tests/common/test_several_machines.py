@@ -1,6 +1,7 @@
 """Nodes on machines of their own: five network namespaces on one cable (tests/machines.py)."""
 
 import os
+import re
 import shutil
 import socket
 from base64 import b64encode
@@ -9,10 +10,11 @@ from pathlib import Path
 import pytest
 from Crypto.PublicKey import RSA
 
+from stage1_chat.peering import HOW_TO_ANNOUNCE
 from tests import machines
 from tests.conftest import KEYS, PASSPHRASE
 from tests.machines import Apart, NotPossible, way_in
-from tests.processes import eventually
+from tests.processes import ROOT, eventually
 
 SCENES = "tests.common.scenes_on_machines"
 
@@ -86,3 +88,12 @@ def test_what_a_machine_lacks_for_this_is_said_in_one_line(tmp_path: Path, monke
     monkeypatch.setattr(machines, "PATH", str(tmp_path))
     with pytest.raises(NotPossible, match="^there is no `unshare`"):
         way_in()
+
+
+def test_the_page_on_several_machines_names_what_make_takes_and_what_nodes_say() -> None:
+    page = (ROOT / "docs" / "many-machines.md").read_text()
+    named = set(re.findall(r"^\| `([A-Z]+)=", page, re.MULTILINE))
+    assert named == {"HOST", "PORT", "PEER", "WAIT", "ANNOUNCE", "ARGS"}
+    makefile = (ROOT / "Makefile").read_text()
+    assert [name for name in named if not re.search(rf"\b{name}\)", makefile)] == []
+    assert HOW_TO_ANNOUNCE in page
