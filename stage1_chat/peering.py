@@ -262,10 +262,12 @@ class PeeringNode:
         return True
 
     def check_hello(self, connection: Connection) -> None:
-        """End a connection that has not said hello in time."""
+        """End a connection that has not said hello in time. A peer that is only starting, and will read later what has
+        come meanwhile, need not tell its user of each that has called to join."""
         reason = f"no hello within {HELLO_SECONDS:.0f} seconds"
         if connection.is_open and connection.address is None and connection is self.joining:
-            self.hang_up(connection, reason)
+            self.join_failure = reason
+            connection.close()
         elif connection.is_open and connection.address is None:
             self.refuse(connection, "HANDSHAKE", reason)
 
@@ -442,7 +444,7 @@ class PeeringNode:
             self.on_join_failed("the connection was closed before the node had joined")
 
     def hang_up(self, connection: Connection, reason: str) -> None:
-        """End a connection by which nobody can join yet. Whoever has called calls again, so no user is told."""
+        """End a connection between two nodes that both join. Whoever has called calls again, so no user is told."""
         if connection is self.joining:
             self.join_failure = reason
         self.close_with_error(connection, "HANDSHAKE", reason)

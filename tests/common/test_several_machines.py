@@ -82,10 +82,13 @@ def test_nothing_is_left_of_machines_when_the_test_that_made_them_ends_early(is_
 
 
 def test_what_a_machine_lacks_for_this_is_said_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machines, "WAYS", [["sh", "-c", "echo not >&2; echo permitted >&2; exit 1"]])
+    monkeypatch.setattr(machines, "PATH", f"{tmp_path}:{os.environ['PATH']}")
+    for program in ("unshare", "ip"):
+        (tmp_path / program).write_text("#!/bin/sh\necho not >&2\necho permitted >&2\nexit 1\n")
+        (tmp_path / program).chmod(0o755)
     with pytest.raises(NotPossible, match="^no network namespaces: not permitted$"):
         way_in()
-    monkeypatch.setattr(machines, "PATH", str(tmp_path))
+    monkeypatch.setattr(machines, "PATH", str(tmp_path / "empty"))
     with pytest.raises(NotPossible, match="^there is no `unshare`"):
         way_in()
 
