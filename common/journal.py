@@ -1,8 +1,8 @@
 """What must outlive a crash: a list of entries in the order in which they happened, in one SQLite file.
 
 A node appends what it accepts, and commits before anybody is told: what was said to the
-user or to a peer is still there after `kill -9`. The commit belongs to all that one batch
-of messages has brought, so that it costs little.
+user or to a peer is still there after `kill -9`, and after a power cut. The commit waits for the disk. It
+belongs to all that one batch of messages has brought, so that it costs little.
 
 A damaged file is never mended in silence. SQLite sees it when its pages do not fit together,
 and each row carries a checksum of its content, since they say nothing about that. And the number of
@@ -21,8 +21,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from common.advice import describe_file_error
+from common.new_files import make_folder, sync_file
 
 FILE = "journal.sqlite"
+LOG = f"{FILE}-wal"
+"""SQLite's write-ahead log."""
+
 LOCK = "lock"
 """The file that is locked by the process that uses the folder. It holds the number of entries committed."""
 
@@ -37,10 +41,17 @@ COUNT_DIGITS = 16
 ROWS_AT_ONCE = 1_000
 """Entries in one statement; SQLite takes 32,766 values."""
 
+PATIENCE = 30.0
+"""How long another program may hold the file, in seconds. The node is silent meanwhile; its peers bear a minute."""
+
 LOG_PAGES = 10_000
 """How long SQLite's log may grow, in pages of 4 KiB: merging it into the file waits for the disk."""
 
 PUT_BACK = "put a copy of the folder back, or name an empty one to fetch all from the peers; nothing was replaced"
+
+OTHER_VERSION = "use the version that wrote it, or name another folder, and copy the keys (*.pem) of this one to it"
+
+NO_LOCKS = "this disk cannot lock files, as a node must that keeps something; name a folder on another disk"
 
 TABLES = """
     CREATE TABLE entries (number INTEGER PRIMARY KEY, kind TEXT NOT NULL, content BLOB NOT NULL,
@@ -69,7 +80,7 @@ class Journal:
         self._new_entries: list[Entry] = []
         self._new_notes: dict[str, str] = {}
         with self._told():
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(folder)
             self._lock = self._take_lock(folder)
             try:
                 self._open()
@@ -83,16 +94,25 @@ class Journal:
     def _open(self) -> None:
         if not self._path.exists():
             self._path.touch(mode=0o600)  # SQLite gives its other files the mode of this one
-        self._database = sqlite3.connect(self._path, isolation_level=None)
-        # NORMAL and not FULL: a commit survives the death of this process. It takes a power cut to
-        # lose the last ones, and waiting for the disk at each would cost most of the speed.
-        self._database.execute("PRAGMA synchronous = NORMAL")
+        self._database = sqlite3.connect(self._path, timeout=PATIENCE, isolation_level=None)
+        self._database.execute("PRAGMA synchronous = FULL")  # with a write-ahead log: each commit waits for the disk
+        self._database.execute("PRAGMA fullfsync = ON")  # macOS leaves it in the disk's own memory otherwise
         self._database.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
         if self._read_count() is None and self._is_blank():
             self._begin()
         self._check()
         self._count = self._count_entries()
         self._notes = dict(self._read_notes())
+        self._sync()
+
+    def _sync(self) -> None:
+        """Have on the disk what is told from now on: a process before this one may have been killed while it waited for
+        the disk. (SQLite writes out the names of its files itself.)"""
+        log = self._path.with_name(LOG)
+        if log.exists():
+            sync_file(log)
+        self._write_count(self._count)
+        os.fsync(self._lock)
 
     @contextmanager
     def _told(self) -> Iterator[None]:
@@ -114,8 +134,7 @@ class Journal:
             raise JournalError(f"{folder}: another process uses this folder; each node needs its own") from None
         except OSError as error:
             os.close(lock)
-            raise JournalError(f"{folder}: {error.strerror}: this disk cannot lock files, as a node must that keeps"
-                               f" something; name a folder on another disk") from None
+            raise JournalError(f"{folder}: {error.strerror}: {NO_LOCKS}") from None
         return lock
 
     def _is_blank(self) -> bool:
@@ -127,15 +146,16 @@ class Journal:
         self._database.execute("PRAGMA journal_mode = WAL")
         self._database.executescript(f"BEGIN; {TABLES} PRAGMA application_id = {APPLICATION};"
                                      f" PRAGMA user_version = {FORMAT}; COMMIT;")
-        self._write_count(0)
 
     def _check(self) -> None:
         """JournalError unless this is a journal of this format."""
         if self._pragma("application_id") != APPLICATION:
             raise JournalError(f"{self._path}: not a journal of a node; name another folder")
-        if self._pragma("user_version") != FORMAT:
-            raise JournalError(f"{self._path}: format {self._pragma('user_version')}, and this program reads"
-                               f" {FORMAT}; use the program that wrote it, or another folder")
+        found = int(self._pragma("user_version"))
+        if found != FORMAT:
+            age = "an older" if found < FORMAT else "a newer"
+            raise JournalError(f"{self._path}: format {found}, of {age} version of this program, which reads {FORMAT};"
+                               f" {OTHER_VERSION}")
 
     def _pragma(self, name: str) -> int | str:
         value: int | str = self._database.execute(f"PRAGMA {name}").fetchone()[0]
@@ -234,12 +254,31 @@ def _checksum(kind: str, content: bytes) -> int:
     return zlib.crc32(content, zlib.crc32(kind.encode()))
 
 
+LOCK_ERRORS = {
+    sqlite3.SQLITE_IOERR_LOCK, sqlite3.SQLITE_IOERR_RDLOCK, sqlite3.SQLITE_IOERR_UNLOCK, sqlite3.SQLITE_IOERR_SHMLOCK,
+    sqlite3.SQLITE_IOERR_SHMMAP, sqlite3.SQLITE_IOERR_CHECKRESERVEDLOCK,
+}
+"""What SQLite says on a disk that cannot lock files, or share memory by them."""
+
+HELD = "another program holds it: end that one, and start again; nothing was lost"
+
+ADVICE = {
+    sqlite3.SQLITE_BUSY: HELD,
+    sqlite3.SQLITE_LOCKED: HELD,
+    sqlite3.SQLITE_PROTOCOL: HELD,
+    sqlite3.SQLITE_FULL: "make room on the disk and start again",
+    sqlite3.SQLITE_READONLY: "make the folder writable, or name another one",
+    sqlite3.SQLITE_PERM: "make the folder writable, or name another one",
+    sqlite3.SQLITE_CANTOPEN: "make the folder readable and writable, or name another one",
+    sqlite3.SQLITE_IOERR: "look after the disk; nothing was replaced",
+    sqlite3.SQLITE_CORRUPT: PUT_BACK,
+    sqlite3.SQLITE_NOTADB: PUT_BACK,
+    sqlite3.SQLITE_ERROR: f"it lacks what this version writes; {OTHER_VERSION}, or put a copy of this one back",
+}
+"""What the user can do about an error of SQLite."""
+
+
 def _advice(error: sqlite3.DatabaseError) -> str:
     """What the user can do about an error."""
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
-    return {
-        sqlite3.SQLITE_FULL: "make room on the disk and start again",
-        sqlite3.SQLITE_READONLY: "make the folder writable, or name another one",
-        sqlite3.SQLITE_CANTOPEN: "make the folder readable and writable, or name another one",
-        sqlite3.SQLITE_IOERR: "look after the disk; nothing was replaced",
-    }.get(code, PUT_BACK)
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
+    return NO_LOCKS if code in LOCK_ERRORS else ADVICE.get(code & 0xFF, "start again; nothing was replaced")

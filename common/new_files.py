@@ -1,4 +1,4 @@
-"""Files that are made once, completely or not at all, and never written over.
+"""Files that are made once, completely or not at all, and never written over; and folders that outlast a power cut.
 
 A file gets its name by a hard link, once it is on the disk. That fails if the name is taken meanwhile, which a renaming
 would not. Some disks have no hard links: USB sticks with exFAT, shared folders of VMware and VirtualBox, the storage of
@@ -7,6 +7,7 @@ what others see is empty for a moment, but never half written.
 """
 
 import errno
+import itertools
 import os
 import tempfile
 import time
@@ -16,8 +17,8 @@ from pathlib import Path
 WITHOUT_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EACCES}
 """What link() says on a disk without hard links. EACCES is what Android says: the folder has just taken the draft."""
 
-WITHOUT_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF}
-"""What fsync() says where a folder need not, or cannot, be written out by itself."""
+WITHOUT_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF, errno.EACCES}
+"""What is said where a folder need not, or cannot, be written out by itself. EACCES: it may be used and not be read."""
 
 PATIENCE, PAUSE = 1.0, 0.01
 """How long a reader waits for the content of a file that is empty, and how long between two looks, in seconds."""
@@ -35,13 +36,14 @@ def write_new(path: Path, content: bytes) -> bool:
             file.flush()
             os.fsync(file.fileno())
         _give_name(draft, path)
+        is_new = True
     except FileExistsError:
-        return False
+        is_new = False
     finally:
         with suppress(OSError):
             os.unlink(draft)
-    _sync_folder(path.parent)
-    return True
+    sync_folder(path.parent)  # also for a file that another program has just made, and may not have synced yet
+    return is_new
 
 
 def _give_name(draft: str, path: Path) -> None:
@@ -59,14 +61,28 @@ def _give_name(draft: str, path: Path) -> None:
             raise
 
 
-def _sync_folder(folder: Path) -> None:
-    """Write out the names in a folder, or a new one might not outlive a crash."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def make_folder(folder: Path) -> None:
+    """Make a folder that only its owner may use, and those above it, where they are missing; OSError if that fails."""
+    missing = list(itertools.takewhile(lambda path: not path.exists(), [folder, *folder.parents]))
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for path in missing:
+        sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Write out the names in a folder, or a new one might not outlast a power cut; OSError if that fails."""
     try:
-        os.fsync(descriptor)
+        sync_file(folder)
     except OSError as error:
         if error.errno not in WITHOUT_SYNC:
             raise
+
+
+def sync_file(path: Path) -> None:
+    """Write out what a file holds, whoever has written it; OSError if the disk does not take it."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
     finally:
         os.close(descriptor)
 

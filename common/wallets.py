@@ -12,7 +12,7 @@ from Crypto.Util.asn1 import DerObjectId, DerSequence
 
 from common.advice import describe_file_error
 from common.key_formats import ENCRYPTED, PLAIN, SCHEMES, by_openssl, describe_other, find_block
-from common.new_files import read_file, write_new
+from common.new_files import make_folder, read_file, write_new
 from common.rsa import EXPONENT, MAX_BITS, MIN_BITS, PrivateKey, make_key, verify
 
 RSA_OID = "1.2.840.113549.1.1.1"
@@ -67,7 +67,7 @@ def load_or_make_keys(folder: Path, count: int, on_progress: Callable[[str], Non
     `on_progress` is told, in words, of each key that is made. WalletError if that fails.
     """
     with _reported(folder):
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(folder)
     keys = []
     for number in range(1, count + 1):
         path = folder / f"key-{number}.pem"

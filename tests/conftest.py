@@ -5,7 +5,7 @@ import itertools
 import os
 import shutil
 import signal
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,12 +72,13 @@ def pytest_enter_pdb() -> None:
 
 @pytest.fixture
 def launch() -> Iterator[Launch]:
-    """Start the client of a stage: `launch(stage, *options, env=None, as_json=True)` gives a `NodeProcess`."""
+    """Start the client of a stage: `launch(stage, *options, env=None, as_json=True, under=())` gives a `NodeProcess`."""
     nodes: list[NodeProcess] = []
 
-    def start(stage: int, *options: str, env: dict[str, str] | None = None, as_json: bool = True) -> NodeProcess:
+    def start(stage: int, *options: str, env: dict[str, str] | None = None, as_json: bool = True,
+              under: Sequence[str] = ()) -> NodeProcess:
         nodes.append(NodeProcess(stage, *options, env={"WALLET_PASSPHRASE": PASSPHRASE, **(env or {})},
-                                 as_json=as_json))
+                                 as_json=as_json, under=under))
         return nodes[-1]
 
     yield start

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.journal import Entry, Journal, JournalError
@@ -55,6 +55,7 @@ def entries_of(folder: Path) -> list[Entry]:
 
 # --- nothing is lost ------------------------------------------------------------------------------
 
+@settings(max_examples=40)  # each commit waits for the disk
 @given(st.lists(st.tuples(st.text(max_size=20), st.binary(max_size=300), st.booleans()), max_size=30))
 def test_what_was_committed_is_there_again_in_order_and_nothing_else(
         tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, bytes, bool]]) -> None:
