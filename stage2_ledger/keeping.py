@@ -4,7 +4,7 @@ from typing import Any
 
 from common.encoding import decode_frame
 from common.interface import Invalid, Network
-from common.journal import PUT_BACK, Journal, JournalError
+from common.journal import OTHER_VERSION, Journal, JournalError
 from stage1_chat.node import ChatNode
 
 
@@ -41,9 +41,9 @@ class KeepingNode(ChatNode):
         try:
             for entry in self.journal.entries():
                 self.replay(entry.kind, entry.content)
-        except (Invalid, ValueError) as error:
-            raise JournalError(f"{self.journal}: an entry that this program would not have kept: {error}; {PUT_BACK}"
-                               ) from None
+        except (Invalid, AttributeError, LookupError, TypeError, ValueError) as error:  # a newer version's, too
+            raise JournalError(f"{self.journal}: an entry that this version would not have kept: {error};"
+                               f" {OTHER_VERSION}") from None
         finally:
             self.is_replaying = False
         self.report("founded", resumed=True)

@@ -73,7 +73,7 @@ class NodeProcess:
         self.process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **(env or {})}, stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         assert self.process.stdin and self.process.stdout and self.process.stderr
-        self.stdin = self.process.stdin
+        self.stdin, self.stdout = self.process.stdin, self.process.stdout
         self._readers = [threading.Thread(target=self._read, args=(stream, keep), daemon=True) for stream, keep in
                          ((self.process.stdout, self._keep_output), (self.process.stderr, self.errors.append))]
         for reader in self._readers:

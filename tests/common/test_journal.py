@@ -213,7 +213,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "not SQLite": (lambda folder: (folder / "journal.sqlite").write_bytes(b"hello\n" * 1_000), "not a database"),
     "empty": (lambda folder: (folder / "journal.sqlite").write_bytes(b""), "not a journal of a node"),
     "another program's": (execute("PRAGMA application_id = 7"), "not a journal of a node"),
-    "a later format": (execute("PRAGMA user_version = 99"), "format 99"),
+    "a later format": (execute("PRAGMA user_version = 99"), r"format 99, of a newer version.*copy the keys \(\*\.pem\)"),
     "an entry changed": (execute("UPDATE entries SET content = 'other' WHERE number = 2"), "entry 2 is damaged"),
     "a note changed": (execute("UPDATE notes SET value = 'other'"), "note network is damaged"),
     "a kind changed": (execute("UPDATE entries SET kind = 'block' WHERE number = 1"), "entry 1 is damaged"),
