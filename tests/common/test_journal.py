@@ -5,6 +5,7 @@ import fcntl
 import random
 import shutil
 import sqlite3
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -107,13 +108,30 @@ def test_the_folder_and_the_file_are_for_their_owner_only(tmp_path: Path) -> Non
     assert {file.stat().st_mode & 0o077 for file in (tmp_path / "new" / "folder").iterdir()} == {0}
 
 
-def test_a_disk_that_cannot_lock_files_is_named_for_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL])
+def test_a_disk_that_cannot_lock_files_is_named_for_that(
+        number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_arguments: object) -> NoReturn:
-        raise OSError(errno.ENOLCK, "No locks available")
+        raise OSError(number, "No locks here")
 
     monkeypatch.setattr(fcntl, "flock", refuse)
-    with pytest.raises(JournalError, match="No locks available: this disk cannot lock files.*another disk"):
+    with pytest.raises(JournalError, match="No locks here: this disk cannot lock files.*another disk"):
         Journal(tmp_path)
+
+
+@pytest.mark.parametrize("code, expected", [
+    (sqlite3.SQLITE_IOERR_LOCK, "this disk cannot lock files.*another disk"),
+    (sqlite3.SQLITE_IOERR_SHMMAP, "this disk cannot lock files.*another disk"),
+    (sqlite3.SQLITE_PROTOCOL, "another program holds it: end that one, and start again"),
+    (sqlite3.SQLITE_IOERR_FSYNC, "look after the disk"),
+    (sqlite3.SQLITE_INTERNAL, "start again; nothing was replaced"),
+    (sqlite3.SQLITE_CORRUPT_INDEX, "put a copy of the folder back")])
+def test_what_sqlite_says_comes_with_what_to_do(code: int, expected: str, tmp_path: Path) -> None:
+    journal = fill(tmp_path)
+    with pytest.raises(JournalError, match=f"it said so; {expected}"), journal._told():
+        error = sqlite3.OperationalError("it said so")
+        error.sqlite_errorcode = code
+        raise error
 
 
 # --- one process at a time ------------------------------------------------------------------------
@@ -126,6 +144,69 @@ def test_a_second_one_is_refused_until_the_first_is_closed(tmp_path: Path) -> No
     first.commit()
     first.close()
     assert entries_of(tmp_path)[-1] == Entry("block", b"still mine")
+
+
+def other_program(folder: Path, statement: str) -> sqlite3.Connection:
+    """Another program that has executed a statement on the journal, and stays there."""
+    other = sqlite3.connect(folder / "journal.sqlite", isolation_level=None, check_same_thread=False)
+    other.execute(statement).fetchone()
+    return other
+
+
+def test_another_program_that_holds_the_file_for_a_while_is_waited_for(tmp_path: Path) -> None:
+    journal = fill(tmp_path)
+    other = other_program(tmp_path, "BEGIN IMMEDIATE")
+    released = threading.Event()
+
+    def release() -> None:
+        released.set()
+        other.close()
+
+    threading.Timer(0.2, release).start()
+    journal.append("block", b"next")
+    journal.commit()
+    assert released.is_set(), "it was to hold the file until then"
+    journal.close()
+    assert entries_of(tmp_path) == [*ENTRIES, Entry("block", b"next")]
+
+
+def test_whoever_holds_it_for_too_long_is_to_be_ended_and_not_the_folder(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("common.journal.PATIENCE", 0.01)
+    journal = fill(tmp_path)
+    other = other_program(tmp_path, "BEGIN IMMEDIATE")
+    journal.append("block", b"next")
+    for _ in range(2):
+        with pytest.raises(JournalError, match="another program holds it: end that one, and start again") as told:
+            journal.commit()
+        assert "copy" not in str(told.value) and "\n" not in str(told.value)
+    other.close()
+    journal.commit()
+    journal.close()
+    assert entries_of(tmp_path) == [*ENTRIES, Entry("block", b"next")]
+
+
+def test_a_program_that_has_the_file_for_itself_is_to_be_ended_before_a_node_starts(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("common.journal.PATIENCE", 0.01)
+    fill(tmp_path).close()
+    other = other_program(tmp_path, "PRAGMA locking_mode = EXCLUSIVE")
+    other.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(JournalError, match="another program holds it"):
+        Journal(tmp_path)
+    other.close()
+    assert entries_of(tmp_path) == ENTRIES
+
+
+def test_a_program_that_reads_holds_up_nothing(tmp_path: Path) -> None:
+    journal = fill(tmp_path)
+    other = other_program(tmp_path, "BEGIN")
+    assert other.execute("SELECT count(*) FROM entries").fetchone()[0] == 5
+    journal.append("block", b"next")
+    journal.commit()
+    journal.close()
+    assert entries_of(tmp_path)[-1] == Entry("block", b"next")
+    other.close()
 
 
 @pytest.mark.parametrize("left", ["nothing", "an empty file", "a file without tables"])
