@@ -108,23 +108,36 @@ print_requirements = import sys, tomllib; project = tomllib.load(open("pyproject
 	groups = {"run": [*project["dependencies"], *optional["terminal"]], **optional}; \
 	print(*groups[sys.argv[1]], sep="\n")
 
+# The first lines of a recipe that only one make at a time may carry out in this folder: another one waits, and then looks
+# again what is left to do. The lock is the shell's, on the open Makefile, so it ends with the recipe, however that ends.
+# Python takes it, since macOS has no flock(1). Where the disk has no locks, both go on.
+define alone
+if [ -w Makefile ]; then exec 9<>Makefile; else exec 9<Makefile; fi; lock='import fcntl; fcntl.flock(9, fcntl.LOCK_EX'; \
+	$(PYTHON) -c "$$lock | fcntl.LOCK_NB)" 2>/dev/null || { \
+		echo 'another make is at work on $(VENV): waiting for it' >&2; $(PYTHON) -c "$$lock)" 2>/dev/null; }
+endef
+
 ifneq ($(PYTHON),$(MADE_WITH))
 $(VENV)/made: again
 endif
 $(VENV)/made:
 	@$(if $(filter new,$(abilities)),,$(error $(PYTHON) is not Python 3.11 or newer: install one, $(advice)))
 	@$(if $(filter venv,$(abilities)),,$(error $(PYTHON) lacks venv: install it (Debian, Ubuntu: apt install python3-venv), $(advice)))
-	@echo 'making $(VENV) with $(PYTHON)' >&2
-	@log=$$($(PYTHON) -m venv --clear $(VENV) 2>&1) || { echo "$$log" >&2; exit 1; }
-	@echo '$(PYTHON)' > $@
+	@$(alone); \
+	if [ -x $(VENV)/bin/python ] && [ "$$(cat $@ 2>/dev/null)" = '$(PYTHON)' ]; then exit; fi; \
+	echo 'making $(VENV) with $(PYTHON)' >&2; \
+	log=$$($(PYTHON) -m venv --clear $(VENV) 2>&1) || { echo "$$log" >&2; exit 1; }; \
+	echo '$(PYTHON)' > $@
 
 # What pip says is shown only if it fails. --no-compile halves the time; Python compiles what it imports.
 $(VENV)/installed-run $(VENV)/installed-lab $(VENV)/installed-test $(VENV)/installed-lint: $(VENV)/installed-%: pyproject.toml $(VENV)/made
-	@echo 'installing into $(VENV) what pyproject.toml lists for $*' >&2
-	@$(VENV)/bin/python -c '$(print_requirements)' $* > $(VENV)/$*.txt
-	@log=$$($(RUN) pip --disable-pip-version-check install --no-input --no-compile -r $(VENV)/$*.txt 2>&1) || \
-		{ echo "$$log" >&2; echo 'pip has failed, see above; make $(MAKECMDGOALS) tries again' >&2; exit 1; }
-	@touch $@
+	@$(alone); \
+	if [ $@ -nt pyproject.toml ] && [ $@ -nt $(VENV)/made ]; then exit; fi; \
+	echo 'installing into $(VENV) what pyproject.toml lists for $*' >&2; \
+	$(VENV)/bin/python -c '$(print_requirements)' $* > $(VENV)/$*.txt || exit 1; \
+	log=$$($(RUN) pip --disable-pip-version-check install --no-input --no-compile -r $(VENV)/$*.txt 2>&1) || \
+		{ echo "$$log" >&2; echo 'pip has failed, see above; make $(MAKECMDGOALS) tries again' >&2; exit 1; }; \
+	touch $@
 
 $(VENV)/installed-lab: $(VENV)/installed-run
 $(VENV)/installed-test: $(VENV)/installed-lab

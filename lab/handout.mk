@@ -26,8 +26,14 @@ $(NAMES): $(VENV)/installed
 		$(call option,--host,$(call given,HOST)) $(call option,--port,$(call given,PORT)) \
 		$(call option,--announce,$(call given,ANNOUNCE)) $(call option,--wait,$(call given,WAIT)) $(value ARGS)
 
+# Of two makes at once, one waits and then looks again. The lock is on the open Makefile, and ends with the recipe. Python
+# takes it, since macOS has no flock(1).
 $(VENV)/installed: requirements.txt
-	@echo 'making $(VENV) with $(PYTHON)' >&2
-	@$(PYTHON) -m venv --clear $(VENV)
-	@$(VENV)/bin/python -m pip --disable-pip-version-check install --quiet -r requirements.txt
-	@touch $@
+	@if [ -w Makefile ]; then exec 9<>Makefile; else exec 9<Makefile; fi; lock='import fcntl; fcntl.flock(9, fcntl.LOCK_EX'; \
+	$(PYTHON) -c "$$lock | fcntl.LOCK_NB)" 2>/dev/null || { \
+		echo 'another make is at work on $(VENV): waiting for it' >&2; $(PYTHON) -c "$$lock)" 2>/dev/null; }; \
+	if [ $@ -nt requirements.txt ]; then exit; fi; \
+	echo 'making $(VENV) with $(PYTHON)' >&2; \
+	$(PYTHON) -m venv --clear $(VENV) && \
+	$(VENV)/bin/python -m pip --disable-pip-version-check install --quiet -r requirements.txt && \
+	touch $@

@@ -4,13 +4,27 @@ A copy of the Makefile runs in a folder where the interpreter of .venv only prin
 """
 
 import os
+import signal
 import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from lab.handout import make_makefile
 from tests.processes import ROOT
+
+MAKER = """#!/bin/sh
+if [ "$1 $2" != "-m venv" ]; then exec {python} "$@"; fi
+echo made >> made-by
+read go < go
+mkdir -p .venv/bin
+printf '#!/bin/sh\\n[ "$2" = pip ] && echo installed >> made-by\\nprintf "%%s\\\\n" "$@"\\n' > .venv/bin/python
+chmod +x .venv/bin/python
+"""
+"""An interpreter that makes a virtual environment once somebody has written to `go`. It keeps account in `made-by`."""
 
 PRINTER = '#!/bin/sh\nprintf "%s\\n" "$@"\n'
 
@@ -86,3 +100,35 @@ def test_the_makefile_of_a_handout_neither(name: str, option: str | None, tmp_pa
     assert words[-1] == value.strip("'") and (option is None or words[-2] == option)
     make(folder, "test", f"{name}={value}")
     assert not (folder / "mark").exists()
+
+
+@pytest.mark.parametrize("makefile", ["ours", "a handout's"])
+def test_of_two_first_makes_one_waits_for_the_other_and_nothing_is_made_twice(makefile: str, tmp_path: Path) -> None:
+    (tmp_path / "Makefile").write_text((ROOT / "Makefile").read_text() if makefile == "ours" else make_makefile(ROOT, 3))
+    (tmp_path / "pyproject.toml").write_text('[project]\ndependencies = []\n[project.optional-dependencies]\nterminal = []\n')
+    (tmp_path / "requirements.txt").touch()
+    maker = tmp_path / "maker"
+    maker.write_text(MAKER.format(python=sys.executable))
+    maker.chmod(0o755)
+    os.mkfifo(tmp_path / "go")
+    with begin_make(tmp_path, "stage1") as first, begin_make(tmp_path, "stage2") as second:
+        said = {one.stderr.readline() for one in (first, second) if one.stderr}
+        assert said == {"making .venv with ./maker\n", "another make is at work on .venv: waiting for it\n"}
+        (tmp_path / "go").write_text("go\n")
+        printed = [one.communicate(timeout=60)[0].splitlines() for one in (first, second)]
+    assert [lines[-2:] for lines in printed] == [["-m", "stage1_chat"], ["-m", "stage2_ledger"]]
+    assert (first.returncode, second.returncode) == (0, 0)
+    assert (tmp_path / "made-by").read_text().split() == ["made", "installed"]
+
+
+@contextmanager
+def begin_make(folder: Path, target: str) -> Iterator[subprocess.Popen[str]]:
+    """Run make in `folder` meanwhile; in the end it is killed, and what it has started."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    with subprocess.Popen(["make", target, "PYTHON=./maker"], cwd=folder, env=environment, text=True,
+                          start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        try:
+            yield process
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
