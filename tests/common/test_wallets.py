@@ -274,6 +274,14 @@ def test_of_two_that_make_a_wallet_at_once_one_wins_and_the_other_takes_it(
     assert os.listdir(tmp_path) == ["wallet.pem"]
 
 
+def test_whoever_takes_anothers_wallet_has_its_name_on_the_disk_as_well(
+        wallet: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[bool] = []
+    monkeypatch.setattr(os, "fsync", lambda number: synced.append(stat.S_ISDIR(os.fstat(number).st_mode)))
+    assert not new_files.write_new(wallet, b"another one")
+    assert synced == [False, True], "the draft, and then the folder"
+
+
 # --- a disk without hard links ------------------------------------------------------------------
 
 @pytest.fixture(params=[errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EACCES], ids=os.strerror)
@@ -378,6 +386,26 @@ def test_the_folder_is_made_and_the_keys_are_the_same_the_next_time(tmp_path: Pa
     made = [key.account for key in load_or_make_keys(folder, 2)]
     assert mode(folder) & 0o077 == 0
     assert [key.account for key in load_or_make_keys(folder, 2)] == made
+
+
+def test_of_several_that_make_the_keys_at_once_all_have_the_same(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    all_have_begun = threading.Barrier(3, timeout=20)
+    keys = [kept_key(number) for number in range(1, 10)]
+    made: list[list[str]] = []
+
+    def make_all() -> None:
+        all_have_begun.wait()
+        made.append([key.account for key in load_or_make_keys(tmp_path / "run" / "keys", 3)])
+
+    monkeypatch.setattr(rsa, "make_key", keys.pop)
+    threads = [threading.Thread(target=make_all) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=30)
+    assert len(made) == 3 and made[0] == made[1] == made[2] and len(set(made[0])) == 3
+    assert sorted(os.listdir(tmp_path / "run" / "keys")) == ["key-1.pem", "key-2.pem", "key-3.pem"]
 
 
 def test_a_key_that_is_only_to_be_read_is_not_made(tmp_path: Path) -> None:
