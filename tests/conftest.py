@@ -72,13 +72,13 @@ def pytest_enter_pdb() -> None:
 
 @pytest.fixture
 def launch() -> Iterator[Launch]:
-    """Start the client of a stage: `launch(stage, *options, env=None, as_json=True, under=())` gives a `NodeProcess`."""
+    """Start the client of a stage: `launch(stage, *options, env=None, as_json=True, through=())` gives a `NodeProcess`."""
     nodes: list[NodeProcess] = []
 
     def start(stage: int, *options: str, env: dict[str, str] | None = None, as_json: bool = True,
               under: Sequence[str] = ()) -> NodeProcess:
         nodes.append(NodeProcess(stage, *options, env={"WALLET_PASSPHRASE": PASSPHRASE, **(env or {})},
-                                 as_json=as_json, under=under))
+                                 as_json=as_json, through=under))
         return nodes[-1]
 
     yield start
