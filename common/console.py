@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from common.encoding import fingerprint, is_address, is_id
+from common.foreground import read_in_foreground, run_on_in_background
 from common.limits import MAX_LINE
 
 if TYPE_CHECKING:
@@ -145,7 +146,7 @@ class Console:
             if not self._is_terminal:
                 answer = next(self._lines, "").encode(errors="surrogateescape")
             else:
-                answer = os.read(0, 4_096)  # a line, since the terminal does not give out single keys yet
+                answer = read_in_foreground(4_096)  # a line, since the terminal does not give out single keys yet
             if not self._is_json and not (self._is_terminal and answer):
                 self.write(b"\n")
         return answer.decode(errors="surrogateescape").strip()
@@ -162,7 +163,7 @@ class Console:
         # os.read and not sys.stdin: a thread that waits inside sys.stdin holds its lock, and the
         # interpreter stumbles over that lock when it ends.
         rest = bytearray()
-        while data := os.read(0, 65_536):
+        while data := read_in_foreground(65_536):
             *ends, beginning = data.split(b"\n")
             for end in ends:
                 rest += end[:MAX_LINE - len(rest)]
@@ -193,16 +194,26 @@ class Console:
         while data and not self._prompt:
             data = data[os.write(1, data):]
 
+    def on_continued(self) -> None:
+        """This process was stopped, and goes on: somebody else may have used the terminal meanwhile."""
+        if self._prompt:
+            self._prompt.renew()
+
     def restore_terminal(self) -> None:
         """Give the terminal back as it was."""
         if self._prompt:
             self._prompt.restore()
 
 
+def is_dumb_terminal() -> bool:
+    """Does the terminal take no escape sequences, as far as TERM says?"""
+    return os.environ.get("TERM", "") in ("", "dumb", "unknown")
+
+
 def find_prompt() -> "Prompt | None":
     """The prompt, or None where plain lines are all that can be read: the terminal is a dumb one, or prompt_toolkit
     is not installed."""
-    if os.environ.get("TERM", "dumb") in ("dumb", "unknown"):
+    if is_dumb_terminal():
         return None
     try:
         from common.prompt import Prompt  # here, since it takes a tenth of a second, which --json and pipes do not wait
@@ -305,6 +316,7 @@ def open_closed_streams() -> None:
 def run_client(main: Callable[[], int]) -> None:
     """Run a client's `main`, and end the process with the status that it gives."""
     open_closed_streams()
+    run_on_in_background()
     try:
         status = main()
     except KeyboardInterrupt:

@@ -1,7 +1,7 @@
 """The prompt of a terminal: a line is typed below, while messages arrive above it.
 
 The editing is prompt_toolkit's. Here is what it leaves open: lines that arrive, several lines that are pasted,
-a terminal that is gone, and an end that comes from another thread.
+a terminal that is gone or that another job has, and an end that comes from another thread.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ import termios
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from typing import Any
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
@@ -20,7 +21,7 @@ from prompt_toolkit.data_structures import Size
 from prompt_toolkit.document import Document
 from prompt_toolkit.filters import has_validation_error
 from prompt_toolkit.input.posix_utils import PosixStdinReader
-from prompt_toolkit.input.vt100 import Vt100Input
+from prompt_toolkit.input.vt100 import Vt100Input, raw_mode
 from prompt_toolkit.key_binding import KeyBindings, KeyPress, KeyPressEvent
 from prompt_toolkit.keys import Keys
 from prompt_toolkit.output.vt100 import Vt100_Output
@@ -28,12 +29,14 @@ from prompt_toolkit.shortcuts import CompleteStyle
 from prompt_toolkit.validation import ValidationError, Validator
 
 from common.console import PROMPT
+from common.foreground import is_in_background, wait_for_foreground
 
 USUAL_ROWS, USUAL_COLUMNS = 24, 80
 """Of a terminal that does not say how large it is, as one that a program has opened and not set up."""
 
 PATIENCE = 1.0
-"""Seconds that the end of the process waits for the prompt. Somebody may have stopped the terminal."""
+"""Seconds that the end of the process waits for the prompt: somebody may have stopped the terminal. Also seconds until
+a job that is to be stopped has been, or is none that can be."""
 
 
 class Prompt:
@@ -47,37 +50,85 @@ class Prompt:
         self._loop: asyncio.AbstractEventLoop | None = None
         """While the prompt is up: the loop of the thread that reads."""
         self._reading: asyncio.Task[str] | None = None
-        self._mode = termios.tcgetattr(0)
-        # What was killed here before may have left the terminal silent.
-        self._mode[0] |= termios.ICRNL
-        self._mode[3] |= termios.ICANON | termios.ECHO | termios.ISIG | termios.IEXTEN
-        termios.tcsetattr(0, termios.TCSADRAIN, self._mode)
+        self._draft = Document()
+        """What was being typed when the prompt was taken down; it is there again when the prompt is."""
+        self._is_at_end = self._is_to_stop = False
+        """Why the prompt was taken down, if it was: the process ends, or stops (Ctrl-Z)."""
+        self._continued = threading.Event()
+        self._mode = _usual_mode()
+        self._set_mode()
+
+    def _set_mode(self) -> None:
+        with suppress(termios.error):  # the terminal is gone
+            if not is_in_background():
+                termios.tcsetattr(0, termios.TCSADRAIN, self._mode)
 
     def lines(self, words: Callable[[], list[str]]) -> Iterator[str]:
         """The lines that are typed, until the end of input (Ctrl-D on an empty line). Tab completes `words`. Bytes
-        that are not UTF-8 become lone surrogates."""
+        that are not UTF-8 become lone surrogates. While another job has the terminal, there is no prompt."""
         if not os.isatty(0):
             return  # it is gone already, which the library would complain about
+        bindings = _bindings()
+        bindings.add("c-z")(lambda _: self._take_down(is_to_stop=True))
         session: PromptSession[str] = PromptSession(
-            PROMPT, key_bindings=_bindings(), validator=_OneLine(), validate_while_typing=False, enable_suspend=True,
+            PROMPT, key_bindings=bindings, validator=_OneLine(), validate_while_typing=False,
             completer=_Words(words), complete_while_typing=False, complete_style=CompleteStyle.READLINE_LIKE,
-            input=_Keyboard(), output=_Screen(open(1, "w", closefd=False), _size, os.environ["TERM"]))
+            input=_Keyboard(self._take_down), output=_Screen(open(1, "w", closefd=False), _size, os.environ["TERM"]))
         loop = asyncio.new_event_loop()
         try:
-            while True:
-                yield from self._read(session, loop).split("\n")
+            while not self._is_at_end:
+                self._wait_for_foreground()
+                yield from self._read(session, loop)
+                if self._is_to_stop:
+                    self._stop()
         except KeyboardInterrupt:
             os.kill(os.getpid(), signal.SIGINT)  # the terminal gives out Ctrl-C as a key: make it a signal again
-        except (EOFError, asyncio.CancelledError):
+        except EOFError:
             pass
 
-    def _read(self, session: PromptSession[str], loop: asyncio.AbstractEventLoop) -> str:
+    def _stop(self) -> None:
+        """Stop this process and all others of its job, as the terminal does at Ctrl-Z where it gives out no keys."""
+        self._is_to_stop = False
+        self._continued.clear()
+        os.kill(0, signal.SIGTSTP)
+        # The system stops one thread after the other. This one must not draw before it is stopped, too.
+        self._continued.wait(PATIENCE)
+
+    def renew(self) -> None:
+        """This process was stopped, and goes on: what the prompt had drawn and set up may be there no longer."""
+        loop = self._loop  # Not under the lock: whoever prints holds it for as long as somebody stops the terminal.
+        if loop:
+            loop.call_soon_threadsafe(self._take_down)
+        self._continued.set()
+
+    def _take_down(self, is_to_stop: bool = False) -> None:
+        """In the loop: leave the terminal to others, with the prompt's line as it was before."""
+        app = self._session.app
+        if self._reading and app.is_running and not app.is_done:
+            self._draft = self._session.default_buffer.document
+            self._is_to_stop = is_to_stop
+            app.erase_when_done = True
+            self._reading.cancel()
+
+    def _wait_for_foreground(self) -> None:
+        if is_in_background():
+            wait_for_foreground()
+            with suppress(termios.error):  # the terminal is gone
+                self._mode = _usual_mode()  # the shell may have changed it
+
+    def _read(self, session: PromptSession[str], loop: asyncio.AbstractEventLoop) -> list[str]:
+        """What is sent off at once; nothing if the prompt was taken down."""
         self._session = session
+        session.app.erase_when_done = False
         with self._screen:
-            self._reading = loop.create_task(session.prompt_async(set_exception_handler=False))
+            self._reading = loop.create_task(session.prompt_async(default=self._draft, set_exception_handler=False))
             self._loop = loop
         try:
-            return loop.run_until_complete(self._reading)
+            lines = loop.run_until_complete(self._reading).split("\n")
+            self._draft = Document()
+            return lines
+        except asyncio.CancelledError:
+            return []
         finally:
             with self._screen:
                 self._loop = None
@@ -87,7 +138,7 @@ class Prompt:
         """Print whole lines; what is being typed stays below them."""
         with self._screen:
             self._arrived += data
-            if self._loop:
+            if self._loop and not is_in_background():
                 self._loop.call_soon_threadsafe(self._lift)
                 self._screen.wait_for(lambda: not self._arrived)
             else:
@@ -115,10 +166,10 @@ class Prompt:
                 self._loop.call_soon_threadsafe(self._leave)
                 self._screen.wait_for(lambda: not self._loop, PATIENCE)
             self._screen.release()
-        with suppress(termios.error):  # the terminal is gone
-            termios.tcsetattr(0, termios.TCSADRAIN, self._mode)
+        self._set_mode()
 
     def _leave(self) -> None:
+        self._is_at_end = True
         self._session.app.erase_when_done = not self._session.default_buffer.text
         if self._reading:
             self._reading.cancel()
@@ -194,27 +245,59 @@ class _Words(Completer):
                     yield Completion(known, -len(word))
 
 
+def _usual_mode() -> list[Any]:
+    """The terminal's mode, with what a program that was killed here before may have switched off."""
+    mode = termios.tcgetattr(0)
+    mode[0] |= termios.ICRNL
+    mode[3] |= termios.ICANON | termios.ECHO | termios.ISIG | termios.IEXTEN
+    return mode
+
+
 class _Reader(PosixStdinReader):
     """Takes a terminal that is gone as the end of input. The library would ask it again without end."""
 
     def read(self, count: int = 4_096) -> str:
         """What was typed."""
         data = b""
-        with suppress(OSError):
+        try:
             data = os.read(self.stdin_fd, count)
+        except OSError:
+            if is_in_background():
+                return ""  # not gone: another job has it since a moment ago
         self.closed = not data
         return self._stdin_decoder.decode(data)
+
+
+class _RawMode(raw_mode):
+    """The terminal gives out single keys, unless another job has it."""
+
+    def __enter__(self) -> None:
+        if not is_in_background():
+            super().__enter__()
+
+    def __exit__(self, *error: object) -> None:
+        if not is_in_background():
+            super().__exit__(*error)
 
 
 class _Keyboard(Vt100Input):
     """Also takes for a paste what a terminal that does not mark pastes brings at once: the end of a line, and more."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_background: Callable[[], None]) -> None:
+        """`on_background` is called when there are keys for another job."""
         super().__init__(sys.stdin)
         self.stdin_reader = _Reader(0)
+        self._on_background = on_background
+
+    def raw_mode(self) -> raw_mode:
+        """The mode in which a prompt can be up."""
+        return _RawMode(0)
 
     def read_keys(self) -> list[KeyPress]:
         """The keys that were pressed."""
+        if is_in_background():
+            self._on_background()
+            return []
         keys = super().read_keys()
         text = "".join(key.data for key in keys)
         is_text = all(len(key.key) == 1 or key.key in (Keys.ControlM, Keys.ControlJ, Keys.ControlI) for key in keys)
@@ -237,6 +320,8 @@ class _Screen(Vt100_Output):
         return False
 
     def flush(self) -> None:
-        """Write what was collected."""
+        """Write what was collected, unless another job has the terminal."""
+        if is_in_background():
+            self._buffer.clear()
         with suppress(OSError):
             super().flush()

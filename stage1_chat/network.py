@@ -88,21 +88,23 @@ class SocketNetwork:
             self._hand_over()
 
     def stop_on_signals(self) -> None:
-        """Let Ctrl-C (SIGINT) and SIGTERM end the node in order. Called by the node's thread, the main one.
+        """Let Ctrl-C (SIGINT) and SIGTERM end the node in order, and have the console hear when the node was stopped
+        and goes on (SIGCONT). Called by the node's thread, the main one.
 
         The way of a signal: Python writes its number to a pipe at once, the thread "signals" reads it there and puts
         `stop` into the inbox, and `run` ends. A handler alone would not do: Python calls it when the main thread does
         something next, and that one may just be about to wait in the inbox for seconds.
         """
         def await_signal() -> None:
-            while os.read(signals, 1)[0] not in (signal.SIGINT, signal.SIGTERM):
-                pass
+            while (number := os.read(signals, 1)[0]) not in (signal.SIGINT, signal.SIGTERM):
+                if number == signal.SIGCONT:
+                    self._console.on_continued()
             self.put(self.stop)
 
         signals, wake = os.pipe()
         os.set_blocking(wake, False)
         signal.set_wakeup_fd(wake)
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCONT):
             signal.signal(number, lambda *_: None)  # the pipe does it; by default the process would end
         start_thread("signals", await_signal)
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from common.console import CannotStart, Options, read_path, run_client
+from common.foreground import is_in_background, wait_for_foreground
 from common.interface import Network
 from common.rsa import PrivateKey, make_key
 from common.wallets import WalletError, load_or_make_key, load_or_make_wallet
@@ -79,9 +80,12 @@ def find_passphrase(wallet: Path, is_new: bool) -> str:
         return passphrase
     if not sys.stdin.isatty():
         raise CannotStart(f"the passphrase of {wallet} is expected in {PASSPHRASE}, as there is no terminal to ask")
+    if is_in_background():
+        print(f"the passphrase of {wallet} is asked for in the foreground (fg)", file=sys.stderr)
+        wait_for_foreground()
     try:
         return choose_passphrase(wallet) if is_new else getpass.getpass(f"passphrase of {wallet}: ")
-    except EOFError:
+    except (EOFError, OSError):  # also if it goes to the background at the question
         raise CannotStart(f"the passphrase of {wallet} is expected, not the end of input") from None
 
 

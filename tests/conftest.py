@@ -76,9 +76,9 @@ def launch() -> Iterator[Launch]:
     nodes: list[NodeProcess] = []
 
     def start(stage: int, *options: str, env: dict[str, str] | None = None, as_json: bool = True,
-              under: Sequence[str] = ()) -> NodeProcess:
+              through: Sequence[str] = ()) -> NodeProcess:
         nodes.append(NodeProcess(stage, *options, env={"WALLET_PASSPHRASE": PASSPHRASE, **(env or {})},
-                                 as_json=as_json, through=under))
+                                 as_json=as_json, through=through))
         return nodes[-1]
 
     yield start

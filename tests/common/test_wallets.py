@@ -398,7 +398,7 @@ def test_of_several_that_make_the_keys_at_once_all_have_the_same(
         all_have_begun.wait()
         made.append([key.account for key in load_or_make_keys(tmp_path / "run" / "keys", 3)])
 
-    monkeypatch.setattr(rsa, "make_key", keys.pop)
+    monkeypatch.setattr(wallets, "make_key", keys.pop)
     threads = [threading.Thread(target=make_all) for _ in range(3)]
     for thread in threads:
         thread.start()
