@@ -14,7 +14,13 @@ CELL = 8
 """Columns that a block takes in a drawing: a dash, its creator's number, and the first digits of its id."""
 
 ROOM_FOR_NODES = 16
-"""Columns behind a branch, for the nodes that stand at its tip."""
+"""Columns after a branch, for the nodes that stand at its tip; more if they need more."""
+
+GAP = "─" + "┄" * (CELL - 1)
+"""Blocks of a branch that are left out of a drawing."""
+
+LEAST_WITH_GAP = 4
+"""Blocks that must have room beside each other before one of them is the common one, and one the gap."""
 
 
 class Known(NamedTuple):
@@ -73,36 +79,105 @@ class Branches:
 
     def draw(self, tips: Mapping[str, str], width: int, only: Collection[str] | None = None) -> list[list[Piece]]:
         """The newest heights of all blocks, or of those with the ids `only`: one branch a line, from left to right.
-        `tips` says what to write behind the tips at which nodes stand; those further back get a line each, below."""
+        `tips` says what to write after the tips at which nodes stand; those further back get a line each, below. If
+        the branches part before these heights, the block that they have in common is drawn in front of them."""
         blocks = [block for block in self.blocks.values() if only is None or block.id in only]
         if not blocks:
             return [[Piece("no blocks yet")]]
         highest = max(block.height for block in blocks)
-        lowest = max(1, highest - max(1, (width - ROOM_FOR_NODES) // CELL) + 1)
-        heights = "".join(f"{height:>{CELL}}" for height in range(lowest, highest + 1))
-        shown = [block for block in blocks if block.height >= lowest]
+        room = max(ROOM_FOR_NODES, min(width // 2, max(map(len, tips.values()), default=0) + 1))
+        places = max(1, (width - room) // CELL)
+        ends = _ends([block for block in blocks if block.height > highest - places], tips)
+        axis = self._choose_heights(ends, highest, places)
         drawn: set[str] = set()
-        behind = sorted((block for block in blocks if block.height < lowest and block.id in tips),
-                        key=lambda block: -block.height)
-        return [[Piece(heights)], *(self._draw_branch(leaf, lowest, tips, drawn) for leaf in _ends(shown, tips)),
-                *([Piece(_cell(block), block.colour), Piece(f" at height {block.height} {tips[block.id]}")]
-                  for block in behind)]
+        behind = sorted((block for block in blocks if block.height < axis.lowest and block.id in tips
+                         and block not in ends), key=lambda block: -block.height)
+        lines = [[Piece(axis.title())],
+                 *(self._draw_branch(leaf, axis, tips, drawn) for leaf in ends),
+                 *([Piece(_cell(block), block.colour), Piece(f" at height {block.height} {tips[block.id]}")]
+                   for block in behind)]
+        return [_cut(line, width) for line in lines]
 
-    def _draw_branch(self, leaf: Known, lowest: int, tips: Mapping[str, str], drawn: set[str]) -> list[Piece]:
+    def _choose_heights(self, ends: Sequence[Known], highest: int, places: int) -> "Axis":
+        lowest = max(1, highest - places + 1)
+        common = self._common(ends)
+        if places < LEAST_WITH_GAP or common is None or common.height >= lowest:
+            return Axis(lowest, highest, None)
+        return Axis(highest - places + 3, highest, common.height)
+
+    def _common(self, ends: Sequence[Known]) -> Known | None:
+        """The newest block that all these are or descend from; None if that is the genesis, or is not known."""
+        if len(ends) < 2:
+            return None
+        paths = [self._path(end) for end in ends]
+        shared = set.intersection(*({block.id for block in path} for path in paths))
+        return next((block for block in paths[0] if block.id in shared), None)
+
+    def _path(self, block: Known | None) -> list[Known]:
+        """A block and all before it."""
+        path: list[Known] = []
+        while block is not None:
+            path.append(block)
+            block = self.blocks.get(block.parent)
+        return path
+
+    def _draw_branch(self, leaf: Known, axis: "Axis", tips: Mapping[str, str], drawn: set[str]) -> list[Piece]:
         """A branch from where it leaves those drawn already."""
         branch: list[Known] = []
         block: Known | None = leaf
-        while block is not None and block.height >= lowest and block.id not in drawn:
+        while block is not None and block.height >= axis.first and block.id not in drawn:
             branch.insert(0, block)
             block = self.blocks.get(block.parent)
         drawn.update(one.id for one in branch)
         label = Piece(f" {tips[leaf.id]}" if leaf.id in tips else "", leaf.colour)
         if not branch:
-            return [Piece(" " * (CELL * (leaf.height - lowest + 1) - 1)), Piece("^", leaf.colour), label]
+            return [Piece(" " * (CELL * (axis.place(leaf.height) + 1) - 1)), Piece("^", leaf.colour), label]
         is_fork = block is not None and block.id in drawn
-        indent = Piece(" " * CELL * (branch[0].height - lowest))
-        cells = [Piece(("└" if is_fork and one is branch[0] else "─") + _cell(one), one.colour) for one in branch]
-        return [indent, *cells, label]
+        shown = [one for one in branch if not axis.hides(one.height)]
+        hidden = [one for one in branch if axis.hides(one.height)][-1:]
+        cells = [Piece(GAP if one in hidden else "─" + _cell(one), one.colour)
+                 for one in sorted([*shown, *hidden], key=lambda one: one.height)]
+        if is_fork:
+            cells[0] = Piece("└" + cells[0].text[1:], cells[0].colour)
+        return [Piece(" " * CELL * axis.place(branch[0].height)), *cells, label]
+
+
+class Axis(NamedTuple):
+    """The heights that are drawn: from `lowest` to `highest`, and perhaps one before a gap."""
+
+    lowest: int
+    highest: int
+    before_gap: int | None
+
+    @property
+    def first(self) -> int:
+        """The first height that is drawn."""
+        return self.lowest if self.before_gap is None else self.before_gap
+
+    def hides(self, height: int) -> bool:
+        """Does this height lie in the gap?"""
+        return self.before_gap is not None and self.before_gap < height < self.lowest
+
+    def place(self, height: int) -> int:
+        """In which column of cells a height is drawn, from 0 on."""
+        if self.before_gap is None:
+            return height - self.lowest
+        return 0 if height == self.before_gap else 1 if height < self.lowest else height - self.lowest + 2
+
+    def title(self) -> str:
+        """The line above the drawing."""
+        before = f"{self.before_gap:>{CELL}}{'…':>{CELL}}" if self.before_gap is not None else ""
+        return before + "".join(f"{height:>{CELL}}" for height in range(self.lowest, self.highest + 1))
+
+
+def _cut(line: Sequence[Piece], width: int) -> list[Piece]:
+    """A line that does not wrap: many nodes may stand at one block."""
+    left, cut = width, []
+    for piece in line:
+        text = piece.text if len(piece.text) <= left else piece.text[:max(0, left - 1)] + "…" * (left > 0)
+        cut.append(Piece(text, piece.colour))
+        left -= len(text)
+    return cut
 
 
 def _ends(blocks: Sequence[Known], tips: Collection[str]) -> list[Known]:

@@ -24,20 +24,19 @@ from typing import Any
 
 from common.advice import describe_error
 from common.console import Options, integer_from, read_path, thousandths_from
+from common.foreground import is_in_background, read_in_foreground, run_on_in_background
 from common.wallets import WalletError
 from lab import playground_commands
 from lab.launcher import Settings
-from lab.playground import TICK_SECONDS, Playground, PlaygroundError, Stopped
+from lab.playground import LOG_COLUMNS, TICK_SECONDS, Playground, PlaygroundError, Stopped
 from lab.playground_commands import Quit
 from lab.playground_table import Snapshot, Table
 from lab.processes import ROOT, NodeError
+from lab.surroundings import columns, ending_signals, has_colours, run_tool
 from lab.words import Line
 from lab.workload import KeyRing
 from stage4_sequencer.genesis import MAX_MILLISECONDS
 from stage5_pos.__main__ import STAKE_HOLDERS
-
-ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""The signals that end all in order."""
 
 FOUNDING = {4: {"interval": 5_000}, 5: {"slot": 1_000, "rate": 200}}
 """What a founder decides, in thousandths: a block every five seconds."""
@@ -64,10 +63,11 @@ def make_options() -> Options:
 class Conductor:
     """Owns the playground in a thread of its own: starts it, lets it run, carries out what is typed, ends it."""
 
-    def __init__(self, settings: Settings, keys_folder: Path, on_line: Callable[[Line], None]) -> None:
-        """`on_line` gets the log, from the conductor's thread."""
+    def __init__(self, settings: Settings, keys_folder: Path, on_line: Callable[[Line], None],
+                 width: Callable[[], int]) -> None:
+        """`on_line` gets the log, which has `width()` columns now; both are called in the conductor's thread."""
         self.settings = settings
-        self._keys_folder, self._on_line = keys_folder, on_line
+        self._keys_folder, self._on_line, self._width = keys_folder, on_line, width
         self.lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         """What was typed; None is the end of input."""
         self.snapshot: Snapshot | None = None
@@ -76,6 +76,8 @@ class Conductor:
         """The exit status, once all has ended."""
         self.error = ""
         """Why it is not 0."""
+        self.refused = 0
+        """Lines that meant nothing, or could not be carried out."""
         self._is_stopping = False
         self._thread = threading.Thread(target=self._run, name="conductor", daemon=True)
 
@@ -99,6 +101,8 @@ class Conductor:
                 self._conduct(Path(folder))
         except (Stopped, Quit):
             self.status = 0
+        except BrokenPipeError:  # whoever read the log has seen enough
+            self.status = 0
         except (NodeError, WalletError, OSError) as error:
             self.error = describe_error(error)
         except Exception:  # a defect of this program: it is shown once the screen is gone
@@ -108,7 +112,8 @@ class Conductor:
 
     def _conduct(self, folder: Path) -> None:
         keys = self._make_keys(folder) if self.settings.stage >= 3 else None
-        playground = Playground(self.settings, keys, folder, self._on_line, lambda: self._is_stopping, self._on_tick)
+        playground = Playground(self.settings, keys, folder, self._on_line, lambda: self._is_stopping, self._on_tick,
+                                self._width)
         self._table = Table(playground)
         try:
             playground.start_all()
@@ -143,11 +148,12 @@ class Conductor:
                 return line
 
     def _carry_out(self, playground: Playground, line: str) -> None:
-        if line.strip():
-            self._on_line(Line("command", "", f"> {line.strip()}"))
+        if line.strip(playground_commands.BLANKS):
+            self._on_line(Line("command", "", f"> {line.strip(playground_commands.BLANKS)}"))
         try:
             playground_commands.run(playground, line)
         except PlaygroundError as error:
+            self.refused += 1
             self._on_line(Line("error", "", str(error)))
         playground.wait_for_log()
 
@@ -155,21 +161,23 @@ class Conductor:
 # --- without a terminal -------------------------------------------------------------------------
 
 def run_plain(settings: Settings, keys_folder: Path) -> int:
-    """Print the log, read commands from standard input, and wait for the end; the exit status."""
-    conductor = Conductor(settings, keys_folder, print_line)
-    for number in ENDING:
+    """Print the log, read commands from standard input, and wait for the end; the exit status, which is 1 if a line of
+    a script was refused."""
+    conductor = Conductor(settings, keys_folder, print_line, lambda: columns(sys.stdout, LOG_COLUMNS))
+    for number in ending_signals():
         signal.signal(number, lambda *_: conductor.stop())
     conductor.start()
     threading.Thread(target=_read_lines, args=(conductor,), name="standard input", daemon=True).start()
     while not conductor.wait(TICK_SECONDS):
         pass  # Not without end: a signal that comes just before this thread waits would be handled after that.
-    return finish(conductor)
+    status = finish(conductor)
+    return 1 if conductor.refused and not sys.stdin.isatty() else status
 
 
 def _read_lines(conductor: Conductor) -> None:
     # os.read and not sys.stdin, whose lock the interpreter stumbles over at its end (common/console.py).
     rest = b""
-    while data := os.read(0, 65_536):
+    while data := read_in_foreground(65_536):
         *whole, rest = (rest + data).split(b"\n")
         for line in whole:
             conductor.lines.put(line.decode(errors="replace"))
@@ -186,8 +194,7 @@ def print_line(line: Line) -> None:
 def has_screen() -> bool:
     """Is there a terminal that takes colours and moves its cursor, and does the user want that?"""
     # textual draws on standard error.
-    return (all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
-            and os.environ.get("TERM", "dumb") != "dumb" and not os.environ.get("NO_COLOR"))
+    return not is_in_background() and all(map(has_colours, (sys.stdin, sys.stdout, sys.stderr)))
 
 
 def finish(conductor: Conductor) -> int:
@@ -205,8 +212,10 @@ def run_on_screen(settings: Settings, keys_folder: Path) -> int:
     """Show the screen until all has ended; the exit status."""
     from lab.live_screen import Screen  # takes half a second, which scripts need not wait for
 
+    for name in ("COLUMNS", "LINES"):  # textual would take them for the size of the window, whatever that is now
+        os.environ.pop(name, None)
     news: queue.SimpleQueue[Line] = queue.SimpleQueue()
-    conductor = Conductor(settings, keys_folder, news.put)
+    conductor = Conductor(settings, keys_folder, news.put, lambda: screen.log_columns)
     screen = Screen(conductor, news)
     conductor.start()
     try:
@@ -237,8 +246,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return run(settings, options.keys)
 
 
+def main_to_the_end() -> int:
+    """The same; signals that come after the end do nothing. Python would let another Ctrl-C kill it while it ends."""
+    status = main()
+    for number in ending_signals():
+        signal.signal(number, signal.SIG_IGN)
+    return status
+
+
 if __name__ == "__main__":
-    exit_status = main()
-    for one in ENDING:
-        signal.signal(one, signal.SIG_IGN)  # all has ended; Python would let another Ctrl-C kill it while it does, too
-    sys.exit(exit_status)
+    run_on_in_background()
+    run_tool(main_to_the_end)

@@ -5,7 +5,7 @@ It knows nothing of nodes: it shows what the conductor (live.py) gives, and hand
 
 import asyncio
 import queue
-import signal
+import unicodedata
 from collections import deque
 from typing import Protocol
 
@@ -20,8 +20,10 @@ from textual.widgets import Input, RichLog, Static
 
 from common.console import PROMPT
 from lab.branches import Piece
+from lab.playground import LOG_COLUMNS
 from lab.playground_commands import COMMANDS
 from lab.playground_table import Row, Snapshot
+from lab.surroundings import ending_signals
 from lab.words import WHO_COLUMNS, Line
 
 REFRESH_SECONDS = 0.2
@@ -47,6 +49,12 @@ MARKS = {"up": "●", "evil": "!", "starting": "…", "down": "x"}
 WIDTHS = {"node": 5, "address": 16, "conn": 6, "chats": 7, "height": 8, "ledger": 9, "tip": 9, "pool": 6,
           "balance": 11}
 """Columns of the terminal; what is left is for the faults and the last event."""
+
+PORT = 8
+"""Columns of an address that is only its port; all nodes are on this machine."""
+
+TROUBLE, LAST_EVENT = 8, 17
+"""Columns for the two, at least: `ROLLBACK of 123`, `block 1234 by 10`."""
 
 RIGHT = {"conn", "chats", "height", "pool", "balance"}
 """Columns of numbers."""
@@ -94,6 +102,11 @@ class Prompt(Input):
             event.stop()
             event.prevent_default()
             self._take_line()
+        elif event.character is not None and is_text(event.character) and not event.is_printable:
+            # textual leaves out what Python calls not printable: full-width spaces, joiners, some marks.
+            event.stop()
+            event.prevent_default()
+            self.replace(event.character, *self.selection)
 
     def _take_line(self) -> None:
         line, self.value = self.value, ""
@@ -107,6 +120,11 @@ class Prompt(Input):
         self._place = max(0, min(self._place + steps, len(self.typed)))
         self.value = self.typed[self._place] if self._place < len(self.typed) else ""
         self.cursor_position = len(self.value)
+
+
+def is_text(character: str) -> bool:
+    """Is this a character that somebody writes, not one that controls a terminal?"""
+    return unicodedata.category(character) not in ("Cc", "Cs", "Cn", "Zl", "Zp")
 
 
 class Log(RichLog, can_focus=False):
@@ -162,6 +180,8 @@ class Screen(App[None]):
         self._show, self._news = show, news
         self._drawn: tuple[Snapshot, int] | None = None
         self.is_leaving = False
+        self.log_columns = LOG_COLUMNS
+        """How wide the log is. For the conductor's thread."""
 
     def compose(self) -> ComposeResult:
         """Title, table, log, prompt, from the top."""
@@ -175,7 +195,7 @@ class Screen(App[None]):
 
     def on_mount(self) -> None:
         """Begin to show."""
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in ending_signals():
             asyncio.get_running_loop().add_signal_handler(number, self.action_leave)
         self.query_one(Prompt).focus()
         self.set_interval(REFRESH_SECONDS, self.update_all)
@@ -202,6 +222,7 @@ class Screen(App[None]):
         """Show what has changed; leave once all has ended."""
         if not self.query("#title"):
             return  # the screen is being taken down already
+        self.log_columns = self.query_one(Log).scrollable_content_region.width or self.log_columns
         while not self._news.empty():
             self.query_one(Log).add(self._news.get())
         snapshot, width = self._show.snapshot, self.size.width
@@ -234,34 +255,51 @@ def draw_title(snapshot: Snapshot, width: int) -> Text:
 
 
 def draw_table(snapshot: Snapshot, width: int) -> Text:
-    """The table, as wide as the terminal."""
-    faults = max(8, (width - sum(WIDTHS[name] for name in snapshot.columns)) * 5 // 8)
-    headers = [_cell(name, name) for name in snapshot.columns]
-    lines = [Text(f"{''.join(headers)}{'trouble':<{faults}}last event", style="grey62 underline")]
+    """The table, as wide as the terminal. On a narrow one addresses give their room to the last event."""
+    widths = choose_widths(snapshot.columns, width)
+    left = width - sum(widths.values())
+    longest = max((len(_trouble(row)) for row in snapshot.rows), default=0)
+    trouble = min(max(longest, len("trouble")) + 1, max(len("trouble") + 1, left - LAST_EVENT))
+    headers = [_cell(name, name, widths) for name in widths]
+    lines = [Text(f"{''.join(headers)}{'trouble':<{trouble}}last event", style="grey62 underline")]
     for above, row in zip([None, *snapshot.rows], snapshot.rows, strict=False):
         if above is not None and above.component != row.component:
             lines.append(Text("─" * width, style="#ff87ff"))
-        lines.append(_draw_row(row, snapshot.columns, faults))
+        lines.append(_draw_row(row, dict(zip(snapshot.columns, row.cells, strict=True)), widths, trouble))
     for line in lines:
         line.truncate(width, overflow="ellipsis", pad=True)
     return Text("\n").join(lines)
 
 
-def _draw_row(row: Row, columns: list[str], faults: int) -> Text:
+def choose_widths(columns: list[str], width: int) -> dict[str, int]:
+    """The columns that there is room for: addresses become ports, then they are left out, and the pool,
+    and the connections."""
+    widths = {name: WIDTHS[name] for name in columns}
+    for name, narrow in (("address", PORT), ("address", 0), ("pool", 0), ("conn", 0)):
+        if width - sum(widths.values()) < TROUBLE + LAST_EVENT and name in widths:
+            widths[name] = narrow
+    return {name: wide for name, wide in widths.items() if wide}
+
+
+def _trouble(row: Row) -> str:
+    return row.state if row.state in ("down", "starting") else row.faults
+
+
+def _draw_row(row: Row, shown: dict[str, str], widths: dict[str, int], trouble: int) -> Text:
     group = {"down": "#af5f5f", "starting": "grey50"}.get(row.state, GROUPS[row.colour])
-    cells = [_cell(cell, name) for cell, name in zip(row.cells, columns, strict=True)]
-    cells[0] = f"{MARKS[row.state]} {row.cells[0]:<{WIDTHS['node'] - 2}}"
+    if widths.get("address") == PORT:
+        shown["address"] = shown["address"][shown["address"].find(":"):]
+    cells = [_cell(shown[name], name, widths) for name in widths]
+    cells[0] = f"{MARKS[row.state]} {shown['node']:<{widths['node'] - 2}}"
     text = Text("".join(cells), style=group)
-    text.append(_cut(row.state if row.state in ("down", "starting") else row.faults, faults),
-                "bold #ff5f5f" if row.state in ("evil", "down") else "#ff87ff")
+    text.append(_cut(_trouble(row), trouble), "bold #ff5f5f" if row.state in ("evil", "down") else "#ff87ff")
     text.append(row.last, "bold black on #ffaf00" if row.last.startswith("ROLLBACK") else group)
     return text
 
 
-def _cell(text: str, column: str) -> str:
-    width = WIDTHS[column]
-    shown = _cut(text, width)
-    return f"{text[:width - 2]:>{width - 2}}  " if column in RIGHT else shown
+def _cell(text: str, column: str, widths: dict[str, int]) -> str:
+    width = widths[column]
+    return f"{text[:width - 2]:>{width - 2}}  " if column in RIGHT else _cut(text, width)
 
 
 def _cut(text: str, width: int) -> str:

@@ -14,9 +14,6 @@ GATHER_SECONDS = 0.3
 OLD_SECONDS = 2.0
 """Who reports a block so long after others has not followed them: that is told as such, not as a new block."""
 
-TREE_COLUMNS = 98
-"""Of a drawing of the tree: it fits on a terminal of 100."""
-
 LEDGER_ACCOUNTS = 12
 """How many accounts of a ledger are shown in one line."""
 
@@ -24,13 +21,13 @@ LEDGER_ACCOUNTS = 12
 class Newsroom:
     """Hears what the nodes report, and writes the log."""
 
-    def __init__(self, stage: int, on_line: Callable[[Line], None]) -> None:
-        """`on_line` gets the lines."""
-        self._stage, self._on_line = stage, on_line
+    def __init__(self, stage: int, on_line: Callable[[Line], None], width: Callable[[], int]) -> None:
+        """`on_line` gets the lines; `width` says how many columns they have room in."""
+        self._stage, self._on_line, self._width = stage, on_line, width
         self.names, self.branches = Names(), Branches()
         self.is_starting = True
         """Do the nodes only come up? Then connections and transactions are no news."""
-        self._gathered: dict[tuple[str, Piece], tuple[float, list[int]]] = {}
+        self._gathered: dict[tuple[str, tuple[Piece, ...]], tuple[float, list[int]]] = {}
         """What was reported: when first, by the monotonic clock, and by whom."""
         self._quiet: set[str] = set()
         """The ids of transactions that the user has not made."""
@@ -55,7 +52,7 @@ class Newsroom:
     def say_tree(self, tips: Mapping[str, Collection[int]], only: Collection[str] | None = None) -> None:
         """Draw the tree of blocks, or of those `only`, and which nodes stand where."""
         words = {tip: f"<- {shown_nodes(numbers)}" for tip, numbers in tips.items()}
-        for pieces in self.branches.draw(words, TREE_COLUMNS, only):
+        for pieces in self.branches.draw(words, self._width(), only):
             self.say_pieces("answer", pieces)
 
     def say_ledgers(self, answers: Mapping[int, Event]) -> None:
@@ -92,8 +89,8 @@ class Newsroom:
         """Write what was reported, once others had the time to report the same."""
         ripe = [key for key, (since, _) in self._gathered.items()
                 if all_of_it or time.monotonic() - since > GATHER_SECONDS]
-        for kind, piece in ripe:
-            self.say_pieces(kind, [piece], self._gathered.pop((kind, piece))[1])
+        for kind, pieces in ripe:
+            self.say_pieces(kind, pieces, self._gathered.pop((kind, pieces))[1])
 
     # --- hearing --------------------------------------------------------------------------------
 
@@ -102,11 +99,12 @@ class Newsroom:
         colours."""
         if event["event"] == "listening":
             self.names.add(view.number, view.account, view.address)
-        elif event["event"] == "block":
-            self._hear_of_block(view.number, event, used)
+        rivals = self._hear_of_block(view.number, event, used) if event["event"] == "block" else []
         news = announce(event, self.names)
         if news is not None and self._is_for_log(view, event):
             self._tell(view.number, event, *news)
+        if rivals:  # after the block itself
+            self._tell_fork(rivals)
         return news is not None
 
     def _tell(self, number: int, event: Event, kind: str, text: str) -> None:
@@ -115,12 +113,12 @@ class Newsroom:
             self.say(kind, text, [number])
         else:
             is_of_branch = self._stage == 5 and event["event"] == "block"
-            self._gather(number, kind, text, self.branches.colour(event["id"]) if is_of_branch else None)
+            self._gather(kind, [Piece(text, self.branches.colour(event["id"]) if is_of_branch else None)], number)
 
-    def _gather(self, number: int, kind: str, text: str, colour: int | None = None) -> None:
-        numbers = self._gathered.setdefault((kind, Piece(text, colour)), (time.monotonic(), []))[1]
-        if number not in numbers:
-            numbers.append(number)
+    def _gather(self, kind: str, pieces: Sequence[Piece], *who: int) -> None:
+        """Written in this order; `who` has reported it, if it is about somebody."""
+        numbers = self._gathered.setdefault((kind, tuple(pieces)), (time.monotonic(), []))[1]
+        numbers += [number for number in who if number not in numbers]
 
     def _is_for_log(self, view: NodeView, event: Event) -> bool:
         """Not a second connection between the same two, nor a block that all have heard of, nor the confusion while
@@ -142,17 +140,19 @@ class Newsroom:
         """Have other nodes reported this block some time ago?"""
         return time.monotonic() - self._heard.setdefault(block_id, time.monotonic()) > OLD_SECONDS
 
-    def _hear_of_block(self, number: int, event: Event, used: Collection[int]) -> None:
+    def _hear_of_block(self, number: int, event: Event, used: Collection[int]) -> list[Known]:
+        """Note a block; if it is news and makes a fork, all blocks on its parent, itself first."""
         if self._stage == 4:
             self.names.call(event["creator"], "sequencer")
         if self._is_old(event["id"]):
-            self._gather(number, "news", "gets blocks that others had")
+            self._gather("news", [Piece("gets blocks that others had")], number)
         elif self._stage == 5 and event["id"] not in self.branches.blocks:
             known = self.branches.add(event, self.names.of(event["creator"]), used)
-            if rivals := self.branches.rivals(known):
-                self._say_fork([known, *rivals])
+            rivals = self.branches.rivals(known)
+            return [known, *rivals] if rivals else []
+        return []
 
-    def _say_fork(self, blocks: list[Known]) -> None:
+    def _tell_fork(self, blocks: list[Known]) -> None:
         pieces = [Piece(f"FORK at height {blocks[0].height}:")]
         pieces += [Piece(f"  {block.id[:SHOWN_DIGITS]} by {block.creator}", block.colour) for block in blocks]
-        self.say_pieces("fork", pieces)
+        self._gather("fork", pieces)

@@ -39,6 +39,9 @@ ANSWER_SECONDS = 5.0
 
 MOMENT_SECONDS = 1.0
 
+LOG_COLUMNS = 98
+"""Of a log that is on no terminal: it fits on one of 100 later."""
+
 POLLS = {1: ["peers"], 2: ["peers", "ledger"], 3: ["peers", "ledger"], 4: ["status", "ledger"],
          5: ["status", "ledger"]}
 """What a node is asked to see how it is."""
@@ -56,11 +59,13 @@ class Playground:
     """The nodes, and what is done to them."""
 
     def __init__(self, settings: Settings, keys: KeyRing | None, folder: Path, on_line: Callable[[Line], None],
-                 is_stopping: Callable[[], bool] = lambda: False, on_tick: Callable[[], None] = lambda: None) -> None:
+                 is_stopping: Callable[[], bool] = lambda: False, on_tick: Callable[[], None] = lambda: None,
+                 width: Callable[[], int] = lambda: LOG_COLUMNS) -> None:
         """Nothing runs yet. `keys` are for stages 3 to 5, the nodes' data goes into `folder`, `on_line` gets the log,
-        `on_tick` is called with every tick; once `is_stopping` says yes, whatever takes long raises `Stopped`."""
+        `on_tick` is called with every tick; once `is_stopping` says yes, whatever takes long raises `Stopped`.
+        `width` says how many columns the log has."""
         self.settings, self._is_stopping, self._on_tick = settings, is_stopping, on_tick
-        self.log = Newsroom(settings.stage, on_line)
+        self.log = Newsroom(settings.stage, on_line, width)
         self.launcher = Launcher(settings, keys, folder)
         self.wiring = Wiring(settings.seed, self.numbers, self.log.say)
         self.views = [NodeView(number) for number in self.numbers]
@@ -327,7 +332,9 @@ class Playground:
         for number, member in self.members.items():
             if member.process is not None:
                 self._hear(number, member.process)
-        self.log.flush(all_of_it=True)
-        statuses = end_all([member.process for member in self.members.values() if member.process is not None])
-        self.wiring.close()
+        try:
+            self.log.flush(all_of_it=True)
+        finally:  # also if it cannot be written
+            statuses = end_all([member.process for member in self.members.values() if member.process is not None])
+            self.wiring.close()
         return statuses

@@ -22,6 +22,10 @@ LONGEST_DELAY = 60.0
 """Seconds that `slow` may put on the way of a message."""
 
 
+BLANKS = " \t\r\n"
+"""What may stand around a line; other spaces belong to what somebody says."""
+
+
 class Quit(Exception):
     """The user wants to leave."""
 
@@ -37,8 +41,8 @@ class Command(NamedTuple):
 
 def run(playground: Playground, line: str) -> None:
     """Carry out one line; PlaygroundError if it means nothing or cannot be done, Quit if it is `quit`."""
-    first, _, rest = line.strip().partition(" ")
-    rest = rest.strip()
+    first, _, rest = line.strip(BLANKS).partition(" ")
+    rest = rest.strip(BLANKS)
     if not first or first.startswith("#"):
         return
     if first == "all":
@@ -118,7 +122,7 @@ def with_accounts(playground: Playground, number: int, text: str) -> str:
     """Where a `/send` takes accounts, a node's number stands for the node's account. In stage 2 `/send TO AMOUNT`
     sends from the account of the node where it is typed."""
     words = text.split()
-    if words[0] != "/send" or playground.settings.stage == 1:
+    if words[:1] != ["/send"] or playground.settings.stage == 1:
         return text
     if playground.settings.stage == 2 and len(words) == 3:
         words.insert(1, str(number))

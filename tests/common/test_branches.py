@@ -1,6 +1,8 @@
 """The tree of blocks as the playground colours and draws it (lab/branches.py), and the colours of other stages."""
 
-from lab.branches import COLOURS, Branches
+import pytest
+
+from lab.branches import CELL, COLOURS, Branches
 from lab.playground_table import Colours
 
 
@@ -61,6 +63,36 @@ def test_only_the_newest_heights_fit_and_only_what_a_node_knows_is_drawn() -> No
         lines[0], lines[1] + " <- 1", "─1:16xx at height 16 <- 2-3", "─5:5xxx at height 5 <- 4"]
     assert drawn(branches, {}, 40, ["1xxxxx"]) == ["       1", "──1:1xxx"]
     assert drawn(Branches(), {}, 40) == ["no blocks yet"]
+
+
+def deep_fork() -> Branches:
+    """Two branches of 40 blocks each that part at height 5."""
+    branches = Branches()
+    grow(branches, "genesis", *(f"{height}aa" for height in range(1, 46)))
+    grow(branches, "5aa", *(f"{height}bb" for height in range(6, 46)))
+    return branches
+
+
+def test_branches_that_part_long_before_show_the_block_in_common() -> None:
+    assert drawn(deep_fork(), {"45aa": "<- 1", "45bb": "<- 2"}, 60) == [
+        "       5       …      43      44      45",
+        "───5:5aa─┄┄┄┄┄┄┄──4:43aa──4:44aa──4:45aa <- 1",
+        "        └┄┄┄┄┄┄┄──4:43bb──4:44bb──4:45bb <- 2"]
+
+
+def test_a_fork_stands_under_its_parent_also_in_the_gap() -> None:
+    branches = deep_fork()
+    grow(branches, "30aa", *(f"{height}cc" for height in range(31, 46)))
+    lines = drawn(branches, {}, 60)
+    assert [line[:17] for line in lines[1:]].count("        └┄┄┄┄┄┄┄─") == 2, lines
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 200])
+def test_no_line_is_wider_than_asked_for_and_wide_ones_show_more(width: int) -> None:
+    tips = {"45aa": "<- " + ",".join(map(str, range(1, 31, 2))), "45bb": "<- 2", "20aa": "<- 4", "44bb": "<- 6"}
+    lines = drawn(deep_fork(), tips, width)
+    assert max(map(len, lines)) <= width
+    assert len(lines[0].split()) >= (width - width // 2) // CELL - 1
 
 
 def test_groups_keep_their_colours_while_members_come_and_go() -> None:

@@ -30,13 +30,15 @@ NO_SCREEN = "\x1b[?1049l"
 class Live:
     """`python -m lab.live` as a process, and whatever it starts."""
 
-    def __init__(self, *options: str, terminal: int | None = None, **environment: str) -> None:
+    def __init__(self, *options: str, terminal: int | None = None, hangup: signal.Handlers = signal.SIG_DFL,
+                 **environment: str) -> None:
         self._mark = f"LIVE_TEST={secrets.token_hex(16)}"
         name, value = self._mark.split("=")
         streams = subprocess.PIPE if terminal is None else terminal
         self.process = subprocess.Popen(
             [sys.executable, "-m", "lab.live", *options], cwd=ROOT, start_new_session=True, stdin=streams,
-            stdout=streams, stderr=streams, env={**os.environ, "TERM": "xterm", name: value, **environment})
+            stdout=streams, stderr=streams, env={**os.environ, "TERM": "xterm", name: value, **environment},
+            preexec_fn=lambda: signal.signal(signal.SIGHUP, hangup))
         self.output = ""
 
     def nodes(self) -> list[int]:
@@ -91,7 +93,7 @@ def test_a_script_is_carried_out_line_by_line_and_all_ends_with_it(live: Any) ->
     script = b"1 hello\nfoo\n2 /send 3 7\nwait equal\nall /ledger\npartition 1 2-3\nkill 2"
     network = live("--stage", "2", "--nodes", "3", "--seed", "5")
     output, errors = network.process.communicate(script, timeout=DEADLINE)
-    network.expect_end()
+    network.expect_end(1)  # since `foo` was refused
     lines = output.decode().splitlines()
     assert lines[0] == "stage 2, 3 nodes, seed 5" and errors == b""
     for expected in ("all are up", "> 1 hello", "1-3     hello", "> foo", "1-3     all ledgers are equal",
@@ -110,6 +112,31 @@ def test_a_signal_ends_all(live: Any, number: signal.Signals) -> None:
     assert network.process.communicate() == (b"", b"")
 
 
+def test_a_hangup_that_was_ignored_stays_ignored(live: Any) -> None:
+    network = live("--stage", "1", "--nodes", "2", hangup=signal.SIG_IGN)
+    read_until(network.process, "all are up")
+    network.process.send_signal(signal.SIGHUP)
+    output, _ = network.process.communicate(b"1 still here\n", timeout=DEADLINE)
+    network.expect_end()
+    assert "1-2     still here" in output.decode().splitlines()
+
+
+@pytest.mark.parametrize("text", ["\u3000東\u3000", "می\u200cخواهم"])
+def test_spaces_of_other_scripts_reach_the_node(live: Any, text: str) -> None:
+    network = live("--stage", "1", "--nodes", "2")
+    output, _ = network.process.communicate(f"1 {text}\n".encode(), timeout=DEADLINE)
+    network.expect_end()
+    assert f"1-2     {text}" in output.decode().split("\n")
+
+
+def test_output_that_is_full_or_closed_ends_all_in_order(live: Any) -> None:
+    network = live("--stage", "1", "--nodes", "2")
+    read_until(network.process, "stage 1")
+    network.process.stdout.close()
+    network.expect_end()
+    assert network.process.stderr.read() == b""
+
+
 def test_ctrl_c_ends_all_while_they_start_and_also_a_second_one(live: Any) -> None:
     network = live("--stage", "2", "--nodes", "5")
     network.wait_for_nodes(2)
@@ -121,7 +148,7 @@ def test_ctrl_c_ends_all_while_they_start_and_also_a_second_one(live: Any) -> No
 
 @pytest.mark.timeout(20)
 def test_a_signal_may_come_while_another_one_is_handled(tmp_path: Path) -> None:
-    conductor = Conductor(Settings(1, 2, 1, ()), tmp_path, print_line)
+    conductor = Conductor(Settings(1, 2, 1, ()), tmp_path, print_line, lambda: 98)
     caught: list[int] = []
 
     def handle(number: int, _: object) -> None:
@@ -244,6 +271,15 @@ def test_no_colours_where_none_are_wanted(live: Any, terminal: Terminal) -> None
     network.expect_end()
     terminal.read()
     assert "\x1b" not in terminal.drawn
+
+
+def test_the_size_of_the_window_is_asked_of_the_terminal_and_not_of_the_environment(live: Any,
+                                                                                    terminal: Terminal) -> None:
+    network = live("--stage", "1", "--nodes", "2", terminal=terminal.there, COLUMNS="40", LINES="10")
+    terminal.wait_for("all are up")
+    assert "─" * 100 in terminal.drawn
+    os.write(terminal.here, b"\x04")
+    network.expect_end()
 
 
 @pytest.mark.parametrize(("term", "no_color", "is_terminal", "expected"), [

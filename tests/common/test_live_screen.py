@@ -3,8 +3,10 @@
 import asyncio
 import queue
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import pytest
+from textual.events import Key
 from textual.pilot import Pilot
 
 from lab.branches import Piece
@@ -110,13 +112,53 @@ def test_a_smaller_window_still_shows_all_nodes_and_the_prompt() -> None:
     async def step(pilot: Pilot[None]) -> None:
         await pilot.resize_terminal(70, 20)
         await shown.settle(pilot)
-        assert sum("127.0.0.1" in line for line in shown.text()) == 10
+        assert sum(":65535" in line or "0123abcd" in line for line in shown.text()) == 10
         assert shown.text()[-1].startswith("> ")
         await shown.until(pilot, lambda: " ".join(shown.text()[-6:-1]).count("long line;") == 8)
         await pilot.resize_terminal(120, 40)
         await shown.settle(pilot)
         await shown.until(pilot, lambda: sum("long line" in line for line in shown.text()) == 1)
         assert len(shown.text()) == 40
+
+    shown.run(step)
+
+
+@pytest.mark.parametrize(("width", "address"), [(100, "127.0.0.1:65535"), (79, " :65535"), (59, "")])
+def test_addresses_give_their_room_to_the_last_event(width: int, address: str) -> None:
+    rows = [make_row(1, last="ROLLBACK of 12"), make_row(2, faults="cut 6-10", last="block 1234 by 10")]
+    lines = str(draw_table(make_snapshot(rows), width)).split("\n")
+    assert all(len(line) == width for line in lines) and "last event" in lines[0]
+    assert "ROLLBACK of 12 " in lines[1] + " " and "cut 6-10 block 1234 by 10" in lines[2].rstrip()
+    assert address in lines[1] and ("65535" in lines[1]) == bool(address)
+
+
+def test_the_width_of_the_log_follows_the_window() -> None:
+    shown = Shown(PARTED)
+
+    def is_as_wide(columns: int) -> bool:
+        return columns - 2 <= shown.screen.log_columns <= columns
+
+    async def step(pilot: Pilot[None]) -> None:
+        for columns in (60, 80, 200):
+            await pilot.resize_terminal(columns, 30)
+            await shown.until(pilot, partial(is_as_wide, columns))
+
+    shown.run(step)
+
+
+@pytest.mark.parametrize("text", ["東\u3000京", "می\u200cخواهم", "👨\u200d👩\u200d👧", "ที่นี่", "नमस्ते", "10\u00a0€", "e\u0301"])
+def test_what_is_typed_is_neither_lost_nor_changed(text: str) -> None:
+    shown = Shown(PARTED)
+
+    async def step(pilot: Pilot[None]) -> None:
+        prompt = shown.screen.query_one(Prompt)
+        for character in f"1 {text}\x07":
+            shown.screen.post_message(Key(character, character))
+        await pilot.pause()
+        assert prompt.value == f"1 {text}"
+        await pilot.press("enter")
+        await pilot.pause()
+        assert shown.show.lines.get() == f"1 {text}"
 
     shown.run(step)
 
@@ -183,9 +225,19 @@ def test_who_agrees_has_one_colour_and_who_is_dead_evil_or_rolled_back_is_seen()
     assert [str(line)[:6] for line in table.split("\n")[4:6]] == ["x 4  1", "! 5  1"]
 
 
+def test_a_fork_is_told_after_its_block() -> None:
+    lines: list[Line] = []
+    log = Newsroom(5, lines.append, lambda: 98)
+    for block_id, reporter in (("b", 1), ("c", 2), ("b", 2), ("c", 1)):
+        log.hear(NodeView(reporter), {"event": "block", **EVENTS["block"], "id": block_id * 64}, set())
+    log.flush(all_of_it=True)
+    assert [(line.kind, line.text[:14], line.who) for line in lines] == [
+        ("block", "block bbbbbbbb", "1-2"), ("block", "block cccccccc", "1-2"), ("fork", "FORK at height", "")]
+
+
 def test_all_kinds_of_lines_have_a_look_and_pieces_their_colours() -> None:
     lines: list[Line] = []
-    log = Newsroom(5, lines.append)
+    log = Newsroom(5, lines.append, lambda: 98)
     for name, members in EVENTS.items():
         log.hear(NodeView(3), {"event": name, **members}, set())
     log.flush(all_of_it=True)
