@@ -33,6 +33,7 @@ from lab.attacks_terminal import draw, draw_list
 from lab.intruder import NoAnswer
 from lab.processes import ROOT, NodeError
 from lab.promises import STAGES, PromiseError, Promises, read_promises
+from lab.surroundings import USUAL_COLUMNS, columns, has_colours, run_tool, takes_escapes
 from lab.workload import KeyRing
 
 ATTACKS: list[Attack] = [*attack_money.ATTACKS, *attack_network.ATTACKS, *attack_order.ATTACKS, *attack_network.COSTLY,
@@ -135,12 +136,12 @@ class Run:
 
 
 class Progress:
-    """A line on standard error that says how far it is, if that is a terminal."""
+    """A line on standard error that says how far it is, if that is a terminal that can take it away again."""
 
     def __init__(self, cells: int) -> None:
         self._cells = cells
         self._done = 0
-        self._is_shown = sys.stderr.isatty()
+        self._is_shown = takes_escapes(sys.stderr)
         self._show("")
 
     def tick(self, cell: Cell) -> None:
@@ -150,7 +151,7 @@ class Progress:
 
     def _show(self, last: str) -> None:
         if self._is_shown:
-            width = shutil.get_terminal_size().columns - 1
+            width = columns(sys.stderr, USUAL_COLUMNS) - 1
             print(f"\r\x1b[K{f'{self._done} of {self._cells} cells measured{last}'[:width]}", end="",
                   file=sys.stderr, flush=True)
 
@@ -234,7 +235,7 @@ def attack_all(attacks: Sequence[Attack], stages: Sequence[int], promises: Promi
     cells = count(sum(map(len, findings.values())), "cell")
     summary = (f"{cells} in {time.monotonic() - started:.0f} seconds, seed {seed}:"
                f" {f'{len(complaints)} NOT AS PROMISED' if complaints else 'all as docs/security.md promises'}")
-    print(draw(findings, promises, sys.stdout.isatty()))
+    print(draw(findings, promises, has_colours(sys.stdout)))
     print("\n  ".join([summary, *complaints]))
     if options.html is not None:
         options.html.write_text(attacks_page(attacks, findings, promises, summary), "utf-8")
@@ -243,4 +244,4 @@ def attack_all(attacks: Sequence[Attack], stages: Sequence[int], promises: Promi
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_tool(main)

@@ -1,6 +1,6 @@
 """The table of `make attacks` on a terminal: attacks down, stages across, and below it what was measured."""
 
-import shutil
+import sys
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from io import StringIO
@@ -12,6 +12,7 @@ from rich.text import Text
 
 from lab.attack import Attack, Finding, Outcome
 from lab.promises import STAGES, Promises
+from lab.surroundings import columns
 
 WIDTH = 100
 """Of the output, where no terminal has one; COLUMNS=120 gives another."""
@@ -27,7 +28,7 @@ Findings = Mapping[str, Mapping[int, Finding]]
 
 def draw(findings: Findings, promises: Promises, has_colours: bool) -> str:
     """The table and the evidence as text, in colours if asked for."""
-    width = max(shutil.get_terminal_size((WIDTH, 24)).columns, 60)
+    width = max(columns(sys.stdout, WIDTH), 60)
     console = Console(file=StringIO(), force_terminal=has_colours, width=width, highlight=False)
     console.print(make_table(findings, promises))
     for name, stages in findings.items():

@@ -35,6 +35,7 @@ from lab.machine import VerificationTimer, count_cores, find_ceiling
 from lab.measurements import MARKS, NAMES, LedgerMeasurement, Row, Settings, find_median, measure_chat
 from lab.processes import ROOT
 from lab.signing import SigningError
+from lab.surroundings import run_tool
 from lab.workload import KeyRing
 from stage5_pos.__main__ import STAKE_HOLDERS
 
@@ -184,4 +185,4 @@ def draw_cores(row: Row) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_tool(main)

@@ -32,6 +32,7 @@ from lab.compare_terminal import Drawing
 from lab.inheritance import Inheritance
 from lab.pairing import Comparison, compare, stage_name
 from lab.stagecode import ClassCode, Stage, handlers_of, messages_of, read_stage, read_stages, tests_of
+from lab.surroundings import columns, has_colours, run_tool, takes_escapes
 
 WIDTH = 160
 """Of the output, where no terminal has one; COLUMNS=100 gives another."""
@@ -76,11 +77,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def draw(stages: dict[int, Stage], options: argparse.Namespace) -> str:
     """The comparison or the table as text for the terminal, in colours if there is one."""
-    width = max(shutil.get_terminal_size((WIDTH, 24)).columns, NARROWEST)
+    width = max(columns(sys.stdout, WIDTH), NARROWEST)
     if options.A is None:
         return draw_table(stages, width)
-    # On a dumb terminal, and with NO_COLOR, rich leaves the colours out by itself.
-    console = Console(file=StringIO(), force_terminal=sys.stdout.isatty(), width=width)
+    console = Console(file=StringIO(), force_terminal=has_colours(sys.stdout), width=width)
     Drawing(console, compare_as_asked(stages, options)).draw()
     assert isinstance(console.file, StringIO)
     return console.file.getvalue()
@@ -88,16 +88,29 @@ def draw(stages: dict[int, Stage], options: argparse.Namespace) -> str:
 
 def show(text: str) -> None:
     """Print, through a pager if there is somebody to page."""
-    pager = shlex.split(os.environ.get("PAGER") or "less")
-    if sys.stdout.isatty() and shutil.which(pager[0]):
-        # -R lets colours through, -F ends where all fits on the screen.
-        environment = {**os.environ, "LESS": os.environ.get("LESS", "FRX"), "LESSCHARSET": "utf-8"}
-        subprocess.run(pager, input=text.encode(), env=environment, check=False)
-        return
-    try:
+    pager = find_pager() if takes_escapes(sys.stdout) else []
+    if not pager:
         print(text, end="", flush=True)
-    except BrokenPipeError:  # the reader has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return
+    encoding = sys.stdout.encoding
+    # -F ends where all fits on the screen, -X leaves it there.
+    environment = {**os.environ, "LESS": os.environ.get("LESS", "FRX")}
+    if encoding.lower() == "utf-8":
+        environment["LESSCHARSET"] = "utf-8"
+    subprocess.run(pager, input=text.encode(encoding, "replace"), env=environment, check=False)
+
+
+def find_pager() -> list[str]:
+    """The words of the pager's command line: that of PAGER if it can be run, else less; empty if there is none."""
+    for wish in (os.environ.get("PAGER", ""), "less"):
+        try:
+            words = shlex.split(wish)
+        except ValueError:  # a quotation mark without its other half
+            continue
+        if words and shutil.which(words[0]):
+            # -R lets colours through, whatever LESS says.
+            return [*words, "-R"] if Path(words[0]).name == "less" else words
+    return []
 
 
 def compare_as_asked(stages: dict[int, Stage], options: argparse.Namespace) -> Comparison:
@@ -197,4 +210,4 @@ def table_page(stages: dict[int, Stage]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_tool(main)

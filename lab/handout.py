@@ -18,7 +18,6 @@ there because the tests run in it. docs/architecture.md is not: its table of hoo
 import argparse
 import ast
 import re
-import sys
 import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -26,6 +25,7 @@ from pathlib import Path
 from common.advice import describe_file_error
 from common.console import Options, read_path
 from lab.stagecode import DEFINITIONS, FOLDERS, FUNCTIONS, ROOT, read_stage
+from lab.surroundings import run_tool
 
 PACKAGES = ("common", "lab", "tests")
 """The folders of which a handout has what is imported."""
@@ -239,4 +239,4 @@ def make_settings(pyproject: str) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_tool(main)

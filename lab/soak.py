@@ -21,6 +21,7 @@ from common.advice import describe_error
 from common.console import Options, count, integer_from, read_path, thousandths_from
 from common.wallets import WalletError
 from lab.processes import ROOT, NodeError
+from lab.surroundings import run_tool
 from lab.trial import Settings, Trial
 from lab.workload import KeyRing
 from stage5_pos.__main__ import STAKE_HOLDERS
@@ -136,4 +137,4 @@ def run(settings: Settings, keys: KeyRing, folder: Path, seconds: float) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_tool(main)

@@ -1,5 +1,6 @@
 """What a tool is started in: its terminal, the environment, the signals that are ignored, and where its output goes."""
 
+import errno
 import os
 import signal
 import sys
@@ -10,6 +11,9 @@ from common.console import open_closed_streams
 
 USUAL_COLUMNS = 80
 """Of a terminal that does not say how wide it is."""
+
+OUTPUT_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+"""What is wrong with output that is full, or that goes to a terminal which is gone."""
 
 
 def takes_escapes(stream: TextIO) -> bool:
@@ -48,17 +52,19 @@ def run_tool(main: Callable[[], int]) -> None:
     open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]
-    status = 1
+    status: int | None = None
     try:
         status = main()
         sys.stdout.flush()
     except BrokenPipeError:
-        status = 0
         _throw_away_output()
     except OSError as error:
-        print(f"cannot write the output: {error.strerror or error}", file=sys.stderr)
+        if error.errno not in OUTPUT_ERRORS:
+            raise
+        print(f"cannot write the output: {error.strerror}", file=sys.stderr)
         _throw_away_output()
-    sys.exit(status)
+        status = status or 1
+    sys.exit(status or 0)
 
 
 def _throw_away_output() -> None:

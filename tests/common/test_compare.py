@@ -1,12 +1,16 @@
 """`make compare`: what is shown is the code that is there, each piece once, and marked with what became of it."""
 
+import fcntl
 import html.parser
 import importlib
 import os
 import pty
 import re
+import shutil
+import struct
 import subprocess
 import sys
+import termios
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -245,8 +249,9 @@ def test_without_a_terminal_it_has_no_colours_and_keeps_its_width(columns: int) 
 
 
 def read_terminal(command: list[str], **environment: str) -> str:
-    """What a command prints on a terminal."""
+    """What a command prints on a terminal, on which all fits."""
     ours, its = pty.openpty()
+    fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 2_000, 90, 0, 0))
     process = subprocess.Popen(command, cwd=ROOT, stdout=its, stdin=subprocess.DEVNULL,
                                env={**os.environ, "TERM": "xterm", **environment})
     os.close(its)
@@ -267,6 +272,22 @@ def test_on_a_terminal_it_has_colours_and_goes_through_the_pager() -> None:
     lines = shown.splitlines()
     assert len(lines) > 300 and all(line.startswith("PAGED") for line in lines)
     assert "\x1b[" in shown
+
+
+@pytest.mark.parametrize("environment", [{"TERM": "dumb"}, {"NO_COLOR": "1", "PAGER": "cat"}])
+def test_a_dumb_terminal_and_no_color_get_no_escapes(environment: dict[str, str]) -> None:
+    shown = read_terminal([sys.executable, "-m", "lab.compare", "-A", "2", "-B", "3"], **environment)
+    assert "Unlike stage 2" in shown and "\x1b" not in shown
+
+
+@pytest.mark.parametrize("environment", [
+    {"PAGER": "less 'half"}, {"PAGER": " "}, {"PAGER": "no-such-pager"}, {"LESS": "FX"}, {"PAGER": "less -F", "LESS": "X"}])
+def test_a_pager_that_cannot_be_run_or_is_set_otherwise_does_no_harm(environment: dict[str, str]) -> None:
+    if shutil.which("less") is None:
+        pytest.skip("there is no less")
+    shown = read_terminal([sys.executable, "-m", "lab.compare", "-A", "2", "-B", "3"],
+                          **{"PAGER": "", "LESS": "FRX", "NO_COLOR": "", **environment})
+    assert "Unlike stage 2" in shown and "\x1b[" in shown and "ESC[" not in shown
 
 
 def test_one_who_has_seen_enough_gets_no_traceback() -> None:
