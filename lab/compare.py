@@ -21,6 +21,7 @@ import textwrap
 from collections.abc import Sequence
 from html import escape
 from io import StringIO
+from pathlib import Path
 from typing import NamedTuple
 
 from rich.console import Console

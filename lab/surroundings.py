@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import TextIO
 
-from common.console import open_closed_streams
+from common.console import is_dumb_terminal, open_closed_streams
 
 USUAL_COLUMNS = 80
 """Of a terminal that does not say how wide it is."""
@@ -18,7 +18,7 @@ OUTPUT_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 def takes_escapes(stream: TextIO) -> bool:
     """Is this a terminal that moves its cursor?"""
-    return stream.isatty() and os.environ.get("TERM", "dumb") not in ("", "dumb", "unknown")
+    return stream.isatty() and not is_dumb_terminal()
 
 
 def has_colours(stream: TextIO) -> bool:

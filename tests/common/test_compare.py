@@ -251,8 +251,10 @@ def test_without_a_terminal_it_has_no_colours_and_keeps_its_width(columns: int) 
 def read_terminal(command: list[str], **environment: str) -> str:
     """What a command prints on a terminal, on which all fits."""
     ours, its = pty.openpty()
-    fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 2_000, 90, 0, 0))
-    process = subprocess.Popen(command, cwd=ROOT, stdout=its, stdin=subprocess.DEVNULL,
+    fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 60_000, 90, 0, 0))
+    # In a session of its own, and without standard error: a pager would wait for keys from the developer's terminal.
+    process = subprocess.Popen(command, cwd=ROOT, stdout=its, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                               start_new_session=True,
                                env={**os.environ, "TERM": "xterm", **environment})
     os.close(its)
     read = b""
@@ -274,20 +276,26 @@ def test_on_a_terminal_it_has_colours_and_goes_through_the_pager() -> None:
     assert "\x1b[" in shown
 
 
-@pytest.mark.parametrize("environment", [{"TERM": "dumb"}, {"NO_COLOR": "1", "PAGER": "cat"}])
-def test_a_dumb_terminal_and_no_color_get_no_escapes(environment: dict[str, str]) -> None:
-    shown = read_terminal([sys.executable, "-m", "lab.compare", "-A", "2", "-B", "3"], **environment)
+def test_a_dumb_terminal_gets_no_escapes() -> None:
+    shown = read_terminal([sys.executable, "-m", "lab.compare", "-A", "2", "-B", "3"], TERM="dumb")
     assert "Unlike stage 2" in shown and "\x1b" not in shown
 
 
-@pytest.mark.parametrize("environment", [
-    {"PAGER": "less 'half"}, {"PAGER": " "}, {"PAGER": "no-such-pager"}, {"LESS": "FX"}, {"PAGER": "less -F", "LESS": "X"}])
-def test_a_pager_that_cannot_be_run_or_is_set_otherwise_does_no_harm(environment: dict[str, str]) -> None:
-    if shutil.which("less") is None:
-        pytest.skip("there is no less")
+@pytest.mark.skipif(shutil.which("less") is None, reason="there is no less")
+def test_colours_go_through_less_whatever_its_options_say() -> None:
     shown = read_terminal([sys.executable, "-m", "lab.compare", "-A", "2", "-B", "3"],
-                          **{"PAGER": "", "LESS": "FRX", "NO_COLOR": "", **environment})
+                          PAGER="less -F", LESS="X", NO_COLOR="")
     assert "Unlike stage 2" in shown and "\x1b[" in shown and "ESC[" not in shown
+
+
+@pytest.mark.parametrize(("wish", "words"), [
+    ("less 'half", ["less", "-R"]), (" ", ["less", "-R"]), ("no-such-pager", ["less", "-R"]), ("sed p", ["sed", "p"])])
+def test_a_pager_that_cannot_be_run_does_no_harm(monkeypatch: pytest.MonkeyPatch, wish: str, words: list[str]) -> None:
+    monkeypatch.setenv("PAGER", wish)
+    monkeypatch.setattr(shutil, "which", lambda name: name if name in ("less", "sed") else None)
+    assert command.find_pager() == words
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    assert command.find_pager() == []
 
 
 def test_one_who_has_seen_enough_gets_no_traceback() -> None:
