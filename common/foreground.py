@@ -9,7 +9,7 @@ import os
 import signal
 import time
 
-LOOK_SECONDS = 0.25
+LOOK_SECONDS = 0.1
 """Between two looks whether this process has come to the front."""
 
 

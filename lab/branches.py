@@ -80,7 +80,7 @@ class Branches:
     def draw(self, tips: Mapping[str, str], width: int, only: Collection[str] | None = None) -> list[list[Piece]]:
         """The newest heights of all blocks, or of those with the ids `only`: one branch a line, from left to right.
         `tips` says what to write after the tips at which nodes stand; those further back get a line each, below. If
-        the branches part before these heights, the block that they have in common is drawn in front of them."""
+        all these part before these heights, the block that they have in common is drawn in front of them."""
         blocks = [block for block in self.blocks.values() if only is None or block.id in only]
         if not blocks:
             return [[Piece("no blocks yet")]]
@@ -88,22 +88,24 @@ class Branches:
         room = max(ROOM_FOR_NODES, min(width // 2, max(map(len, tips.values()), default=0) + 1))
         places = max(1, (width - room) // CELL)
         ends = _ends([block for block in blocks if block.height > highest - places], tips)
-        axis = self._choose_heights(ends, highest, places)
+        behind = sorted((block for block in blocks if block.height <= highest - places and block.id in tips),
+                        key=lambda block: -block.height)
+        axis = self._choose_heights([[*ends, *behind], ends], highest, places)
         drawn: set[str] = set()
-        behind = sorted((block for block in blocks if block.height < axis.lowest and block.id in tips
-                         and block not in ends), key=lambda block: -block.height)
         lines = [[Piece(axis.title())],
-                 *(self._draw_branch(leaf, axis, tips, drawn) for leaf in ends),
-                 *([Piece(_cell(block), block.colour), Piece(f" at height {block.height} {tips[block.id]}")]
-                   for block in behind)]
+                 *(self._draw_branch(leaf, axis, tips, drawn) if leaf.height >= axis.first else
+                   [Piece(_cell(leaf), leaf.colour), Piece(f" at height {leaf.height} {tips[leaf.id]}")]
+                   for leaf in [*ends, *behind])]
         return [_cut(line, width) for line in lines]
 
-    def _choose_heights(self, ends: Sequence[Known], highest: int, places: int) -> "Axis":
+    def _choose_heights(self, wishes: Sequence[Sequence[Known]], highest: int, places: int) -> "Axis":
+        """Those in which the first of the `wishes` has its common block; the newest ones if there is none to show."""
         lowest = max(1, highest - places + 1)
-        common = self._common(ends)
-        if places < LEAST_WITH_GAP or common is None or common.height >= lowest:
-            return Axis(lowest, highest, None)
-        return Axis(highest - places + 3, highest, common.height)
+        for ends in wishes if places >= LEAST_WITH_GAP else []:
+            common = self._common(ends)
+            if common is not None and common.height < lowest:
+                return Axis(highest - places + 3, highest, common.height)
+        return Axis(lowest, highest, None)
 
     def _common(self, ends: Sequence[Known]) -> Known | None:
         """The newest block that all these are or descend from; None if that is the genesis, or is not known."""
@@ -129,7 +131,8 @@ class Branches:
             branch.insert(0, block)
             block = self.blocks.get(block.parent)
         drawn.update(one.id for one in branch)
-        label = Piece(f" {tips[leaf.id]}" if leaf.id in tips else "", leaf.colour)
+        place = f" {_cell(leaf).strip('─')} at height {leaf.height}" if axis.hides(leaf.height) else ""
+        label = Piece(place + (f" {tips[leaf.id]}" if leaf.id in tips else ""), leaf.colour)
         if not branch:
             return [Piece(" " * (CELL * (axis.place(leaf.height) + 1) - 1)), Piece("^", leaf.colour), label]
         is_fork = block is not None and block.id in drawn

@@ -10,6 +10,7 @@ is no terminal, events are printed line by line and the same commands are read f
 When this program ends, however it does, so do the nodes: in order, or since their standard input ends.
 """
 
+import errno
 import os
 import queue
 import secrets
@@ -167,20 +168,26 @@ def run_plain(settings: Settings, keys_folder: Path) -> int:
     for number in ending_signals():
         signal.signal(number, lambda *_: conductor.stop())
     conductor.start()
-    threading.Thread(target=_read_lines, args=(conductor,), name="standard input", daemon=True).start()
+    threading.Thread(target=read_lines, args=(conductor,), name="standard input", daemon=True).start()
     while not conductor.wait(TICK_SECONDS):
         pass  # Not without end: a signal that comes just before this thread waits would be handled after that.
     status = finish(conductor)
     return 1 if conductor.refused and not sys.stdin.isatty() else status
 
 
-def _read_lines(conductor: Conductor) -> None:
+def read_lines(conductor: Conductor) -> None:
+    """Hand over what is typed, and None at its end."""
     # os.read and not sys.stdin, whose lock the interpreter stumbles over at its end (common/console.py).
     rest = b""
-    while data := read_in_foreground(65_536):
-        *whole, rest = (rest + data).split(b"\n")
-        for line in whole:
-            conductor.lines.put(line.decode(errors="replace"))
+    try:
+        while data := read_in_foreground(65_536):
+            *whole, rest = (rest + data).split(b"\n")
+            for line in whole:
+                conductor.lines.put(line.decode(errors="replace"))
+    except OSError as error:
+        if error.errno == errno.EBADF:
+            return  # `nohup` opens an input that cannot be read: it is to run on without
+        # A terminal that is gone is the end of input.
     if rest:
         conductor.lines.put(rest.decode(errors="replace"))
     conductor.lines.put(None)

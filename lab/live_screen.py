@@ -4,6 +4,7 @@ It knows nothing of nodes: it shows what the conductor (live.py) gives, and hand
 """
 
 import asyncio
+import os
 import queue
 import unicodedata
 from collections import deque
@@ -222,6 +223,8 @@ class Screen(App[None]):
         """Show what has changed; leave once all has ended."""
         if not self.query("#title"):
             return  # the screen is being taken down already
+        if not self.is_headless and not os.isatty(2):
+            self.action_leave()  # the terminal is gone: nobody can end this any more, and textual would read on and on
         self.log_columns = self.query_one(Log).scrollable_content_region.width or self.log_columns
         while not self._news.empty():
             self.query_one(Log).add(self._news.get())

@@ -87,6 +87,16 @@ def test_a_fork_stands_under_its_parent_also_in_the_gap() -> None:
     assert [line[:17] for line in lines[1:]].count("        └┄┄┄┄┄┄┄─") == 2, lines
 
 
+def test_a_branch_that_ends_long_before_says_where() -> None:
+    branches = Branches()
+    grow(branches, "genesis", *(f"{height}aa" for height in range(1, 46)))
+    grow(branches, "5aa", *(f"{height}bb" for height in range(6, 31)))
+    assert drawn(branches, {"45aa": "<- 1", "30bb": "<- 2"}, 60) == [
+        "       5       …      43      44      45",
+        "───5:5aa─┄┄┄┄┄┄┄──4:43aa──4:44aa──4:45aa <- 1",
+        "        └┄┄┄┄┄┄┄ 3:30bb at height 30 <- 2"]
+
+
 @pytest.mark.parametrize("width", [40, 60, 80, 100, 200])
 def test_no_line_is_wider_than_asked_for_and_wide_ones_show_more(width: int) -> None:
     tips = {"45aa": "<- " + ",".join(map(str, range(1, 31, 2))), "45bb": "<- 2", "20aa": "<- 4", "44bb": "<- 6"}

@@ -1,6 +1,7 @@
 """`make network` as a process: without a terminal and on one, and that nothing is left of it however it ends."""
 
 import contextlib
+import errno
 import os
 import pty
 import re
@@ -18,8 +19,9 @@ from typing import Any
 
 import pytest
 
+import lab.live
 from lab.launcher import Settings
-from lab.live import Conductor, has_screen, main, print_line
+from lab.live import Conductor, has_screen, main, print_line, read_lines
 from tests.common.conftest import copy_keys
 from tests.processes import DEADLINE, ROOT, eventually
 
@@ -251,6 +253,27 @@ def test_the_terminal_is_given_back(live: Any, terminal: Terminal, how: str) -> 
     terminal.read()
     assert termios.tcgetattr(terminal.there) == terminal.before
     assert "Traceback" not in terminal.drawn
+
+
+def test_a_terminal_that_is_gone_ends_all_although_a_hangup_is_ignored(live: Any, terminal: Terminal) -> None:
+    network = live("--stage", "1", "--nodes", "2", terminal=terminal.there, hangup=signal.SIG_IGN)
+    terminal.wait_for("all are up")
+    os.close(terminal.here)
+    terminal.here = os.open(os.devnull, os.O_RDWR)
+    network.expect_end()
+
+
+@pytest.mark.parametrize(("number", "lines"), [(errno.EIO, [None]), (errno.EBADF, [])],
+                         ids=["gone", "what nohup gives"])
+def test_input_that_is_gone_ends_all_and_input_that_never_was_does_not(
+        monkeypatch: pytest.MonkeyPatch, tmp_path: Path, number: int, lines: list[str | None]) -> None:
+    def fail(_: int) -> bytes:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(lab.live, "read_in_foreground", fail)
+    conductor = Conductor(Settings(1, 2, 1, ()), tmp_path, print_line, lambda: 98)
+    read_lines(conductor)
+    assert [conductor.lines.get() for _ in range(conductor.lines.qsize())] == lines
 
 
 def test_ctrl_c_is_heard_while_the_nodes_start(live: Any, terminal: Terminal) -> None:
