@@ -140,9 +140,10 @@ def test_a_job_that_comes_to_the_front_reads_what_is_typed(shell: Shell, launch:
     other.wait_for("chat", text="hello from the front")
 
 
-@pytest.mark.parametrize("stop", [stop_by_key, stop_by_signal])
+@pytest.mark.parametrize(("stop", "meanwhile"), [(stop_by_key, "bg; "), (stop_by_signal, "bg; "), (stop_by_signal, "")],
+                         ids=["Ctrl-Z, bg", "signal, bg", "signal"])
 def test_a_job_that_goes_to_the_background_leaves_the_terminal_and_has_its_prompt_back_later(
-        shell: Shell, launch: Launch, stop: Callable[[Shell], None]) -> None:
+        shell: Shell, launch: Launch, stop: Callable[[Shell], None], meanwhile: str) -> None:
     shell.press(f"{NODE} --daemon\n")
     address = shell.see(r"listening on (\S+)")[1]
     shell.see(PROMPT)
@@ -151,21 +152,45 @@ def test_a_job_that_goes_to_the_background_leaves_the_terminal_and_has_its_promp
     shell.see("dra")
     stop(shell)
     shell.see("Stopped")
-    shell.press("bg; echo in the back\n")
+    shell.press(f"{meanwhile}echo in the back\n")
     shell.see("in the back\r\n")
-    other = launch(1, "--peer", address)
-    other.type("are you there")
-    shell.see("are you there")
-    assert "\x1b" not in shell.output
-    eventually(lambda: is_asleep(pid))
+    if meanwhile:
+        other = launch(1, "--peer", address)
+        other.type("are you there")
+        shell.see("are you there")
+        assert "\x1b" not in shell.output
+        eventually(lambda: is_asleep(pid))
     shell.press("fg\n")
     shell.see(PROMPT)
+    if not meanwhile:
+        other = launch(1, "--peer", address)
     shell.press("ft\n")
     other.wait_for("chat", text="draft")
     shell.press("/quit\n")
     shell.see(r"\$ $")
     shell.press("echo status=$?.\n")
     assert shell.see(r"status=(\d+)\.")[1] == "0"
+
+
+TAKER = ("import os, signal as s; s.signal(s.SIGTTOU, s.SIG_IGN); s.pthread_sigmask(s.SIG_BLOCK, [s.SIGUSR1]);"
+         "print(chr(33) + chr(33)); s.sigwait([s.SIGUSR1]); node = os.tcgetpgrp(0); os.tcsetpgrp(0, os.getpgrp());"
+         "s.sigwait([s.SIGUSR1]); os.tcsetpgrp(0, node)")
+"""A program that takes the terminal at one signal, and gives it back at the next; it says !! when it is ready."""
+
+
+def test_a_terminal_that_another_job_takes_is_left_to_it(shell: Shell) -> None:
+    shell.press(f'{sys.executable} -c "{TAKER}" &\n')
+    shell.see("!!")
+    taker = shell.job()
+    shell.press(f"{NODE}\n")
+    shell.see(PROMPT)
+    node = shell.foreground()
+    os.kill(taker, signal.SIGUSR1)
+    eventually(lambda: shell.foreground() == taker)
+    shell.press("not for the node")
+    eventually(lambda: is_asleep(node))
+    os.kill(taker, signal.SIGUSR1)
+    shell.see(PROMPT)
 
 
 def test_a_question_waits_for_the_front(shell: Shell) -> None:
@@ -175,9 +200,16 @@ def test_a_question_waits_for_the_front(shell: Shell) -> None:
     shell.see("founded a network")
 
 
-def test_a_dumb_terminal_gets_no_escape_sequences(shell: Shell) -> None:
+def test_a_dumb_terminal_gets_no_escape_sequences_and_does_not_stop_the_node(shell: Shell) -> None:
     shell.press(f"TERM=dumb {NODE}\n")
     shell.see("founded a network")
+    shell.press("\x1a")
+    shell.see("Stopped")
+    shell.press("bg\n")
+    pid = shell.job()
+    eventually(lambda: is_asleep(pid))
+    shell.press("fg\n")
+    shell.see(r"\$ fg\r\n.*\r\n")
     shell.press("hello\n")
     shell.see("hello\r\nhello\r\n")
     shell.press("/quit\n")
