@@ -281,13 +281,6 @@ def test_a_dumb_terminal_gets_no_escapes() -> None:
     assert "Unlike stage 2" in shown and "\x1b" not in shown
 
 
-@pytest.mark.skipif(shutil.which("less") is None, reason="there is no less")
-def test_colours_go_through_less_whatever_its_options_say() -> None:
-    shown = read_terminal([sys.executable, "-m", "lab.compare", "-A", "2", "-B", "3"],
-                          PAGER="less -F", LESS="X", NO_COLOR="")
-    assert "Unlike stage 2" in shown and "\x1b[" in shown and "ESC[" not in shown
-
-
 @pytest.mark.parametrize(("wish", "words"), [
     ("less 'half", ["less", "-R"]), (" ", ["less", "-R"]), ("no-such-pager", ["less", "-R"]), ("sed p", ["sed", "p"])])
 def test_a_pager_that_cannot_be_run_does_no_harm(monkeypatch: pytest.MonkeyPatch, wish: str, words: list[str]) -> None:

@@ -139,26 +139,26 @@ def test_the_width_of_the_log_follows_the_window() -> None:
         return columns - 2 <= shown.screen.log_columns <= columns
 
     async def step(pilot: Pilot[None]) -> None:
-        for columns in (60, 80, 200):
+        for columns in (60, 200):
             await pilot.resize_terminal(columns, 30)
             await shown.until(pilot, partial(is_as_wide, columns))
 
     shown.run(step)
 
 
-@pytest.mark.parametrize("text", ["東\u3000京", "می\u200cخواهم", "👨\u200d👩\u200d👧", "ที่นี่", "नमस्ते", "10\u00a0€", "e\u0301"])
-def test_what_is_typed_is_neither_lost_nor_changed(text: str) -> None:
+def test_what_is_typed_is_neither_lost_nor_changed() -> None:
     shown = Shown(PARTED)
 
     async def step(pilot: Pilot[None]) -> None:
         prompt = shown.screen.query_one(Prompt)
-        for character in f"1 {text}\x07":
-            shown.screen.post_message(Key(character, character))
-        await pilot.pause()
-        assert prompt.value == f"1 {text}"
-        await pilot.press("enter")
-        await pilot.pause()
-        assert shown.show.lines.get() == f"1 {text}"
+        for text in ("東\u3000京", "می\u200cخواهم", "👨\u200d👩\u200d👧", "ที่นี่", "नमस्ते", "10\u00a0€", "e\u0301"):
+            for character in f"1 {text}\x07":
+                shown.screen.post_message(Key(character, character))
+            await pilot.pause()
+            assert prompt.value == f"1 {text}"
+            await pilot.press("enter")
+            await pilot.pause()
+            assert shown.show.lines.get() == f"1 {text}"
 
     shown.run(step)
 
