@@ -3,15 +3,15 @@
     world.add(make_node)                        in memory, where make_node gives a `Withhold` (lab/simulation.py)
     python -m lab.evil withhold --peer …        as a process, with the options of the stage's client (lab/evil.py)
 
-Those that need no node, since they only say what no node would, are written down in raw_adversary.py: forged
-signatures, changed amounts, garbage. They can be had from here, too.
+Here are those of stages 4 and 5, that make blocks. Those of any stage are in bad_neighbour.py. Those that need no node,
+since they only say what no node would, are in raw_adversary.py. Both can be had from here, too.
 
 What an attacker does it reports as an event of its own, `evil`, so that nobody takes an attack that did not take place
 for one that was withstood.
 """
 
 from collections.abc import Iterable
-from typing import Any
+from typing import NamedTuple
 
 from common.console import count
 from common.encoding import Message, encode_base64, encode_frame, make_id
@@ -19,8 +19,8 @@ from common.interface import Connection
 from common.ledger import Transaction
 from common.limits import MAX_BLOCK_IDS
 from common.rsa import PrivateKey
-from lab.raw_adversary import (BlockForger, Deaf, Duplicator, Garbage, Inventor, Namer, NegativePayer, Outsider,
-                               Replayer, Spender, StakeOwner, Tamperer, Thief)
+from lab.bad_neighbour import Confessing, Duplicate, Forge, Strangers, Tamper, node_of
+from lab.raw_adversary import BlockForger, Deaf, Garbage, Namer, NegativePayer, Outsider, Spender, StakeOwner
 from stage1_chat.node import ChatNode
 from stage4_sequencer.node import SequencedNode
 from stage5_pos import lottery
@@ -29,25 +29,9 @@ from stage5_pos.ledger import FEE
 from stage5_pos.node import StakeNode
 from stage5_pos.tree import Block
 
-__all__ = ["EVIL", "LATE", "RAW", "BlockForger", "Censor", "Deaf", "Duplicator", "Equivocate",
-           "ForkEverything", "Future", "Garbage", "Grind", "Inventor", "LeaveOut", "Namer", "NegativePayer", "Outsider",
-           "Replayer", "Spender", "StakeOwner", "Tamperer", "Thief", "TwoOrders", "Withhold"]
-
-
-class Confessing(ChatNode):
-    """A node that says which rule it has just broken."""
-
-    def confess(self, deed: str, **members: Any) -> None:
-        """Report an event `evil`; `deed` is a sentence for people."""
-        self.network.report("evil", {"deed": deed, **members}, f"evil: {deed}")
-
-    def flood_in_halves(self, first: bytes, second: bytes) -> None:
-        """Send one frame to every other neighbour, and the second frame to the rest; both to an only one."""
-        links = list(self.links)
-        for connection in links[0::2]:
-            connection.send(first)
-        for connection in links[1::2] or links:
-            connection.send(second)
+__all__ = ["EVIL", "LATE", "RAW", "BlockForger", "Censor", "Deaf", "Duplicate", "Equivocate", "Evil", "Forge",
+           "ForkEverything", "Future", "Garbage", "Grind", "LeaveOut", "Namer", "NegativePayer", "Outsider", "Spender",
+           "StakeOwner", "Strangers", "Tamper", "TwoOrders", "Withhold", "evil_names", "node_of"]
 
 
 # --- stage 4: the sequencer -----------------------------------------------------------------------
@@ -60,7 +44,7 @@ class TwoOrders(SequencedNode, Confessing):
     """
 
     def make_block(self) -> None:
-        """Wait for two transactions, then sign both orders of them. It keeps the first itself."""
+        """Wait for two pending transactions, then sign both orders of them. It keeps the first itself."""
         self.network.after(self.interval_ms / 1000, self.make_block)
         ids = [pooled for pooled in self.pool if pooled not in self.ordered]
         if len(ids) < 2 or self.sequencer_key is None:
@@ -303,11 +287,49 @@ class Grind(Forger):
         return draw
 
 
-EVIL: dict[str, type[SequencedNode] | type[StakeNode]] = {
-    "two-orders": TwoOrders, "leave-out": LeaveOut, "withhold": Withhold, "equivocate": Equivocate,
-    "fork-everything": ForkEverything, "censor": Censor, "future": Future, "grind": Grind}
-"""The names by which `python -m lab.evil` starts them. Their `STAGE` is the one whose client it takes."""
+class Evil(NamedTuple):
+    """An attacker that is a node."""
 
-RAW = [BlockForger, Deaf, Duplicator, Garbage, Inventor, Namer, NegativePayer, Outsider, Replayer, Spender, StakeOwner,
-       Tamperer, Thief]
+    kind: type[ChatNode]
+    sights: dict[int, str]
+    """What one sees of it in `make network`, in each stage in which there is something to see."""
+
+    @property
+    def meaning(self) -> str:
+        """What it does, in one sentence."""
+        return (self.kind.__doc__ or "").partition("\n")[0]
+
+
+REFUSED = "send something at another node: the others report INVALID, and no money moves, since"
+
+EVIL: dict[str, Evil] = {
+    "duplicate": Evil(Duplicate, {
+        1: "say something at any node: each node shows it once",
+        **dict.fromkeys((2, 3, 4, 5), "send something at any node: each node executes it once")}),
+    "forge": Evil(Forge, {
+        2: "send something at another node, then `all /ledger`: mallory has 1,000 of the sender's",
+        **dict.fromkeys((3, 4, 5), f"{REFUSED} the owner has not signed")}),
+    "tamper": Evil(Tamper, {
+        2: "send something at another node, then `all /ledger`: a thousand times as much was paid on top",
+        **dict.fromkeys((3, 4, 5), f"{REFUSED} the amount is signed")}),
+    "strangers": Evil(Strangers, {
+        **dict.fromkeys((2, 3), "the table says how many the others list; who seeks neighbours strikes some out"),
+        **dict.fromkeys((4, 5), "`/peers` at another node lists them; who seeks neighbours strikes some out")}),
+    "two-orders": Evil(TwoOrders, {
+        4: "it waits for two pending transactions: send two at once; then EQUIVOCATION, and perhaps two ledgers"}),
+    "leave-out": Evil(LeaveOut, {4: "send something at two nodes: what the first has sent stays in the pool"}),
+    "withhold": Evil(Withhold, {5: f"when the others have made {LATE} blocks it shows its own: FORK, rarely ROLLBACK"}),
+    "equivocate": Evil(Equivocate, {5: "when it has a turn: EQUIVOCATION, a FORK, and soon one branch again"}),
+    "fork-everything": Evil(ForkEverything, {5: "where there are two branches: EQUIVOCATION; soon one again"}),
+    "censor": Evil(Censor, {5: "send something at a node: it takes until somebody else has a turn"}),
+    "future": Evil(Future, {5: "its height runs ahead, and nobody follows"}),
+    "grind": Evil(Grind, {5: "its neighbours report INVALID: a draw that is no signature"})}
+"""The names by which `python -m lab.evil` and `make network` start them."""
+
+RAW = [BlockForger, Deaf, Garbage, Namer, NegativePayer, Outsider, Spender, StakeOwner]
 """Those of raw_adversary.py."""
+
+
+def evil_names(stage: int) -> list[str]:
+    """The attackers that there are for a stage."""
+    return [name for name, evil in EVIL.items() if stage in evil.sights]

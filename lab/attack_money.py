@@ -1,37 +1,33 @@
 """The attacks on money, and on what a message says. How each is carried out is in the function of its name."""
 
-from lab.adversary import Duplicator, NegativePayer, Replayer, Spender, Tamperer, Thief
+from lab.adversary import Duplicate, Forge, NegativePayer, Spender, Tamper
 from lab.attack import NO_MONEY, Attack, Finding, Outcome, holds_if
 from lab.attack_scene import Scene, Unmeasured
 from lab.intruder import Intruder, transaction_id
 
 LOOT = 1_000
-"""What a thief is after. The account that it comes from has more than that, or in stages 2 and 3 need not have it."""
+"""What is sent of what is not there."""
 
 PURSE = 100
 """What mallory has, where she spends more than that."""
 
 
 def duplicate_delivery(scene: Scene) -> Finding:
-    """One message is delivered many times, on two connections, at two nodes. Stage 1 stops it, and so do all later
-    ones: the id of a message is the hash of what it says, and a node that has seen an id does nothing when it comes
-    again."""
+    """One message is delivered many times, to two nodes. Stage 1 stops it, and so do all later ones: the id of a
+    message is the hash of what it says, and a node that has seen an id does nothing when it comes again."""
     scene.start(2)
-    message, times = scene.news(), 5
-    for number in (0, 1):
-        with Duplicator(scene.target(number)) as one, Duplicator(scene.target(number)) as other:
-            for intruder in (one, other):
-                intruder.deliver(message, times)
-                if not intruder.barrier():
-                    raise Unmeasured("the connection was ended before all copies were delivered")
-    heard = hear_one_more(scene)
-    return holds_if(heard == [1, 1], f"delivered {4 * times} times, counted {scene.each(lambda number: heard[number])}")
+    evil = scene.add(evil="duplicate")
+    scene.tell(evil)
+    scene.wait_for(evil, "evil", times=Duplicate.TIMES)
+    heard = hear_one_more(scene, evil)
+    return holds_if(heard == [1] * 3, f"delivered {Duplicate.TIMES} times to each neighbour of node {evil}, counted"
+                                      f" {scene.each(lambda number: heard[number])}")
 
 
-def hear_one_more(scene: Scene) -> list[int]:
-    """Tell one more piece of news, and wait until it is heard: what came before it has then been dealt with. How many
-    pieces each node has heard beside that one."""
-    scene.tell(0)
+def hear_one_more(scene: Scene, number: int = 0) -> list[int]:
+    """Tell one more piece of news at a node, and wait until it is heard: what that node has sent before has then been
+    dealt with. How many pieces each node has heard beside that one."""
+    scene.tell(number)
     if not scene.all_heard():
         raise Unmeasured("news that came after the attack did not arrive; without it nothing can be said")
     if scene.stage > 1:
@@ -44,55 +40,66 @@ def replay_of_an_old_transaction(scene: Scene) -> Finding:
     2 stops it, and so do all later ones: the id is that of the content, and the network is part of it. So one signature
     pays once, in one network."""
     scene.start(2)
-    with Replayer(scene.target(0)) as first, Replayer(scene.target(1)) as second:
-        for intruder in (first, second):
-            intruder.barrier()
-        scene.tell(0)
-        if not scene.all_heard():
-            raise Unmeasured("the transaction to be replayed was not executed")
-        for intruder in (first, second):
-            recorded = intruder.find("transaction")
-            assert recorded is not None
-            intruder.replay(recorded)
-            if not intruder.barrier():
-                raise Unmeasured("the connection was ended, the replay may not have been looked at")
-    heard = hear_one_more(scene)
-    return holds_if(heard == [1, 1], f"executed once, replayed twice, counted {scene.each(lambda one: heard[one])}")
+    evil = scene.add(evil="duplicate")
+    scene.tell(0)
+    if not scene.all_heard():
+        raise Unmeasured("the transaction to be replayed was not executed")
+    if any("replayed" in deed for deed in scene.reported(evil, "evil")):
+        raise Unmeasured("the transaction was replayed before all had executed it")
+    scene.wait_for(evil, "evil", replayed=True)
+    heard = hear_one_more(scene, evil)
+    return holds_if(heard == [1] * 3, f"executed once, replayed at two nodes, counted"
+                                      f" {scene.each(lambda one: heard[one])}")
 
 
 def spending_from_somebody_elses_account(scene: Scene) -> Finding:
-    """Mallory sends a transaction from the bank's account to alice. Stage 2 executes it: an account is a name, and
+    """Mallory sends a transaction from the bank's account to her own. Stage 2 executes it: an account is a name, and
     whoever knows it can write it. Stage 3 stops it: an account is a public key, and only who has the private key can
     sign for it."""
     scene.start(2)
-    with Thief(scene.target(0), scene.mallory.key) as thief:
-        thief.spend(scene.bank.account, scene.alice.account, LOOT)
-        if not thief.barrier():
-            raise Unmeasured("the thief was thrown out before it was done")
-    stolen = hear_one_more(scene)
-    if stolen == [0, 0]:
-        scene.wait_for(0, "error", code="INVALID")  # else it may not have looked at it
-        reason = scene.reported(0, "error")[0]["reason"].partition(": ")[2]
-        return Finding(Outcome.HOLDS, f"{reason}; nothing has moved")
-    return holds_if(stolen == [0, 0], f"of the bank's money, alice has {scene.each(lambda one: stolen[one])},"
-                                      " and the bank has signed nothing")
+    evil = scene.add(evil="forge", options=scene.wallet_of_mallory())
+    scene.tell(0)
+    scene.wait_for(evil, "evil")
+    if not scene.eventually(lambda: is_refused(scene, evil) or stolen(scene) == [Forge.LOOT] * 3):
+        raise Unmeasured("the forged transaction was neither executed nor refused")
+    hear_one_more(scene)
+    taken = stolen(scene)
+    if taken == [0] * 3:
+        return Finding(Outcome.HOLDS, f"{refusal(scene, evil)}; nothing has moved")
+    return holds_if(False, f"of the bank's money, mallory has {scene.each(lambda one: taken[one])};"
+                           " the bank has signed nothing")
+
+
+def stolen(scene: Scene) -> list[int]:
+    """What mallory has at each node."""
+    return [scene.has(number, scene.mallory) for number in range(len(scene.nodes))]
+
+
+def is_refused(scene: Scene, evil: int) -> bool:
+    """Has some other node reported that what it was sent is not valid?"""
+    return refusal(scene, evil) != ""
+
+
+def refusal(scene: Scene, evil: int) -> str:
+    """Why some other node has refused what it was sent; empty if none has."""
+    reasons = [error["reason"].partition(": ")[2] for number in range(len(scene.nodes)) if number != evil
+               for error in scene.reported(number, "error") if error["code"] == "INVALID"]
+    return str(reasons[0]) if reasons else ""
 
 
 def an_amount_changed_on_the_way(scene: Scene) -> Finding:
-    """Mallory sits on the line between two nodes and makes 1,000 of the 1 that the bank pays to alice. In stage 2 the
-    changed copy is one more transaction, and every node executes both. Stage 3 stops it: the amount is signed. The
-    genuine one arrives by another neighbour."""
+    """A node passes on a thousand times the one coin that the bank pays to alice. In stage 2 the changed copy is one
+    more transaction, and every node executes both. Stage 3 stops it: the amount is signed. The genuine one arrives by
+    another neighbour."""
     scene.start(2)
-    with Tamperer(scene.nodes[0].address, LOOT) as tamperer:
-        scene.add(peer=tamperer.address)
-        scene.tell(0)
-        if not scene.all_heard() or not scene.eventually(lambda: tamperer.changed is not None):
-            raise Unmeasured("no transaction has passed where its amount could be changed")
-        stolen = hear_one_more(scene)
-        if stolen == [1] * 3:
-            scene.wait_for(2, "error", code="INVALID")  # else it may not have looked at it
-    return holds_if(stolen == [1] * 3, f"of 1 coin, {LOOT} were made on the line to node 2; alice was paid"
-                                       f" {scene.each(lambda one: stolen[one])}")
+    evil = scene.add(evil="tamper")
+    scene.tell(0)
+    scene.wait_for(evil, "evil")
+    if not scene.eventually(lambda: is_refused(scene, evil) or scene.heard(0) > 1):
+        raise Unmeasured("the changed transaction was neither executed nor refused")
+    paid = hear_one_more(scene, evil)
+    return holds_if(paid == [1] * 3, f"of 1 coin, node {evil} made {Tamper.TIMES} as it passed it on; alice was paid"
+                                     f" {scene.each(lambda one: paid[one])}")
 
 
 def negative_amount(scene: Scene) -> Finding:

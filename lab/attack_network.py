@@ -4,7 +4,7 @@ import threading
 import time
 from contextlib import ExitStack
 
-from lab.adversary import Deaf, Garbage, Inventor
+from lab.adversary import Deaf, Garbage, Strangers
 from lab.attack import NO_ORDER, Attack, Finding, holds_if
 from lab.attack_scene import GRACE, PATIENCE, Scene, Unmeasured
 from lab.intruder import Intruder, NoAnswer
@@ -182,24 +182,19 @@ def count_dropped(scene: Scene) -> int:
     return sum(event["code"] == "BUSY" for event in scene.reported(0, "error"))
 
 
-INVENTED = 300
-
-
 def invented_peers(scene: Scene) -> Finding:
-    """Somebody announces three hundred nodes that are not there. They come into the list of peers, which is new in
-    stage 2, and a node calls the next ones on the ring. It withstands that from the start: real neighbours are kept,
-    one address a second is called, and one that does not answer is crossed out. Who joins has the peer that it joined
+    """A node announces three hundred others that are not there. They come into the list of peers, which is new in stage
+    2, and a node calls the next ones on the ring. It withstands that from the start: real neighbours are kept, one
+    address a second is called, and one that does not answer is crossed out. Who joins has the peer that it joined
     by."""
     scene.start(2)
-    with Inventor(scene.target(0)) as inventor:
-        inventor.announce(INVENTED, scene.random)
-        if not inventor.barrier():
-            raise Unmeasured("the connection was ended before all were announced")
-        listed = scene.eventually(lambda: count_listed(scene) > INVENTED / 2) and count_listed(scene)
+    evil = scene.add(evil="strangers")
+    scene.wait_for(evil, "evil")
+    listed = scene.eventually(lambda: count_listed(scene) > Strangers.COUNT / 2) and count_listed(scene)
     if not listed:
         raise Unmeasured(f"only {count_listed(scene)} addresses are in the list of node 1")
     scene.tell(0)
-    number = scene.add()
+    number = scene.add(peer=scene.nodes[1].address, links=1)
     scene.tell(1)
     heard = scene.all_heard()
     return holds_if(heard, f"node 1 listed {listed} addresses; of {scene.told} pieces of news, heard"

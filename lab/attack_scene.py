@@ -126,10 +126,10 @@ class Scene:
             self.add(stakes=stakes[number] if stakes else dealt, proxied=proxied)
 
     def add(self, *, stakes: str = "none", proxied: bool = False, evil: str = "", peer: str = "",
-            options: Sequence[str] = (), permille: int = BLOCK_PERMILLE, began_ago: float = 0) -> int:
-        """Start one more node and wait until it is linked; its number. `peer` is the address to join by; in stage 5,
-        if it is the first, `permille` says how often there is a block, and `began_ago` how many seconds ago the first
-        slot was."""
+            options: Sequence[str] = (), permille: int = BLOCK_PERMILLE, began_ago: float = 0, links: int = 0) -> int:
+        """Start one more node and wait until it is linked, to all others or to so many; its number. `peer` is the
+        address to join by; in stage 5, if it is the first, `permille` says how often there is a block, and `began_ago`
+        how many seconds ago the first slot was."""
         number = len(self.nodes)
         peer = peer or (self.nodes[-1].address if self.nodes else "none")
         options = [*self._options(stakes), *options, *([] if number else self._founding(permille, began_ago))]
@@ -139,7 +139,7 @@ class Scene:
         if self.nodes[-1].network != self.nodes[0].network:
             raise Unmeasured(f"node {number} has founded a network of its own: nobody answered it in time")
         # In stage 1 a node keeps one connection, to the peer that it joined.
-        wait_until_linked(self.nodes[-1], number if self.stage > 1 else min(number, 1))
+        wait_until_linked(self.nodes[-1], links or (number if self.stage > 1 else min(number, 1)))
         return number
 
     def _options(self, stakes: str) -> list[str]:
@@ -178,6 +178,10 @@ class Scene:
         self.nodes[number].send_signal(signal.SIGKILL)
         self.nodes[number].wait_end()
         self.nodes[number].end_input()
+
+    def wallet_of_mallory(self) -> list[str]:
+        """The options of a node whose account is mallory's. The others have the bank's."""
+        return ["--wallet", str(self._keys.wallet(10))] if self.stage >= 3 else []
 
     def target(self, number: int) -> Target:
         """A node, for those who attack it."""

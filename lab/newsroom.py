@@ -23,7 +23,7 @@ class Newsroom:
 
     def __init__(self, stage: int, on_line: Callable[[Line], None], width: Callable[[], int]) -> None:
         """`on_line` gets the lines; `width` says how many columns they have room in."""
-        self._stage, self._on_line, self._width = stage, on_line, width
+        self._stage, self._on_line, self.width = stage, on_line, width
         self.names, self.branches = Names(), Branches()
         self.is_starting = True
         """Do the nodes only come up? Then connections and transactions are no news."""
@@ -52,7 +52,7 @@ class Newsroom:
     def say_tree(self, tips: Mapping[str, Collection[int]], only: Collection[str] | None = None) -> None:
         """Draw the tree of blocks, or of those `only`, and which nodes stand where."""
         words = {tip: f"<- {shown_nodes(numbers)}" for tip, numbers in tips.items()}
-        for pieces in self.branches.draw(words, self._width(), only):
+        for pieces in self.branches.draw(words, self.width(), only):
             self.say_pieces("answer", pieces)
 
     def say_ledgers(self, answers: Mapping[int, Event]) -> None:

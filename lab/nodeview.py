@@ -27,7 +27,7 @@ class NodeView:
         """The node is gone: what it would know, and what it was asked, is void."""
         self.is_up = False
         """Does it take commands?"""
-        self.connections = self.height = self.pool = self.said = 0
+        self.connections = self.known = self.height = self.pool = self.said = 0
         self.tip = self.digest = ""
         self.last = ""
         """Its last event, in a few words."""
@@ -66,7 +66,7 @@ class NodeView:
             self.neighbours[event["address"]] += 1 if event["state"] == "up" else -1
 
     def _on_peers(self, event: Event) -> None:
-        self.connections = event["connections"]
+        self.connections, self.known = event["connections"], len(event["addresses"])
 
     def _on_status(self, event: Event) -> None:
         self.connections = event["peers"]

@@ -4,13 +4,16 @@
 """
 
 import re
+import textwrap
 from collections.abc import Callable
 from typing import NamedTuple
 
-from lab.adversary import EVIL, Censor, LeaveOut
+from lab.adversary import EVIL, evil_names
+from lab.evil import AGAINST_ONE
 from lab.playground import Playground, PlaygroundError
 from lab.wiring import NotCut
 from lab.words import shown_nodes
+from stage4_sequencer.node import SequencedNode
 
 LONGEST_WAIT = 600.0
 """Seconds that `wait` may take."""
@@ -211,32 +214,51 @@ def evil(playground: Playground, words: list[str]) -> None:
     """`evil NODE`, `evil NODE NAME`, or against somebody `evil NODE NAME NODE`."""
     expect(words, "evil", 1, 2, 3)
     number, stage = read_node(playground, words[0]), playground.settings.stage
-    names = evil_names(stage)
-    if not names:
-        raise PlaygroundError(f"there are no adversaries for stage {stage}, only for 4 and 5")
     if len(words) == 1:
-        for name, meaning in names.items():
-            playground.log.say("answer", f"evil {number} {name:<15} {meaning}")
+        list_evil(playground, number)
         return
-    if words[1] not in names:
-        raise PlaygroundError(f"expected an adversary of stage {stage}, one of: {', '.join(names)}; not {words[1]!r}")
-    if stage == 4 and number != 1:
-        raise PlaygroundError("expected node 1: in stage 4 the adversaries are sequencers, and that is node 1")
+    expect_evil(words[1], stage)
+    if stage == 4 and number != 1 and issubclass(EVIL[words[1]].kind, SequencedNode):
+        raise PlaygroundError(f"expected node 1: {words[1]} is a sequencer, and in stage 4 that is node 1")
     playground.make_evil(number, words[1], read_victim(playground, words))
+    playground.log.say("answer", f"to see it: {EVIL[words[1]].sights[stage]}", [number])
+
+
+NAME_COLUMNS = 16
+"""For the name of an adversary."""
+
+MIN_COLUMNS = 40
+"""Of a line that is wrapped, however narrow the log is."""
+
+
+def list_evil(playground: Playground, number: int) -> None:
+    """Say which adversaries there are for the stage, what each does, and what one sees of it."""
+    stage, log = playground.settings.stage, playground.log
+    for name in evil_names(stage):
+        start = f"evil {number} {name:<{NAME_COLUMNS}}"
+        for text in (EVIL[name].meaning, f"> {EVIL[name].sights[stage]}"):
+            for line in textwrap.wrap(text, max(MIN_COLUMNS, log.width()), initial_indent=start,
+                                      subsequent_indent=" " * len(start)):
+                log.say("answer", line)
+            start = " " * len(start)
+
+
+def expect_evil(name: str, stage: int) -> None:
+    """PlaygroundError, with those that there are, unless this is an adversary for the stage."""
+    offered = f"those of stage {stage} are: {', '.join(evil_names(stage))}"
+    if name not in EVIL:
+        raise PlaygroundError(f"no adversary {name!r}; {offered}")
+    if stage not in EVIL[name].sights:
+        raise PlaygroundError(f"{name} needs stage {shown_nodes(EVIL[name].sights)}; {offered}")
 
 
 def read_victim(playground: Playground, words: list[str]) -> str:
     """The account that an adversary shall work against; empty if it is to choose."""
     if len(words) < 3:
         return ""
-    if not issubclass(EVIL[words[1]], Censor | LeaveOut):
+    if not issubclass(EVIL[words[1]].kind, AGAINST_ONE):
         raise PlaygroundError(f"{words[1]} works against nobody in particular; expected `evil {words[0]} {words[1]}`")
     return account_of(playground, words[2])
-
-
-def evil_names(stage: int) -> dict[str, str]:
-    """The adversaries that there are for a stage, and what each does."""
-    return {name: (kind.__doc__ or "").partition("\n")[0] for name, kind in EVIL.items() if kind.STAGE == stage}
 
 
 def tree(playground: Playground, words: list[str]) -> None:

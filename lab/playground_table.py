@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from lab.branches import COLOURS
 from lab.nodeview import NodeView, agreeing
-from lab.playground import Playground
+from lab.playground import POLLS, Playground
 from lab.words import SHOWN_DIGITS, shown_nodes
 
 COLUMNS = {
@@ -91,7 +91,7 @@ class Table:
     def _row(self, view: NodeView, colour: int, component: int) -> Row:
         columns = COLUMNS[self._playground.settings.stage]
         cells = [self._cell(view, column) for column in columns]
-        return Row(view.number, self._state(view), cells, self._faults(view.number), view.last, colour, component)
+        return Row(view.number, self._state(view), cells, self._faults(view), view.last, colour, component)
 
     def _state(self, view: NodeView) -> str:
         if self._playground.is_down(view.number):
@@ -109,14 +109,17 @@ class Table:
                 "height": str(view.height), "tip": view.tip[:SHOWN_DIGITS], "pool": str(view.pool),
                 "balance": f"{view.balance:,}"}[column]
 
-    def _faults(self, number: int) -> str:
+    def _faults(self, view: NodeView) -> str:
         """What is wrong with a node, in a few words."""
-        evil, wiring = self._playground.launcher.evil, self._playground.wiring
+        number, evil, wiring = view.number, self._playground.launcher.evil, self._playground.wiring
         words = [f"evil {evil[number]}"] if number in evil else []
         if number in wiring.slowness:
             words.append(f"slow {wiring.slowness[number] * 1000:g}ms")
         if cut := wiring.cut_from(number):
             words.append(f"cut {shown_nodes(cut)}")
+        settings = self._playground.settings
+        if "peers" in POLLS[settings.stage] and view.known > settings.nodes:
+            words.append(f"lists {view.known}")
         return ", ".join(words)
 
 

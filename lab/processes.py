@@ -72,7 +72,7 @@ class NodeProcess:
         self._parsed = 0
         self._is_finished = False
         self._news = threading.Condition()
-        program = ["lab.evil", evil] if evil else [STAGES[stage]]
+        program = ["lab.evil", evil, str(stage)] if evil else [STAGES[stage]]
         # A session of its own: Ctrl-C in a terminal ends this program, which then ends the nodes in order.
         self._process = subprocess.Popen(
             [sys.executable, "-m", *program, "--json", *options], cwd=ROOT, start_new_session=True,

@@ -1,66 +1,30 @@
 """Attackers that are no nodes: a socket, and frames that no node would send.
 
-    with Thief(target, own_key) as thief:
-        thief.spend(victim, receiver, 100)
-        thief.barrier()                      # the node has handled it
+    with Spender(target) as spender:
+        spender.spend(own_account, own_key, receiver, 100)
+        spender.barrier()                    # the node has handled it
 
-Those that break one rule of a node and keep the others are in adversary.py.
+Those that break one rule of a node and keep the others are in bad_neighbour.py and adversary.py.
 """
 
 import contextlib
 import itertools
-import json
 import random
 import secrets
-import socket
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from typing import Self
 
-from common.encoding import Message, canon, decode_frame, encode_frame, make_id, split_address
-from common.framing import MAX_BODY, Splitter, make_frame
+from common.encoding import Message, canon, encode_frame, make_id
+from common.framing import MAX_BODY, make_frame
 from common.rsa import PrivateKey
-from lab.intruder import (ANSWER_SECONDS, HOST, RECEIVE_BYTES, Intruder, NoAnswer, Target, make_transaction,
+from lab.intruder import (ANSWER_SECONDS, RECEIVE_BYTES, Intruder, NoAnswer, Target, make_transaction,
                           transaction_id)
 from stage1_chat.node import MAX_TEXT
 from stage5_pos import lottery
 
 
 # --- transactions ---------------------------------------------------------------------------------
-
-class Duplicator(Intruder):
-    """Delivers a message many times. Every stage stops it: the content makes the id, and what was seen is not new."""
-
-    def deliver(self, message: Message, times: int) -> None:
-        """Send the same bytes that often."""
-        self.send(*[message] * times)
-
-
-class Replayer(Intruder):
-    """Sends an old transaction again, written in other bytes: members in another order, and blanks between them.
-
-    Every stage from 2 on stops it: the id is that of what the message says, not of its bytes.
-    """
-
-    def replay(self, message: Message) -> None:
-        """Say the same in other bytes."""
-        turned = dict(reversed(message.items()))
-        self.send_bytes(make_frame(json.dumps(turned, indent=4).encode()))
-
-
-class Thief(Intruder):
-    """Spends from somebody else's account. Stage 3 stops it: the account's owner must have signed."""
-
-    def __init__(self, target: Target, key: PrivateKey | None) -> None:
-        """`key` is the thief's own, with which it signs; None in stage 2."""
-        super().__init__(target)
-        self.key = key
-
-    def spend(self, victim: str, receiver: str, amount: int) -> None:
-        """Move the victim's money."""
-        self.send(make_transaction(self.target, victim, receiver, amount, self.key))
-
 
 class NegativePayer(Intruder):
     """Sends a negative amount, so that money flows the other way. Every stage stops it: an amount is 0 or more."""
@@ -82,56 +46,6 @@ class Spender(Intruder):
         message = make_transaction(self.target, own, receiver, amount, key)
         self.send(message)
         return transaction_id(self.target, message)
-
-
-class Tamperer:
-    """Sits on the line between two nodes, and makes more of the amount in the first transaction that passes.
-
-    Stage 3 stops it: the amount is signed. One node calls `address`; the tamperer calls the target, and carries frames.
-    """
-
-    def __init__(self, target: str, amount: int) -> None:
-        """Carry frames to and from the address `target`; `amount` is what the first transaction from there gets."""
-        self.amount = amount
-        self.changed: Message | None = None
-        """The transaction that was changed, as it was before."""
-        self._target = target
-        self._sockets = [socket.create_server((HOST, 0))]
-        self.address = f"{HOST}:{self._sockets[0].getsockname()[1]}"
-        threading.Thread(target=self._accept, name="tamperer", daemon=True).start()
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                caller = self._sockets[0].accept()[0]
-                callee = socket.create_connection(split_address(self._target))
-                self._sockets += [caller, callee]
-                for source, sink, changes in ((caller, callee, False), (callee, caller, True)):
-                    threading.Thread(target=self._carry, args=(source, sink, changes), daemon=True).start()
-
-    def _carry(self, source: socket.socket, sink: socket.socket, changes: bool) -> None:
-        splitter = Splitter()
-        with contextlib.suppress(OSError):
-            while data := source.recv(RECEIVE_BYTES):
-                for frame in splitter.feed(data)[0]:
-                    sink.sendall(self._change(frame) if changes else frame)
-            sink.shutdown(socket.SHUT_WR)
-
-    def _change(self, frame: bytes) -> bytes:
-        message = decode_frame(frame)
-        if message["type"] != "transaction" or self.changed is not None:
-            return frame
-        self.changed = message
-        return encode_frame({**message, "amount": self.amount})
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for one in self._sockets:
-            with contextlib.suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
-            one.close()
 
 
 # --- blocks ---------------------------------------------------------------------------------------
@@ -312,17 +226,3 @@ class Namer(Intruder):
                     self.was_asked.set()
                 if message["type"] == "ping":
                     self.send({"type": "pong", "nonce": message["nonce"]})
-
-
-class Inventor(Intruder):
-    """Announces nodes that are not there. A node lists them, and calls one a second, so that they do no harm.
-
-    They come in with stage 2, as does the list. Nobody lies at these addresses: 127.x.y.z is this machine.
-    """
-
-    def announce(self, count: int, generator: random.Random) -> None:
-        """Announce that many addresses."""
-        for _ in range(count):
-            host = ".".join(["127", *(str(generator.randrange(2, 250)) for _ in range(3))])
-            self.send({"type": "presence", "nonce": secrets.token_hex(16),
-                       "address": f"{host}:{generator.randrange(1_024, 65_536)}"})

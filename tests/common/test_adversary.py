@@ -1,4 +1,5 @@
-"""The attackers of lab/adversary.py, in memory: what they do, and what the stages make of it."""
+"""The attackers of lab/adversary.py, in memory: what they do, and what the stages make of it. Those of bad_neighbour.py
+are in test_bad_neighbour.py."""
 
 import inspect
 import subprocess
@@ -12,6 +13,7 @@ from common.encoding import encode_frame
 from common.interface import Network
 from lab.adversary import (EVIL, LATE, RAW, Censor, Equivocate, ForkEverything, Future, Grind, LeaveOut, TwoOrders,
                            Withhold)
+from lab.evil import main
 from lab.processes import NodeProcess
 from lab.simulation import World
 from stage4_sequencer.node import SequencedNode
@@ -33,7 +35,7 @@ SLOT_SECONDS = genesis().slot_ms / 1000
 
 # --- all of them --------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("kind", [*EVIL.values(), *RAW], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", [*(evil.kind for evil in EVIL.values()), *RAW], ids=lambda kind: kind.__name__)
 def test_an_attacker_is_a_page_and_says_which_stage_stops_it(kind: type) -> None:
     assert len(inspect.getsource(kind).splitlines()) <= PAGE_LINES
     text = inspect.getdoc(kind) or ""
@@ -48,10 +50,18 @@ def test_an_unknown_name_is_one_line_and_status_2() -> None:
     assert done.stderr.count("\n") == 1
 
 
-def test_an_account_that_is_none_is_one_line_and_status_2() -> None:
-    done = subprocess.run([sys.executable, "-m", "lab.evil", "censor", "--against", "bob"], cwd=ROOT,
-                          capture_output=True, text=True, check=False)
-    assert done.returncode == 2 and "expected an account" in done.stderr and done.stderr.count("\n") == 1
+@pytest.mark.parametrize(("words", "complaint"), [
+    (["censor", "--against", "bob"], "expected an account"), (["forge", "2", "--against", ""], "expected a name of 1 to"),
+    (["forge", "1", "--peer", "none"], "forge is for stage 2, 3, 4, 5, not 1"),
+    (["forge", "6"], "expected an integer from 1 to 5, not '6'")])
+def test_what_an_attacker_is_not_given_rightly_is_one_line_and_status_2(words: list[str], complaint: str,
+                                                                      monkeypatch: pytest.MonkeyPatch,
+                                                                      capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["lab.evil", *words])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    errors = capsys.readouterr().err
+    assert ended.value.code == 2 and complaint in errors and errors.count("\n") == 1
 
 
 def test_it_runs_as_a_process_with_the_options_of_its_stage(wallets: list[Path], genesis_keys: Path) -> None:

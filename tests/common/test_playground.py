@@ -55,6 +55,18 @@ def test_stage_2_sends_from_the_account_of_the_node_where_it_is_typed(tmp_path: 
         assert play.shown("1-3     all ledgers are equal", "1-3     1: -60  2: 55  3: 5")
 
 
+def test_in_stage_2_a_forger_takes_what_others_have(tmp_path: Path) -> None:
+    with Play(2, 3, None, tmp_path) as play:
+        play.type("evil 3 forge 1")
+        assert play.shown("3       to see it: send something at another node, then `all /ledger`: mallory has 1,000 of"
+                          " the sender's")
+        play.until(lambda: len(play.playground.up()) == 3 and play.playground.view(3).connections == 2)
+        play.type("2 /send 3 5", "1 /send 2 10")
+        assert play.wait_for("EVIL: takes 1,000 from somebody else's account").who == "3"
+        play.until(lambda: play.ledger(2) == {"1": -1_010, "2": 5, "3": 5, "mallory": 1_000})
+        assert play.snapshot().rows[2].faults == "evil forge"
+
+
 def test_a_killed_node_comes_back_with_its_data(tmp_path: Path) -> None:
     with Play(2, 3, None, tmp_path) as play:
         play.type("1 /send 2 7")
@@ -131,7 +143,7 @@ def test_the_sequencer_of_stage_4_can_be_an_adversary(keys: KeyRing, tmp_path: P
     with Play(4, 3, keys, tmp_path / "data") as play:
         play.until(lambda: play.ledger(3) == {"1": 333_334, "2": 333_333, "3": 333_333})
         play.type("evil 1 two-orders", "2 /send 3 1", "3 /send 2 1")
-        assert "sequencer has signed" in play.wait_for("EQUIVOCATION").text
+        assert "sequencer has signed" in play.wait_for("EQUIVOCATION: ").text
 
 
 def test_a_node_that_ends_by_itself_is_seen(tmp_path: Path) -> None:

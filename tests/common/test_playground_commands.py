@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from lab.launcher import Settings
-from lab.playground import Playground, PlaygroundError
-from lab.playground_commands import COMMANDS, Quit, evil_names, read_nodes, read_seconds, run, with_accounts
+from lab.playground import LOG_COLUMNS, Playground, PlaygroundError
+from lab.playground_commands import COMMANDS, Quit, read_nodes, read_seconds, run, with_accounts
+from lab.playground_table import Table
 from lab.words import Line, shown_nodes
 
 
@@ -57,8 +58,8 @@ WRONG = [
     ("slow 3 -1", "expected a time from 0 to 60s, as in 200ms or 1.5s, not '-1'"),
     ("slow 3 61", "expected a time from 0 to 60s"),
     ("evil", r"expected evil NODE \[NAME"),
-    ("evil 7 kind", "expected an adversary of stage 5, one of: withhold, .*; not 'kind'"),
-    ("evil 7 two-orders", "expected an adversary of stage 5, one of: withhold, .*; not 'two-orders'"),
+    ("evil 7 kind", "no adversary 'kind'; those of stage 5 are: duplicate, .*, withhold"),
+    ("evil 7 two-orders", "two-orders needs stage 4; those of stage 5 are: duplicate, .*, withhold"),
     ("evil 7 withhold 3", "withhold works against nobody in particular; expected `evil 7 withhold`"),
     ("good 7", "node 7 is no adversary"),
     ("tree 1 2", r"expected tree \[NODE\]"),
@@ -79,8 +80,8 @@ def test_what_is_wrong_is_one_line_that_says_what_was_expected(playground: Playg
 
 @pytest.mark.parametrize(("playground", "line", "complaint"), [
     (1, "all /ledger", "stage 1 has no ledger; that is what stage 2 brings"),
-    (3, "evil 7", "there are no adversaries for stage 3, only for 4 and 5"),
-    (4, "evil 7 two-orders", "expected node 1: in stage 4 the adversaries are sequencers, and that is node 1"),
+    (1, "evil 7 forge", "forge needs stage 2-5; those of stage 1 are: duplicate$"),
+    (4, "evil 7 two-orders", "expected node 1: two-orders is a sequencer, and in stage 4 that is node 1"),
     (4, "tree", "stage 4 has no tree of blocks; that is what stage 5 brings"),
 ], indirect=["playground"])
 def test_what_a_stage_does_not_have_is_said(playground: Playground, line: str, complaint: str) -> None:
@@ -150,7 +151,25 @@ def test_a_nodes_number_stands_for_its_account(playground: Playground, typed: st
     assert with_accounts(playground, 3, typed) == sent
 
 
-def test_every_adversary_is_offered_in_its_stage(playground: Playground, log: list[Line]) -> None:
-    assert set(evil_names(4)) == {"two-orders", "leave-out"}
+@pytest.mark.parametrize(("playground", "names"), [
+    (1, ["duplicate"]), (3, ["duplicate", "forge", "tamper", "strangers"]),
+    (4, ["duplicate", "forge", "tamper", "strangers", "two-orders", "leave-out"])], indirect=["playground"])
+def test_every_adversary_is_offered_in_its_stage_with_what_one_sees(playground: Playground, log: list[Line],
+                                                                   names: list[str]) -> None:
     run(playground, "evil 7")
-    assert [line.text.split()[:3] for line in log] == [["evil", "7", name] for name in evil_names(5)]
+    starts = [line.text.split()[2] for line in log if line.text.startswith("evil 7")]
+    sights = [line.text.split()[1] for line in log if line.text.strip().startswith(">")]
+    assert starts == names and len(sights) == len(names)
+    assert max(len(line.text) for line in log) <= LOG_COLUMNS
+
+
+@pytest.mark.parametrize("playground", [4], indirect=True)
+def test_two_orders_says_that_it_waits_for_two_transactions(playground: Playground, log: list[Line]) -> None:
+    run(playground, "evil 1")
+    assert "it waits for two pending transactions" in " ".join(line.text.strip() for line in log)
+
+
+@pytest.mark.parametrize("playground", [2], indirect=True)
+def test_a_list_of_peers_that_is_longer_than_the_network_is_a_trouble(playground: Playground) -> None:
+    playground.view(1).known, playground.view(2).known = 310, 10
+    assert [row.faults for row in Table(playground).snapshot().rows[:2]] == ["lists 310", ""]
