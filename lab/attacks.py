@@ -12,7 +12,6 @@ as docs/security.md promises is marked, and so is what could not be measured; th
 import argparse
 import os
 import secrets
-import shutil
 import signal
 import sys
 import tempfile

@@ -16,11 +16,14 @@ CELL = 8
 ROOM_FOR_NODES = 16
 """Columns after a branch, for the nodes that stand at its tip; more if they need more."""
 
-GAP = "─" + "┄" * (CELL - 1)
-"""Blocks of a branch that are left out of a drawing."""
+LEAST_CELLS = 3
+"""Blocks that have room beside each other however narrow the drawing is: a common block, what is left out, a tip."""
 
-LEAST_WITH_GAP = 4
-"""Blocks that must have room beside each other before one of them is the common one, and one the gap."""
+WIDE_GAP = 2
+"""Cells for blocks that are left out, in which `… 27 blocks …` can be written, if there is room; otherwise one."""
+
+DEEP = 4
+"""A branch of so many blocks is drawn also when its end is older than what else is drawn: it was a deep rollback."""
 
 
 class Known(NamedTuple):
@@ -79,98 +82,157 @@ class Branches:
 
     def draw(self, tips: Mapping[str, str], width: int, only: Collection[str] | None = None) -> list[list[Piece]]:
         """The newest heights of all blocks, or of those with the ids `only`: one branch a line, from left to right.
-        `tips` says what to write after the tips at which nodes stand; those further back get a line each, below. If
-        all these part before these heights, the block that they have in common is drawn in front of them."""
+        `tips` says what to write after the tips at which nodes stand; those further back get a line each, below. Long
+        straight parts are left out where there is no room for them, never the block at which two branches part."""
         blocks = [block for block in self.blocks.values() if only is None or block.id in only]
         if not blocks:
             return [[Piece("no blocks yet")]]
-        highest = max(block.height for block in blocks)
         room = max(ROOM_FOR_NODES, min(width // 2, max(map(len, tips.values()), default=0) + 1))
-        places = max(1, (width - room) // CELL)
-        ends = _ends([block for block in blocks if block.height > highest - places], tips)
-        behind = sorted((block for block in blocks if block.height <= highest - places and block.id in tips),
-                        key=lambda block: -block.height)
-        axis = self._choose_heights([[*ends, *behind], ends], highest, places)
-        drawn: set[str] = set()
-        lines = [[Piece(axis.title())],
-                 *(self._draw_branch(leaf, axis, tips, drawn) if leaf.height >= axis.first else
-                   [Piece(_cell(leaf), leaf.colour), Piece(f" at height {leaf.height} {tips[leaf.id]}")]
-                   for leaf in [*ends, *behind])]
+        places = max((width - room) // CELL, LEAST_CELLS)
+        branches = self._choose_branches(_ends(blocks, tips), tips, places)
+        axis = _choose_axis(branches, tips, places)
+        drawn = [branch for branch in branches if axis.has_line(branch, tips)]
+        lines = [[Piece("".join(map(str, axis.parts)))],
+                 *(_draw_branch(branch, axis, tips.get(branch.end.id, "")) for branch in drawn),
+                 *([Piece(_cell(branch.end), branch.end.colour),
+                    Piece(f" at height {branch.end.height} {tips[branch.end.id]}")]
+                   for branch in branches if branch.end.id in tips and branch not in drawn)]
         return [_cut(line, width) for line in lines]
 
-    def _choose_heights(self, wishes: Sequence[Sequence[Known]], highest: int, places: int) -> "Axis":
-        """Those in which the first of the `wishes` has its common block; the newest ones if there is none to show."""
-        lowest = max(1, highest - places + 1)
-        for ends in wishes if places >= LEAST_WITH_GAP else []:
-            common = self._common(ends)
-            if common is not None and common.height < lowest:
-                return Axis(highest - places + 3, highest, common.height)
-        return Axis(lowest, highest, None)
+    def _choose_branches(self, ends: Sequence[Known], tips: Collection[str], places: int) -> list["Branch"]:
+        """What is drawn: what ends in the newest heights, where nodes stand, and the last deep rollback."""
+        chosen: list[Branch] = []
+        drawn: set[str] = set()
+        has_deep = False
+        for end in ends:
+            own: list[Known] = []
+            block: Known | None = end
+            while block is not None and block.id not in drawn:
+                own.insert(0, block)
+                block = self.blocks.get(block.parent)
+            is_new = end.height > ends[0].height - places or end.id in tips
+            if is_new or (len(own) >= DEEP and not has_deep):
+                has_deep = has_deep or not is_new
+                chosen.append(Branch(end, own, block))
+                drawn.update(one.id for one in own)
+        return chosen
 
-    def _common(self, ends: Sequence[Known]) -> Known | None:
-        """The newest block that all these are or descend from; None if that is the genesis, or is not known."""
-        if len(ends) < 2:
-            return None
-        paths = [self._path(end) for end in ends]
-        shared = set.intersection(*({block.id for block in path} for path in paths))
-        return next((block for block in paths[0] if block.id in shared), None)
 
-    def _path(self, block: Known | None) -> list[Known]:
-        """A block and all before it."""
-        path: list[Known] = []
-        while block is not None:
-            path.append(block)
-            block = self.blocks.get(block.parent)
-        return path
+class Branch(NamedTuple):
+    """A line of the drawing."""
 
-    def _draw_branch(self, leaf: Known, axis: "Axis", tips: Mapping[str, str], drawn: set[str]) -> list[Piece]:
-        """A branch from where it leaves those drawn already."""
-        branch: list[Known] = []
-        block: Known | None = leaf
-        while block is not None and block.height >= axis.first and block.id not in drawn:
-            branch.insert(0, block)
-            block = self.blocks.get(block.parent)
-        drawn.update(one.id for one in branch)
-        place = f" {_cell(leaf).strip('─')} at height {leaf.height}" if axis.hides(leaf.height) else ""
-        label = Piece(place + (f" {tips[leaf.id]}" if leaf.id in tips else ""), leaf.colour)
-        if not branch:
-            return [Piece(" " * (CELL * (axis.place(leaf.height) + 1) - 1)), Piece("^", leaf.colour), label]
-        is_fork = block is not None and block.id in drawn
-        shown = [one for one in branch if not axis.hides(one.height)]
-        hidden = [one for one in branch if axis.hides(one.height)][-1:]
-        cells = [Piece(GAP if one in hidden else "─" + _cell(one), one.colour)
-                 for one in sorted([*shown, *hidden], key=lambda one: one.height)]
-        if is_fork:
-            cells[0] = Piece("└" + cells[0].text[1:], cells[0].colour)
-        return [Piece(" " * CELL * axis.place(branch[0].height)), *cells, label]
+    end: Known
+    own: list[Known]
+    """The blocks that no line before has, the lowest first; none where a node stands inside of another branch."""
+    parent: Known | None
+    """The block of another line that they are built on."""
+
+    @property
+    def parting(self) -> int:
+        """The height at which it parts from the others: of the block in common, or if there is none, of its first."""
+        return self.parent.height if self.parent is not None else self.own[0].height
+
+    def matters(self, tips: Collection[str]) -> bool:
+        """Is it drawn also if there is room for none of its blocks?"""
+        return bool(self.own) and (self.end.id in tips or len(self.own) >= DEEP)
+
+
+class Part(NamedTuple):
+    """A part of the axis: one height, or several that are left out."""
+
+    low: int
+    high: int
+    column: int
+    """Where it begins, in columns."""
+    width: int
+
+    @property
+    def is_gap(self) -> bool:
+        """Are these heights left out? One alone never is."""
+        return self.low != self.high
+
+    def __str__(self) -> str:
+        """What stands above it."""
+        if not self.is_gap:
+            return f"{self.low:>{self.width}}"
+        count = self.high - self.low + 1
+        return (f"… {count} blocks …" if self.width > CELL else f"… {count} …").center(self.width)[:self.width]
 
 
 class Axis(NamedTuple):
-    """The heights that are drawn: from `lowest` to `highest`, and perhaps one before a gap."""
+    """The heights from left to right."""
 
-    lowest: int
-    highest: int
-    before_gap: int | None
+    parts: list[Part]
 
-    @property
-    def first(self) -> int:
-        """The first height that is drawn."""
-        return self.lowest if self.before_gap is None else self.before_gap
+    def find(self, height: int) -> Part | None:
+        """The part that a height is in; None if it lies before all that is drawn."""
+        return next((part for part in self.parts if part.low <= height <= part.high), None)
 
-    def hides(self, height: int) -> bool:
-        """Does this height lie in the gap?"""
-        return self.before_gap is not None and self.before_gap < height < self.lowest
+    def has_line(self, branch: Branch, tips: Collection[str]) -> bool:
+        """Does this branch come into the drawing? Not if all its blocks lie before it, or it is too small to be missed
+        among those that are left out."""
+        end = self.find(branch.end.height)
+        if end is None or not branch.own:
+            return end is not None and not end.is_gap
+        return branch.matters(tips) or not all(part is None or part.is_gap
+                                               for part in (self.find(block.height) for block in branch.own))
 
-    def place(self, height: int) -> int:
-        """In which column of cells a height is drawn, from 0 on."""
-        if self.before_gap is None:
-            return height - self.lowest
-        return 0 if height == self.before_gap else 1 if height < self.lowest else height - self.lowest + 2
 
-    def title(self) -> str:
-        """The line above the drawing."""
-        before = f"{self.before_gap:>{CELL}}{'…':>{CELL}}" if self.before_gap is not None else ""
-        return before + "".join(f"{height:>{CELL}}" for height in range(self.lowest, self.highest + 1))
+def _choose_axis(branches: Sequence[Branch], tips: Collection[str], places: int) -> Axis:
+    """The highest block, where branches that matter part, the larger first, and where they end; then the newest."""
+    highest = branches[0].end.height
+    others = sorted((branch for branch in branches[1:] if branch.matters(tips)), key=lambda one: -len(one.own))
+    wanted = [highest, *(branch.parting for branch in others), max(1, highest - 1),
+              *(branch.end.height for branch in others)]
+    gap = WIDE_GAP if _count_cells(wanted, WIDE_GAP) <= places else 1
+    heights = {highest}
+    for height in wanted:
+        if _count_cells({*heights, height}, gap) <= places:
+            heights.add(height)
+    for height in range(highest - 1, 0, -1):
+        if _count_cells({*heights, height}, gap) > places:
+            break
+        heights.add(height)
+    return Axis(_make_parts(heights, gap))
+
+
+def _count_cells(heights: Collection[int], gap: int) -> int:
+    return sum(part.width for part in _make_parts(heights, gap)) // CELL
+
+
+def _make_parts(heights: Collection[int], gap: int) -> list[Part]:
+    """The axis with these heights. What would take as much room when left out is not left out."""
+    parts: list[Part] = []
+
+    def add(low: int, high: int, width: int) -> None:
+        parts.append(Part(low, high, sum(part.width for part in parts), width))
+
+    for height in sorted(set(heights)):
+        first = parts[-1].high + 1 if parts else height
+        if height - first > gap:
+            add(first, height - 1, gap * CELL)
+            first = height
+        for one in range(first, height + 1):
+            add(one, one, CELL)
+    return parts
+
+
+def _draw_branch(branch: Branch, axis: Axis, label: str) -> list[Piece]:
+    """A branch from where it leaves those drawn before."""
+    found = [(block, part) for block in branch.own if (part := axis.find(block.height)) is not None]
+    words = Piece(f" {label}" if label else "", branch.end.colour)
+    if not found:
+        stand = axis.find(branch.end.height)
+        assert stand is not None
+        return [Piece(" " * (stand.column + stand.width - 1)), Piece("^", branch.end.colour), words]
+    shown = {part: Piece("─" + ("┄" * (part.width - 1) if part.is_gap else _cell(block)), block.colour)
+             for block, part in found}
+    cells = list(shown.values())
+    if branch.parent is not None and axis.find(branch.parent.height) is not None:
+        cells[0] = Piece("└" + cells[0].text[1:], cells[0].colour)
+    place = f" {_cell(branch.end).strip('─')} at height {branch.end.height}" if found[-1][1].is_gap else ""
+    end = Piece(place, branch.end.colour)
+    return [Piece(" " * found[0][1].column), *cells, end, words]
 
 
 def _cut(line: Sequence[Piece], width: int) -> list[Piece]:

@@ -75,26 +75,56 @@ def deep_fork() -> Branches:
 
 def test_branches_that_part_long_before_show_the_block_in_common() -> None:
     assert drawn(deep_fork(), {"45aa": "<- 1", "45bb": "<- 2"}, 60) == [
-        "       5       …      43      44      45",
-        "───5:5aa─┄┄┄┄┄┄┄──4:43aa──4:44aa──4:45aa <- 1",
-        "        └┄┄┄┄┄┄┄──4:43bb──4:44bb──4:45bb <- 2"]
+        "       5 … 38 blocks …        44      45",
+        "───5:5aa─┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄──4:44aa──4:45aa <- 1",
+        "        └┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄──4:44bb──4:45bb <- 2"]
 
 
 def test_a_fork_stands_under_its_parent_also_in_the_gap() -> None:
     branches = deep_fork()
     grow(branches, "30aa", *(f"{height}cc" for height in range(31, 46)))
-    lines = drawn(branches, {}, 60)
+    lines = drawn(branches, {}, 48)
     assert [line[:17] for line in lines[1:]].count("        └┄┄┄┄┄┄┄─") == 2, lines
 
 
-def test_a_branch_that_ends_long_before_says_where() -> None:
+def rolled_back() -> Branches:
+    """A branch of 28 blocks that parts at height 5 and was given up at height 33; the other has 45 by now."""
     branches = Branches()
     grow(branches, "genesis", *(f"{height}aa" for height in range(1, 46)))
-    grow(branches, "5aa", *(f"{height}bb" for height in range(6, 31)))
-    assert drawn(branches, {"45aa": "<- 1", "30bb": "<- 2"}, 60) == [
-        "       5       …      43      44      45",
-        "───5:5aa─┄┄┄┄┄┄┄──4:43aa──4:44aa──4:45aa <- 1",
-        "        └┄┄┄┄┄┄┄ 3:30bb at height 30 <- 2"]
+    grow(branches, "5aa", *(f"{height}bb" for height in range(6, 34)))
+    return branches
+
+
+def test_after_a_deep_rollback_the_fork_and_the_end_of_what_was_given_up_are_drawn() -> None:
+    assert drawn(rolled_back(), {"45aa": "<- 1-10"}, 80) == [
+        "       5 … 27 blocks …        33 … 10 blocks …        44      45",
+        "───5:5aa─┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄──3:33aa─┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄──4:44aa──4:45aa <- 1-10",
+        "        └┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄──3:33bb"]
+    assert drawn(rolled_back(), {"45aa": "<- 1-10"}, 40) == [
+        "       5 … 39 …       45", "───5:5aa─┄┄┄┄┄┄┄──4:45aa <- 1-10", "        └┄┄┄┄┄┄┄ 3:33bb at height 33"]
+
+
+@pytest.mark.parametrize("width", [24, 30, 40, 60, 80, 100, 200, 400])
+def test_a_deep_fork_is_never_lost(width: int) -> None:
+    for tips in ({"45aa": "<- 1-10"}, {"45aa": "<- 1-5", "33bb": "<- 6-10"}):
+        title, first, second = drawn(rolled_back(), tips, width)
+        place = second.index("└")
+        assert first[:place].endswith("──5:5aa") and title[:place].endswith(" 5")
+
+
+def test_of_several_deep_rollbacks_the_last_is_drawn_and_small_ones_are_not() -> None:
+    branches = rolled_back()
+    grow(branches, "10aa", *(f"{height}cc" for height in range(11, 16)))
+    grow(branches, "34aa", "35dd", "36dd")
+    assert [line.strip() for line in drawn(branches, {}, 80)[2:]] == ["└┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄──3:33bb"]
+
+
+def test_two_branches_on_the_genesis_begin_at_height_1() -> None:
+    branches = Branches()
+    grow(branches, "genesis", *(f"{height}aa" for height in range(1, 46)))
+    grow(branches, "genesis", *(f"{height}bb" for height in range(1, 44)))
+    lines = drawn(branches, {"45aa": "<- 1", "43bb": "<- 2"}, 80)
+    assert [line[:8] for line in lines] == ["       1", "───1:1aa", "───1:1bb"]
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 100, 200])
