@@ -78,9 +78,9 @@ soak: $(VENV)/installed-run ## a network in trouble for MINUTES=30; STAGE=2 to 5
 
 is_set = $(filter-out 0,$(call given,$(1)))
 
-compare: $(VENV)/installed-lab ## a table of all stages; A=3 B=4 side by side; WHOLE=1 with what they take over; HTML=out.html
+compare: $(VENV)/installed-lab ## a table of all stages; A=3 B=4 side by side; HIDE=1 without what is left alone; WHOLE=1 with what they take over; HTML=out.html
 	@exec $(RUN) lab.compare $(call option,-A,$(call given,A)) $(call option,-B,$(call given,B)) \
-		$(call option,--html,$(call given,HTML)) $(if $(call is_set,WHOLE),--whole)
+		$(call option,--html,$(call given,HTML)) $(if $(call is_set,WHOLE),--whole) $(if $(call is_set,HIDE),--hide)
 
 attacks: $(VENV)/installed-lab ## the same attacks on real nodes of every stage; HTML=out.html SEED=7 ARGS="--only overdraft --stage 4"
 	@exec $(RUN) lab.attacks $(call option,--html,$(call given,HTML)) $(call option,--seed,$(call given,SEED)) $(value ARGS)

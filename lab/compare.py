@@ -5,6 +5,7 @@
   earlier stage stands beside the one that it overrides, wherever that is.
 - `make compare A=3 B=4 WHOLE=1` shows both sides with all that they take over from earlier stages: the code that
   runs. Every method has its place, and there what overrides comes before what it overrides.
+- `HIDE=1` leaves out what is left alone, and says how many pieces that are.
 - `make compare` prints a table of all stages.
 - `HTML=out.html` writes a page instead.
 
@@ -53,6 +54,7 @@ def make_options() -> Options:
     options.add_argument("-B", type=read_stage, metavar="STAGE", help="the stage to compare it with")
     options.add_argument("--html", type=read_path, metavar="FILE", help="write a page instead")
     options.add_argument("--whole", action="store_true", help="with the code taken over from earlier stages")
+    options.add_argument("--hide", action="store_true", help="on a terminal: only count what is left alone")
     return options
 
 
@@ -82,7 +84,7 @@ def draw(stages: dict[int, Stage], options: argparse.Namespace) -> str:
     if options.A is None:
         return draw_table(stages, width)
     console = Console(file=StringIO(), force_terminal=has_colours(sys.stdout), width=width)
-    Drawing(console, compare_as_asked(stages, options)).draw()
+    Drawing(console, compare_as_asked(stages, options), options.hide).draw()
     assert isinstance(console.file, StringIO)
     return console.file.getvalue()
 

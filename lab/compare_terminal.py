@@ -25,9 +25,11 @@ LEGEND = "+ only in the later stage   - only in the earlier one   ~ not the same
 class Drawing:
     """Draws a comparison on a console."""
 
-    def __init__(self, console: Console, comparison: Comparison) -> None:
+    def __init__(self, console: Console, comparison: Comparison, hides_alone: bool = False) -> None:
+        """`hides_alone`: what is left alone is only counted."""
         self._console = console
         self._comparison = comparison
+        self._hides_alone = hides_alone
         self._half = max((console.width - len(BETWEEN)) // 2, GUTTER + 2 * INDENT)
 
     def draw(self) -> None:
@@ -45,8 +47,13 @@ class Drawing:
         self._write(self._rule(f"══ {section.file} ", "═", "bold"))
         self._write_both(*(self._docstring(file, side) for file, side in (
             (section.left, self._comparison.left), (section.right, self._comparison.right))))
-        for row in section.rows:
+        shown = [row for row in section.rows if not (self._hides_alone and row.status == Status.ALONE)]
+        for row in shown:
             self._draw_row(row)
+        if len(shown) < len(section.rows):
+            self._write(Text(""))
+            self._write(self._rule(f"── {len(section.rows) - len(shown)} {Status.ALONE}, hidden ", "─",
+                                   STYLES[Status.ALONE]))
 
     def _docstring(self, file: SourceFile | None, side: int) -> list[Text]:
         if file is None:

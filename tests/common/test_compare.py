@@ -248,6 +248,16 @@ def test_without_a_terminal_it_has_no_colours_and_keeps_its_width(columns: int) 
     assert left > 0 and right.replace(" ", "") in re.sub(r"\s+", "", text)
 
 
+def test_what_is_left_alone_can_be_hidden_and_is_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(["-A", "2", "-B", "3", "--hide"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    hidden = [int(match[1]) for line in lines if (match := re.match(r"── (\d+) left alone, hidden ─", line))]
+    comparison = compare(STAGES, 2, 3)
+    assert sum(hidden) == comparison.count(Status.ALONE) > 0
+    titles = Counter(line.split()[1].rstrip(":") for line in lines if line.startswith("── ") and "hidden" not in line)
+    assert titles == {"new": comparison.count(Status.NEW), "changed": comparison.count(Status.CHANGED)}
+
+
 def read_terminal(command: list[str], **environment: str) -> str:
     """What a command prints on a terminal, on which all fits."""
     ours, its = pty.openpty()
@@ -365,8 +375,8 @@ def test_the_page_needs_nothing_else(words: str, tmp_path: Path) -> None:
 
 
 def test_make_passes_on_what_it_is_given() -> None:
-    asked = ["A=3", "B=4", "WHOLE=1", "HTML=it's.html"]
-    for count, expected in ((0, "lab.compare"), (2, "-A '3' -B '4'"), (4, "--html 'it'\\''s.html' --whole")):
+    asked = ["A=3", "B=4", "WHOLE=1", "HTML=it's.html", "HIDE=1"]
+    for count, expected in ((0, "lab.compare"), (2, "-A '3' -B '4'"), (5, "--html 'it'\\''s.html' --whole --hide")):
         done = subprocess.run(["make", "-n", "compare", *asked[:count]], cwd=ROOT, capture_output=True, text=True)
         assert expected in done.stdout, done
     environment = {**os.environ, "A": "1", "HTML": "x", "WHOLE": "1"}

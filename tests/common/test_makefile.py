@@ -37,7 +37,7 @@ QUOTED = [("stage1", "PEER", "--peer"), ("stage5", "HOST", "--host"), ("stage2",
 """Targets, a value each, and the option by which the program gets it."""
 
 CUT = [*((target, "ARGS") for target in ("stage3", "test", "test1", "test-long", "bench", "soak", "attacks", "network")),
-       ("bench", "JSON"), ("compare", "WHOLE"), ("stage1", "SOMETHING_ELSE")]
+       ("bench", "JSON"), ("compare", "WHOLE"), ("compare", "HIDE"), ("stage1", "SOMETHING_ELSE")]
 """Targets, and what the shell cuts, what is only set or not, and what nobody reads."""
 
 
