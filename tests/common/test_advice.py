@@ -210,7 +210,7 @@ def test_a_tool_that_has_no_room_for_its_files_says_so_in_a_line(
 
 def test_so_does_a_network_in_one_terminal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(tempfile, "mkdtemp", failing(errno.ENOSPC))
-    conductor = Conductor(Settings(1, 2, 1, ()), tmp_path, print_line)
+    conductor = Conductor(Settings(1, 2, 1, ()), tmp_path, print_line, lambda: 80)
     conductor.start()
     assert conductor.wait(DEADLINE) and conductor.status == 1
     assert "No space left on device; make room" in conductor.error and "\n" not in conductor.error
