@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import TextIO
 
+from common.advice import describe_file_error
 from common.console import is_dumb_terminal, open_closed_streams
 
 USUAL_COLUMNS = 80
@@ -61,7 +62,7 @@ def run_tool(main: Callable[[], int]) -> None:
     except OSError as error:
         if error.errno not in OUTPUT_ERRORS:
             raise
-        print(f"cannot write the output: {error.strerror}", file=sys.stderr)
+        print(f"cannot write the output: {describe_file_error(error)}", file=sys.stderr)
         _throw_away_output()
         status = status or 1
     sys.exit(status or 0)

@@ -195,7 +195,7 @@ def test_a_key_that_cannot_sign_is_damaged(tmp_path: Path, numbers: tuple[int, i
     container = PKCS8.wrap(encoded, wallets.RSA_OID, key_params=DerNull())
     path = tmp_path / "key-1.pem"
     path.write_text(PEM.encode(container, "PRIVATE KEY"))
-    assert fault_of(lambda: load_key(path), path) == "the key in it is damaged"
+    assert fault_of(lambda: load_key(path), path) == "the key in it is damaged; put a copy of it back"
 
 
 def test_a_wallet_that_came_by_another_system_is_one(wallet: Path) -> None:
