@@ -60,7 +60,7 @@ def test_dumb_terminals_and_no_color_are_heard(terminal: Callable[[int], TextIO]
 
 
 @pytest.mark.parametrize(("redirection", "status", "error"), [
-    ("> /dev/full", 1, "cannot write the output: No space left on device\n"), (">&-", 0, ""), ("2>&-", 0, ""),
+    ("> /dev/full", 1, "cannot write the output: No space left on device; make room on this disk, or name a path on another one\n"), (">&-", 0, ""), ("2>&-", 0, ""),
     ("| true", 0, "")])
 def test_output_that_is_full_or_closed(redirection: str, status: int, error: str) -> None:
     done = subprocess.run(["bash", "-o", "pipefail", "-c", f'{sys.executable} -c "{TOOL}" {redirection}'], cwd=ROOT,
