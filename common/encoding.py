@@ -4,6 +4,7 @@ import base64
 import binascii
 import hashlib
 import json
+import random
 import re
 from collections.abc import Callable
 from typing import Any, NamedTuple, NoReturn
@@ -198,6 +199,11 @@ def is_list_of(is_good: Callable[[Any], bool], high: int, low: int = 0) -> Calla
         return (isinstance(value, list) and low <= len(value) <= high
                 and all(map(is_good, value)) and len(set(value)) == len(value))
     return test
+
+
+def make_nonce(generator: random.Random) -> str:
+    """32 random hex digits, which make equal contents distinct (contract §1)."""
+    return f"{generator.getrandbits(128):032x}"
 
 
 NONCE = Field(is_matching("[0-9a-f]{32}"), "32 lower-case hex digits")

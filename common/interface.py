@@ -1,11 +1,14 @@
 """What stands between a node and the world: the verbs it uses and the words it gets back."""
 
 import random
+from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
 
 from common.encoding import Message, Shape
+from common.limits import HELLO_SECONDS
 
 
 class HandshakeError(Exception):
@@ -49,7 +52,15 @@ class State(Enum):
 _OPEN = (State.LINKED, State.GREETING)
 
 
-class Connection:
+@dataclass(frozen=True, kw_only=True)
+class Setup:
+    """What a node is given when it is made. A stage that needs more adds it to the record of the stage before."""
+
+    join_seconds: float = HELLO_SECONDS
+    """For so long the node calls its peer to join, before it founds a network: `--wait`."""
+
+
+class Connection(ABC):
     """One TCP connection as the node sees it; the network adds how to `send` and `close`."""
 
     def __init__(self, dialled: str | None, remote: str, now: float) -> None:
@@ -90,13 +101,13 @@ class Connection:
         are strangers: anybody can call."""
         return self.proven is not None
 
+    @abstractmethod
     def send(self, frame: bytes) -> None:
         """Let the peer have `frame` after all that was sent before; never blocks."""
-        raise NotImplementedError
 
+    @abstractmethod
     def close(self) -> None:
         """Close when what was sent is written; `on_close` follows. Frames that still arrive are dropped."""
-        raise NotImplementedError
 
 
 Handler = Callable[[Any, Message, bytes], None]
@@ -116,8 +127,14 @@ class Part:
     def on_lost(self, connection: Connection) -> None:
         """A neighbour is gone. A hook."""
 
+    def on_no_answer(self, address: str) -> None:
+        """A call got no answer: nobody was there, or the connection has ended before the handshake. A hook."""
+
     def on_pong(self, connection: Connection, nonce: str) -> None:
         """A neighbour has handled all that was sent before the ping with this nonce. A hook."""
+
+
+AnyPart = TypeVar("AnyPart", bound=Part)
 
 
 class Network(Protocol):

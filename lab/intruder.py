@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Self
 from common.encoding import Message, canon, decode_frame, encode_frame, make_id, split_address
 from common.framing import Splitter
 from common.rsa import PrivateKey
-from stage1_chat.peering import VERSION
+from stage1_chat.handshake import VERSION
 
 ANSWER_SECONDS = 30.0
 """Time for an answer. Who needs longer does not answer."""

@@ -26,7 +26,7 @@ from lab.faults import Faults
 from lab.member import Member
 from lab.processes import NodeError, NodeProcess, end_all
 from lab.workload import PASSPHRASE, KeyRing
-from stage1_chat.peering import VERSION
+from stage1_chat.handshake import VERSION
 from stage5_pos.__main__ import STAKE_HOLDERS
 from stage5_pos.ledger import FEE
 

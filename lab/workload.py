@@ -12,7 +12,7 @@ from common.limits import MEBIBYTE
 from common.rsa import PrivateKey
 from common.wallets import load_or_make_keys
 from lab.processes import NodeError, NodeProcess
-from stage1_chat.peering import VERSION
+from stage1_chat.handshake import VERSION
 
 PASSPHRASE = "these keys protect nothing"
 """Of the wallets made here."""

@@ -6,6 +6,7 @@ import signal
 from common.advice import describe_error, describe_listening_error
 from common.console import CannotStart, Console, Options, complain, make_options, run_client, thousandths_from
 from common.encoding import is_address
+from common.interface import Setup
 from common.memory import tune_memory
 from stage1_chat.network import SocketNetwork
 from stage1_chat.node import ChatNode
@@ -25,7 +26,7 @@ class ChatClient:
 
     def make_node(self, network: SocketNetwork, address: str, options: argparse.Namespace) -> ChatNode:
         """Make the node; CannotStart if something that the options name is not usable."""
-        return ChatNode(network, address)
+        return ChatNode(network, address, Setup(join_seconds=options.wait / 1000))
 
     def main(self) -> int:
         """Run the client; the exit status is 0 after an orderly end, 1 if it could not start."""
@@ -40,7 +41,6 @@ class ChatClient:
             node = self.make_node(network, announced_address(network, options), options)
         except (OSError, CannotStart) as error:
             return complain(self.PROGRAM, describe_error(error))
-        node.join_seconds = options.wait / 1000
         peer = options.peer if node.remembers_network else find_peer(console, options)
         tune_memory()
         try:

@@ -5,16 +5,20 @@ named after it. Here is what the chat room is: joining or founding a network,
 passing on what is new, and the commands.
 """
 
+from collections.abc import Callable
 from typing import Any
 
-from common.encoding import (NONCE, Field, Message, Shape, canon, encode_frame, is_text, make_id, shorten,
-                             split_address, without_padding)
+from common.encoding import (NONCE, Field, Message, Shape, canon, encode_frame, is_text, make_id, make_nonce,
+                             shorten, split_address, without_padding)
 from common.limits import MAX_HISTORY, Recent
-from common.interface import Command, CommandError, Connection, Network
+from common.interface import Command, CommandError, Connection, Network, Setup
 from stage1_chat.peering import PeeringNode
 
 MAX_TEXT = 4_096
 """The longest chat message, in characters (contract §3)."""
+
+
+DEFAULTS = Setup()
 
 
 class ChatNode(PeeringNode):
@@ -35,8 +39,8 @@ class ChatNode(PeeringNode):
     }
     """What can be typed: name -> usage. The method `command_NAME` carries it out."""
 
-    def __init__(self, network: Network, address: str) -> None:
-        super().__init__(network, address)
+    def __init__(self, network: Network, address: str, setup: Setup = DEFAULTS) -> None:
+        super().__init__(network, address, setup)
         self.history: dict[str, bytes] = {}
         """The newest chat messages, id -> frame, for late joiners."""
         self.seen_ids = Recent()
@@ -48,12 +52,14 @@ class ChatNode(PeeringNode):
         self.network.read_lines()
 
     def describe(self) -> dict[str, Any]:
-        """The members of the event `listening`."""
+        """The members of the event `listening`. A hook."""
         return {"address": self.address, "stage": self.STAGE, "network": self.network_name}
 
-    def link(self, connection: Connection) -> None:
-        """A new neighbour reads what was said before it came (contract §3, stage 1)."""
-        super().link(connection)
+    def greetings(self) -> list[Callable[[Connection], None]]:
+        """What was said before a new neighbour came (contract §3, stage 1)."""
+        return [*super().greetings(), self._send_history]
+
+    def _send_history(self, connection: Connection) -> None:
         for frame in self.history.values():
             connection.send(frame)
 
@@ -71,13 +77,17 @@ class ChatNode(PeeringNode):
         self.report("chat", text=message["text"])
         self.flood(frame, connection)
 
+    def make_nonce(self) -> str:
+        """32 random hex digits, which make equal contents distinct (contract §1)."""
+        return make_nonce(self.network.random)
+
     # --- the user -------------------------------------------------------------------------------
 
     def on_line(self, line: str) -> None:
         """A line that was typed: a chat message, or a command if it begins with one slash (contract §4)."""
         try:
             if line.startswith("/") and not line.startswith("//"):
-                self.run_command(line[1:].split())
+                self._run_command(line[1:].split())
             elif line:
                 self.say(line.removeprefix("/") if line.startswith("//") else line)
         except CommandError as error:
@@ -93,10 +103,10 @@ class ChatNode(PeeringNode):
         self.on_chat(None, message, encode_frame(message))
 
     def words(self) -> list[str]:
-        """What Tab completes: the commands, and in later stages the accounts that are known."""
+        """What Tab completes: the commands, and in later stages the accounts that are known. A hook."""
         return [f"/{name}" for name in self.COMMANDS]
 
-    def run_command(self, words: list[str]) -> None:
+    def _run_command(self, words: list[str]) -> None:
         """Carry out a command; CommandError if there is none of this name, or its arguments are wrong."""
         name = words[0] if words else ""
         if name not in self.COMMANDS:
@@ -120,7 +130,7 @@ class ChatNode(PeeringNode):
         self.report("peers", addresses=self.peers(), connections=len(self.links))
 
     def peers(self) -> list[str]:
-        """The addresses known, this node's own included. In stage 1 these are the neighbours'."""
+        """The addresses known, this node's own included. A hook; in stage 1 these are the neighbours'."""
         addresses = {self.address} | {link.address for link in self.links if link.address}
         return sorted(addresses, key=split_address)
 

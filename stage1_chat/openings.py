@@ -18,7 +18,7 @@ from common.limits import ACCEPTS_AHEAD, HELLO_SECONDS, MAX_INBOUND, SYSTEM_BYTE
 from common.shortages import SHORTAGES, Shortages
 from stage1_chat.connection import SocketConnection, start_thread
 from stage1_chat.node import ChatNode
-from stage1_chat.peering import is_loopback
+from stage1_chat.reach import is_loopback
 
 
 class Loop(Protocol):

@@ -67,6 +67,10 @@ class Redials:
                 redial = self._redials.pop(address)
                 self._next_waits[connection] = redial.wait
 
+    def was_lost(self, connection: Connection) -> bool:
+        """Was the other end of this link lost before? Also if it only says that it is at a lost address."""
+        return connection in self._next_waits or not {connection.address, connection.dialled}.isdisjoint(self._redials)
+
     def on_gone(self, connection: Connection) -> None:
         """A connection has ended, and this node does not open it again."""
         self._next_waits.pop(connection, None)

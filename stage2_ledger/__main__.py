@@ -6,7 +6,7 @@ from common.console import CannotStart, Options, read_path, run_client
 from common.interface import Network
 from common.journal import Journal, JournalError
 from stage1_chat.__main__ import ChatClient
-from stage2_ledger.node import LedgerNode
+from stage2_ledger.node import LedgerNode, LedgerSetup
 
 
 class LedgerClient(ChatClient):
@@ -23,7 +23,8 @@ class LedgerClient(ChatClient):
 
     def make_node(self, network: Network, address: str, options: argparse.Namespace) -> LedgerNode:
         """Make the node."""
-        return LedgerNode(network, address, self.open_journal(options, LedgerNode.STAGE))
+        journal = self.open_journal(options, LedgerNode.STAGE)
+        return LedgerNode(network, address, LedgerSetup(join_seconds=options.wait / 1000, journal=journal))
 
     def open_journal(self, options: argparse.Namespace, stage: int) -> Journal | None:
         """The journal in the folder of `--data`; CannotStart if it cannot be used, or is that of another stage."""

@@ -21,7 +21,7 @@ from itertools import islice
 from operator import attrgetter
 from typing import NamedTuple
 
-from common.interface import Connection
+from common.interface import Connection, Part
 from common.limits import (MAX_FORSAKEN_WANT, MAX_MISSING, MAX_NAMED, MAX_TRIES, MAX_WANT, MAX_WANTS_OPEN,
                            SLOW_THINGS_PER_SECOND, WANT_AGAIN)
 
@@ -72,7 +72,7 @@ class Missing:
         """How often it was asked for until nobody was left."""
 
 
-class Fetcher:
+class Fetcher(Part):
     """Asks for missing ids: a thousand at a time, four questions open on a connection."""
 
     def __init__(self, ask: Callable[[Connection, list[str]], None], now: Callable[[], float],

@@ -1,79 +1,60 @@
-"""What outlasts a crash: a node that keeps what it accepts in a journal, and goes on with what the journal holds."""
+"""What outlasts a crash: what a node accepts is kept in a journal, if its user wants one."""
 
-from typing import Any
+from collections.abc import Callable
 
-from common.encoding import decode_frame
-from common.interface import Invalid, Network
+from common.interface import Invalid
 from common.journal import OTHER_VERSION, Journal, JournalError
-from stage1_chat.node import ChatNode
 
 
-class KeepingNode(ChatNode):
-    """A node with a journal, if its user wants one."""
+class Keeper:
+    """Keeps what a node accepts, and lets it happen again when the node is started again."""
 
-    def __init__(self, network: Network, address: str, journal: Journal | None = None) -> None:
-        super().__init__(network, address)
-        self.journal = journal
+    def __init__(self, journal: Journal | None) -> None:
+        """Without a journal nothing is kept."""
+        self._journal = journal
         self.is_replaying = False
         """Does the journal tell what has happened? Then nothing is reported, checked or kept again."""
 
-    def on_ready(self) -> None:
-        """The node belongs to a network: the next time it goes on with that one."""
-        super().on_ready()
-        self.note("stage", str(self.STAGE))
-        self.note("network", str(self.network_name))
-
-    def how_to_change_network(self) -> str:
-        """What the user does to have this node in another network: the one in the journal would come back."""
-        again = super().how_to_change_network()
-        return again if self.journal is None else f"{again} with another folder as --data"
-
     @property
-    def remembers_network(self) -> bool:
-        """Does the journal hold a network?"""
-        return self.journal is not None and self.journal.read_note("network") is not None
+    def has_journal(self) -> bool:
+        """Is anything kept?"""
+        return self._journal is not None
 
-    def resume(self) -> None:
-        """Go on with the network in the journal: what has happened happens again, through the same handlers."""
-        assert self.journal is not None, "only who remembers a network resumes"
-        self.network_name = self.journal.read_note("network")
-        self.is_replaying = True
-        try:
-            for entry in self.journal.entries():
-                self.replay(entry.kind, entry.content)
-        except (Invalid, AttributeError, LookupError, TypeError, ValueError) as error:  # a newer version's, too
-            raise JournalError(f"{self.journal}: an entry that this version would not have kept: {error};"
-                               f" {OTHER_VERSION}") from None
-        finally:
-            self.is_replaying = False
-        self.report("founded", resumed=True)
-        self.on_ready()
-
-    def replay(self, kind: str, frame: bytes) -> None:
-        """Let an entry of the journal happen again; its kind is the type of its message."""
-        self.handler(kind)(None, decode_frame(frame), frame)
-
-    def keep(self, kind: str, frame: bytes) -> None:
+    def keep(self, kind: str, content: bytes) -> None:
         """Put what was accepted into the journal."""
-        if self.journal is not None and not self.is_replaying:
-            self.journal.append(kind, frame)
+        if self._journal is not None and not self.is_replaying:
+            self._journal.append(kind, content)
 
     def note(self, name: str, value: str) -> None:
         """Put a value into the journal, in the place of what it was before."""
-        if self.journal is not None and not self.is_replaying and self.journal.read_note(name) != value:
-            self.journal.note(name, value)
+        if self._journal is not None and not self.is_replaying and self._journal.read_note(name) != value:
+            self._journal.note(name, value)
+
+    def read_note(self, name: str) -> str | None:
+        """The value that was noted last, also before a crash; None if there is none."""
+        return None if self._journal is None else self._journal.read_note(name)
+
+    def replay(self, happen: Callable[[str, bytes], None]) -> None:
+        """Let everything happen again, in order: `happen` gets the kind and the content of each entry. JournalError if
+        one is not valid."""
+        if self._journal is None:
+            return
+        self.is_replaying = True
+        try:
+            for entry in self._journal.entries():
+                happen(entry.kind, entry.content)
+        except (Invalid, AttributeError, LookupError, TypeError, ValueError) as error:  # a newer version's, too
+            raise JournalError(f"{self._journal}: an entry that this version would not have kept: {error};"
+                               f" {OTHER_VERSION}") from None
+        finally:
+            self.is_replaying = False
 
     def commit(self) -> None:
         """Make what was kept outlast a crash, before anybody is told."""
-        if self.journal is not None:
-            self.journal.commit()
+        if self._journal is not None:
+            self._journal.commit()
 
-    def on_end(self) -> None:
+    def close(self) -> None:
         """Put the journal away."""
-        if self.journal is not None:
-            self.journal.close()
-
-    def report(self, event: str, **members: Any) -> None:
-        """Tell the user what happened, not what happens again."""
-        if not self.is_replaying:
-            super().report(event, **members)
+        if self._journal is not None:
+            self._journal.close()

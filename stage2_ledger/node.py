@@ -1,23 +1,29 @@
 """Stage 2: a ledger that ends up the same at every node.
 
 Unlike stage 1:
-- a node knows who is in the network, and keeps ten connections along a ring and two random ones (ring.py);
+- a node has parts, each with its own messages: see the names at the top of the class;
+- it knows who is in the network, and keeps ten connections along a ring and two random ones (ring.py);
 - transactions are flooded, and applied the moment they arrive: additions commute, so the order does not matter;
 - two neighbours compare what they have (reconcile.py), so that nothing is lost with a connection;
 - a node can keep a journal, and go on after a crash (keeping.py).
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
-from common.encoding import (INTEGER, MAX_INTEGER, NONCE, Field, Message, Shape, canon,
-                             decode_frame, encode_frame, ids_field, is_integer, is_matching, make_id, without_padding)
+from common.encoding import (INTEGER, MAX_INTEGER, NONCE, Field, Message, Shape, canon, decode_frame, encode_frame,
+                             ids_field, is_address, is_integer, is_matching, make_id, without_padding)
 from common.journal import Journal
 from common.ledger import Ledger, Transaction
 from common.limits import GOSSIP_SECONDS, MAX_FLOODED, MAX_WANT
-from common.interface import Command, CommandError, Connection, Network
+from common.interface import Command, CommandError, Connection, Network, Setup
+from stage1_chat.node import ChatNode
 from stage2_ledger.fetcher import Fetcher
 from stage2_ledger.id_tree import IdTree
+from stage2_ledger.keeping import Keeper
 from stage2_ledger.reconcile import Reconciliation
-from stage2_ledger.ring import RingNode
+from stage2_ledger.ring import Ring
 
 NAME = Field(is_matching("[\x21-\x7e]{1,64}"), "a name of 1 to 64 characters from U+0021 to U+007E")
 
@@ -25,39 +31,141 @@ WANT_PING = "want"
 """The nonce of the ping behind a want; its pong tells that the want is answered."""
 
 
-class LedgerNode(RingNode):
+@dataclass(frozen=True, kw_only=True)
+class LedgerSetup(Setup):
+    """What a node of stage 2 is given when it is made."""
+
+    journal: Journal | None = None
+    """Keeps what the node accepts, so that it can go on after a crash: `--data`."""
+
+
+DEFAULTS = LedgerSetup()
+
+
+class LedgerNode(ChatNode):
     """A node that keeps a replicated ledger."""
 
     STAGE = 2
 
+    KEEPER = Keeper
+    RING = Ring
+    FETCHER = Fetcher
+    RECONCILIATION = Reconciliation
+    """The classes of its parts."""
+
     SHAPES: dict[str, Shape] = {
-        **RingNode.SHAPES,
+        **ChatNode.SHAPES,
+        **Ring.SHAPES,
         **Reconciliation.SHAPES,
         "transaction": {"nonce": NONCE, "from": NAME, "to": NAME, "amount": INTEGER},
         "want": {"ids": ids_field(MAX_WANT)},
     }
 
     COMMANDS: dict[str, Command] = {
-        **RingNode.COMMANDS,
+        **ChatNode.COMMANDS,
         "send": Command("/send FROM TO AMOUNT", "transfer AMOUNT from one account to another"),
         "ledger": Command("/ledger", "show the balance of every account"),
     }
 
-    RECONCILIATION = Reconciliation
-
-    def __init__(self, network: Network, address: str, journal: Journal | None = None) -> None:
+    def __init__(self, network: Network, address: str, setup: LedgerSetup = DEFAULTS) -> None:
         """With a journal the node keeps what it accepts, and goes on with what the journal holds."""
-        super().__init__(network, address, journal)
+        super().__init__(network, address, setup)
+        self.keeper = self.KEEPER(setup.journal)
+        self.ring = self.add_part(self.RING(network, address, self.neighbours, self.redials, self.keeper,
+                                            self.seen_ids, lambda: self.network_name))
         self.ledger = Ledger()
         self.transactions: dict[str, Transaction] = {}
         self.frames: dict[str, bytes] = {}
         """The frame of each transaction, as it came: id -> bytes."""
         self.ids = IdTree()
-        self.fetcher = Fetcher(self.ask_for, network.now, network.random, self.trust, self.on_forsaken)
+        self.fetcher = self.add_part(
+            self.FETCHER(self.ask_for, network.now, network.random, self.trust, self.on_forsaken))
         self.owes_news = False
         """Has something come that was not passed on, since very much was fetched?"""
         self.reconciliation = self.add_part(
             self.RECONCILIATION(self.ids, self.fetch, self.fetcher.has_room, network.random))
+
+    # --- the network and the neighbours ---------------------------------------------------------
+
+    def take_network(self, connection: Connection, name: str) -> None:
+        """Having joined by one peer, ask it who else is there."""
+        super().take_network(connection, name)
+        self.ring.ask_for_peers(connection)
+
+    def on_ready(self) -> None:
+        """The node belongs to a network: note that, and begin to compare with the others."""
+        super().on_ready()
+        self.keeper.note("stage", str(self.STAGE))
+        self.keeper.note("network", str(self.network_name))
+        self.network.after(GOSSIP_SECONDS, self._gossip)
+        self.network.after(1.0, self.fetch_again)
+
+    def on_open(self, connection: Connection) -> None:
+        """A connection is there: say hello, unless there was one to that place."""
+        if not self.ring.ends_second_call(connection):
+            super().on_open(connection)
+
+    def on_own_address(self, connection: Connection) -> None:
+        """Another name of this node itself is not in the list of peers either."""
+        super().on_own_address(connection)
+        self.ring.members.cross_out(str(connection.dialled))
+
+    def greetings(self) -> list[Callable[[Connection], None]]:
+        """This node's presence, if it has called; then, the two stores are compared."""
+        return [*super().greetings(), self.ring.greet, self.reconciliation.greet]
+
+    def is_redialled(self, connection: Connection) -> bool:
+        """From stage 2 on both sides call again, unless they are linked otherwise or this node has refused."""
+        address = connection.proven or connection.address or ""
+        has_been_linked = connection.address is not None or address in self.redials
+        is_wanted = has_been_linked and not connection.was_refused and not self.neighbours.is_linked(address)
+        return super().is_redialled(connection) or is_wanted
+
+    def peers(self) -> list[str]:
+        """The list of peers in its order, this node's own address included."""
+        return self.ring.members.sorted()
+
+    # --- after a crash --------------------------------------------------------------------------
+
+    @property
+    def remembers_network(self) -> bool:
+        """Does the journal hold a network?"""
+        return self.keeper.read_note("network") is not None
+
+    def how_to_change_network(self) -> str:
+        """What the user does to have this node in another network: the one in the journal would come back."""
+        again = super().how_to_change_network()
+        return f"{again} with another folder as --data" if self.keeper.has_journal else again
+
+    def resume(self) -> None:
+        """Go on with the network in the journal: what has happened happens again, through the same handlers. Then go
+        back to the peers known before."""
+        self.network_name = self.keeper.read_note("network")
+        self.keeper.replay(self.replay)
+        self.report("founded", resumed=True)
+        self.on_ready()
+        peer = self.neighbours.peer
+        if peer is not None and not is_address(peer):
+            self.report_error("NETWORK", f"{peer}: expected HOST:PORT")
+            self.neighbours.peer = None
+        self.ring.go_back()
+
+    def replay(self, kind: str, content: bytes) -> None:
+        """Let an entry of the journal happen again; its kind is the type of its message. A hook."""
+        self.handler(kind)(None, decode_frame(content), content)
+
+    def commit(self) -> None:
+        """Make what was kept outlast a crash, before anybody is told."""
+        self.keeper.commit()
+
+    def on_end(self) -> None:
+        """Put the journal away."""
+        self.keeper.close()
+
+    def report(self, event: str, **members: Any) -> None:
+        """Tell the user what happened, not what happens again."""
+        if not self.keeper.is_replaying:
+            super().report(event, **members)
 
     # --- transactions ---------------------------------------------------------------------------
 
@@ -102,7 +210,7 @@ class LedgerNode(RingNode):
         """Keep a transaction for those who will ask for it."""
         self.transactions[transaction.id] = transaction
         self.frames[transaction.id] = frame
-        self.keep("transaction", frame)
+        self.keeper.keep("transaction", frame)
         self.ids.add(transaction.id)
 
     def on_new_transaction(self, transaction: Transaction) -> None:
@@ -111,27 +219,10 @@ class LedgerNode(RingNode):
 
     # --- reconciliation -------------------------------------------------------------------------
 
-    def on_ready(self) -> None:
-        """The node belongs to a network: begin to compare with the others."""
-        super().on_ready()
-        self.network.after(GOSSIP_SECONDS, self.gossip)
-        self.network.after(1.0, self.fetch_again)
-
-    def link(self, connection: Connection) -> None:
-        """There is a new neighbour: whoever called compares the two stores first."""
-        super().link(connection)
-        if connection.dialled is not None:
-            self.reconciliation.begin(connection)
-
-    def unlink(self, connection: Connection) -> None:
-        """A neighbour is gone: what it was asked for is asked for elsewhere."""
-        super().unlink(connection)
-        self.fetcher.on_lost(connection)
-
-    def gossip(self) -> None:
+    def _gossip(self) -> None:
         """Every 5 s: compare with one random neighbour, or with all of them if something was not passed on."""
-        self.network.after(GOSSIP_SECONDS, self.gossip)
-        self.note_peers()
+        self.network.after(GOSSIP_SECONDS, self._gossip)
+        self.ring.note_peers()
         one = [self.network.random.choice(list(self.links))] if self.links else []
         for connection in list(self.links) if self.owes_news else one:
             self.gossip_with(connection)
@@ -190,7 +281,7 @@ class LedgerNode(RingNode):
         lack."""
         if source is not None and self.is_catching_up_with(source):
             source.useful_at = self.network.now()
-            self.seen_frames.add(hash(frame))
+            self.neighbours.seen_frames.add(hash(frame))
             self.owes_news = True
         else:
             self.flood(frame, source)
@@ -204,7 +295,7 @@ class LedgerNode(RingNode):
         whoever has called comes last."""
         if not connection.is_own:
             return 0
-        return 2 if self.is_peer(connection.proven) else 1
+        return 2 if self.neighbours.is_peer(connection.proven) else 1
 
     def fetch_again(self) -> None:
         """Every second: ask others for what did not come."""

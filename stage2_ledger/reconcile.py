@@ -147,6 +147,11 @@ class Reconciliation(Part):
 
     # --- telling sums ---------------------------------------------------------------------------
 
+    def greet(self, connection: Connection) -> None:
+        """There is a new neighbour: whoever called compares the two stores first."""
+        if connection.dialled is not None:
+            self.begin(connection)
+
     def begin(self, connection: Connection) -> None:
         """Compare with a neighbour: tell it the sums of the whole store."""
         self._send_sums(connection, self._make_salt(), [""], is_answer=False)

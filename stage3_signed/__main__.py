@@ -12,7 +12,7 @@ from common.interface import Network
 from common.rsa import PrivateKey, make_key
 from common.wallets import WalletError, load_or_make_key, load_or_make_wallet
 from stage2_ledger.__main__ import LedgerClient
-from stage3_signed.node import SignedNode
+from stage3_signed.node import SignedNode, SignedSetup
 
 PASSPHRASE = "WALLET_PASSPHRASE"
 WALLET_FILE = "wallet.pem"
@@ -36,7 +36,8 @@ class SignedClient(LedgerClient):
     def make_node(self, network: Network, address: str, options: argparse.Namespace) -> SignedNode:
         """Make the node with its key."""
         journal = self.open_journal(options, SignedNode.STAGE)
-        return SignedNode(network, address, self.find_key(options), journal)
+        setup = SignedSetup(join_seconds=options.wait / 1000, journal=journal, key=self.find_key(options))
+        return SignedNode(network, address, setup)
 
     def find_key(self, options: argparse.Namespace) -> PrivateKey:
         """The key of this node's account: from its wallet, or a new one that goes with the process."""

@@ -7,17 +7,25 @@ Unlike stage 2:
 - a node has a key of its own, and sends from its own account.
 """
 
+from dataclasses import dataclass
 from sys import intern
 from typing import Any
 
 from common.encoding import INTEGER, NONCE, STRING, Message, Shape, fingerprint, is_matching
-from common.journal import Journal
 from common.ledger import Transaction
 from common.rsa import InvalidAccount, PrivateKey, check_account, verify
 from common.interface import Command, CommandError, Invalid, Network
-from stage2_ledger.node import LedgerNode
+from stage2_ledger.node import LedgerNode, LedgerSetup
 
 is_fingerprint_prefix = is_matching("[0-9a-f]{4,16}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignedSetup(LedgerSetup):
+    """What a node of stage 3 is given when it is made."""
+
+    key: PrivateKey
+    """That of its account."""
 
 
 class SignedNode(LedgerNode):
@@ -36,9 +44,9 @@ class SignedNode(LedgerNode):
         "account": Command("/account", "show this node's account, its fingerprint and its balance"),
     }
 
-    def __init__(self, network: Network, address: str, key: PrivateKey, journal: Journal | None = None) -> None:
-        super().__init__(network, address, journal)
-        self.key = key
+    def __init__(self, network: Network, address: str, setup: SignedSetup) -> None:
+        super().__init__(network, address, setup)
+        self.key = setup.key
 
     def describe(self) -> dict[str, Any]:
         """The members of the event `listening`: this node's account is one more."""
@@ -48,7 +56,7 @@ class SignedNode(LedgerNode):
 
     def check_transaction(self, message: Message, canonical: bytes) -> None:
         """Invalid unless both accounts are keys and the sender's owner has signed (contract §1, §3)."""
-        if self.is_replaying:
+        if self.keeper.is_replaying:
             return  # it was checked before it came into the journal, which vouches for what it holds
         try:
             check_account(message["to"])

@@ -12,6 +12,23 @@ from stage1_chat.node import ChatNode
 Event = dict[str, Any]
 
 
+class FakeConnection(Connection):
+    """A connection to nobody, which keeps what is sent on it."""
+
+    def __init__(self, dialled: str | None, remote: str, now: float) -> None:
+        super().__init__(dialled, remote, now)
+        self.sent: list[Event] = []
+
+    def send(self, frame: bytes) -> None:
+        """Keep it, unless the connection is closed."""
+        if self.is_open:
+            self.sent.append(json.loads(frame[4:]))
+
+    def close(self) -> None:
+        """Close it; nobody hears of that."""
+        self.is_open = False
+
+
 class Stranger(ChatNode):
     """Keeps what it receives, and answers nothing by itself."""
 

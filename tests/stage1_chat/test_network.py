@@ -162,7 +162,7 @@ def test_the_time_to_write_begins_when_there_is_something_to_write(here: Here, m
     def refuse_and_take_long() -> None:
         for _ in range(8):  # more than the system takes at once
             connection.send(encode_frame({"type": "pong", "nonce": "x" * 2**21}))
-        here.node.refuse(connection, "FORMAT", "")
+        here.node.refusals.refuse(connection, "FORMAT", "")
         monkeypatch.setattr(time, "monotonic", lambda: now() + 3)
 
     here.network.put(refuse_and_take_long)

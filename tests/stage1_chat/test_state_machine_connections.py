@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from common.interface import Connection, Network
+from common.interface import Connection, Network, Setup
 from lab.simulation import World
 from stage1_chat.node import ChatNode
 from tests.memory import Stranger, add_linked_stranger, add_stranger
@@ -206,11 +206,7 @@ def waiting_world(peer: str, seconds: float) -> tuple[World, ChatNode, NotReady]
 
 def waiting(seconds: float) -> Callable[[Network, str], ChatNode]:
     """What makes a node with `--wait SECONDS`."""
-    def make(network: Network, address: str) -> ChatNode:
-        node = ChatNode(network, address)
-        node.join_seconds = seconds
-        return node
-    return make
+    return lambda network, address: ChatNode(network, address, Setup(join_seconds=seconds))
 
 
 ALONE = "; this is a network of its own; nobody else is in it"
@@ -259,7 +255,7 @@ def test_a_peer_that_comes_up_seconds_later_is_joined() -> None:
         founder = world.add(ChatNode, address="late:1")
         world.run(1.0)
         assert node.network_name == founder.network_name and errors(world, node) == errors(world, founder) == []
-    assert ChatNode(world.networks["late:1"], "late:1").join_seconds == 5.0, "if nothing was said"
+    assert Setup().join_seconds == 5.0, "if nothing was said"
 
 
 @pytest.mark.parametrize("wait, least, most", [(0.0, 0.0, 0.0), (2.0, 1.9, 2.6), (7.0, 6.9, 7.1)])

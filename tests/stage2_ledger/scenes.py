@@ -168,7 +168,7 @@ def linked_pair(caller_has_peer: bool = True) -> tuple[World, LedgerNode, Ledger
     bob = world.add(LedgerNode, alice.address)
     world.run(1.0)
     if not caller_has_peer:
-        bob.peer = None
+        bob.neighbours.peer = None
     return world, alice, bob
 
 

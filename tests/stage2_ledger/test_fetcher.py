@@ -5,9 +5,9 @@ from itertools import count
 
 import pytest
 
-from common.interface import Connection
 from stage2_ledger import fetcher
 from stage2_ledger.fetcher import Fetcher
+from tests.memory import FakeConnection
 
 WANT, FORSAKEN, ROOM = 100, 600, 2_000
 
@@ -28,8 +28,8 @@ class Scene:
         self.numbers = count()
         self.fetcher = Fetcher(lambda connection, ids: None, lambda: self.time, random.Random(1),
                                lambda connection: int(connection.is_own), lambda forsaken: None)
-        self.stranger = Connection(None, "stranger", self.time)
-        self.own = Connection("own:1", "own", self.time)
+        self.stranger = FakeConnection(None, "stranger", self.time)
+        self.own = FakeConnection("own:1", "own", self.time)
 
     def fill(self) -> None:
         """Let the stranger answer a question with nothing, just in time, and name ids until there is no room."""

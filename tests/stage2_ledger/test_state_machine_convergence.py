@@ -143,7 +143,7 @@ def test_after_more_than_an_hour_who_calls_its_peer_again_learns_of_all_the_othe
         world.heal()
         world.run(40.0)
         check_ledgers(world, nodes, sent, f"seed {seed}")
-        callers = [node for node in nodes[3:] if node.peer in {one.address for one in nodes[:3]}]
+        callers = [node for node in nodes[3:] if node.neighbours.peer in {one.address for one in nodes[:3]}]
         assert callers
         for node in callers:
             assert list_of(world, node) == ring_order(one.address for one in nodes), f"seed {seed}, {node.address}"

@@ -7,13 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from common.interface import Connection
 from common.journal import Journal
 from common.limits import MAX_CALLED_BACK, MAX_REDIALS
 from lab.simulation import MemoryConnection, MemoryNetwork, World
 from stage1_chat.node import ChatNode
-from stage2_ledger.node import LedgerNode
-from tests.memory import Event, add_linked_stranger
+from stage2_ledger.node import LedgerNode, LedgerSetup
+from tests.memory import Event, FakeConnection, add_linked_stranger
 from tests.stage2_ledger.scenes import (PolitePeer, add_linked_peer, calls_of, cut_all, errors, founded_world,
                                         grown_world, joining_world, linked_pair, list_of, pairs, transaction)
 
@@ -105,16 +104,16 @@ def test_the_peer_of_the_command_line_is_called_for_ever() -> None:
 @pytest.mark.parametrize("who", ["who was called", "who had called"])
 def test_of_very_many_lost_peers_only_so_many_are_called_again_and_that_of_the_command_line(who: str) -> None:
     world, alice = founded_world()
-    alice.peer = "first:1"
+    alice.neighbours.peer = "first:1"
     calls = calls_of(world, alice)
-    for address in [*(f"host-{number}:1" for number in range(MAX_REDIALS + 50)), alice.peer]:
-        lost = Connection(address if who == "who had called" else None, "somewhere", world.now)
+    for address in [*(f"host-{number}:1" for number in range(MAX_REDIALS + 50)), alice.neighbours.peer]:
+        lost = FakeConnection(address if who == "who had called" else None, "somewhere", world.now)
         lost.address = address
         alice.redials.on_lost(lost)
     world.run(1.5)
     called = {address for _, address in calls}
     assert len(called) == 1 + (MAX_REDIALS if who == "who had called" else MAX_CALLED_BACK)
-    assert alice.peer in called
+    assert alice.neighbours.peer in called
 
 
 @pytest.mark.parametrize("who", ["who was called", "who had called"])
@@ -210,8 +209,8 @@ def test_strangers_do_not_take_the_places_of_those_that_are_called() -> None:
     for number in range(12):
         add_impostor(world, node, f"{node.address.removesuffix(':1')}-{number}:1")
     for other in nodes:
-        node.members.add(other.address)
-    node.keep_up_links()
+        node.ring.members.add(other.address)
+    node.ring.keep_up_links()
     world.run(5.0)
     assert {link.dialled for link in node.links} >= {other.address for other in nodes}
 
@@ -240,9 +239,9 @@ def test_whoever_only_called_takes_nobody_off_the_list_who_answers() -> None:
         if {end.owner, end.other.owner} == {bob, carol}:
             end.owner.redials._redials.clear()
             world.cut(end)
-    bob.redials = type(bob.redials)(bob.network, bob.is_linked, bob.is_peer)
+    bob.redials = type(bob.redials)(bob.network, bob.neighbours.is_linked, bob.neighbours.is_peer)
     world.settle()
-    bob.members.add(carol.address)
+    bob.ring.members.add(carol.address)
     add_impostor(world, bob, carol.address).connection.close()
     world.settle()
     assert carol.address in list_of(world, bob)
@@ -319,9 +318,9 @@ def test_a_neighbour_that_was_called_by_another_name_is_called_again_by_its_own(
     bob = world.add(LedgerNode, None)
     bob.network_name = alice.network_name
     [name] = give_names(world, alice, 1)
-    bob.members.add(name)
-    bob.members.add(alice.address)
-    bob.keep_up_links()
+    bob.ring.members.add(name)
+    bob.ring.members.add(alice.address)
+    bob.ring.keep_up_links()
     world.run(3.0)
     del world.networks[name]
     alice.redials.on_lost = lambda connection: None  # type: ignore[method-assign]
@@ -344,8 +343,8 @@ def test_a_liar_that_says_its_name_is_anothers_is_crossed_out_itself() -> None:
     world, alice, bob = linked_pair()
     liar = world.add(PolitePeer, None, 2)
     liar.says_on_open = [liar.hello_message(bob.network_name, listen=alice.address)]
-    bob.members.add(liar.address)
-    bob.keep_up_links()
+    bob.ring.members.add(liar.address)
+    bob.ring.keep_up_links()
     world.run(1.0)
     assert liar.is_closed and list_of(world, bob) == [alice.address, bob.address]
     assert pairs(world)[frozenset((alice.address, bob.address))] == 1
@@ -413,7 +412,7 @@ def test_who_comes_back_calls_each_peer_once_also_when_one_is_dead(tmp_path: Pat
     journal = Journal(tmp_path)
     journal.note("network", str(alice.network_name))
     journal.note("peers", json.dumps([*living, "dead:1"]))
-    node = world.add(LedgerNode, None, journal)
+    node = world.add(LedgerNode, None, LedgerSetup(journal=journal))
     world.run(10.0)
     up = [(peer["address"], peer["state"]) for peer in world.reported(node, "peer")]
     assert sorted(up) == [(address, "up") for address in living]

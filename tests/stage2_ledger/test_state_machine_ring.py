@@ -11,7 +11,7 @@ import pytest
 from common.journal import Journal
 from lab.simulation import World
 from stage2_ledger.membership import Membership
-from stage2_ledger.node import LedgerNode
+from stage2_ledger.node import LedgerNode, LedgerSetup
 from tests.stage2_ledger.scenes import (PING, PONG, PolitePeer, add_linked_peer, calls_of, founded_world, grown_world,
                                         joining_world, list_of, pairs, ring_order)
 
@@ -189,7 +189,7 @@ def test_a_presence_reaches_everyone_in_the_ring_once() -> None:
 def test_a_newcomer_tells_all_whom_it_calls_that_it_is_there_also_when_the_peer_by_which_it_joined_dies() -> None:
     world, [first, *others], node, _ = joining_world(12)
     first.send(first.hello_message("a" * 32), {"type": "peers", "addresses": [peer.address for peer in others]})
-    while not node.presence:
+    while not node.ring.presence:
         assert world.step()
     world.kill(first)
     world.settle()
@@ -216,7 +216,7 @@ def test_the_peer_of_the_command_line_stays_linked_and_listed_among_ten_thousand
                     for number in range(20_000, 30_100)))
     world.heal()
     world.run(31.0)
-    assert bob.is_linked(alice.address) and alice.address in list_of(world, bob)
+    assert bob.neighbours.is_linked(alice.address) and alice.address in list_of(world, bob)
 
 
 @pytest.mark.parametrize("is_second", [False, True])
@@ -257,11 +257,11 @@ def test_the_list_holds_ten_thousand_at_most() -> None:
 
 def test_the_list_is_written_down_when_it_has_changed_and_only_then(tmp_path: Path) -> None:
     world = World(1)
-    node = world.add(LedgerNode, None, Journal(tmp_path))
+    node = world.add(LedgerNode, None, LedgerSetup(journal=Journal(tmp_path)))
     written = []
     for minute in range(3):
         if minute == 2:
-            node.members.add("somebody:7")
+            node.ring.members.add("somebody:7")
         for _ in range(12):
             world.run(5.0)
             node.commit()
@@ -284,9 +284,9 @@ class CountingJournal(Journal):
 def test_however_long_the_list_is_and_often_it_changes_little_is_written(tmp_path: Path) -> None:
     world = World(1, longest_delay=0.0)
     journal = CountingJournal(tmp_path)
-    node = world.add(LedgerNode, None, journal)
+    node = world.add(LedgerNode, None, LedgerSetup(journal=journal))
     for number in range(9_000):
-        node.members.add(f"{number:0200d}:1")
+        node.ring.members.add(f"{number:0200d}:1")
     for number in range(600):
         stranger = world.add(PolitePeer, node.address, 2)
         stranger.says_on_open = [stranger.hello_message(node.network_name, listen=f"stranger-{number}:1")]
@@ -294,7 +294,7 @@ def test_however_long_the_list_is_and_often_it_changes_little_is_written(tmp_pat
         stranger.connection.close()
         world.run(0.1)
     assert journal.times == 1, "in the first minute"
-    node.members = Membership(node.address, random.Random(1))
+    node.ring.members = Membership(node.address, random.Random(1))
     world.run(3_600.0)
     assert journal.times == 2 and journal.read_note("peers") == json.dumps([node.address])
     node.on_end()

@@ -13,7 +13,7 @@ from Crypto.Signature import pkcs1_15, pss
 from common.encoding import canon, encode_base64
 from common.rsa import PrivateKey
 from lab.simulation import World
-from stage3_signed.node import SignedNode
+from stage3_signed.node import SignedNode, SignedSetup
 from tests.common.keys_by_hand import account_of, der_of, odd_number, padded_hash, signature_of
 from tests.fixtures import kept_key
 from tests.memory import Event
@@ -27,7 +27,7 @@ MODULUS, PRIME, OTHER_PRIME = (int(number) for number in (OWNER.key.n, OWNER.key
 def founded_world(seed: int = 1, longest_delay: float = 0.0) -> tuple[World, SignedNode]:
     """A world with one node, which has founded a network. Its name follows from the seed."""
     world = World(seed, longest_delay=longest_delay)
-    return world, world.add(SignedNode, None, NODE_KEY)
+    return world, world.add(SignedNode, None, SignedSetup(key=NODE_KEY))
 
 
 def canonical_bytes(network: str | None, message: Event) -> bytes:

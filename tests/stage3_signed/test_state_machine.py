@@ -13,7 +13,7 @@ import stage3_signed.node
 from common.encoding import encode_base64
 from common.rsa import verify
 from lab.simulation import World
-from stage3_signed.node import SignedNode
+from stage3_signed.node import SignedNode, SignedSetup
 from tests.common.keys_by_hand import account_of, der_of, odd_number
 from tests.fixtures import kept_key
 from tests.memory import Event
@@ -370,10 +370,10 @@ def remembered_verdicts(monkeypatch: pytest.MonkeyPatch) -> None:
 def mixed_life(seed: int, genuine: list[Event], forged: list[Event]) -> None:
     """Nodes join and lose connections while genuine and forged transactions come from everywhere."""
     world, choose = World(1), random.Random(seed)
-    nodes: list[SignedNode] = [world.add(SignedNode, None, NODE_KEY)]
+    nodes: list[SignedNode] = [world.add(SignedNode, None, SignedSetup(key=NODE_KEY))]
     world.random.seed(seed)  # only now, so that the network has the name that the messages are signed for
     for number in range(choose.randint(1, 3)):
-        nodes.append(world.add(SignedNode, choose.choice(nodes).address, kept_key(4 + number)))
+        nodes.append(world.add(SignedNode, choose.choice(nodes).address, SignedSetup(key=kept_key(4 + number))))
         world.run(0.5)
     peers = [add_linked_peer(world, choose.choice(nodes)) for _ in range(4)]
     scripted = {peer.address for peer in peers}
@@ -421,8 +421,8 @@ def test_genuine_ones_arrive_everywhere_and_forged_ones_nowhere(first_seed: int,
 def test_ledgers_are_equal_after_random_sends_of_all_nodes() -> None:
     for seed in range(15):
         world, choose = World(seed), random.Random(seed)
-        nodes = [world.add(SignedNode, None, NODE_KEY)]
-        nodes += [world.add(SignedNode, nodes[0].address, kept_key(4 + number)) for number in range(3)]
+        nodes = [world.add(SignedNode, None, SignedSetup(key=NODE_KEY))]
+        nodes += [world.add(SignedNode, nodes[0].address, SignedSetup(key=kept_key(4 + number))) for number in range(3)]
         world.run(1.0)
         expected: dict[str, int] = {}
         for _ in range(15):

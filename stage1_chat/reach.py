@@ -1,0 +1,45 @@
+"""Who can be called from where, and what the user is told when the answer is nobody (contract §4)."""
+
+from collections.abc import Callable
+
+from common.interface import Connection
+from stage1_chat.neighbours import Neighbours
+
+HOW_TO_ANNOUNCE = ("--host 0.0.0.0 and, if that is not enough, --announce HOST:PORT"
+                   " (with make: HOST=0.0.0.0, ANNOUNCE=HOST:PORT)")
+"""What a node is started with, so that other machines can call it."""
+
+
+def is_loopback(address: str) -> bool:
+    """Does this address lead every machine to itself?"""
+    host = host_of(address)
+    return host == "localhost" or host.startswith("127.")
+
+
+def host_of(address: str) -> str:
+    """The machine in an address, or in what a connection says of where it comes from."""
+    return address.rpartition(":")[0]
+
+
+class Reach:
+    """Looks at the addresses at both ends of a new link."""
+
+    def __init__(self, address: str, neighbours: Neighbours,
+                 tell_once: Callable[[str, str, tuple[str, ...]], None]) -> None:
+        """`address` is what this node announces; `tell_once` gets a code, a line for the user, and what it is about."""
+        self._address = address
+        self._neighbours = neighbours
+        self._tell_once = tell_once
+
+    def look_at(self, connection: Connection) -> None:
+        """Tell the user, once, if the nodes at the ends of this link cannot be called at what they announce: this node
+        by a peer on another machine, or one of two callers that announce the same address from two machines."""
+        if is_loopback(self._address) and not is_loopback(connection.dialled or connection.remote):
+            self._tell_once("NETWORK", f"no other machine can call this node at {self._address}; to be called from"
+                                       f" there, start it with {HOW_TO_ANNOUNCE}", ("own address",))
+        hosts = {host_of(link.remote) for link in self._neighbours.links
+                 if link.dialled is None and link.address == connection.address}
+        if len(hosts) > 1:
+            self._tell_once("NETWORK", f"the nodes on {' and '.join(sorted(hosts))} announce the same address,"
+                                       f" {connection.address}, so others can call one of them at most; start each with"
+                                       f" {HOW_TO_ANNOUNCE}", ("same address", str(connection.address)))

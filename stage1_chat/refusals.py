@@ -1,0 +1,97 @@
+"""Bad input: how a node ends the connection that it came by, and what it tells its user (contract §2, §4)."""
+
+from collections.abc import Callable
+from typing import ClassVar
+
+from common.encoding import Field, Message, Shape, encode_frame, is_text
+from common.interface import Connection, Part
+from common.limits import HELLO_SECONDS, MAX_INVALID, MAX_TOLD, Recent
+from stage1_chat.joining import Joining
+
+MAX_REASON = 4_096
+"""Characters of an `error`'s reason."""
+
+
+class Refusals(Part):
+    """Ends connections for what their peers did, and hears why peers end them."""
+
+    SHAPES: ClassVar[dict[str, Shape]] = {
+        "error": {"code": Field(lambda value: is_text(value, 1, 32), "a code"),
+                  "reason": Field(lambda value: is_text(value, 0, MAX_REASON), "a reason")},
+    }
+
+    def __init__(self, joining: Joining, report_error: Callable[[str, str], None]) -> None:
+        """`report_error` tells the user in one line, with a code, what went wrong."""
+        self._joining = joining
+        self._report_error = report_error
+        self._told = Recent(MAX_TOLD)
+        """The hashes of what the user was told of some address, and need not be told again at each call."""
+
+    def refuse(self, connection: Connection, code: str, reason: str) -> None:
+        """Tell the user and the peer what it did wrong, and end its connection."""
+        if connection.is_open:
+            self.tell_of(connection, code, f"{connection.remote}: {reason}", reason)
+            self.send_away(connection, code, reason)
+
+    def send_away(self, connection: Connection, code: str, reason: str) -> None:
+        """End a connection for what the peer did. If this node was to join by it, another call would end likewise."""
+        self.close_with_error(connection, code, reason)
+        self._joining.on_refused(connection, "the connection was closed before the node had joined")
+
+    def hang_up(self, connection: Connection, reason: str) -> None:
+        """End a connection between two nodes that both join. Whoever has called calls again, so no user is told."""
+        self._joining.on_not_ready(connection, reason)
+        self.close_with_error(connection, "HANDSHAKE", reason)
+
+    def check_hello(self, connection: Connection) -> None:
+        """End a connection that has not said hello in time. A peer that is only starting, and will read later what has
+        come meanwhile, need not tell its user of each that has called to join."""
+        reason = f"no hello within {HELLO_SECONDS:.0f} seconds"
+        if connection.is_open and connection.address is None and self._joining.is_by(connection):
+            self._joining.on_not_ready(connection, reason)
+            connection.close()
+        elif connection.is_open and connection.address is None:
+            self.refuse(connection, "HANDSHAKE", reason)
+
+    def close_with_error(self, connection: Connection, code: str, reason: str) -> None:
+        """Tell the peer why its connection ends, and end it."""
+        connection.send(encode_frame({"type": "error", "code": code, "reason": reason}))
+        connection.was_refused = True
+        connection.close()
+
+    def count_invalid(self, connection: Connection, reason: str) -> None:
+        """An invalid message is ignored, and the tenth is enough. Its sender gets one line here, not ten."""
+        connection.invalid += 1
+        self.report_invalid(connection, reason)
+        if connection.invalid >= MAX_INVALID:
+            self.send_away(connection, "INVALID", reason)
+
+    def report_invalid(self, connection: Connection, reason: str) -> None:
+        """Tell the user that a peer has sent something invalid: one line for each connection."""
+        if not connection.was_reported:
+            connection.was_reported = True
+            self._report_error("INVALID", f"{connection.remote}: {reason}")
+
+    def tell_of(self, connection: Connection, code: str, line: str, reason: str | None = None) -> None:
+        """Tell the user what is wrong with a peer: once for its address and for this reason (that without a port which
+        changes), since both ends call again for as long as they run."""
+        address = connection.dialled or connection.says_it_listens or connection.remote
+        self.tell_once(code, line, (address, code, line if reason is None else reason))
+
+    def tell_once(self, code: str, line: str, about: tuple[str, ...]) -> None:
+        """Tell the user what is wrong, unless another line `about` the same was told."""
+        key = hash(about)
+        if key not in self._told:
+            self._told.add(key)
+            self._report_error(code, line)
+
+    def on_error(self, connection: Connection, message: Message, frame: bytes) -> None:
+        """The peer says why it ends the connection. One that is only busy is called again to join, without a word."""
+        reason = f"{connection.remote} says: {message['reason']}"
+        if self._joining.is_by(connection) and message["code"] == "BUSY":
+            self._joining.on_not_ready(connection, reason)
+            connection.close()
+            return
+        self.tell_of(connection, message["code"], reason, message["reason"])
+        connection.close()
+        self._joining.on_refused(connection, "the peer has refused this node")
