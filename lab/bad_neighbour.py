@@ -65,10 +65,10 @@ class Duplicate(Confessing):
     LATER_SECONDS = 3.0
     """Time for a transaction to be executed before it is replayed."""
 
-    def pass_on(self, frame: bytes, source: Connection | None) -> None:
+    def flood(self, frame: bytes, source: Connection | None) -> None:
         """Do it five times. Only what people have written is confessed: nodes pass on much more than that."""
         for _ in range(self.TIMES):
-            super().pass_on(frame, source)
+            super().flood(frame, source)
         message = decode_frame(frame)
         if message["type"] in ("chat", "transaction") and self.links.keys() - {source}:
             self.confess(f"passes on one {message['type']} {self.TIMES} times", times=self.TIMES)
@@ -137,11 +137,11 @@ class Tamper(LedgerNode, Confessing):
     made: frozenset[str] = frozenset()
     """The ids of what it has made."""
 
-    def pass_on(self, frame: bytes, source: Connection | None) -> None:
+    def flood(self, frame: bytes, source: Connection | None) -> None:
         """Pass on another amount than what has come. Its own transactions are as they should be."""
         message = decode_frame(frame)
         if source is None or message["type"] != "transaction" or self.transaction_id(message) in self.made:
-            super().pass_on(frame, source)
+            super().flood(frame, source)
         elif 0 < message["amount"] * self.TIMES <= MAX_INTEGER:
             self.change(message, source)
 

@@ -57,17 +57,12 @@ class EvilClient(ChatClient):
 def make_evil(kind: type[ChatNode], network: Network, address: str, honest: ChatNode) -> ChatNode:
     """An attacker with all that an honest node was given."""
     if isinstance(honest, StakeNode):
-        given = [honest.key, honest.stakes, honest.found_with, honest.only_network, honest.journal]
+        given = [honest.stakes, honest.found_with]
     elif isinstance(honest, SequencedNode):
-        given = [honest.key, honest.make_key, honest.interval_ms, honest.only_network, honest.journal,
-                 honest.sequencer_key]
-    elif isinstance(honest, SignedNode):
-        given = [honest.key, honest.journal]
-    elif isinstance(honest, LedgerNode):
-        given = [honest.journal]
+        given = [honest.make_key, honest.interval_ms, honest.sequencer_key]
     else:
         given = []
-    return kind(network, address, *given)
+    return kind(network, address, honest.setup, *given)
 
 
 def read_account(text: str) -> str:

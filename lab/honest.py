@@ -11,6 +11,7 @@ from common.encoding import Message, canon, encode_frame, make_id
 from common.interface import Network
 from lab.keyed_hash import HashKey
 from lab.simulation import World
+from stage4_sequencer.total_order import TotalOrderSetup
 from stage5_pos import lottery
 from stage5_pos.genesis import Genesis, make_genesis
 from stage5_pos.node import StakeNode
@@ -137,8 +138,8 @@ class HonestNodes:
 
         def make_node(network: Network, address: str) -> StakeNode:
             own = next(iter(keys.values()), HashKey(address))
-            return self.make(network, address, own, dict(keys), lambda: (genesis, dict(keys)),
-                             None if peer is None else genesis.id)
+            setup = TotalOrderSetup(key=own, only_network=None if peer is None else genesis.id)
+            return self.make(network, address, setup, dict(keys), lambda: (genesis, dict(keys)))
 
         node = self.nodes[address] = self.world.add(make_node, peer, address=address)
         if peer is None:

@@ -9,7 +9,7 @@ from common.wallets import WalletError, load_key, load_or_make_key
 from stage3_signed.__main__ import SignedClient
 from stage4_sequencer.genesis import MAX_MILLISECONDS
 from stage4_sequencer.node import SequencedNode
-from stage4_sequencer.total_order import TotalOrderNode
+from stage4_sequencer.total_order import TotalOrderNode, TotalOrderSetup
 
 SEQUENCER_FILE = "sequencer.pem"
 """Where `--data` keeps the sequencer's key, which is not the account's."""
@@ -44,8 +44,9 @@ class SequencedClient(SignedClient):
             sequencer_key = load_key(kept) if kept is not None and kept.exists() else None
         except WalletError as error:
             raise CannotStart(str(error)) from None
-        return SequencedNode(network, address, self.find_key(options), make_sequencer_key, options.interval,
-                             options.network, journal, sequencer_key)
+        setup = TotalOrderSetup(join_seconds=options.wait / 1000, journal=journal, key=self.find_key(options),
+                                only_network=options.network)
+        return SequencedNode(network, address, setup, make_sequencer_key, options.interval, sequencer_key)
 
 
 if __name__ == "__main__":

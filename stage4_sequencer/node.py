@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 from common.encoding import (INTEGER, STRING, Message, Shape, canon, decode_frame, encode_frame, ids_field, make_id,
                              without_padding)
-from common.journal import Journal
 from common.ledger import Ledger, Transaction
 from common.limits import (MAX_ANSWER_BLOCKS, MAX_BLOCK_IDS, MAX_EVIDENCE, MAX_FLOODED, MAX_MISSING, MAX_WAITING,
                            MAX_WAITING_IDS)
@@ -22,7 +21,7 @@ from stage4_sequencer import genesis
 from stage4_sequencer.genesis import FOUNDERS_BALANCE, Genesis
 from stage4_sequencer.order import DIGESTS, NUMBERS, Comparison, Order
 from stage4_sequencer.sources import Sources
-from stage4_sequencer.total_order import TotalOrderNode
+from stage4_sequencer.total_order import TotalOrderNode, TotalOrderSetup
 
 ORDER_PING = "order"
 """The nonce of the ping after a question about a neighbour's order; its pong tells that it is answered."""
@@ -52,12 +51,11 @@ class SequencedNode(TotalOrderNode):
         "get_order": {"numbers": NUMBERS},
     }
 
-    def __init__(self, network: Network, address: str, key: PrivateKey, make_key: Callable[[], PrivateKey],
-                 interval_ms: int = 10_000, only_network: str | None = None, journal: Journal | None = None,
-                 sequencer_key: PrivateKey | None = None) -> None:
+    def __init__(self, network: Network, address: str, setup: TotalOrderSetup, make_key: Callable[[], PrivateKey],
+                 interval_ms: int = 10_000, sequencer_key: PrivateKey | None = None) -> None:
         """`make_key` gives the sequencer's key, when this node comes to found a network; `sequencer_key` is
         that key, when it goes on with one that it has founded."""
-        super().__init__(network, address, key, only_network, journal)
+        super().__init__(network, address, setup)
         self.make_key = make_key
         self.interval_ms = interval_ms
         self.sequencer_key = sequencer_key
@@ -141,7 +139,7 @@ class SequencedNode(TotalOrderNode):
 
     def check_signature(self, message: Message, canonical: bytes) -> None:
         """Invalid unless the sequencer has signed the block."""
-        if self.is_replaying:
+        if self.keeper.is_replaying:
             return
         try:
             verify(self.sequencer, canonical, message["signature"])
@@ -152,7 +150,7 @@ class SequencedNode(TotalOrderNode):
         """Take the next block: pass it on, fetch what it orders, execute it when that is there."""
         if not self.ordered.isdisjoint(block.transactions):
             raise Invalid(f"block {block.number}: it orders a transaction of an earlier block again")
-        self.keep("block", block.frame)
+        self.keeper.keep("block", block.frame)
         self.blocks.append(block)
         self.order.add(block.id)
         self.sources.came(len(block.frame))
@@ -181,7 +179,7 @@ class SequencedNode(TotalOrderNode):
                 self.accept_block(block, connection)
             except Invalid as error:
                 if connection is not None:
-                    self.report_invalid(connection, str(error))
+                    self.refusals.report_invalid(connection, str(error))
                 return
 
     def keep_evidence(self, first: Block, second: Block, connection: Connection | None) -> None:
@@ -189,8 +187,8 @@ class SequencedNode(TotalOrderNode):
         if self.lacks_evidence(first.number):
             self.evidence[first.number] = (first.frame, second.frame)
             if first.number in self.early:
-                self.keep("block", first.frame)  # otherwise the second would be the first after a crash
-            self.keep("block", second.frame)
+                self.keeper.keep("block", first.frame)  # otherwise the second would be the first after a crash
+            self.keeper.keep("block", second.frame)
             self.report("equivocation", creator=self.sequencer, number=first.number, ids=[first.id, second.id])
             self.flood(second.frame, connection)
 

@@ -5,22 +5,30 @@ sequencer (node.py), in stage 5 a lottery.
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 from common.encoding import FormatError, Message, decode_frame, encode_frame
-from common.journal import Journal
 from common.ledger import Transaction
 from common.limits import MAX_ANSWER_BLOCKS, MAX_ANSWER_BYTES, MAX_FORSAKEN_WANT, WANT_AGAIN
 from common.rsa import PrivateKey
 from common.wallets import WalletError
 from common.interface import Command, CommandError, Connection, HandshakeError, Invalid, Network
-from stage3_signed.node import SignedNode
+from stage3_signed.node import SignedNode, SignedSetup
 from stage4_sequencer.pool import Pool, Refused
 from stage4_sequencer.waiting import Waiting
 
 BLOCKS_PING = "blocks"
 """The nonce of the ping after a question for blocks; its pong tells that the answer has been handled."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TotalOrderSetup(SignedSetup):
+    """What a node of stages 4 and 5 is given when it is made."""
+
+    only_network: str | None = None
+    """No other network is joined, and none is founded: `--network`."""
 
 
 class TotalOrderNode(SignedNode):
@@ -32,11 +40,10 @@ class TotalOrderNode(SignedNode):
         "status": Command("/status", "show how far this node is"),
     }
 
-    def __init__(self, network: Network, address: str, key: PrivateKey, only_network: str | None = None,
-                 journal: Journal | None = None) -> None:
-        super().__init__(network, address, key, journal)
-        self.only_network = only_network
-        """The network of `--network`: no other is joined, and none is founded."""
+    def __init__(self, network: Network, address: str, setup: TotalOrderSetup) -> None:
+        super().__init__(network, address, setup)
+        self.setup = setup
+        self.only_network = setup.only_network
         self.expected_network: str | None = None
         """The network in the hello of the peer that this node joins by; its genesis is awaited."""
         self.genesis_frame = b""
@@ -63,7 +70,7 @@ class TotalOrderNode(SignedNode):
         """Begin with the balances of the genesis."""
         raise NotImplementedError
 
-    def found(self) -> None:
+    def found_network(self) -> None:
         """Found a network: make its genesis. Not if the user wants one network and no other."""
         if self.only_network is not None:
             self.report_error("NETWORK", f"nobody of network {self.only_network} answers; check --peer, and whether"
@@ -83,8 +90,7 @@ class TotalOrderNode(SignedNode):
 
     def resume(self) -> None:
         """Go on with the network in the journal, unless the user wants another one."""
-        assert self.journal is not None
-        kept = self.journal.read_note("network")
+        kept = self.keeper.read_note("network")
         if self.only_network not in (None, kept):
             self.report_error("NETWORK", f"--data holds network {kept}, expected {self.only_network} (--network);"
                                          " name another folder, or leave --network out")
@@ -102,7 +108,7 @@ class TotalOrderNode(SignedNode):
     def keep_genesis(self, genesis: Any) -> None:
         """Begin with this genesis, and keep it for those who join."""
         self.genesis_frame = encode_frame(genesis.message())
-        self.keep("genesis", self.genesis_frame)
+        self.keeper.keep("genesis", self.genesis_frame)
         self.begin_with(genesis)
 
     def check_network(self, connection: Connection, name: str | None) -> None:
@@ -117,7 +123,7 @@ class TotalOrderNode(SignedNode):
 
     def is_before_link(self, connection: Connection, name: str) -> bool:
         """A node that joins hears the genesis before it is linked, but after the hello."""
-        is_greeted = connection is self.joining and connection.address is not None
+        is_greeted = self.joining.is_by(connection) and connection.address is not None
         return super().is_before_link(connection, name) or (name == "genesis" and is_greeted)
 
     def on_genesis(self, connection: Connection, message: Message, frame: bytes) -> None:
@@ -163,7 +169,7 @@ class TotalOrderNode(SignedNode):
 
     def has_room_for(self, transaction: Transaction) -> bool:
         """Is there room in the pool? What was made here comes in even if there is none."""
-        if transaction.id in self.made_here or self.is_replaying:
+        if transaction.id in self.made_here or self.keeper.is_replaying:
             return True
         # A sender that has nothing cannot pay an amount of 0 either, as far as room is concerned.
         return self.pool.has_room(self.available(transaction.sender) >= max(1, transaction.amount))

@@ -12,6 +12,7 @@ from common.interface import Network
 from common.rsa import PrivateKey
 from common.wallets import WalletError, load_key, load_or_make_keys
 from stage4_sequencer.__main__ import SequencedClient
+from stage4_sequencer.total_order import TotalOrderSetup
 from stage5_pos.genesis import MAX_MILLISECONDS, Genesis, make_genesis
 from stage5_pos.node import StakeNode
 
@@ -51,7 +52,9 @@ class StakeClient(SequencedClient):
 
         journal = self.open_journal(options, StakeNode.STAGE)
         stakes = load_stakes(options, goes_on=journal is not None and journal.read_note("network") is not None)
-        return StakeNode(network, address, self.find_key(options), stakes, found_with, options.network, journal)
+        setup = TotalOrderSetup(join_seconds=options.wait / 1000, journal=journal, key=self.find_key(options),
+                                only_network=options.network)
+        return StakeNode(network, address, setup, stakes, found_with)
 
 
 def load_stakes(options: argparse.Namespace, goes_on: bool) -> dict[int, PrivateKey]:

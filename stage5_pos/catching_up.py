@@ -6,9 +6,8 @@ after the newest block that both have. It asks again after each answer until it 
 
 from common.encoding import ID, INTEGER, Message, Shape, encode_frame, ids_field
 from common.interface import Connection, Network
-from common.journal import Journal
 from common.limits import MAX_ANSWER_BLOCKS, MAX_FLOODED, MAX_LOCATOR, MAX_WAITING, WANT_AGAIN
-from common.rsa import PrivateKey
+from stage4_sequencer.total_order import TotalOrderSetup
 from stage5_pos.chain import ChainNode
 
 
@@ -41,9 +40,8 @@ class CatchingUpNode(ChainNode):
         "get_chain": {"locator": ids_field(MAX_LOCATOR)},
     }
 
-    def __init__(self, network: Network, address: str, key: PrivateKey, only_network: str | None = None,
-                 journal: Journal | None = None) -> None:
-        super().__init__(network, address, key, only_network, journal)
+    def __init__(self, network: Network, address: str, setup: TotalOrderSetup) -> None:
+        super().__init__(network, address, setup)
         self.chain_questions: dict[Connection, ChainQuestion] = {}
 
     def send_progress(self, connection: Connection) -> None:

@@ -10,13 +10,12 @@ from typing import Any
 
 from common.encoding import (ID, MAX_INTEGER, STRING, Field, Message, Shape, canon, decode_frame,
                              ids_field, is_integer, make_id, without_padding)
-from common.journal import Journal
 from common.ledger import Transaction
 from common.limits import (COST_OF_A_BLOCK, ENTERED_AT_ONCE, MAX_ASIDE, MAX_BLOCK_IDS, MAX_EVIDENCE, MAX_TWINS,
                            MAX_WAITING_SECONDS, Recent)
-from common.rsa import PrivateKey, verify
+from common.rsa import verify
 from common.interface import Connection, Invalid, Network
-from stage4_sequencer.total_order import TotalOrderNode
+from stage4_sequencer.total_order import TotalOrderNode, TotalOrderSetup
 from stage5_pos import genesis, lottery
 from stage5_pos.genesis import Genesis
 from stage5_pos.ledger import InvalidBlock, TreeLedger
@@ -50,9 +49,8 @@ class ChainNode(TotalOrderNode):
                   "transactions": ids_field(MAX_BLOCK_IDS), "signature": STRING},
     }
 
-    def __init__(self, network: Network, address: str, key: PrivateKey, only_network: str | None = None,
-                 journal: Journal | None = None) -> None:
-        super().__init__(network, address, key, only_network, journal)
+    def __init__(self, network: Network, address: str, setup: TotalOrderSetup) -> None:
+        super().__init__(network, address, setup)
         self.genesis: Genesis
         self.thresholds: dict[str, int]
         """Genesis account -> the value below which its draws win."""
@@ -120,7 +118,7 @@ class ChainNode(TotalOrderNode):
         if self.is_known_block(block_id):
             self.on_known_block(connection, block_id, message, canonical)
             return
-        if message["slot"] > self.slot() + CLOCK_ERROR_SLOTS and not self.is_replaying:
+        if message["slot"] > self.slot() + CLOCK_ERROR_SLOTS and not self.keeper.is_replaying:
             self.on_future_block(connection, message, canonical)
             return
         if self.is_surplus(block_id, message["creator"], message["slot"]):
@@ -178,7 +176,7 @@ class ChainNode(TotalOrderNode):
         enters with theirs."""
         twins = self.twins.get((creator, slot), [])
         return ((len(twins) >= MAX_TWINS or block_id in twins) and not self.is_built_upon(block_id, creator)
-                and not self.is_replaying)
+                and not self.keeper.is_replaying)
 
     def is_built_upon(self, block_id: str, creator: str) -> bool:
         """Does a block of somebody else that waits have this one as its parent, or build on one that has?"""
@@ -223,7 +221,7 @@ class ChainNode(TotalOrderNode):
         value = lottery.ticket_value(self.genesis.seed, slot, creator, draw)
         if not lottery.is_winning(value, self.thresholds[creator]):
             raise Invalid(f"block of slot {slot}: its draw has not won")
-        if self.is_replaying:
+        if self.keeper.is_replaying:
             return value
         try:
             verify(creator, lottery.lottery_bytes(self.genesis.seed, slot), draw)
@@ -255,7 +253,7 @@ class ChainNode(TotalOrderNode):
         if creator not in self.convicted and len(self.convicted) < MAX_EVIDENCE:
             self.convicted.add(creator)
             for frame in filter(None, frames):
-                self.keep("evidence", frame)
+                self.keeper.keep("evidence", frame)
 
     def replay(self, kind: str, content: bytes) -> None:
         """The journal holds both blocks of an equivocation, also if one of them never entered the tree."""
@@ -385,7 +383,7 @@ class ChainNode(TotalOrderNode):
             self.enter(entry.block, entry.connection)
         except Invalid as error:
             if entry.connection is not None:
-                self.report_invalid(entry.connection, str(error))
+                self.refusals.report_invalid(entry.connection, str(error))
         if entry.connection is not None:
             self.on_no_longer_waiting(entry.connection)
 
@@ -428,8 +426,8 @@ class ChainNode(TotalOrderNode):
         """A block that enters the tree is kept; the first time it is reported, and the first two of a slot are passed
         on."""
         for transaction_id in self.aside.among(block.transactions):
-            self.keep("transaction", self.frames[transaction_id])
-        self.keep("block", block.frame)  # also if it comes back: what is replayed has left the tree again by then
+            self.keeper.keep("transaction", self.frames[transaction_id])
+        self.keeper.keep("block", block.frame)  # also if it comes back: what is replayed has left the tree by then
         twins = self.twins.setdefault((block.creator, block.slot), [])
         if block.id in twins:
             return
@@ -449,7 +447,7 @@ class ChainNode(TotalOrderNode):
             self.tree.remove(surplus)
             self.ledger.forget(surplus)
             self.release_transactions(surplus)
-            self.seen_frames.discard(hash(surplus.frame))  # it may be asked for, and come again
+            self.neighbours.seen_frames.discard(hash(surplus.frame))  # it may be asked for, and come again
 
     def names_a_block(self, block: Block) -> bool:
         """Does it name a block of the tree as a transaction? It would wait for that transaction for ever."""

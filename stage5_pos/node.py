@@ -13,10 +13,10 @@ Here is how one is made.
 from collections.abc import Callable
 
 from common.encoding import Message, encode_frame
-from common.journal import Journal
 from common.limits import MAX_BLOCK_IDS
 from common.rsa import PrivateKey
 from common.interface import Command, CommandError, Invalid, Network
+from stage4_sequencer.total_order import TotalOrderSetup
 from stage5_pos import lottery
 from stage5_pos.catching_up import CatchingUpNode
 from stage5_pos.chain import seconds
@@ -35,12 +35,11 @@ class StakeNode(CatchingUpNode):
         "tree": Command("/tree", "draw the tree of blocks"),
     }
 
-    def __init__(self, network: Network, address: str, key: PrivateKey, stakes: dict[int, PrivateKey],
-                 found_with: Callable[[], tuple[Genesis, dict[int, PrivateKey]]], only_network: str | None = None,
-                 journal: Journal | None = None) -> None:
+    def __init__(self, network: Network, address: str, setup: TotalOrderSetup, stakes: dict[int, PrivateKey],
+                 found_with: Callable[[], tuple[Genesis, dict[int, PrivateKey]]]) -> None:
         """`stakes` has the keys of the genesis accounts that are played here, by their number from 1 on;
         `found_with` gives a genesis and such keys, when this node comes to found a network."""
-        super().__init__(network, address, key, only_network, journal)
+        super().__init__(network, address, setup)
         self.stakes = stakes
         self.found_with = found_with
         self.last_slot = 0
@@ -92,7 +91,7 @@ class StakeNode(CatchingUpNode):
                     tickets.append((value, draw, key))
             if tickets:
                 # Before anything is signed: killed in between, this node does not sign for the slot again.
-                self.keep("slot", str(slot).encode())
+                self.keeper.keep("slot", str(slot).encode())
                 self.commit()
                 self.make_block(slot, *min(tickets, key=lambda ticket: ticket[0]))
 

@@ -19,9 +19,10 @@ from common.interface import Connection, State
 from common.ledger import Transaction
 from common.limits import MAX_PEERS
 from stage2_ledger.node import LedgerNode
-from stage3_signed.node import SignedNode
+from stage3_signed.node import SignedNode, SignedSetup
 from stage4_sequencer.genesis import Genesis as SequencerGenesis
 from stage4_sequencer.node import SequencedNode
+from stage4_sequencer.total_order import TotalOrderSetup
 from stage5_pos import lottery
 from stage5_pos.genesis import make_genesis
 from stage5_pos.node import StakeNode
@@ -117,9 +118,9 @@ class FilledNode:
         self._opened = self._nonces = self._last_slot = 0
         self.node: Any = getattr(self, f"_make_node_{stage}")()
         self.neighbours = [self.connect() for _ in range(NEIGHBOURS)]
-        self.node.is_replaying = True
+        self.node.keeper.is_replaying = True
         self._fill(count)
-        self.node.is_replaying = False
+        self.node.keeper.is_replaying = False
 
     # --- its beginning --------------------------------------------------------------------------
 
@@ -127,7 +128,10 @@ class FilledNode:
         return self._founded(LedgerNode(self.network, "127.0.0.1:1"))
 
     def _make_node_3(self) -> Any:
-        return self._founded(SignedNode(self.network, "127.0.0.1:1", kept_key(12)))
+        return self._founded(SignedNode(self.network, "127.0.0.1:1", SignedSetup(key=kept_key(12))))
+
+    def _setup(self) -> TotalOrderSetup:
+        return TotalOrderSetup(key=kept_key(12))
 
     def _founded(self, node: Any) -> Any:
         node.start(None)
@@ -135,13 +139,13 @@ class FilledNode:
 
     def _make_node_4(self) -> Any:
         self.genesis: Any = SequencerGenesis("0" * 32, kept_key(SEQUENCER).account, 10_000, self._rich(), [BALANCE] * 2)
-        return self._begun(SequencedNode(self.network, "127.0.0.1:1", kept_key(12), make_key=lambda: kept_key(12)))
+        return self._begun(SequencedNode(self.network, "127.0.0.1:1", self._setup(), make_key=lambda: kept_key(12)))
 
     def _make_node_5(self) -> Any:
         # A slot takes a millisecond.
         self.genesis = make_genesis(SEED, START_MS - 2 * FIRST_SLOT, 1, 999, self._rich(), [BALANCE] * 2)
         self.tip = self.genesis.id
-        return self._begun(StakeNode(self.network, "127.0.0.1:1", kept_key(12), {}, lambda: (self.genesis, {})))
+        return self._begun(StakeNode(self.network, "127.0.0.1:1", self._setup(), {}, lambda: (self.genesis, {})))
 
     def _rich(self) -> list[str]:
         return [kept_key(RICH).account, kept_key(STAKE).account]
@@ -180,7 +184,7 @@ class FilledNode:
     def fill_list_of_peers(self) -> None:
         """Let the list of peers hold as many addresses as it may."""
         for number in range(MAX_PEERS):
-            self.node.members.add(f"10.0.{number // 250}.{number % 250}:1")
+            self.node.ring.members.add(f"10.0.{number // 250}.{number % 250}:1")
 
     # --- peers ----------------------------------------------------------------------------------
 

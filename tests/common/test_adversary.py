@@ -17,6 +17,7 @@ from lab.evil import main
 from lab.processes import NodeProcess
 from lab.simulation import World
 from stage4_sequencer.node import SequencedNode
+from stage4_sequencer.total_order import TotalOrderSetup
 from stage5_pos.node import StakeNode
 from tests.conftest import PASSPHRASE
 from tests.fixtures import kept_key
@@ -81,7 +82,7 @@ def sequenced(kind: type[SequencedNode], followers: int, seed: int = 1) -> tuple
     founder = world.add(kind, None, ALICE, lambda: SEQUENCER, 1_000)
     nodes: list[Any] = [founder]
     for _ in range(followers):
-        nodes.append(world.add(SequencedNode, founder.address, BOB, no_key))
+        nodes.append(world.add(SequencedNode, founder.address, TotalOrderSetup(key=BOB), no_key))
         world.run(1)
     return world, nodes
 
@@ -141,7 +142,8 @@ def staked(kind: type[StakeNode], *plays: tuple[int, ...]) -> tuple[World, list[
 
         def make_node(network: Network, address: str, made: type[StakeNode] = made,
                       stakes: dict[int, Any] = stakes) -> StakeNode:
-            return made(network, address, kept_key(12), dict(stakes), lambda: (genesis(), dict(stakes)))
+            setup = TotalOrderSetup(key=kept_key(12))
+            return made(network, address, setup, dict(stakes), lambda: (genesis(), dict(stakes)))
 
         nodes.append(world.add(make_node, nodes[0].address if nodes else None))
         world.run(SLOT_SECONDS / 5)

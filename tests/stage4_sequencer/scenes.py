@@ -12,6 +12,7 @@ from common.encoding import encode_base64
 from common.rsa import InvalidSignature, PrivateKey
 from lab.simulation import World
 from stage4_sequencer.node import SequencedNode
+from stage4_sequencer.total_order import TotalOrderSetup
 from tests.fixtures import kept_key
 from tests.memory import Event, Stranger
 from tests.stage2_ledger.scenes import PolitePeer, ledger_of, transaction_id
@@ -91,7 +92,7 @@ def founded_world(seed: int = 1, longest_delay: float = 0.0, interval_ms: int = 
                   key: Any = ALICE, sequencer: Any = SEQUENCER) -> tuple[World, SequencedNode]:
     """A world with one node, which has founded a network and so is its sequencer."""
     world = World(seed, longest_delay=longest_delay)
-    return world, world.add(SequencedNode, None, key, lambda: sequencer, interval_ms)
+    return world, world.add(SequencedNode, None, TotalOrderSetup(key=key), lambda: sequencer, interval_ms)
 
 
 def add_founder_peer(world: World, genesis: Event = GENESIS, *, network: str | None = None) -> PolitePeer:
@@ -106,7 +107,7 @@ def followed_world(seed: int = 1, key: Any = ALICE, genesis: Event = GENESIS,
     """A world with a node that has joined by a peer that the test plays; the sequencer is the test."""
     world = World(seed, longest_delay=longest_delay)
     peer = add_founder_peer(world, genesis)
-    node = world.add(SequencedNode, peer.address, key, no_key)
+    node = world.add(SequencedNode, peer.address, TotalOrderSetup(key=key), no_key)
     world.run(0.1)
     assert node.network_name == genesis_id(genesis)
     peer.received = []
@@ -178,7 +179,7 @@ def toy_signatures() -> Iterator[None]:
 
 
 TOY_SEQUENCER = ToyKey(SEQUENCER.account)
-TOY_KEYS = [ToyKey(kept_key(number).account) for number in range(1, 9)]
+TOY_KEYS: list[Any] = [ToyKey(kept_key(number).account) for number in range(1, 9)]
 
 
 def note_arrivals(node: SequencedNode) -> list[str]:
@@ -196,7 +197,7 @@ def note_arrivals(node: SequencedNode) -> list[str]:
 
 def add_node(world: World, peer: SequencedNode, key: Any = CAROL) -> SequencedNode:
     """A node that joins by `peer`."""
-    return world.add(SequencedNode, peer.address, key, no_key)
+    return world.add(SequencedNode, peer.address, TotalOrderSetup(key=key), no_key)
 
 
 def assert_took(world: World, node: SequencedNode, chain: list[Event], transactions: list[Event]) -> None:

@@ -12,6 +12,7 @@ from common.encoding import MAX_INTEGER
 from common.journal import Journal
 from lab.simulation import World
 from stage4_sequencer.node import SequencedNode
+from stage4_sequencer.total_order import TotalOrderSetup
 from tests.memory import Event
 from tests.stage2_ledger.scenes import PolitePeer, add_linked_peer, errors
 from tests.stage4_sequencer.scenes import (ALICE, BOB, CAROL, NETWORK, SEQUENCER, STAGE, TOY_SEQUENCER, ChainPeer,
@@ -236,7 +237,7 @@ def test_after_a_crash_the_first_of_two_blocks_still_stands_and_both_are_evidenc
     for blocks in ([first, second], [second, first]):
         world = World(1)
         peer = add_founder_peer(world)
-        node = world.add(SequencedNode, peer.address, ALICE, no_key, 10_000, None, Journal(tmp_path))
+        node = world.add(SequencedNode, peer.address, TotalOrderSetup(key=ALICE, journal=Journal(tmp_path)), no_key)
         world.run(2.0)
         tell(world, peer, *blocks)
         assert [json.loads(frame[4:]) for frame in node.evidence[number]] == [first, second]

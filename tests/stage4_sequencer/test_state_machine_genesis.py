@@ -8,6 +8,7 @@ import pytest
 from common.encoding import MAX_INTEGER, decode_base64, encode_base64
 from lab.simulation import World
 from stage4_sequencer.node import SequencedNode
+from stage4_sequencer.total_order import TotalOrderSetup
 from tests.memory import Event, add_stranger
 from tests.stage2_ledger.scenes import PING, PolitePeer, add_linked_peer, errors, ledger_of
 from tests.stage4_sequencer.scenes import (ALICE, BOB, CAROL, GENESIS, NETWORK, SEQUENCER, STAGE, add_founder_peer,
@@ -70,7 +71,7 @@ def test_a_joining_node_takes_the_genesis_whose_id_is_the_network_of_the_hello()
 def test_a_joining_node_takes_no_other_genesis(genesis: Event, network: str) -> None:
     world = World(1)
     peer = add_founder_peer(world, genesis, network=network)
-    node = world.add(SequencedNode, peer.address, ALICE, lambda: SEQUENCER)
+    node = world.add(SequencedNode, peer.address, TotalOrderSetup(key=ALICE), lambda: SEQUENCER)
     world.run(5.1)
     assert world.reported(node, "joined") == [] and len(world.reported(node, "founded")) == 1
     assert "NETWORK" in errors(world, node) and peer.is_closed
@@ -96,7 +97,7 @@ def test_a_genesis_out_of_its_ranges_is_a_format_error(change: dict[str, Any]) -
     assert errors(world, linked) == ["FORMAT"]
     assert peer.is_closed and [error["code"] for error in peer.messages("error")] == ["FORMAT"]
     liar = add_founder_peer(world, {**GENESIS, **change})
-    joining = world.add(SequencedNode, liar.address, ALICE, lambda: SEQUENCER)
+    joining = world.add(SequencedNode, liar.address, TotalOrderSetup(key=ALICE), lambda: SEQUENCER)
     world.run(1.0)
     assert errors(world, joining) == ["FORMAT", "NETWORK"] and world.reported(joining, "joined") == []
     assert [error["code"] for error in liar.messages("error")] == ["FORMAT"]
@@ -133,7 +134,7 @@ def test_a_genesis_with_a_bad_key_is_invalid_and_the_tenth_closes(change: dict[s
     tell(world, peer, {**GENESIS, **change})
     assert peer.is_closed and [error["code"] for error in peer.messages("error")] == ["INVALID"]
     liar = add_founder_peer(world, {**GENESIS, **change})
-    joining = world.add(SequencedNode, liar.address, ALICE, lambda: SEQUENCER)
+    joining = world.add(SequencedNode, liar.address, TotalOrderSetup(key=ALICE), lambda: SEQUENCER)
     world.run(5.1)
     assert errors(world, joining) == ["INVALID", "NETWORK"]
     assert len(world.reported(joining, "founded")) == 1 and liar.is_closed
@@ -153,7 +154,7 @@ def test_no_genesis_within_five_seconds_is_nobody(says_hello: bool) -> None:
     world = World(1)
     peer = world.add(PolitePeer, None, STAGE)
     peer.says_on_open = [peer.hello_message(NETWORK)] if says_hello else []
-    node = world.add(SequencedNode, peer.address, ALICE, lambda: SEQUENCER)
+    node = world.add(SequencedNode, peer.address, TotalOrderSetup(key=ALICE), lambda: SEQUENCER)
     world.run(4.9)
     assert node.network_name is None and not world.networks[node.address].is_reading
     world.run(0.2)
@@ -168,7 +169,7 @@ def test_before_the_genesis_comes_nothing_else(message: Event) -> None:
     world = World(1)
     peer = world.add(PolitePeer, None, STAGE)
     peer.says_on_open = [peer.hello_message(NETWORK), message, GENESIS]
-    node = world.add(SequencedNode, peer.address, ALICE, lambda: SEQUENCER)
+    node = world.add(SequencedNode, peer.address, TotalOrderSetup(key=ALICE), lambda: SEQUENCER)
     world.run(1.0)
     assert [error["code"] for error in peer.messages("error")] == ["HANDSHAKE"]
     assert errors(world, node) == ["HANDSHAKE", "NETWORK"] and node.network_name != NETWORK
@@ -179,7 +180,7 @@ def test_a_genesis_before_the_hello_is_a_handshake_error(change: dict[str, Any])
     world = World(1)
     peer = world.add(PolitePeer, None, STAGE)
     peer.says_on_open = [{**GENESIS, **change}, peer.hello_message(NETWORK)]
-    node = world.add(SequencedNode, peer.address, ALICE, lambda: SEQUENCER)
+    node = world.add(SequencedNode, peer.address, TotalOrderSetup(key=ALICE), lambda: SEQUENCER)
     world.run(1.0)
     assert [error["code"] for error in peer.messages("error")] == ["HANDSHAKE"]
     assert node.network_name != NETWORK
@@ -188,7 +189,7 @@ def test_a_genesis_before_the_hello_is_a_handshake_error(change: dict[str, Any])
 def test_while_joining_the_genesis_is_taken_from_the_peer_called_only() -> None:
     world = World(1)
     silent = world.add(PolitePeer, None, STAGE)
-    node = world.add(SequencedNode, silent.address, ALICE, lambda: SEQUENCER)
+    node = world.add(SequencedNode, silent.address, TotalOrderSetup(key=ALICE), lambda: SEQUENCER)
     caller = add_stranger(world, node, STAGE)
     tell(world, caller, caller.hello_message(NETWORK), GENESIS)
     assert [error["code"] for error in caller.messages("error")] == ["HANDSHAKE"] and caller.is_closed
@@ -199,7 +200,7 @@ def test_while_joining_the_genesis_is_taken_from_the_peer_called_only() -> None:
 
 def test_network_joins_the_one_that_is_wanted() -> None:
     world, founder = founded_world()
-    node = world.add(SequencedNode, founder.address, BOB, no_key, 10_000, founder.network_name)
+    node = world.add(SequencedNode, founder.address, TotalOrderSetup(key=BOB, only_network=founder.network_name), no_key)
     world.run(1.0)
     assert len(world.reported(node, "joined")) == 1 and errors(world, node) == []
     assert ledger_of(world, node) == ledger_of(world, founder)
@@ -212,7 +213,7 @@ def test_network_joins_and_founds_nothing_else(what: str) -> None:
     liar = add_founder_peer(world, {**GENESIS, "nonce": "1" * 32}, network=NETWORK)
     peer = {"another network": founder.address, "nobody there": "nobody:1", "silence": silent.address,
             "none": None, "another genesis": liar.address}[what]
-    node = world.add(SequencedNode, peer, BOB, no_key, 10_000, NETWORK)
+    node = world.add(SequencedNode, peer, TotalOrderSetup(key=BOB, only_network=NETWORK), no_key)
     world.run(5.1)
     assert not world.networks[node.address].is_running
     assert errors(world, node)[-1] == "NETWORK"

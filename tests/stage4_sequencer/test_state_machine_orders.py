@@ -16,6 +16,7 @@ from common.limits import MAX_DIGESTS, MAX_EVIDENCE
 from lab.simulation import World
 from stage4_sequencer.node import SequencedNode
 from stage4_sequencer.order import Gap, Order
+from stage4_sequencer.total_order import TotalOrderSetup
 from tests.memory import Event
 from tests.stage2_ledger.scenes import PolitePeer, add_linked_peer, errors
 from tests.stage4_sequencer.scenes import (ALICE, BOB, TOY_KEYS, TOY_SEQUENCER, ChainPeer, add_founder_peer,
@@ -41,9 +42,9 @@ def chain(length: int, parts_at: int | None = None, branch: int = 0) -> list[Blo
 def half(world: World, blocks: list[Block], size: int = 2, journal: Journal | None = None) -> list[SequencedNode]:
     """Some nodes that know each other and nobody else, and have been told these blocks."""
     peer = add_founder_peer(world)
-    nodes = [world.add(SequencedNode, peer.address, TOY_KEYS[0], no_key, 10_000, None, journal)]
+    nodes = [world.add(SequencedNode, peer.address, TotalOrderSetup(key=TOY_KEYS[0], journal=journal), no_key)]
     world.run(0.1)
-    nodes += [world.add(SequencedNode, nodes[0].address, TOY_KEYS[1], no_key) for _ in range(size - 1)]
+    nodes += [world.add(SequencedNode, nodes[0].address, TotalOrderSetup(key=TOY_KEYS[1]), no_key) for _ in range(size - 1)]
     world.run(1.0)
     tell(world, peer, *blocks)
     world.run(5.0)
@@ -180,8 +181,9 @@ def test_after_a_restart_the_proof_is_found_and_what_was_proven_is_not_told_agai
         node.on_end()
     for expected in (True, False):
         world = World(2)
-        nodes = [world.add(SequencedNode, None, TOY_KEYS[0], no_key, 10_000, None, Journal(tmp_path / str(branch)))
-                 for branch in (1, 2)]
+        journals = [Journal(tmp_path / str(branch)) for branch in (1, 2)]
+        nodes = [world.add(SequencedNode, None, TotalOrderSetup(key=TOY_KEYS[0], journal=journal), no_key)
+                 for journal in journals]
         world.run(0.1)
         meet(world, *nodes)
         world.run(2.0)

@@ -11,6 +11,8 @@ from common.interface import Connection
 from lab.simulation import World
 from stage4_sequencer.node import SequencedNode
 from stage4_sequencer.sources import Sources
+from stage4_sequencer.total_order import TotalOrderSetup
+from tests.memory import FakeConnection
 from tests.slow_line import SlowWorld
 from tests.stage2_ledger.scenes import PolitePeer, add_linked_peer, errors
 from tests.stage4_sequencer.scenes import (TOY_KEYS, TOY_SEQUENCER, ChainPeer, add_founder_peer, chain_of,
@@ -80,7 +82,7 @@ class Dripping(Boaster):
 def add_honest(world: World) -> SequencedNode:
     """A node of the same network that has all blocks, and knows nobody else."""
     peer = add_founder_peer(world)
-    node = world.add(SequencedNode, peer.address, TOY_KEYS[1], no_key)
+    node = world.add(SequencedNode, peer.address, TotalOrderSetup(key=TOY_KEYS[1]), no_key)
     world.run(0.5)
     tell(world, peer, *CHAIN)
     assert status_of(world, node)[0] == len(CHAIN)
@@ -178,10 +180,11 @@ def test_whoever_answers_nothing_is_not_asked_again_for_a_minute() -> None:
 
 def test_the_order_is_who_has_not_failed_then_the_peer_then_own_calls_then_who_came_first() -> None:
     asked: list[tuple[Connection, int]] = []
-    caller, later = Connection(None, "caller", 1.0), Connection(None, "later", 5.0)
-    called, peer = Connection("called:1", "called", 2.0), Connection("peer:1", "peer", 3.0)
+    caller, later = FakeConnection(None, "caller", 1.0), FakeConnection(None, "later", 5.0)
+    called, peer = FakeConnection("called:1", "called", 2.0), FakeConnection("peer:1", "peer", 3.0)
+    trust: dict[Connection, int] = {called: 1, peer: 2}
     sources = Sources(lambda connection, first: asked.append((connection, first)), lambda: 9.0,
-                      lambda connection: {called: 1, peer: 2}.get(connection, 0))
+                      lambda connection: trust.get(connection, 0))
     for connection in (later, caller, called, peer):
         sources.told(connection, 1_000)
 
@@ -216,14 +219,14 @@ def test_an_answer_that_comes_late_counts_all_the_same() -> None:
 def test_on_a_slow_line_each_block_comes_once_also_where_several_have_it(bytes_per_second: int) -> None:
     world = SlowWorld()
     founder = add_founder_peer(world)
-    nodes = [world.add(SequencedNode, founder.address, TOY_KEYS[0], no_key)]
+    nodes = [world.add(SequencedNode, founder.address, TotalOrderSetup(key=TOY_KEYS[0]), no_key)]
     world.run(1.0)
-    nodes += [world.add(SequencedNode, nodes[0].address, key, no_key) for key in TOY_KEYS[1:4]]
+    nodes += [world.add(SequencedNode, nodes[0].address, TotalOrderSetup(key=key), no_key) for key in TOY_KEYS[1:4]]
     world.run(1.0)
     tell(world, founder, *CHAIN)
     world.run(5.0)
     assert [status_of(world, node)[0] for node in nodes] == [len(CHAIN)] * 4
-    late = world.add(SequencedNode, nodes[0].address, TOY_KEYS[4], no_key)
+    late = world.add(SequencedNode, nodes[0].address, TotalOrderSetup(key=TOY_KEYS[4]), no_key)
     world.rates[late.address] = bytes_per_second
     needed = sum(len(block.frame) for block in nodes[0].blocks)
     world.run(1.5 * needed / bytes_per_second + 3.0)

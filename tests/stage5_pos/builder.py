@@ -8,6 +8,7 @@ from common.encoding import Message, canon, decode_frame, encode_frame, make_id
 from common.interface import Network
 from common.rsa import PrivateKey
 from lab.simulation import World
+from stage4_sequencer.total_order import TotalOrderSetup
 from stage5_pos import lottery
 from stage5_pos.genesis import Genesis, make_genesis
 from stage5_pos.node import StakeNode
@@ -98,7 +99,7 @@ def add_node(world: World, peer: str | None = None, plays: tuple[int, ...] = (),
     stakes = {number: fixed_key(number) for number in plays}
 
     def make_node(network: Network, address: str) -> StakeNode:
-        return StakeNode(network, address, fixed_key(own), dict(stakes), found_with)
+        return StakeNode(network, address, TotalOrderSetup(key=fixed_key(own)), dict(stakes), found_with)
 
     def found_with() -> tuple[Genesis, dict[int, PrivateKey]]:
         return genesis(), dict(stakes)

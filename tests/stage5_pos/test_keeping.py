@@ -11,6 +11,7 @@ from common.interface import Network
 from common.journal import Journal
 from common.rsa import PrivateKey
 from lab.simulation import World
+from stage4_sequencer.total_order import TotalOrderSetup
 from stage5_pos.genesis import Genesis
 from stage5_pos.node import StakeNode
 from tests.fixtures import kept_key
@@ -53,15 +54,16 @@ def add_node(world: World, folder: Path, key: Any = None) -> StakeNode:
         return genesis(), stakes
 
     def make_node(network: Network, address: str) -> StakeNode:
-        return StakeNode(network, address, kept_key(11), dict(stakes), found_with, journal=Journal(folder))
+        setup = TotalOrderSetup(key=kept_key(11), journal=Journal(folder))
+        return StakeNode(network, address, setup, dict(stakes), found_with)
 
     return world.add(make_node)
 
 
 def crash(node: StakeNode) -> None:
     """End a node without a farewell; what it has not committed is gone."""
-    assert node.journal is not None
-    node.journal.close()
+    assert node.setup.journal is not None
+    node.setup.journal.close()
 
 
 def test_no_slot_is_signed_twice_also_when_killed_between_signing_and_sending(tmp_path: Path) -> None:
@@ -97,8 +99,8 @@ def test_both_blocks_of_an_equivocation_are_kept_also_if_one_never_entered_the_t
     account = kept_key(1).account
     assert world.reported(node, "equivocation") == [{"creator": account, "slot": slot, "ids": ids}]
     node.commit()
-    assert node.journal is not None
-    kept = [entry.content for entry in node.journal.entries() if entry.kind == "evidence"]
+    assert node.setup.journal is not None
+    kept = [entry.content for entry in node.setup.journal.entries() if entry.kind == "evidence"]
     assert [decode_frame(frame) for frame in kept] == [first, second]
     crash(node)
     world = new_world()
@@ -121,8 +123,8 @@ def test_of_each_creator_one_proof_is_kept(tmp_path: Path) -> None:
             peer.send(*[block(slot, parent, number=number) for parent in ("e" * 64, "f" * 64)])
     world.settle()
     node.commit()
-    assert node.journal is not None and len(world.reported(node, "equivocation")) == 10
-    kept = [decode_frame(entry.content) for entry in node.journal.entries() if entry.kind == "evidence"]
+    assert node.setup.journal is not None and len(world.reported(node, "equivocation")) == 10
+    kept = [decode_frame(entry.content) for entry in node.setup.journal.entries() if entry.kind == "evidence"]
     assert [(one["creator"], one["slot"]) for one in kept] == [
         (kept_key(number).account, slots[number][0]) for number in (1, 1, 2, 2)]
 
