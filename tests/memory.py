@@ -1,6 +1,11 @@
-"""A peer in memory that says only what the test tells it: what `RawPeer` is on a socket, it is in a `World`."""
+"""A peer in memory that says only what the test tells it: what `RawPeer` is on a socket, it is in a `World`.
+
+And what a part of a node needs to be tested alone: a network and connections that note what is asked of them.
+"""
 
 import json
+import random
+from collections.abc import Callable
 from typing import Any
 
 from common.encoding import encode_frame
@@ -10,6 +15,54 @@ from common.interface import Connection, Network
 from stage1_chat.node import ChatNode
 
 Event = dict[str, Any]
+
+
+class FakeNetwork:
+    """The verbs of `common.interface.Network`, for one part of a node alone: what is asked of it is noted."""
+
+    def __init__(self) -> None:
+        self.random = random.Random(1)
+        self.time = 0.0
+        self.called: list[str] = []
+        self.reported: list[Event] = []
+        self._timers: list[tuple[float, Callable[[], None]]] = []
+
+    def now(self) -> float:
+        """Seconds since the beginning."""
+        return self.time
+
+    def unix_ms(self) -> int:
+        """Milliseconds since 1970."""
+        return round(self.time * 1000)
+
+    def after(self, seconds: float, action: Callable[[], None]) -> None:
+        """Keep the timer for `pass_time`."""
+        self._timers.append((self.time + seconds, action))
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass, from timer to timer."""
+        end = self.time + seconds
+        while due := [timer for timer in self._timers if timer[0] <= end]:
+            first = min(due, key=lambda timer: timer[0])
+            self._timers.remove(first)
+            self.time = first[0]
+            first[1]()
+        self.time = end
+
+    def connect(self, address: str) -> None:
+        """Note the call; the test says what comes of it."""
+        self.called.append(address)
+
+    def report(self, event: str, members: dict[str, Any], drawing: str | None = None) -> None:
+        """Note the event."""
+        self.reported.append({"event": event, **members})
+
+    def read_lines(self) -> None:
+        """Nobody types."""
+
+    def stop(self, status: int = 0) -> None:
+        """Parts do not end a node."""
+        raise AssertionError(f"the node has ended with status {status}")
 
 
 class FakeConnection(Connection):
