@@ -45,7 +45,7 @@ class PeeringNode(ABC):
         self.network = network
         self.address = address
         self.parts: list[Part] = []
-        self.owners: dict[str, Part] = {}
+        self._owners: dict[str, Part] = {}
         """Which part handles a type of message; the node handles the others."""
         self.network_name: str | None = None
         """The network that this node belongs to; None while it joins."""
@@ -60,7 +60,7 @@ class PeeringNode(ABC):
     def add_part(self, part: AnyPart) -> AnyPart:
         """Let a part handle the messages that it brings in, and hear of what happens to connections."""
         self.parts.append(part)
-        self.owners |= dict.fromkeys(part.SHAPES, part)
+        self._owners |= dict.fromkeys(part.SHAPES, part)
         return part
 
     # --- its network ----------------------------------------------------------------------------
@@ -108,12 +108,12 @@ class PeeringNode(ABC):
 
     @abstractmethod
     def on_ready(self) -> None:
-        """The node belongs to a network from now on."""
+        """The node belongs to a network from now on. A hook."""
 
     # --- connections come and go ----------------------------------------------------------------
 
     def on_open(self, connection: Connection) -> None:
-        """A connection is there: both ends say hello at once (contract §2)."""
+        """A connection is there: both ends say hello at once (contract §2). A hook."""
         self.connections.add(connection)
         self.joining.on_open(connection)
         connection.said_network = self.network_name
@@ -264,7 +264,7 @@ class PeeringNode(ABC):
 
     def handler(self, name: str) -> Handler:
         """The method that handles messages of this type: of the part that brings them in, or of the node."""
-        handler: Handler = getattr(self.owners.get(name, self), f"on_{name}")
+        handler: Handler = getattr(self._owners.get(name, self), f"on_{name}")
         return handler
 
     def is_before_link(self, connection: Connection, name: str) -> bool:
@@ -273,7 +273,7 @@ class PeeringNode(ABC):
 
     def flood(self, frame: bytes, source: Connection | None) -> None:
         """Send a new and valid frame on every link but the one it came from, which was useful: as the bytes that came,
-        or, a block, as it is kept."""
+        or, a block, as it is kept. A hook, for attackers."""
         if source is not None:
             source.useful_at = source.heard
         self.neighbours.pass_on(frame, source)

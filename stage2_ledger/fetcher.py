@@ -26,6 +26,10 @@ from common.limits import (MAX_FORSAKEN_WANT, MAX_MISSING, MAX_NAMED, MAX_TRIES,
                            SLOW_THINGS_PER_SECOND, WANT_AGAIN)
 
 
+WANT_PING = "want"
+"""The nonce of the ping after a want; its pong tells that the want is answered."""
+
+
 class Question(NamedTuple):
     """A want that is not answered yet, and when it was sent."""
 
@@ -77,13 +81,15 @@ class Fetcher(Part):
 
     def __init__(self, ask: Callable[[Connection, list[str]], None], now: Callable[[], float],
                  generator: random.Random, trust: Callable[[Connection], int],
-                 on_forsaken: Callable[[str], None]) -> None:
-        """`ask` sends one question, and a ping after it whose pong is told to `on_answered`. Of those that have named
-        an id, whoever `trust` ranks higher is asked first. `on_forsaken` hears of an id when none of them is left."""
+                 on_fetched: Callable[[Connection, bool], None], on_forsaken: Callable[[str], None]) -> None:
+        """`ask` sends one question, and `WANT_PING` after it. Of those that have named an id, whoever `trust` ranks
+        higher is asked first. `on_fetched` hears that a question was answered, and whether it is worth asking more;
+        `on_forsaken` hears of an id when none of those that have named it is left."""
         self._ask = ask
         self._now = now
         self._generator = generator
         self._trust = trust
+        self._on_fetched = on_fetched
         self._on_forsaken = on_forsaken
         self._missing: dict[str, Missing] = {}
         self._sources: dict[Connection, Source] = {}
@@ -134,6 +140,11 @@ class Fetcher(Part):
             self._forsaken.pop(known_id, None)
             for connection in missing.named_by if missing is not None else ():
                 self._cross_out(known_id, connection)
+
+    def on_pong(self, connection: Connection, nonce: str) -> None:
+        """If this pong ends the answer to a question, there may be more to ask."""
+        if nonce == WANT_PING:
+            self._on_fetched(connection, self.on_answered(connection))
 
     def on_answered(self, connection: Connection) -> bool:
         """A question on this connection has been answered: what has not come by now, it does not have. Is it worth

@@ -69,14 +69,15 @@ class IdTree:
     """A set of ids (64 hex digits each), with the sum of those that begin with any given digits, its prefix."""
 
     def __init__(self) -> None:
-        self._root = _Part()
+        self.root = _Part()
+        """All ids."""
         self._xors: dict[str, int] = {}
 
     def add(self, new_id: str) -> None:
         """Put in an id that is not there yet."""
         value, bucket = int(new_id, 16), new_id[:2]
         self._xors[bucket] = self._xors.get(bucket, 0) ^ value
-        part = self._root
+        part = self.root
         for depth, digit in enumerate(new_id):
             part.count += 1
             part.sum += value
@@ -105,7 +106,7 @@ class IdTree:
 
     def _path(self, prefix: str) -> list[_Part]:
         """The parts from the root to that with this prefix, or to the leaf that its ids are in."""
-        path = [self._root]
+        path = [self.root]
         for digit in prefix:
             if path[-1].children is None:
                 break

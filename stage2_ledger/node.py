@@ -19,16 +19,13 @@ from common.ledger import Ledger, Transaction
 from common.limits import GOSSIP_SECONDS, MAX_FLOODED, MAX_WANT
 from common.interface import Command, CommandError, Connection, Network, Setup
 from stage1_chat.node import ChatNode
-from stage2_ledger.fetcher import Fetcher
+from stage2_ledger.fetcher import WANT_PING, Fetcher
 from stage2_ledger.id_tree import IdTree
 from stage2_ledger.keeping import Keeper
 from stage2_ledger.reconcile import Reconciliation
 from stage2_ledger.ring import Ring
 
 NAME = Field(is_matching("[\x21-\x7e]{1,64}"), "a name of 1 to 64 characters from U+0021 to U+007E")
-
-WANT_PING = "want"
-"""The nonce of the ping behind a want; its pong tells that the want is answered."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,8 +76,8 @@ class LedgerNode(ChatNode):
         """The frame of each transaction, as it came: id -> bytes."""
         self.ids = IdTree()
         self.fetcher = self.add_part(
-            self.FETCHER(self.ask_for, network.now, network.random, self.trust, self.on_forsaken))
-        self.owes_news = False
+            self.FETCHER(self._ask_for, network.now, network.random, self.trust, self.on_fetched, self.on_forsaken))
+        self._owes_news = False
         """Has something come that was not passed on, since very much was fetched?"""
         self.reconciliation = self.add_part(
             self.RECONCILIATION(self.ids, self.fetch, self.fetcher.has_room, network.random))
@@ -197,24 +194,24 @@ class LedgerNode(ChatNode):
         return make_id(self.transaction_bytes(message))
 
     def check_transaction(self, message: Message, canonical: bytes) -> None:
-        """Invalid unless the transaction is good by itself. In stage 2 its form is all there is to it."""
+        """Invalid unless the transaction is good by itself. A hook; in stage 2 its form is all there is to it."""
 
     def has_room_for(self, transaction: Transaction) -> bool:
-        """May this transaction come in? Here all do: the ledger is the sum of every one."""
+        """May this transaction come in? A hook; here all do: the ledger is the sum of every one."""
         return True
 
     def on_no_room(self, transaction: Transaction, frame: bytes) -> None:
-        """A valid transaction has come for which there is no room."""
+        """A valid transaction has come for which there is no room. A hook."""
 
     def keep_transaction(self, transaction: Transaction, frame: bytes) -> None:
-        """Keep a transaction for those who will ask for it."""
+        """Keep a transaction for those who will ask for it. A hook."""
         self.transactions[transaction.id] = transaction
         self.frames[transaction.id] = frame
         self.keeper.keep("transaction", frame)
         self.ids.add(transaction.id)
 
     def on_new_transaction(self, transaction: Transaction) -> None:
-        """What a new transaction does: it is applied. (In stage 4 it waits for a block.)"""
+        """What a new transaction does: it is applied. A hook; in stage 4 it waits for a block."""
         self.ledger.apply(transaction)
 
     # --- reconciliation -------------------------------------------------------------------------
@@ -224,12 +221,12 @@ class LedgerNode(ChatNode):
         self.network.after(GOSSIP_SECONDS, self._gossip)
         self.ring.note_peers()
         one = [self.network.random.choice(list(self.links))] if self.links else []
-        for connection in list(self.links) if self.owes_news else one:
+        for connection in list(self.links) if self._owes_news else one:
             self.gossip_with(connection)
-        self.owes_news = False
+        self._owes_news = False
 
     def gossip_with(self, connection: Connection) -> None:
-        """Compare with one neighbour."""
+        """Compare with one neighbour. A hook."""
         self.reconciliation.begin(connection)
 
     def fetch(self, connection: Connection, ids: list[str]) -> None:
@@ -237,11 +234,11 @@ class LedgerNode(ChatNode):
         self.fetcher.need(filter(self.is_lacking, ids), connection)
 
     def is_lacking(self, transaction_id: str) -> bool:
-        """Does this node lack a transaction that others have?"""
+        """Does this node lack a transaction that others have? A hook."""
         return not self.is_kept(transaction_id)
 
     def is_kept(self, transaction_id: str) -> bool:
-        """Is this transaction here for good?"""
+        """Is this transaction here for good? A hook."""
         return transaction_id in self.transactions
 
     def on_want(self, connection: Connection, message: Message, frame: bytes) -> None:
@@ -252,26 +249,20 @@ class LedgerNode(ChatNode):
                 connection.send(found)
 
     def find_frame(self, wanted: str) -> bytes | None:
-        """The frame of the message with this id, if this node has it."""
+        """The frame of the message with this id, if this node has it. A hook."""
         return self.frames.get(wanted)
 
-    def ask_for(self, connection: Connection, ids: list[str]) -> None:
-        """Send a want, and a ping after it."""
+    def _ask_for(self, connection: Connection, ids: list[str]) -> None:
+        """Send a want, and a ping after it whose pong the fetcher awaits."""
         connection.send(encode_frame({"type": "want", "ids": ids}))
         connection.send(encode_frame({"type": "ping", "nonce": WANT_PING}))
 
-    def on_pong(self, connection: Connection, message: Message, frame: bytes) -> None:
-        """What was asked before that ping has been answered."""
-        super().on_pong(connection, message, frame)
-        if message["nonce"] == WANT_PING:
-            self.on_fetched(connection, self.fetcher.on_answered(connection))
-
     def on_fetched(self, connection: Connection, is_worth_more: bool) -> None:
-        """A want has been answered, so there may be room for more. Has the answer brought anything?"""
+        """A want has been answered, so there may be room for more. Has the answer brought anything? A hook."""
         self.reconciliation.go_on(connection)
 
     def on_forsaken(self, missing_id: str) -> None:
-        """None of those that have named this id has brought it."""
+        """None of those that have named this id has brought it. A hook."""
 
     # --- passing on -----------------------------------------------------------------------------
 
@@ -282,12 +273,12 @@ class LedgerNode(ChatNode):
         if source is not None and self.is_catching_up_with(source):
             source.useful_at = self.network.now()
             self.neighbours.seen_frames.add(hash(frame))
-            self.owes_news = True
+            self._owes_news = True
         else:
             self.flood(frame, source)
 
     def is_catching_up_with(self, connection: Connection) -> bool:
-        """Is very much being fetched from this neighbour?"""
+        """Is very much being fetched from this neighbour? A hook."""
         return self.fetcher.count_named(connection) > MAX_FLOODED
 
     def trust(self, connection: Connection) -> int:
@@ -298,7 +289,7 @@ class LedgerNode(ChatNode):
         return 2 if self.neighbours.is_peer(connection.proven) else 1
 
     def fetch_again(self) -> None:
-        """Every second: ask others for what did not come."""
+        """Every second: ask others for what did not come. A hook."""
         self.network.after(1.0, self.fetch_again)
         self.fetcher.ask_again(self.links)
 
@@ -309,7 +300,7 @@ class LedgerNode(ChatNode):
         return [*super().words(), *self.known_accounts()]
 
     def known_accounts(self) -> set[str]:
-        """The accounts that the user can mean: all in the ledger."""
+        """The accounts that the user can mean: all in the ledger. A hook."""
         return set(self.balances())
 
     def command_send(self, arguments: list[str]) -> None:
@@ -334,14 +325,14 @@ class LedgerNode(ChatNode):
         return {"type": "transaction", "nonce": self.make_nonce(), "from": sender, "to": receiver, "amount": amount}
 
     def send_transaction(self, message: Message) -> None:
-        """Make a transaction known to everyone, this node first."""
+        """Make a transaction known to everyone, this node first. A hook."""
         transaction_id = self.transaction_id(message)
         self.report("sent", id=transaction_id)
         self.on_transaction(None, message, encode_frame(message))
         self.report_sent(transaction_id)
 
     def report_sent(self, transaction_id: str) -> None:
-        """Tell the user what became of a transaction made here: it is applied."""
+        """Tell the user what became of a transaction made here: it is applied. A hook."""
         self.report("transaction", id=transaction_id, state="applied")
 
     def command_ledger(self, arguments: list[str]) -> None:
@@ -350,5 +341,5 @@ class LedgerNode(ChatNode):
         self.report("ledger", accounts=self.balances())
 
     def balances(self) -> dict[str, int]:
-        """The balance of every account named so far."""
+        """The balance of every account named so far. A hook."""
         return self.ledger.balances

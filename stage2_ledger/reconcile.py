@@ -134,16 +134,16 @@ class Reconciliation(Part):
         """`need` fetches those of some ids that are lacking, while it `has_room` for more of this neighbour."""
         self._ids = ids
         self._need = need
-        self._has_room = has_room
+        self.has_room = has_room
         self._generator = generator
-        self._comparisons: dict[Connection, Comparison] = {}
+        self.comparisons: dict[Connection, Comparison] = {}
 
     def _with(self, connection: Connection) -> Comparison:
-        return self._comparisons.setdefault(connection, Comparison())
+        return self.comparisons.setdefault(connection, Comparison())
 
     def on_lost(self, connection: Connection) -> None:
         """A connection is gone."""
-        self._comparisons.pop(connection, None)
+        self.comparisons.pop(connection, None)
 
     # --- telling sums ---------------------------------------------------------------------------
 
@@ -207,7 +207,7 @@ class Reconciliation(Part):
     def go_on(self, connection: Connection) -> None:
         """Ask the next question, if none is open and there is room for more ids."""
         comparison = self._with(connection)
-        if not comparison.has_asked and self._has_room(connection):
+        if not comparison.has_asked and self.has_room(connection):
             self._ask(connection, *self._next_question(comparison))
 
     def _next_question(self, comparison: Comparison) -> tuple[list[str], list[str]]:

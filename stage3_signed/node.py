@@ -79,14 +79,14 @@ class SignedNode(LedgerNode):
         """Make and sign a transaction from the account of `key`."""
         self.expect_arguments("send", arguments, 2)
         receiver, amount = arguments
-        self.send_transaction(self.signed_message(key, self.find_account(receiver), self.read_amount(amount)))
+        self.send_transaction(self.signed_message(key, self._find_account(receiver), self.read_amount(amount)))
 
     def signed_message(self, key: PrivateKey, receiver: str, amount: int) -> Message:
-        """A transaction from the account of `key`, as it goes over the wire."""
+        """A transaction from the account of `key`, as it goes over the wire. A hook."""
         message = self.transaction_message(key.account, receiver, amount)
         return {**message, "signature": key.sign(self.transaction_bytes(message))}
 
-    def find_account(self, text: str) -> str:
+    def _find_account(self, text: str) -> str:
         """The account that the user means: the key itself, or the fingerprint's first digits (contract §4)."""
         if is_fingerprint_prefix(text):
             found = [account for account in self.known_accounts() if fingerprint(account).startswith(text)]

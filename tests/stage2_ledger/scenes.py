@@ -6,7 +6,9 @@ import random
 import secrets
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from typing import Any
+from unittest.mock import patch
 
 from common.encoding import encode_frame
 from common.interface import Connection
@@ -170,6 +172,11 @@ def linked_pair(caller_has_peer: bool = True) -> tuple[World, LedgerNode, Ledger
     if not caller_has_peer:
         bob.neighbours.peer = None
     return world, alice, bob
+
+
+def forgetting(node: LedgerNode) -> AbstractContextManager[Any]:
+    """Whom `node` loses in this block it does not call again, as if it had just been started."""
+    return patch.object(node.redials, "on_lost")
 
 
 def sums_of(ids: list[str], salt: str, *prefixes: str) -> dict[str, list[Any]]:

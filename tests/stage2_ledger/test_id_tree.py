@@ -63,10 +63,10 @@ def test_a_tree_that_was_emptied_is_one_leaf_again() -> None:
     some = [f"{number:064x}" for number in range(10 * MAX_LEAF)]
     for one in some:
         tree.add(one)
-    assert tree._root.children is not None
+    assert tree.root.children is not None
     for one in some:
         tree.discard(one)
-    assert tree._root.children is None and tree.sum("") == (0, 0) and tree.ids("") == [] and tree.summary() == {}
+    assert tree.root.children is None and tree.sum("") == (0, 0) and tree.ids("") == [] and tree.summary() == {}
 
 
 @given(id_sets, st.lists(st.text(HEX_DIGITS, max_size=2), unique=True, max_size=4), st.integers(1, 100))

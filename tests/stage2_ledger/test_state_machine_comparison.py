@@ -136,11 +136,11 @@ def test_no_more_is_asked_for_while_what_was_named_waits() -> None:
     world, alice, peer = holding([])
     ids = unknown_ids(40_000)
     room = alice.fetcher.has_room
-    alice.reconciliation._has_room = lambda connection: False
+    alice.reconciliation.has_room = lambda connection: False
     assert said(world, peer, sums(ids)) == []
     world.run(60.0)
     peer.news()
-    alice.reconciliation._has_room = room
+    alice.reconciliation.has_room = room
     alice.on_fetched(next(iter(alice.links)), is_worth_more=True)
     world.settle()
     assert {message["type"] for message in peer.news()} == {"get_ids"}
@@ -149,11 +149,11 @@ def test_no_more_is_asked_for_while_what_was_named_waits() -> None:
 def test_what_has_come_meanwhile_is_not_asked_for() -> None:
     world, alice, peer = holding([])
     ids = unknown_ids(500)
-    alice.reconciliation._has_room = lambda connection: False
+    alice.reconciliation.has_room = lambda connection: False
     assert said(world, peer, sums(ids)) == []
     for one in ids:
         alice.ids.add(one)
-    alice.reconciliation._has_room = lambda connection: True
+    alice.reconciliation.has_room = lambda connection: True
     alice.on_fetched(next(iter(alice.links)), is_worth_more=True)
     world.settle()
     assert peer.news() == []
@@ -211,7 +211,7 @@ def test_a_liar_makes_a_node_remember_and_ask_so_much_and_no_more() -> None:
     liar.send({**sums([]), "sums": {"": [[2**53 - 1] * 16, "abcdef01" * 16]}})
     for _ in range(600):
         world.step()
-        [comparison] = [one for one in alice.reconciliation._comparisons.values() if one.differing or one.asked]
+        [comparison] = [one for one in alice.reconciliation.comparisons.values() if one.differing or one.asked]
         assert len(comparison.differing) <= MAX_DIFFERING
     assert liar.asked > 70 and errors(world, alice) == []
 

@@ -13,7 +13,7 @@ from lab.simulation import MemoryConnection, MemoryNetwork, World
 from stage1_chat.node import ChatNode
 from stage2_ledger.node import LedgerNode, LedgerSetup
 from tests.memory import Event, FakeConnection, add_linked_stranger
-from tests.stage2_ledger.scenes import (PolitePeer, add_linked_peer, calls_of, cut_all, errors, founded_world,
+from tests.stage2_ledger.scenes import (PolitePeer, add_linked_peer, calls_of, cut_all, errors, forgetting, founded_world,
                                         grown_world, joining_world, linked_pair, list_of, pairs, transaction)
 
 # --- two links between the same two -----------------------------------------------------------------
@@ -177,9 +177,9 @@ def test_whoever_takes_the_name_of_a_lost_neighbour_does_not_end_the_calls_to_it
     world, alice, bob = linked_pair(caller_has_peer)
     if is_early:
         add_impostor(world, bob, alice.address)
-    world.part({alice.address})
-    world.settle()
-    alice.redials._redials.clear()  # as if it had just been started
+    with forgetting(alice):
+        world.part({alice.address})
+        world.settle()
     if not is_early:
         add_impostor(world, bob, alice.address)
     world.heal()
@@ -223,10 +223,10 @@ def test_a_link_that_was_proven_by_a_closed_call_lends_its_name_to_nobody_when_i
     add_impostor(world, bob, alice.address)
     world.run(10.0)
     assert pairs(world)[frozenset((alice.address, bob.address))] == 1
-    world.part({alice.address})
-    world.settle()
+    with forgetting(alice):
+        world.part({alice.address})
+        world.settle()
     world.heal()
-    alice.redials._redials.clear()
     world.run(31.0)
     assert alice.address in [link.dialled for link in bob.links], "bob has called"
 
@@ -235,12 +235,11 @@ def test_whoever_only_called_takes_nobody_off_the_list_who_answers() -> None:
     world, alice, bob = linked_pair()
     carol = world.add(LedgerNode, alice.address)
     world.run(1.0)
-    for end in world.open_connections():  # carol is known to bob, and not linked
-        if {end.owner, end.other.owner} == {bob, carol}:
-            end.owner.redials._redials.clear()
-            world.cut(end)
-    bob.redials = type(bob.redials)(bob.network, bob.neighbours.is_linked, bob.neighbours.is_peer)
-    world.settle()
+    with forgetting(bob), forgetting(carol):
+        for end in world.open_connections():  # carol is known to bob, and not linked
+            if {end.owner, end.other.owner} == {bob, carol}:
+                world.cut(end)
+        world.settle()
     bob.ring.members.add(carol.address)
     add_impostor(world, bob, carol.address).connection.close()
     world.settle()
@@ -323,9 +322,9 @@ def test_a_neighbour_that_was_called_by_another_name_is_called_again_by_its_own(
     bob.ring.keep_up_links()
     world.run(3.0)
     del world.networks[name]
-    alice.redials.on_lost = lambda connection: None  # type: ignore[method-assign]
-    cut_all(world, bob)
-    world.run(5.0)
+    with forgetting(alice):
+        cut_all(world, bob)
+        world.run(5.0)
     assert pairs(world)[frozenset((alice.address, bob.address))] == 1
     assert list_of(world, bob) == [alice.address, bob.address]
 
