@@ -17,9 +17,8 @@ from stage1_chat.__main__ import ChatClient
 from stage1_chat.network import SocketNetwork
 from stage1_chat.node import ChatNode
 from stage2_ledger.__main__ import LedgerClient
-from stage2_ledger.node import NAME, LedgerNode
+from stage2_ledger.node import NAME
 from stage3_signed.__main__ import SignedClient
-from stage3_signed.node import SignedNode
 from stage4_sequencer.__main__ import SequencedClient
 from stage4_sequencer.node import SequencedNode
 from stage5_pos.__main__ import StakeClient

@@ -44,6 +44,7 @@ class PeeringNode(ABC):
     def __init__(self, network: Network, address: str, setup: Setup) -> None:
         self.network = network
         self.address = address
+        self.setup = setup
         self.parts: list[Part] = []
         self._owners: dict[str, Part] = {}
         """Which part handles a type of message; the node handles the others."""

@@ -11,7 +11,7 @@ from typing import Any
 from common.encoding import encode_frame
 from common.framing import make_frame
 from lab.simulation import World
-from common.interface import Connection, Network
+from common.interface import Connection, Network, State
 from stage1_chat.node import ChatNode
 
 Event = dict[str, Any]
@@ -79,7 +79,7 @@ class FakeConnection(Connection):
 
     def close(self) -> None:
         """Close it; nobody hears of that."""
-        self.is_open = False
+        self.state = State.ENDED
 
 
 class Stranger(ChatNode):
