@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
 
-from common.encoding import Message, Shape
+from common.encoding import Message, Shape, encode_frame
 from common.limits import HELLO_SECONDS
 
 
@@ -132,6 +132,11 @@ class Part:
 
     def on_pong(self, connection: Connection, nonce: str) -> None:
         """A neighbour has handled all that was sent before the ping with this nonce. A hook."""
+
+    def ask(self, connection: Connection, question: Message, nonce: str) -> None:
+        """Send a question, and a ping after it. `on_pong` with that nonce says that the answer has been handled."""
+        connection.send(encode_frame(question))
+        connection.send(encode_frame({"type": "ping", "nonce": nonce}))
 
 
 AnyPart = TypeVar("AnyPart", bound=Part)

@@ -10,12 +10,13 @@ What an attacker does it reports as an event of its own, `evil`, so that nobody 
 for one that was withstood.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 
 from common.console import count
 from common.encoding import Message, encode_base64, encode_frame, make_id
-from common.interface import Connection
+from common.interface import Connection, Network
 from common.ledger import Transaction
 from common.limits import MAX_BLOCK_IDS
 from common.rsa import PrivateKey
@@ -24,9 +25,11 @@ from lab.raw_adversary import BlockForger, Deaf, Garbage, Namer, NegativePayer, 
 from stage1_chat.node import ChatNode
 from stage4_sequencer.node import SequencedNode
 from stage5_pos import lottery
+from stage5_pos.clock import SlotClock
 from stage5_pos.genesis import Genesis
-from stage5_pos.ledger import FEE
+from stage5_pos.maker import BlockMaker
 from stage5_pos.node import StakeNode
+from stage5_pos.rules import FEE
 from stage5_pos.tree import Block
 
 __all__ = ["EVIL", "LATE", "RAW", "BlockForger", "Censor", "Deaf", "Duplicate", "Equivocate", "Evil", "Forge",
@@ -86,29 +89,57 @@ class LeaveOut(SequencedNode, Confessing):
 
 # --- stage 5: a stake holder ----------------------------------------------------------------------
 
+class ForgersMaker(BlockMaker):
+    """What makes the blocks of an attacker: it knows its whole node, as that of an honest one does not."""
+
+    node: "Forger"
+
+
 class Forger(StakeNode, Confessing):
-    """What those of stage 5 have in common: the means to sign any block."""
+    """What those of stage 5 have in common. Most of them differ from honest nodes in what makes their blocks."""
 
-    def sign_block(self, slot: int, parent_id: str, draw: str, key: PrivateKey, ids: list[str]) -> Message:
-        """A block, valid or not, signed by its creator."""
-        message: Message = {"type": "block", "slot": slot, "parent": parent_id, "creator": key.account, "draw": draw,
-                            "transactions": ids}
-        return {**message, "signature": key.sign(self.block_bytes(message))}
+    BLOCK_MAKER: type[BlockMaker] = ForgersMaker
 
-    def find_parent(self, slot: int) -> Block:
-        """The newest block of the best chain on which one of this slot can build."""
-        parent = self.tree.best
-        while parent.slot >= slot and parent.parent is not None:
-            parent = parent.parent
-        return parent
-
-    def publish(self, message: Message) -> None:
-        """Take a block of its own for a good one, and pass it on if it is."""
-        self.on_block(None, message, encode_frame(message))
+    def begin_with(self, genesis: Genesis) -> None:
+        """Let what makes the blocks know its node."""
+        super().begin_with(genesis)
+        assert isinstance(self.maker, ForgersMaker)
+        self.maker.node = self
 
 
 LATE = 8
 """Blocks by which the others are further when the withheld branch is shown."""
+
+
+class WithholdingMaker(ForgersMaker):
+    """Makes the secret branch of `Withhold`, and shows it."""
+
+    fork_height = 0
+    """The height of the block that the secret branch builds on."""
+    secret: tuple[Message, ...] = ()
+    """That branch, oldest block first."""
+
+    def make_block(self, slot: int, value: int, draw: str, key: PrivateKey) -> None:
+        """Sign a block on the last one in secret, without transactions, and tell nobody."""
+        if self.secret:
+            parent_id = make_id(self.rules.block_bytes(self.secret[-1]))
+        else:
+            parent = self.find_parent(slot)
+            parent_id, self.fork_height = parent.id, parent.height
+        self.secret += (self.sign_block(slot, parent_id, draw, key, []),)
+        count_secret = len(self.secret)
+        self.node.confess(f"withholds its block of slot {slot}, {count_secret} by now", withheld=count_secret)
+
+    def on_slot(self) -> None:
+        """Show the branch if it is late enough."""
+        super().on_slot()
+        others = self.tree.best.height - self.fork_height
+        if self.secret and others >= LATE:
+            shown, self.secret = self.secret, ()
+            for message in shown:
+                self.publish(message)
+            self.node.confess(f"shows {count(len(shown), 'block')}, where the others have made {others}", others=others,
+                              shown=[make_id(self.rules.block_bytes(message)) for message in shown])
 
 
 class Withhold(Forger):
@@ -119,34 +150,26 @@ class Withhold(Forger):
     built on is the longest, nearly always, and the more surely the longer the secret was kept.
     """
 
-    fork_height = 0
-    """The height of the block that the secret branch builds on."""
+    BLOCK_MAKER = WithholdingMaker
 
-    def begin_with(self, genesis: Genesis) -> None:
-        """There is no secret yet."""
-        self.secret: list[Message] = []
-        super().begin_with(genesis)
+
+class TwinMaker(ForgersMaker):
+    """Makes the two blocks of `Equivocate`."""
 
     def make_block(self, slot: int, value: int, draw: str, key: PrivateKey) -> None:
-        """Sign a block on the last one in secret, without transactions, and tell nobody."""
-        if self.secret:
-            parent_id = make_id(self.block_bytes(self.secret[-1]))
-        else:
-            parent = self.find_parent(slot)
-            parent_id, self.fork_height = parent.id, parent.height
-        self.secret.append(self.sign_block(slot, parent_id, draw, key, []))
-        self.confess(f"withholds its block of slot {slot}, {len(self.secret)} by now", withheld=len(self.secret))
-
-    def on_slot(self) -> None:
-        """Show the branch if it is late enough."""
-        super().on_slot()
-        others = self.tree.best.height - self.fork_height
-        if self.secret and others >= LATE:
-            shown, self.secret = self.secret, []
-            for message in shown:
-                self.publish(message)
-            self.confess(f"shows {count(len(shown), 'block')}, where the others have made {others}", others=others,
-                         shown=[make_id(self.block_bytes(message)) for message in shown])
+        """Sign one block with all transactions, and one without the last."""
+        parent = self.find_parent(slot)
+        ids = self.choose_transactions(parent)
+        if not ids:
+            # Two blocks that differ must differ in something.
+            self.node.send_transaction(self.node.signed_message(key, key.account, FEE))
+            ids = self.choose_transactions(parent)
+        twins = [self.sign_block(slot, parent.id, draw, key, chosen) for chosen in (ids, ids[:-1])]
+        self.node.flood_in_halves(*map(encode_frame, twins))
+        block_ids = [make_id(self.rules.block_bytes(message)) for message in twins]
+        self.node.confess(f"makes two blocks of slot {slot} with one ticket", slot=slot, ids=block_ids)
+        for message in twins:
+            self.publish(message)
 
 
 class Equivocate(Forger):
@@ -156,20 +179,7 @@ class Equivocate(Forger):
     for all. Everyone keeps both as proof. It costs the creator nothing, since no stake is taken away for it.
     """
 
-    def make_block(self, slot: int, value: int, draw: str, key: PrivateKey) -> None:
-        """Sign one block with all transactions, and one without the last."""
-        parent = self.find_parent(slot)
-        ids = self.choose_transactions(parent)
-        if not ids:
-            # Two blocks that differ must differ in something.
-            self.send_transaction(self.signed_message(key, key.account, FEE))
-            ids = self.choose_transactions(parent)
-        first, second = (self.sign_block(slot, parent.id, draw, key, chosen) for chosen in (ids, ids[:-1]))
-        self.flood_in_halves(encode_frame(first), encode_frame(second))
-        block_ids = [make_id(self.block_bytes(message)) for message in (first, second)]
-        self.confess(f"makes two blocks of slot {slot} with one ticket", slot=slot, ids=block_ids)
-        for message in (first, second):
-            self.publish(message)
+    BLOCK_MAKER = TwinMaker
 
     def flood(self, frame: bytes, source: Connection | None) -> None:
         """Pass on what others have made, and transactions. Its own blocks have gone to those who shall have them."""
@@ -181,20 +191,15 @@ BRANCHES = 10
 """Blocks by which a branch may be shorter than the best chain to be built on still."""
 
 
-class ForkEverything(Forger):
-    """Builds on the tip of every branch with one and the same ticket, in place of deciding for one.
-
-    Signing costs nothing, so whichever branch wins, its block is on it: "nothing at stake". Stage 5 does not prevent
-    that, it withstands: the branch that most of the stake builds on still grows fastest. With more stake that
-    behaves so, two branches would live on side by side.
-    """
+class ForkingMaker(ForgersMaker):
+    """Makes the blocks of `ForkEverything`."""
 
     def make_block(self, slot: int, value: int, draw: str, key: PrivateKey) -> None:
         """Sign a block on each tip that is not too far behind."""
         tips = self.find_tips(slot)
         for tip in tips:
             self.publish(self.sign_block(slot, tip.id, draw, key, self.choose_transactions(tip)))
-        self.confess(f"builds on {len(tips)} branches in slot {slot}", branches=len(tips), slot=slot)
+        self.node.confess(f"builds on {len(tips)} branches in slot {slot}", branches=len(tips), slot=slot)
 
     def find_tips(self, slot: int) -> list[Block]:
         """The blocks of earlier slots on which nobody has built."""
@@ -204,12 +209,40 @@ class ForkEverything(Forger):
                 if block.id not in parents and block.slot < slot and block.height >= lowest]
 
 
+class ForkEverything(Forger):
+    """Builds on the tip of every branch with one and the same ticket, in place of deciding for one.
+
+    Signing costs nothing, so whichever branch wins, its block is on it: "nothing at stake". Stage 5 does not prevent
+    that, it withstands: the branch that most of the stake builds on still grows fastest. With more stake that
+    behaves so, two branches would live on side by side.
+    """
+
+    BLOCK_MAKER = ForkingMaker
+
+
+class CensoringMaker(ForgersMaker):
+    """Makes the blocks of `Censor`."""
+
+    node: "Censor"
+
+    def choose_transactions(self, parent: Block) -> list[str]:
+        """All that an honest creator would take, but the victim's."""
+        waiting = self.pool.transactions()
+        left_out = [one for one in waiting if one.sender == self.node.victim]
+        if left_out:
+            ids = [one.id for one in left_out]
+            self.node.confess(f"leaves {len(left_out)} transactions out of a block", ids=ids)
+        return self.ledger.choose_valid(parent, [one for one in waiting if one not in left_out], MAX_BLOCK_IDS)
+
+
 class Censor(Forger):
     """Leaves what one user sends out of its blocks: the first one, other than those played here, that it hears of.
 
     Stage 5 stops it: the next creator puts it in. With a share q of the stake, a transaction waits for 1 / (1 − q) as
     long as it would.
     """
+
+    BLOCK_MAKER = CensoringMaker
 
     victim: str | None = None
     """The account that is left out."""
@@ -221,19 +254,26 @@ class Censor(Forger):
             self.victim = transaction.sender
         super().on_new_transaction(transaction)
 
-    def choose_transactions(self, parent: Block) -> list[str]:
-        """All that an honest creator would take, but the victim's."""
-        left_out = [one for one in self.pool.transactions() if one.sender == self.victim]
-        if left_out:
-            self.confess(f"leaves {len(left_out)} transactions out of a block", ids=[one.id for one in left_out])
-        return self.ledger.choose_valid(parent, list(self._without(left_out)), MAX_BLOCK_IDS)
-
-    def _without(self, left_out: list[Transaction]) -> Iterable[Transaction]:
-        return (one for one in self.pool.transactions() if one not in left_out)
-
 
 AHEAD = 20
 """Slots by which its clock is fast."""
+
+
+class FastClock(SlotClock):
+    """A clock that believes that the network began earlier."""
+
+    def __init__(self, network: Network, genesis: Genesis, report_error: Callable[[str, str], None]) -> None:
+        earlier = replace(genesis, start_ms=genesis.start_ms - AHEAD * genesis.slot_ms)
+        super().__init__(network, earlier, report_error)
+
+
+class EarlyMaker(ForgersMaker):
+    """Makes the blocks of `Future`."""
+
+    def make_block(self, slot: int, value: int, draw: str, key: PrivateKey) -> None:
+        """Make it as an honest node of that time would."""
+        super().make_block(slot, value, draw, key)
+        self.node.confess(f"makes a block of slot {slot}, which is {AHEAD} slots away", slot=slot)
 
 
 class Future(Forger):
@@ -243,15 +283,38 @@ class Future(Forger):
     node's own clock is not looked at.
     """
 
-    def begin_with(self, genesis: Genesis) -> None:
-        """Believe that the network began earlier."""
-        super().begin_with(genesis)
-        self.genesis = genesis._replace(start_ms=genesis.start_ms - AHEAD * genesis.slot_ms)
+    SLOT_CLOCK = FastClock
+    BLOCK_MAKER = EarlyMaker
 
-    def make_block(self, slot: int, value: int, draw: str, key: PrivateKey) -> None:
-        """Make it as an honest node of that time would."""
-        super().make_block(slot, value, draw, key)
-        self.confess(f"makes a block of slot {slot}, which is {AHEAD} slots away", slot=slot)
+
+class GrindingMaker(ForgersMaker):
+    """Makes the blocks of `Grind`."""
+
+    TRIES = 100_000
+
+    def on_slot(self) -> None:
+        """Make a block for each account that is played here, whether it has won or not."""
+        slot = self.clock.slot()
+        if slot > self.last_slot and slot > self.tree.best.slot:
+            self.last_slot = slot
+            for key in self.stakes.values():
+                draw = self.grind_draw(slot, key)
+                message = self.sign_block(slot, self.tree.best.id, draw, key, [])
+                self.node.flood(encode_frame(message), None)  # its own node would not take it either
+                self.node.confess(f"makes a block of slot {slot} with a draw of its choice", slot=slot,
+                                  id=make_id(self.rules.block_bytes(message)))
+        self.await_slot()
+
+    def grind_draw(self, slot: int, key: PrivateKey) -> str:
+        """A number as long as a signature, with a lottery value that wins."""
+        size = key.key.size_in_bytes()
+        for _ in range(self.TRIES):
+            # It begins with a zero byte, so that it is smaller than the modulus, as a signature is.
+            draw = encode_base64(b"\0" + self.node.network.random.randbytes(size - 1))
+            value = lottery.ticket_value(self.rules.seed, slot, key.account, draw)
+            if lottery.is_winning(value, self.rules.thresholds[key.account]):
+                break
+        return draw
 
 
 class Grind(Forger):
@@ -260,31 +323,7 @@ class Grind(Forger):
     Stage 5 stops it: a draw is a signature, there is one for a key and a slot, and everyone checks it.
     """
 
-    TRIES = 100_000
-
-    def on_slot(self) -> None:
-        """Make a block for each account that is played here, whether it has won or not."""
-        slot = self.slot()
-        if slot > self.last_slot and slot > self.tree.best.slot:
-            self.last_slot = slot
-            for key in self.stakes.values():
-                draw = self.grind_draw(slot, key)
-                message = self.sign_block(slot, self.tree.best.id, draw, key, [])
-                self.flood(encode_frame(message), None)  # its own node would not take it either
-                self.confess(f"makes a block of slot {slot} with a draw of its choice", slot=slot,
-                             id=make_id(self.block_bytes(message)))
-        self.await_slot()
-
-    def grind_draw(self, slot: int, key: PrivateKey) -> str:
-        """A number as long as a signature, with a lottery value that wins."""
-        size = key.key.size_in_bytes()
-        for _ in range(self.TRIES):
-            # It begins with a zero byte, so that it is smaller than the modulus, as a signature is.
-            draw = encode_base64(b"\0" + self.network.random.randbytes(size - 1))
-            value = lottery.ticket_value(self.genesis.seed, slot, key.account, draw)
-            if lottery.is_winning(value, self.thresholds[key.account]):
-                break
-        return draw
+    BLOCK_MAKER = GrindingMaker
 
 
 class Evil(NamedTuple):

@@ -26,7 +26,7 @@ from lab.processes import Event, NodeError, NodeProcess, end_all, wait_until_lin
 from lab.workload import PASSPHRASE, KeyRing
 from stage5_pos.__main__ import FOUNDING_BALANCE, STAKE_HOLDERS
 from stage5_pos.genesis import make_genesis
-from stage5_pos.ledger import FEE
+from stage5_pos.rules import FEE
 
 ACCOUNTS = 11
 """Keys that are needed beside alice's: ten for the genesis of stage 5, and mallory's."""

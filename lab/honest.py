@@ -4,6 +4,7 @@ Signatures are keyed hashes (keyed_hash.py), which whoever runs this must have p
 """
 
 import itertools
+from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -76,7 +77,7 @@ def make_past(seed: int, age: int) -> Past:
     balances = [MILLION] * HOLDERS
     first = make_genesis("00" * 32, START_MS, SLOT_MS, PERMILLE, [key.account for key in KEYS.values()], balances)
     for number in itertools.count():
-        genesis = first._replace(seed=make_id(canon(["lottery of a schedule", seed, number])))
+        genesis = replace(first, seed=make_id(canon(["lottery of a schedule", seed, number])))
         past = Past(genesis, age, [])
         if len(past.won(60)) >= LUCK:
             return past._replace(blocks=_make_blocks(genesis, age))

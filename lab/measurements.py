@@ -23,7 +23,7 @@ from lab.signing import Order, sign_all
 from lab.workload import PASSPHRASE, Injector, KeyRing, injectors
 from stage4_sequencer.genesis import FOUNDERS_BALANCE
 from stage5_pos.__main__ import FOUNDING_BALANCE, STAKE_HOLDERS
-from stage5_pos.ledger import FEE, REWARD
+from stage5_pos.rules import FEE, REWARD
 
 MARKS = {1: 5_000.0, 3: 0.5, 4: 0.4, 5: 0.4}
 """What is to be reached: in stage 1 messages a second, then the share of the ceiling."""

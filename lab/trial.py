@@ -28,7 +28,7 @@ from lab.processes import NodeError, NodeProcess, end_all
 from lab.workload import PASSPHRASE, KeyRing
 from stage1_chat.handshake import VERSION
 from stage5_pos.__main__ import STAKE_HOLDERS
-from stage5_pos.ledger import FEE
+from stage5_pos.rules import FEE
 
 FOUNDING = {4: ["--interval", "2"], 5: ["--slot", "0.5", "--rate", "0.25"]}
 """What a founder decides: in stages 4 and 5 a block every two seconds."""

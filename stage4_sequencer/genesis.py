@@ -1,12 +1,12 @@
 """What a network of stage 4 begins with; its id is the network's name (contract §1, §3)."""
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from common.encoding import (MAX_INTEGER, NONCE, STRING, Field, FormatError, Message, Shape, canon, is_integer,
                              is_list_of, make_id)
 from common.rsa import check_account
 
-STAGE = 4
 FOUNDERS_BALANCE = 1_000_000
 MAX_ACCOUNTS = 100
 MAX_MILLISECONDS = 3_600_000
@@ -25,27 +25,38 @@ SHAPE: Shape = {"nonce": NONCE, "sequencer": STRING, "interval_ms": MILLISECONDS
                 "accounts": ACCOUNTS, "balances": BALANCES}
 
 
-class Genesis(NamedTuple):
-    """Who orders, how often, and what every account starts with."""
+class StageGenesis:
+    """A genesis, in stages 4 and 5 alike. Each has members of its own, in the order of the contract."""
 
-    nonce: str
-    sequencer: str
-    interval_ms: int
+    STAGE: ClassVar[int]
     accounts: list[str]
     balances: list[int]
 
     @property
     def id(self) -> str:
         """The id of the genesis, which is the name of its network."""
-        return make_id(canon(["genesis", STAGE, *self]))
+        return make_id(canon(["genesis", self.STAGE, *vars(self).values()]))
 
     def message(self) -> Message:
         """The genesis as it goes over the wire."""
-        return {"type": "genesis", **self._asdict()}
+        return {"type": "genesis", **vars(self)}
 
     def starting_balances(self) -> dict[str, int]:
-        """What every account has before the first block."""
+        """What every account has before the first block. In stage 5 the same numbers are the stakes."""
         return dict(zip(self.accounts, self.balances, strict=True))
+
+
+@dataclass(frozen=True)
+class Genesis(StageGenesis):
+    """Who orders, how often, and what every account starts with."""
+
+    STAGE: ClassVar[int] = 4
+
+    nonce: str
+    sequencer: str
+    interval_ms: int
+    accounts: list[str]
+    balances: list[int]
 
 
 def read_genesis(message: Message) -> Genesis:
@@ -55,4 +66,4 @@ def read_genesis(message: Message) -> Genesis:
         raise FormatError("genesis: as many balances as accounts are expected")
     for account in [message["sequencer"], *message["accounts"]]:
         check_account(account)
-    return Genesis(**{member: message[member] for member in Genesis._fields})
+    return Genesis(**{member: message[member] for member in SHAPE})

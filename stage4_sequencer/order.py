@@ -8,11 +8,14 @@ two differ asks for those in between, and finds the first block that differs aft
 import hashlib
 from collections.abc import Callable, Iterable
 from itertools import takewhile
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
-from common.encoding import Field, Message, is_id, is_integer, is_list_of, is_matching
-from common.interface import Connection
+from common.encoding import Field, Message, Shape, encode_frame, is_id, is_integer, is_list_of, is_matching
+from common.interface import Connection, Part
 from common.limits import MAX_DIGESTS
+
+ORDER_PING = "order"
+"""The nonce of the ping after a question about a neighbour's order; its pong tells that it is answered."""
 
 _is_number = is_matching("[1-9][0-9]{0,15}")
 
@@ -78,23 +81,32 @@ class Order:
         return str(len(self)) not in digests and any(int(number) > len(self) for number in digests) and len(self) > 0
 
 
-class Comparison:
+class Comparison(Part):
     """Compares an order with those of the neighbours: one question at a time to each, and none for what is known."""
 
-    def __init__(self, order: Order, ask: Callable[[Connection, Message], None],
-                 is_proof_wanted: Callable[[int], bool]) -> None:
-        """`ask` sends a question, and a ping after it whose pong is told to `answered`. `is_proof_wanted` says whether
-        two blocks with a number would be kept as proof."""
+    SHAPES: ClassVar[dict[str, Shape]] = {"order": {"digests": DIGESTS}, "get_order": {"numbers": NUMBERS}}
+
+    def __init__(self, order: Order, is_proof_wanted: Callable[[int], bool]) -> None:
+        """`is_proof_wanted` says whether two blocks with a number would be kept as proof."""
         self._order = order
-        self._ask = ask
         self._is_proof_wanted = is_proof_wanted
         self._answers: dict[Connection, Gap | None] = {}
         """Who was asked, and where the two orders part as the answer says."""
         self._parted_at: dict[Connection, int] = {}
         """The number of the first block that differs at a neighbour, once it is found."""
 
-    def told(self, connection: Connection, digests: dict[str, str]) -> None:
-        """A neighbour tells of its order, also as an answer."""
+    def tell(self, connection: Connection) -> None:
+        """Tell a neighbour in which order the blocks were."""
+        if len(self._order) > 0:
+            connection.send(encode_frame({"type": "order", "digests": self._order.locator()}))
+
+    def on_get_order(self, connection: Connection, message: Message, frame: bytes) -> None:
+        """Answer with the digests at these numbers."""
+        connection.send(encode_frame({"type": "order", "digests": self._order.digests(message["numbers"])}))
+
+    def on_order(self, connection: Connection, message: Message, frame: bytes) -> None:
+        """A neighbour tells of its order, also as an answer: see whether it is this node's."""
+        digests = message["digests"]
         gap = self._order.find_gap(digests)
         if connection in self._answers:
             self._answers[connection] = gap
@@ -103,13 +115,13 @@ class Comparison:
         elif self._order.is_ahead(digests):
             self._ask_about(connection, {"type": "get_order", "numbers": [len(self._order)]})
 
-    def answered(self, connection: Connection) -> None:
+    def on_pong(self, connection: Connection, nonce: str) -> None:
         """The answer is there: ask the next question."""
-        gap = self._answers.pop(connection, None)
+        gap = self._answers.pop(connection, None) if nonce == ORDER_PING else None
         if gap is not None:
             self._look_closer(connection, gap)
 
-    def forget(self, connection: Connection) -> None:
+    def on_lost(self, connection: Connection) -> None:
         """A neighbour that is gone answers no questions."""
         self._answers.pop(connection, None)
         self._parted_at.pop(connection, None)
@@ -127,4 +139,4 @@ class Comparison:
 
     def _ask_about(self, connection: Connection, question: Message) -> None:
         self._answers[connection] = None
-        self._ask(connection, question)
+        self.ask(connection, question, ORDER_PING)

@@ -4,23 +4,20 @@ Who makes the blocks, and which of them count, is left open: in stage 4 it is a
 sequencer (node.py), in stage 5 a lottery.
 """
 
-from collections.abc import Iterable
+from abc import abstractmethod
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 from common.encoding import FormatError, Message, decode_frame, encode_frame
 from common.ledger import Transaction
-from common.limits import MAX_ANSWER_BLOCKS, MAX_ANSWER_BYTES, MAX_FORSAKEN_WANT, WANT_AGAIN
 from common.rsa import PrivateKey
 from common.wallets import WalletError
 from common.interface import Command, CommandError, Connection, HandshakeError, Invalid, Network
 from stage3_signed.node import SignedNode, SignedSetup
+from stage4_sequencer.catching_up import BlockSync
 from stage4_sequencer.pool import Pool, Refused
-from stage4_sequencer.waiting import Waiting
-
-BLOCKS_PING = "blocks"
-"""The nonce of the ping after a question for blocks; its pong tells that the answer has been handled."""
+from stage4_sequencer.waiting import WaitingBlocks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +39,7 @@ class TotalOrderNode(SignedNode):
 
     def __init__(self, network: Network, address: str, setup: TotalOrderSetup) -> None:
         super().__init__(network, address, setup)
-        self.setup = setup
+        self.setup: TotalOrderSetup = setup
         self.only_network = setup.only_network
         self.expected_network: str | None = None
         """The network in the hello of the peer that this node joins by; its genesis is awaited."""
@@ -51,24 +48,26 @@ class TotalOrderNode(SignedNode):
         """The transactions that have not taken effect."""
         self.refused = Refused()
         """The transactions for which the pool had no room."""
-        self.waiting = Waiting()
-        """Blocks that lack something, and what."""
+        self.waiting_blocks: WaitingBlocks
+        """Those that lack something. Each stage has its own, and its own way to catch up, at the latest in
+        `begin_with`."""
+        self.sync: BlockSync
         self.made_here: set[str] = set()
         """The ids of the transactions that this node's user has made and wants to hear about."""
 
     # --- genesis --------------------------------------------------------------------------------
 
+    @abstractmethod
     def read_genesis(self, message: Message) -> Any:
         """Read the genesis of this stage; ValueError if it is not valid. It has an `id` and a `message()`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def make_genesis(self) -> Any:
         """Make the genesis of a new network."""
-        raise NotImplementedError
 
+    @abstractmethod
     def begin_with(self, genesis: Any) -> None:
         """Begin with the balances of the genesis."""
-        raise NotImplementedError
 
     def found_network(self) -> None:
         """Found a network: make its genesis. Not if the user wants one network and no other."""
@@ -118,8 +117,11 @@ class TotalOrderNode(SignedNode):
             raise HandshakeError(f"network {name}, and only {self.only_network} is wanted")
 
     def take_network(self, connection: Connection, name: str) -> None:
-        """The name of a network is not enough to join it: its genesis must come first."""
-        self.expected_network = name
+        """The name of a network is not enough to join it: its genesis must come first, and `on_genesis` comes back."""
+        if self.genesis_frame:
+            super().take_network(connection, name)
+        else:
+            self.expected_network = name
 
     def is_before_link(self, connection: Connection, name: str) -> bool:
         """A node that joins hears the genesis before it is linked, but after the hello."""
@@ -143,17 +145,24 @@ class TotalOrderNode(SignedNode):
             raise HandshakeError("the genesis is not that of the network in the hello")
         else:
             self.keep_genesis(genesis)
-            super().take_network(connection, genesis.id)
+            self.take_network(connection, genesis.id)
 
-    def link(self, connection: Connection) -> None:
-        """The genesis goes right after the hello, then how far this node is (contract §3, stage 4)."""
+    def greetings(self) -> list[Callable[[Connection], None]]:
+        """The genesis goes right after the hello, before all others, and how far this node is after them (contract §3,
+        stage 4)."""
+        return [self._send_genesis, *super().greetings(), self.send_progress]
+
+    def _send_genesis(self, connection: Connection) -> None:
         connection.send(self.genesis_frame)
-        super().link(connection)
-        self.send_progress(connection)
 
     def send_progress(self, connection: Connection) -> None:
-        """Tell a neighbour how far this node is, so that the one that is behind can ask."""
-        raise NotImplementedError
+        """Tell a neighbour how far this node is, so that the one that is behind can ask. A hook: stage 4 also tells its
+        order."""
+        self.sync.send_progress(connection)
+
+    def is_catching_up_with(self, connection: Connection) -> bool:
+        """Is very much being fetched from this neighbour, or is it asked for very many blocks?"""
+        return super().is_catching_up_with(connection) or self.sync.is_catching_up_with(connection)
 
     def gossip_with(self, connection: Connection) -> None:
         """Every 5 s, one random neighbour hears how far this node is."""
@@ -165,7 +174,7 @@ class TotalOrderNode(SignedNode):
     def on_new_transaction(self, transaction: Transaction) -> None:
         """A new transaction waits in the pool until a block orders it; balances do not count yet."""
         self.pool.add(transaction)
-        self.on_arrived(transaction.id)
+        self.waiting_blocks.on_arrived(transaction.id)
 
     def has_room_for(self, transaction: Transaction) -> bool:
         """Is there room in the pool? What was made here comes in even if there is none."""
@@ -182,10 +191,6 @@ class TotalOrderNode(SignedNode):
         """What had no room is not asked for either, until there is room again."""
         return super().is_lacking(transaction_id) and transaction_id not in self.refused
 
-    def on_arrived(self, arrived: str) -> None:
-        """Something has come for which blocks may have waited."""
-        raise NotImplementedError
-
     def lacking(self, ids: Iterable[str]) -> list[str]:
         """Those of the transactions that this node does not have."""
         return [transaction_id for transaction_id in ids if transaction_id not in self.transactions]
@@ -194,85 +199,27 @@ class TotalOrderNode(SignedNode):
         """What an account has, less what it has pending."""
         return self.balances().get(account, 0) - self.pool.pending(account)
 
-    def wait_for(self, block_id: str, lacking: list[str], connection: Connection | None) -> None:
-        """Let a block wait for what it lacks, and ask for that where the block came from."""
-        self.waiting.add(block_id, lacking, self.network.now())
-        if connection is not None and connection in self.links:
-            self.on_block_sent(block_id, connection)
-
-    def on_block_sent(self, block_id: str, connection: Connection) -> None:
-        """A connection has sent a block that waits, so it has what the block lacks."""
-        self.waiting.on_sent(block_id, connection)
-        self.ask_sender(connection)
-
-    def ask_sender(self, connection: Connection) -> None:
-        """Ask whoever has sent blocks for some more of what these lack."""
-        lacking = filter(self.is_to_be_fetched, self.waiting.to_ask(connection))
-        self.fetcher.need(islice(lacking, self.fetcher.room(connection)), connection)
-
-    def is_to_be_fetched(self, lacking: str) -> bool:
-        """Must somebody be asked for this id, which a block waits for?"""
-        return True
-
     def on_fetched(self, connection: Connection, is_worth_more: bool) -> None:
         """Go on with what blocks lack, unless this connection does not have it after all."""
         super().on_fetched(connection, is_worth_more)
         if is_worth_more:
-            self.ask_sender(connection)
+            self.waiting_blocks.ask_sender(connection)
 
     def on_forsaken(self, missing_id: str) -> None:
         """Blocks that lack this wait for somebody else to send them."""
-        self.waiting.on_forsaken(missing_id)
+        self.waiting_blocks.on_forsaken(missing_id)
 
     def fetch_again(self) -> None:
-        """Ask again for what blocks lack, every 5 s; of anybody, if those are gone that had sent a block."""
+        """Every second: ask again for what blocks lack, and for what was refused if there is room by now."""
         super().fetch_again()
         if self.pool.has_room(is_covered=False):
             self.refused.clear()
-        due = self.waiting.due_again(self.network.now() - WANT_AGAIN, self.network.now())
-        for connection in dict.fromkeys(sender for block_id in due for sender in self.waiting.senders(block_id)):
-            self.ask_sender(connection)
-        orphaned = (one for block_id in due if not self.waiting.senders(block_id)
-                    for one in self.waiting.lacking(block_id))
-        if self.links:
-            self.fetcher.need(islice(filter(self.is_to_be_fetched, orphaned), MAX_FORSAKEN_WANT),
-                              self.network.random.choice(list(self.links)))
-
-    def unlink(self, connection: Connection) -> None:
-        """A neighbour is gone: what it was asked for is asked for elsewhere."""
-        self.waiting.on_lost(connection)
-        super().unlink(connection)
+        self.waiting_blocks.ask_again()
 
     def known_accounts(self) -> set[str]:
         """Those in the ledger, and those that wait in the pool to come into it."""
         waiting = {account for one in self.pool.transactions() for account in (one.sender, one.receiver)}
         return super().known_accounts() | waiting
-
-    # --- blocks ---------------------------------------------------------------------------------
-
-    def send_blocks(self, connection: Connection, frames: Iterable[bytes]) -> None:
-        """Answer with blocks in order, as many as one answer may hold (contract §3); at least one."""
-        sent_bytes = 0
-        for number, frame in enumerate(frames):
-            sent_bytes += len(frame)
-            if number == MAX_ANSWER_BLOCKS or (number > 0 and sent_bytes > MAX_ANSWER_BYTES):
-                return
-            connection.send(frame)
-
-    def ask_for_blocks(self, connection: Connection, question: Message) -> None:
-        """Send a question for blocks, and a ping after it; `on_blocks_answered` follows."""
-        connection.send(encode_frame(question))
-        connection.send(encode_frame({"type": "ping", "nonce": BLOCKS_PING}))
-
-    def on_pong(self, connection: Connection, message: Message, frame: bytes) -> None:
-        """The question before that ping has been answered, and the answer handled."""
-        super().on_pong(connection, message, frame)
-        if message["nonce"] == BLOCKS_PING:
-            self.on_blocks_answered(connection)
-
-    def on_blocks_answered(self, connection: Connection) -> None:
-        """The blocks that were asked for have come: ask on, if there are more."""
-        raise NotImplementedError
 
     # --- the user -------------------------------------------------------------------------------
 
@@ -307,15 +254,15 @@ class TotalOrderNode(SignedNode):
         self.expect_arguments("blocks", arguments)
         self.report("blocks", blocks=self.describe_blocks())
 
+    @abstractmethod
     def describe_blocks(self) -> list[dict[str, Any]]:
         """The members of the event `block`, for each block that counts, oldest first."""
-        raise NotImplementedError
 
     def command_status(self, arguments: list[str]) -> None:
         """`/status`: show how far this node is."""
         self.expect_arguments("status", arguments)
         self.report("status", peers=len(self.links), **self.describe_status())
 
+    @abstractmethod
     def describe_status(self) -> dict[str, Any]:
         """The members of the event `status` that this stage adds."""
-        raise NotImplementedError

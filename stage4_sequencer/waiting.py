@@ -4,9 +4,12 @@ Whoever sends a block says by it that they have what it lists. So a node asks th
 still lacking, and tops up its questions as the answers come: a block may list fifty thousand transactions.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from itertools import islice
+from typing import Protocol
 
-from common.interface import Connection
+from common.interface import Connection, Network, Part
+from common.limits import MAX_FORSAKEN_WANT, WANT_AGAIN
 
 
 class WaitingBlock:
@@ -144,3 +147,86 @@ class Waiting:
             for connection in block.senders:
                 block.senders[connection] = block.still_lacking()
         return due
+
+
+class Fetcher(Protocol):
+    """What is needed of the node's `Fetcher` of stage 2, which asks neighbours for ids."""
+
+    def need(self, ids: Iterable[str], connection: Connection) -> None:
+        """Get those of `ids`, which the other end of `connection` says that it has."""
+
+    def room(self, connection: Connection) -> int:
+        """How many more ids this connection may be asked for."""
+
+    def forget(self, ids: Iterable[str]) -> None:
+        """Stop asking for `ids`."""
+
+
+class WaitingBlocks(Part):
+    """The blocks of a node that wait, and the questions for what they lack."""
+
+    def __init__(self, network: Network, links: Collection[Connection], fetcher: Fetcher,
+                 on_complete: Callable[[list[str]], None]) -> None:
+        """`on_complete` is told the blocks that lack nothing any more."""
+        self.lacks = Waiting()
+        self._network = network
+        self._links = links
+        self._fetcher = fetcher
+        self._on_complete = on_complete
+
+    def __contains__(self, block_id: str) -> bool:
+        return block_id in self.lacks
+
+    def needed_by(self, needed: str) -> Collection[str]:
+        """The blocks that wait for this id."""
+        return self.lacks.needed_by(needed)
+
+    def wait_for(self, block_id: str, lacking: Iterable[str], connection: Connection | None) -> None:
+        """Let a block wait for what it lacks, and ask for that where the block came from."""
+        self.lacks.add(block_id, lacking, self._network.now())
+        if connection is not None and connection in self._links:
+            self.on_block_sent(block_id, connection)
+
+    def on_block_sent(self, block_id: str, connection: Connection) -> None:
+        """A connection has sent a block that waits, so it has what the block lacks. A hook: in stage 5 it also has what
+        the block builds on."""
+        self.lacks.on_sent(block_id, connection)
+        self.ask_sender(connection)
+
+    def on_arrived(self, arrived: str) -> None:
+        """Something has come for which blocks may have waited."""
+        complete = self.lacks.on_arrived(arrived)
+        if complete:
+            self._on_complete(complete)
+
+    def on_forsaken(self, missing_id: str) -> None:
+        """Nobody who was asked has this id: blocks that lack it wait for somebody else to send them."""
+        self.lacks.on_forsaken(missing_id)
+
+    # --- questions ------------------------------------------------------------------------------
+
+    def ask_sender(self, connection: Connection) -> None:
+        """Ask whoever has sent blocks for some more of what these lack."""
+        lacking = filter(self.is_to_be_fetched, self.lacks.to_ask(connection))
+        self._fetcher.need(islice(lacking, self._fetcher.room(connection)), connection)
+
+    def is_to_be_fetched(self, lacking: str) -> bool:
+        """Must somebody be asked for this id, which a block waits for? A hook: in stage 5 it may be a block that
+        waits itself."""
+        return True
+
+    def ask_again(self) -> None:
+        """Ask again for what blocks lack, every 5 s; of anybody, if those are gone that had sent a block."""
+        now = self._network.now()
+        due = self.lacks.due_again(now - WANT_AGAIN, now)
+        for connection in dict.fromkeys(sender for block_id in due for sender in self.lacks.senders(block_id)):
+            self.ask_sender(connection)
+        orphaned = (one for block_id in due if not self.lacks.senders(block_id)
+                    for one in self.lacks.lacking(block_id))
+        if self._links:
+            self._fetcher.need(islice(filter(self.is_to_be_fetched, orphaned), MAX_FORSAKEN_WANT),
+                               self._network.random.choice(list(self._links)))
+
+    def on_lost(self, connection: Connection) -> None:
+        """A neighbour is gone: what it was asked for is asked for elsewhere."""
+        self.lacks.on_lost(connection)

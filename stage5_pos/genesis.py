@@ -1,15 +1,14 @@
 """What a network of stage 5 begins with; its id is the network's name (contract §1, §3)."""
 
+from dataclasses import dataclass
 from decimal import Context, Decimal, localcontext
-from typing import NamedTuple
+from typing import ClassVar
 
-from common.encoding import ID, INTEGER, Field, FormatError, Message, Shape, canon, is_id, is_integer, make_id
+from common.encoding import ID, INTEGER, Field, FormatError, Message, Shape, is_id, is_integer
 from common.rsa import check_account
-from stage4_sequencer.genesis import ACCOUNTS, BALANCES, MAX_MILLISECONDS, MILLISECONDS
+from stage4_sequencer.genesis import ACCOUNTS, BALANCES, MAX_MILLISECONDS, MILLISECONDS, StageGenesis
 
 __all__ = ["MAX_MILLISECONDS", "SHAPE", "Genesis", "InvalidGenesis", "make_genesis", "read_genesis", "threshold"]
-
-STAGE = 5
 
 TICKETS = 2**256
 """How many values a ticket can have."""
@@ -36,8 +35,11 @@ class InvalidGenesis(ValueError):
     """A genesis of the right form whose thresholds do not follow from its balances."""
 
 
-class Genesis(NamedTuple):
+@dataclass(frozen=True)
+class Genesis(StageGenesis):
     """When the slots are, how often a slot has a block, and what every account starts with."""
+
+    STAGE: ClassVar[int] = 5
 
     seed: str
     start_ms: int
@@ -46,19 +48,6 @@ class Genesis(NamedTuple):
     accounts: list[str]
     balances: list[int]
     thresholds: list[str]
-
-    @property
-    def id(self) -> str:
-        """The id of the genesis, which is the name of its network."""
-        return make_id(canon(["genesis", STAGE, *self]))
-
-    def message(self) -> Message:
-        """The genesis as it goes over the wire."""
-        return {"type": "genesis", **self._asdict()}
-
-    def starting_balances(self) -> dict[str, int]:
-        """What every account has before the first block; the same numbers are the stakes."""
-        return dict(zip(self.accounts, self.balances, strict=True))
 
     def winning_thresholds(self) -> dict[str, int]:
         """Account -> the number below which its tickets win. It is 0 for an account without stake."""
@@ -94,7 +83,7 @@ def make_genesis(seed: str, start_ms: int, slot_ms: int, block_permille: int,
 def read_genesis(message: Message) -> Genesis:
     """Read a genesis that has its shape; FormatError for lists of different lengths, InvalidAccount for an
     account that is no key, InvalidGenesis for a threshold that is off by more than 2^216 (contract §3)."""
-    genesis = Genesis(**{member: message[member] for member in Genesis._fields})
+    genesis = Genesis(**{member: message[member] for member in SHAPE})
     if not len(genesis.accounts) == len(genesis.balances) == len(genesis.thresholds):
         raise FormatError("genesis: as many balances and thresholds as accounts are expected")
     for account in genesis.accounts:

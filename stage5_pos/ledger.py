@@ -11,17 +11,8 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence, Set
 
 from common.ledger import Ledger, Transaction
+from stage5_pos.rules import FEE, REWARD, InvalidBlock, why_invalid
 from stage5_pos.tree import Block, Path, Tree
-
-FEE = 1
-"""What the receiver of a transaction gets less than the sender pays; the block's creator gets it."""
-
-REWARD = 10
-"""What the creator of a block gets besides the fees."""
-
-
-class InvalidBlock(Exception):
-    """A transaction of the block is not valid at its point; the reason says why."""
 
 
 class Branch:
@@ -99,19 +90,15 @@ class View:
         """Those of the transactions that have been executed."""
 
     def execute(self, transaction: Transaction) -> str | None:
-        """Let a transaction take effect, or say why it is not valid here; its signature was checked when it arrived."""
+        """Let a transaction take effect, or say why it is not valid here."""
         transaction_id, sender, receiver, amount = transaction
-        if transaction_id in self._executed:
-            return "it is in an earlier block or earlier in this one"
-        if amount < FEE:
-            return f"the amount is below the fee of {FEE}"
         balances = self.balances
-        if balances[sender] < amount:
-            return "the account does not have the amount"
-        balances[sender] -= amount
-        balances[receiver] += amount - FEE
-        self._executed.add(transaction_id)
-        return None
+        reason = why_invalid(transaction, balances[sender], transaction_id in self._executed)
+        if reason is None:
+            balances[sender] -= amount
+            balances[receiver] += amount - FEE
+            self._executed.add(transaction_id)
+        return reason
 
 
 class TreeLedger(Ledger):

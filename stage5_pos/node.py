@@ -5,35 +5,59 @@ Unlike stage 4:
 - blocks form a tree, since two winners may not know of each other (tree.py); the longest chain counts;
 - the ledger is that of the best chain; when another branch becomes best it is rolled back (ledger.py);
 - a block with a transaction that is not valid at its point is refused whole; who makes a block earns by it.
-
-What a node does with a block that arrives is in chain.py, how it gets those that it has missed in catching_up.py.
-Here is how one is made.
 """
 
 from collections.abc import Callable
+from typing import Any
 
-from common.encoding import Message, encode_frame
-from common.limits import MAX_BLOCK_IDS
+from common.encoding import Message, Shape, decode_frame, encode_frame, make_id, without_padding
+from common.ledger import Transaction
+from common.limits import MAX_TWINS
 from common.rsa import PrivateKey
-from common.interface import Command, CommandError, Invalid, Network
-from stage4_sequencer.total_order import TotalOrderSetup
-from stage5_pos import lottery
-from stage5_pos.catching_up import CatchingUpNode
-from stage5_pos.chain import seconds
+from common.interface import Command, Connection, Invalid, Network
+from stage4_sequencer.total_order import TotalOrderNode, TotalOrderSetup
+from stage5_pos import genesis, rules
+from stage5_pos.catching_up import ChainSync
+from stage5_pos.chain import BestChain
+from stage5_pos.clock import SlotClock
+from stage5_pos.drawing import draw_tree
+from stage5_pos.evidence import Evidence
 from stage5_pos.genesis import Genesis
-from stage5_pos.ledger import FEE
-from stage5_pos.tree import Block
+from stage5_pos.ledger import TreeLedger
+from stage5_pos.maker import BlockMaker
+from stage5_pos.put_off import PutOff, PutOffBlocks
+from stage5_pos.rules import InvalidBlock, Rules
+from stage5_pos.side import Aside
+from stage5_pos.stakes import advise_on_funds, find_stake
+from stage5_pos.tree import Block, Tree
 
 
-class StakeNode(CatchingUpNode):
+class StakeNode(TotalOrderNode):
     """A node of the blockchain. With keys of genesis accounts it makes blocks for them."""
 
+    STAGE = 5
+
+    # The classes of its parts, for whoever needs others in their place:
+    SLOT_CLOCK = SlotClock
+    WAITING_BLOCKS = PutOffBlocks
+    CHAIN_SYNC = ChainSync
+    BLOCK_MAKER = BlockMaker
+
+    SHAPES: dict[str, Shape] = {
+        **TotalOrderNode.SHAPES,
+        **ChainSync.SHAPES,
+        "genesis": genesis.SHAPE,
+        "block": rules.SHAPE,
+    }
+
     COMMANDS: dict[str, Command] = {
-        **CatchingUpNode.COMMANDS,
+        **TotalOrderNode.COMMANDS,
         "send": Command("/send TO AMOUNT [--from N]", "transfer AMOUNT from this node's account,"
                                                       " or from genesis account N if it is played here"),
         "tree": Command("/tree", "draw the tree of blocks"),
     }
+
+    LOWEST_AMOUNT = rules.FEE
 
     def __init__(self, network: Network, address: str, setup: TotalOrderSetup, stakes: dict[int, PrivateKey],
                  found_with: Callable[[], tuple[Genesis, dict[int, PrivateKey]]]) -> None:
@@ -42,131 +66,236 @@ class StakeNode(CatchingUpNode):
         super().__init__(network, address, setup)
         self.stakes = stakes
         self.found_with = found_with
-        self.last_slot = 0
-        """The slot in which this node took part in the lottery last: each slot only once."""
-        self.told_of_slot = 0
-        """The `last_slot` of which the user was told that it is in the future. At first the genesis, which has its own
-        words for that."""
 
-    # --- the lottery ----------------------------------------------------------------------------
+    # --- genesis --------------------------------------------------------------------------------
+
+    def read_genesis(self, message: Message) -> Genesis:
+        """Read a genesis of stage 5."""
+        return genesis.read_genesis(message)
 
     def make_genesis(self) -> Genesis:
         """Make the genesis of a new network, with the stakes that its founder plays."""
-        genesis, self.stakes = self.found_with()
-        return genesis
+        made, self.stakes = self.found_with()
+        return made
 
     def begin_with(self, genesis: Genesis) -> None:
-        """Take part from the next slot on: before a restart this node may have drawn for the present one."""
-        super().begin_with(genesis)
-        self.last_slot = max(0, self.slot())
+        """Begin with the balances of the genesis, which also are the stakes, and with a tree of no blocks."""
+        self.rules = Rules(genesis)
+        self.tree = Tree(genesis.id)
+        self.ledger: TreeLedger = TreeLedger(self.tree, genesis.starting_balances(), self.transactions)
+        self.aside = Aside(self.transactions, self.frames, self.pool, self.refused, self.ids.add)
+        self.chain = BestChain(self.tree, self.ledger, self.transactions, self.pool, self.refused, self.aside,
+                               self.report, self.report_made_here)
+        self.clock = self.add_part(self.SLOT_CLOCK(self.network, genesis, self.report_error))
+        self.waiting_blocks: PutOffBlocks = self.add_part(self.WAITING_BLOCKS(
+            self.network, self.links, self.fetcher, self.tree, self.aside, self.trust, self._enter_waiting))
+        self.evidence = Evidence(self.waiting_blocks.frame_of, self.keeper.keep, self.report)
+        self.sync: ChainSync = self.add_part(self.CHAIN_SYNC(self.tree, self.waiting_blocks, self.network.after))
+        self.maker = self.BLOCK_MAKER(self.network.after, self.clock, self.rules, self.stakes, self.tree, self.ledger,
+                                      self.pool, self.evidence.has_signed, self.keeper.keep, self.commit,
+                                      lambda message: self.on_block(None, message, encode_frame(message)))
 
     def on_ready(self) -> None:
-        """Play the genesis accounts whose keys are here."""
+        """The node has a genesis: does it begin in the future? Play the genesis accounts whose keys are here."""
         super().on_ready()
-        for number in [number for number, key in self.stakes.items() if key.account not in self.thresholds]:
+        self.clock.tell_if_genesis_is_ahead()
+        for number in [number for number, key in self.stakes.items() if key.account not in self.rules.thresholds]:
             self.report_error("ACCOUNT", f"key {number} is of no account in this network's genesis;"
                                          " name others by --forge, or their folder by --keys")
             del self.stakes[number]
         if self.stakes:
-            self.await_slot()
-
-    def await_slot(self) -> None:
-        """Be back when the next slot begins."""
-        begins_ms = self.genesis.slot_start(self.slot() + 1)
-        self.network.after((begins_ms - self.network.unix_ms()) / 1000, self.on_slot)
-
-    def on_slot(self) -> None:
-        """A slot has begun: draw for each stake played here, and make a block with the best draw that wins."""
-        self.await_slot()
-        slot = self.slot()
-        if slot < self.last_slot and self.last_slot != self.told_of_slot:
-            self.tell_clock_went_back()
-        if slot > self.last_slot:
-            self.last_slot = slot
-            tickets = []
-            for key in self.stakes.values():
-                draw = lottery.make_draw(key, self.genesis.seed, slot)
-                value = lottery.ticket_value(self.genesis.seed, slot, key.account, draw)
-                if lottery.is_winning(value, self.thresholds[key.account]):
-                    tickets.append((value, draw, key))
-            if tickets:
-                # Before anything is signed: killed in between, this node does not sign for the slot again.
-                self.keeper.keep("slot", str(slot).encode())
-                self.commit()
-                self.make_block(slot, *min(tickets, key=lambda ticket: ticket[0]))
-
-    def tell_clock_went_back(self) -> None:
-        """Tell the user once that no block is made until the clock is where it was: a slot is drawn for once."""
-        self.told_of_slot = self.last_slot
-        left = self.genesis.slot_start(self.last_slot + 1) - self.network.unix_ms()
-        self.report_error("NETWORK", f"this machine's clock has gone back: no block is made for {seconds(left)}, until"
-                                     f" it is past slot {self.last_slot} again; look at the clock")
+            self.maker.await_slot()
 
     def replay(self, kind: str, content: bytes) -> None:
-        """The journal also tells in which slots this node has drawn a winning ticket."""
+        """The journal also tells for which slots this node has signed a block, and who has signed two."""
         if kind == "slot":
-            self.last_slot = max(self.last_slot, int(content))
+            self.maker.skip_the_slots_until(int(content))
+        elif kind == "evidence":
+            message = decode_frame(content)
+            self.evidence.note_signed(message, make_id(self.rules.block_bytes(message)), content)
         else:
             super().replay(kind, content)
 
-    def make_block(self, slot: int, value: int, draw: str, key: PrivateKey) -> None:
-        """Make a block on the best chain. Make none if it would rank below another block of this slot, or if the
-        account has signed one for it already, at another node that plays the account too."""
-        if (key.account, slot) in self.signed_blocks:
-            return
-        parent = self.tree.best
-        while parent.slot >= slot and parent.parent is not None:
-            parent = parent.parent
-        if (-parent.height - 1, value) > self.tree.best.rank[:2]:
-            return
-        ids = self.choose_transactions(parent)
-        message = {"type": "block", "slot": slot, "parent": parent.id, "creator": key.account, "draw": draw,
-                   "transactions": ids}
-        message["signature"] = key.sign(self.block_bytes(message))
-        self.on_block(None, message, encode_frame(message))
+    # --- blocks arrive --------------------------------------------------------------------------
 
-    def choose_transactions(self, parent: Block) -> list[str]:
-        """Take from the pool, in order of arrival, what is valid at its point; the others stay."""
-        return self.ledger.choose_valid(parent, list(self.pool.transactions()), MAX_BLOCK_IDS)
+    def on_block(self, connection: Connection | None, message: Message, frame: bytes) -> None:
+        """A block, from a peer or (connection None) made here."""
+        canonical, slot = self.rules.block_bytes(message), message["slot"]
+        block_id = make_id(canonical)
+        self.sync.on_block_came(connection, block_id, message["parent"])
+        if self.waiting_blocks.is_known(block_id):
+            self._on_known_block(connection, block_id, message, canonical)
+            return
+        if rules.is_from_the_future(slot, self.clock.slot()) and not self.keeper.is_replaying:
+            self.clock.on_future_block(connection, slot, lambda: self.rules.check_block(message, canonical))
+            return
+        if self._is_surplus(block_id, message["creator"], slot):
+            return
+        if self.keeper.is_replaying:
+            value = self.rules.check_ticket(message)
+        else:
+            value = self.rules.check_block(message, canonical)
+        self.fetcher.on_came(block_id, connection)
+        block = Block(block_id, slot, message["parent"], message["creator"], value, message["transactions"],
+                      without_padding(frame, message))
+        self.evidence.note_signed(message, block_id, block.frame)
+        self.aside.hold(block)
+        if self._is_decided(block):
+            self._enter(block, connection)
+        else:
+            self._put_off(block, connection)
+
+    def _on_known_block(self, connection: Connection | None, block_id: str, message: Message, canonical: bytes) -> None:
+        """With another signature it may be forged. Whoever sends one that waits can be asked for what it lacks."""
+        known = self.waiting_blocks.frame_of(block_id)
+        if not known or decode_frame(known) != message:
+            self.rules.check_signature(message, canonical)
+        if connection in self.links and block_id in self.waiting_blocks:
+            self.waiting_blocks.on_copy(block_id, connection)
+
+    def _is_surplus(self, block_id: str, creator: str, slot: int) -> bool:
+        """Is this a third block of its creator for one slot, or one that has left the tree, and nobody else builds on
+        it? So that no limit keeps out what others build on, it enters with theirs."""
+        return (self.evidence.is_surplus(creator, slot, block_id) and not self.keeper.is_replaying
+                and not self.waiting_blocks.is_built_upon(block_id, creator))
+
+    def is_copy(self, connection: Connection, frame: bytes) -> bool:
+        """Not in an answer to `get_chain`: copies tell how far it goes. Otherwise one with blocks that came before a
+        connection was lost would look empty, and the asking would end."""
+        return super().is_copy(connection, frame) and not self.sync.is_asking(connection)
+
+    # --- blocks wait ----------------------------------------------------------------------------
+
+    def _is_decided(self, block: Block) -> bool:
+        """Can it be judged? Either all that it needs is here, or it is invalid whatever may come."""
+        return (block.parent_id in self.waiting_blocks.invalid or rules.names_a_block(block, self.tree)
+                or (block.parent_id in self.tree and not self.lacking(block.transactions)))
+
+    def _put_off(self, block: Block, connection: Connection | None) -> None:
+        """Let a block wait while what it lacks is fetched."""
+        lacking = self.lacking(block.transactions) + [block.parent_id] * (block.parent_id not in self.tree)
+        if not self.waiting_blocks.put_off(block, lacking, connection):
+            self.sync.on_no_room(connection)
+
+    def _enter_waiting(self, entry: PutOff) -> None:
+        """A block that waited can be judged."""
+        try:
+            self._enter(entry.block, entry.connection)
+        except Invalid as error:
+            if entry.connection is not None:
+                self.refusals.report_invalid(entry.connection, str(error))
+        if entry.connection is not None:
+            self.sync.on_no_longer_waiting(entry.connection)
+
+    def fetch_again(self) -> None:
+        """Every second: give up the blocks that have waited for too long, ask again for the others."""
+        self.waiting_blocks.give_up_old()
+        super().fetch_again()
+
+    # --- blocks enter the tree ------------------------------------------------------------------
+
+    def _enter(self, block: Block, connection: Connection | None) -> None:
+        """A block can be judged: it enters the tree if it is valid, and those that waited for it follow."""
+        self._put_into_tree(block, connection)
+        if block.id in self.tree:
+            self.waiting_blocks.on_arrived(block.id)
+
+    def _put_into_tree(self, block: Block, connection: Connection | None) -> None:
+        """Put a block into the tree and pass it on; Invalid, with all that builds on it, if it is not valid."""
+        if not self._is_decided(block):
+            self._put_off(block, connection)  # what it needs has given way to others since
+            return
+        if self._is_surplus(block.id, block.creator, block.slot):
+            self.aside.release(block)  # others of its slot have entered while it waited
+            return
+        try:
+            block.parent = rules.check_place(block, self.tree)
+            self.ledger.execute(block)
+        except InvalidBlock as error:
+            self.aside.release(block)
+            self.waiting_blocks.refuse_branch(block.id)
+            raise Invalid(f"block of slot {block.slot}: {error}") from None
+        path = self.tree.add(block)
+        self.fetcher.forget([block.id])
+        self._note_entered(block, connection)
+        self.chain.on_entered(block, path)
+        for surplus in self.chain.remove_surplus(block):
+            self.neighbours.seen_frames.discard(hash(surplus.frame))  # it may be asked for, and come again
+
+    def _note_entered(self, block: Block, connection: Connection | None) -> None:
+        """Keep a block of the tree. The first time it is reported, and the first two of a slot are passed on."""
+        for transaction_id in self.aside.among(block.transactions):
+            self.keeper.keep("transaction", self.frames[transaction_id])
+        self.keeper.keep("block", block.frame)  # also if it comes back: what is replayed has left the tree by then
+        number = self.evidence.note_entered(block.creator, block.slot, block.id)
+        if number > 0:
+            self.report("block", **block.describe())
+        if 1 <= number <= MAX_TWINS:
+            self.spread(block.frame, connection)
 
     # --- transactions ---------------------------------------------------------------------------
 
-    LOWEST_AMOUNT = FEE
-
     def check_transaction(self, message: Message, canonical: bytes) -> None:
         """Invalid also if the amount does not even pay the fee (contract §3, stage 5)."""
-        if message["amount"] < FEE:
-            raise Invalid(f"transaction: the amount is below the fee of {FEE}")
+        rules.check_amount(message)
         super().check_transaction(message, canonical)
 
+    def is_kept(self, transaction_id: str) -> bool:
+        """A transaction that is here only for some blocks is not: it comes in like any other when there is room."""
+        return super().is_kept(transaction_id) and transaction_id not in self.aside
+
+    def keep_transaction(self, transaction: Transaction, frame: bytes) -> None:
+        """Keep a transaction for good, whatever becomes of the blocks that it has come in for."""
+        self.aside.take([transaction.id])
+        super().keep_transaction(transaction, frame)
+
+    def on_no_room(self, transaction: Transaction, frame: bytes) -> None:
+        """What a block needs comes in all the same, for as long as the block is here."""
+        super().on_no_room(transaction, frame)
+        needed_by = self.waiting_blocks.needed_by(transaction.id)
+        if needed_by:
+            self.aside.add(transaction, frame, needed_by)
+            self.waiting_blocks.on_arrived(transaction.id)
+            self.waiting_blocks.make_room()
+
+    def is_lacking(self, transaction_id: str) -> bool:
+        """A block that has come is not lacking either, even if somebody lists it among transactions."""
+        return super().is_lacking(transaction_id) and not self.waiting_blocks.is_known(transaction_id)
+
+    def find_frame(self, wanted: str) -> bytes | None:
+        """`want` serves blocks too."""
+        block = self.tree.blocks.get(wanted)
+        return super().find_frame(wanted) if block is None else block.frame or None
+
     # --- the user -------------------------------------------------------------------------------
+
+    def balances(self) -> dict[str, int]:
+        """The balances on the best chain."""
+        return self.ledger.balances
 
     def command_send(self, arguments: list[str]) -> None:
         """`/send TO AMOUNT [--from N]`: make a transaction, also from a genesis account played here."""
         if len(arguments) == 4 and arguments[2] == "--from":
-            self.send_from(self.find_stake(arguments[3]), arguments[:2])
+            self.send_from(find_stake(self.stakes, arguments[3]), arguments[:2])
         else:
             super().command_send(arguments)
 
     def advise_on_funds(self, key: PrivateKey, amount: int) -> str:
-        """Name the genesis accounts played here that have the amount: a new node's own account has nothing."""
-        if not self.stakes:
-            return "; --from N needs a genesis account that is played here (see --forge), and none is"
-        able = [str(number) for number, stake in self.stakes.items() if self.available(stake.account) >= amount]
-        if not able:
-            return "; and no genesis account that is played here has that"
-        return f"; genesis accounts that are played here and have it: {', '.join(able)}; add --from {able[0]}"
-
-    def find_stake(self, number: str) -> PrivateKey:
-        """The key of the genesis account with this number."""
-        played = {str(number): key for number, key in self.stakes.items()}
-        if number not in played:
-            raise CommandError(f"expected a genesis account that is played here: {', '.join(played) or 'none is'}",
-                               "ACCOUNT")
-        return played[number]
+        """Name the genesis accounts played here that have the amount."""
+        return advise_on_funds(self.stakes, amount, self.available)
 
     def command_tree(self, arguments: list[str]) -> None:
         """`/tree`: draw all blocks, the best chain marked."""
         self.expect_arguments("tree", arguments)
-        blocks = [self.describe_block(block) for block in self.tree.blocks.values() if block is not self.tree.root]
-        self.network.report("tree", {"blocks": blocks}, self.tree.draw())
+        blocks = [block.describe() for block in self.tree.blocks.values() if block is not self.tree.root]
+        self.network.report("tree", {"blocks": blocks}, draw_tree(self.tree))
+
+    def describe_blocks(self) -> list[dict[str, Any]]:
+        """The best chain, oldest first."""
+        return [block.describe() for block in self.tree.chain[1:]]
+
+    def describe_status(self) -> dict[str, Any]:
+        """How far the chain is, and what has happened to it."""
+        return {"slot": self.clock.slot(), "height": self.tree.best.height, "tip": self.tree.best.id,
+                "blocks": len(self.tree), "waiting": self.waiting_blocks.count(), "pool": len(self.pool),
+                "rollbacks": self.chain.rollbacks, "longest_rollback": self.chain.longest_rollback}

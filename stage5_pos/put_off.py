@@ -1,16 +1,24 @@
-"""Blocks that wait for their parent or for transactions, and which of them gives way when too many do.
+"""Blocks that are not in the tree: those that wait for their parent or for transactions, and those found invalid.
+
+    put_off ──> waits ──> on_arrived: it lacks nothing ──> ready ──> enters the tree, or is refused
+                  │
+                  └──> give_up: too many wait, or it has waited for too long
 
 A node cannot know whether a block that lacks something will ever be worth anything (contract §3, stage 5). So what
 gives way is not whatever came first or last, but what is least likely to become part of the tree, and among equals what
 belongs to whoever fills the most room: a hundred orphans of a stranger leave before one block of somebody else.
 """
 
-from collections.abc import Callable, Iterator
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import NamedTuple
 
-from common.interface import Connection
-from common.limits import MAX_WAITING, MAX_WAITING_BYTES
-from stage5_pos.tree import Block
+from common.interface import Connection, Network
+from common.limits import (COST_OF_A_BLOCK, ENTERED_AT_ONCE, MAX_ASIDE, MAX_WAITING, MAX_WAITING_BYTES,
+                           MAX_WAITING_SECONDS, Recent)
+from stage4_sequencer.waiting import Fetcher, WaitingBlocks
+from stage5_pos.side import Aside
+from stage5_pos.tree import Block, Tree
 
 
 class PutOff(NamedTuple):
@@ -21,14 +29,28 @@ class PutOff(NamedTuple):
     since: float
 
 
-class PutOffBlocks:
+class PutOffBlocks(WaitingBlocks):
     """The blocks that wait, longest wait first."""
 
-    def __init__(self) -> None:
+    def __init__(self, network: Network, links: Collection[Connection], fetcher: Fetcher, tree: Tree, aside: Aside,
+                 trust: Callable[[Connection], int], enter: Callable[[PutOff], None]) -> None:
+        """`aside` has the transactions that have come in only for blocks. What comes from those that `trust` ranks
+        higher stays for longer. `enter` is given a block that lacks nothing."""
+        super().__init__(network, links, fetcher, self._get_ready)
+        self._tree = tree
+        self._aside = aside
+        self._trust = trust
+        self._enter = enter
         self._blocks: dict[str, PutOff] = {}
         self._bytes = 0
         self._counts: dict[Connection | None, int] = {}
         """How many blocks of each connection wait."""
+        self._ready: OrderedDict[str, PutOff] = OrderedDict()
+        """Those that lack nothing, and enter when it is their turn."""
+        self.is_entering = False
+        """Are blocks entering, now or in a turn that is due?"""
+        self.invalid = Recent()
+        """The ids of blocks that were properly signed, and found invalid."""
 
     def __len__(self) -> int:
         return len(self._blocks)
@@ -42,19 +64,63 @@ class PutOffBlocks:
     def __iter__(self) -> Iterator[str]:
         return iter(self._blocks)
 
-    def since_before(self, moment: float) -> list[str]:
-        """The ids of those that have waited since before that moment."""
-        return [block_id for block_id, entry in self._blocks.items() if entry.since < moment]
+    def count(self) -> int:
+        """How many blocks wait, or are about to enter."""
+        return len(self._blocks) + len(self._ready)
 
     def count_of(self, connection: Connection) -> int:
         """How many blocks wait that this connection has sent first."""
         return self._counts.get(connection, 0)
 
-    def add(self, entry: PutOff) -> None:
-        """Let a block wait, even if there are too many then."""
-        self._blocks[entry.block.id] = entry
-        self._bytes += len(entry.block.frame)
-        self._count(entry.connection, 1)
+    # --- what is known of a block ---------------------------------------------------------------
+
+    def _is_here(self, block_id: str) -> bool:
+        """Is this block in the tree, or does it lack nothing to enter it?"""
+        return block_id in self._tree or block_id in self._ready
+
+    def is_settled(self, block_id: str) -> bool:
+        """Is it known what to think of this block? A block that only waits may have been sent early, by anybody."""
+        return self._is_here(block_id) or block_id in self.invalid
+
+    def is_known(self, block_id: str) -> bool:
+        """Has this block come before, with a proper signature?"""
+        return self._is_here(block_id) or block_id in self._blocks or block_id in self.invalid
+
+    def is_hanging(self, block_id: str) -> bool:
+        """Does this block wait for one that is not here?"""
+        return block_id in self._hanging()
+
+    def is_built_upon(self, block_id: str, creator: str) -> bool:
+        """Does a block of somebody else that waits have this one as its parent, or build on one that has?"""
+        branch = [block_id]
+        while branch:
+            parent_id = branch.pop()
+            for waiting in self.needed_by(parent_id):
+                child = self._blocks[waiting].block
+                if child.parent_id == parent_id:  # and does not name it as a transaction, as anybody can, without end
+                    if child.creator != creator:
+                        return True
+                    branch.append(child.id)
+        return False
+
+    def frame_of(self, block_id: str) -> bytes:
+        """The frame of a block that is in the tree or waits; empty for one that was given up, or is invalid."""
+        if block_id in self._tree:
+            return self._tree.blocks[block_id].frame
+        entry = self._blocks.get(block_id) or self._ready.get(block_id)
+        return entry.block.frame if entry is not None else b""
+
+    # --- blocks come, and wait ------------------------------------------------------------------
+
+    def put_off(self, block: Block, lacking: Iterable[str], connection: Connection | None) -> bool:
+        """Let a block wait while what it lacks is fetched. If too many wait, the least promising ones leave: False if
+        it is one of them."""
+        self._blocks[block.id] = PutOff(block, connection, self._network.now())
+        self._bytes += len(block.frame)
+        self._count(connection, 1)
+        self.wait_for(block.id, lacking, connection)
+        self.make_room()
+        return block.id in self._blocks
 
     def on_copy(self, block_id: str, connection: Connection) -> None:
         """A block that waits comes again: it counts as sent by whichever of the two has sent less."""
@@ -63,9 +129,23 @@ class PutOffBlocks:
             self._count(entry.connection, -1)
             self._count(connection, 1)
             self._blocks[block_id] = entry._replace(connection=connection)
+        self.on_block_sent(block_id, connection)
 
-    def pop(self, block_id: str) -> PutOff:
-        """A block waits no longer."""
+    def on_block_sent(self, block_id: str, connection: Connection) -> None:
+        """A connection has sent a block that waits: it also has all that this one builds on."""
+        branch = []
+        while block_id in self._blocks and connection not in self.lacks.senders(block_id):
+            branch.append(block_id)
+            block_id = self._blocks[block_id].block.parent_id
+        for waiting in reversed(branch):
+            self.lacks.on_sent(waiting, connection)
+        self.ask_sender(connection)
+
+    def is_to_be_fetched(self, lacking: str) -> bool:
+        """A parent that waits itself has been fetched already."""
+        return lacking not in self._blocks
+
+    def _pop(self, block_id: str) -> PutOff:
         entry = self._blocks.pop(block_id)
         self._bytes -= len(entry.block.frame)
         self._count(entry.connection, -1)
@@ -76,12 +156,69 @@ class PutOffBlocks:
         if not self._counts[connection]:
             del self._counts[connection]
 
-    @property
-    def is_overfull(self) -> bool:
-        """Do more blocks wait than may? One may always."""
-        return len(self) > 1 and (len(self) > MAX_WAITING or self._bytes > MAX_WAITING_BYTES)
+    # --- blocks wait no longer ------------------------------------------------------------------
 
-    def hanging(self, is_here: Callable[[str], bool]) -> set[str]:
+    def _get_ready(self, complete: list[str]) -> None:
+        """These blocks lack nothing any more: they enter the tree, then those that wait for them, and so on."""
+        for block_id in complete:
+            self._ready[block_id] = self._pop(block_id)
+        if not self.is_entering:
+            self._enter_ready()
+
+    def _enter_ready(self) -> None:
+        """Let blocks enter that lack nothing. If there are many, connections have their turns in between: a thousand
+        blocks may have waited for one transaction."""
+        self.is_entering = True
+        left = ENTERED_AT_ONCE
+        while self._ready and left > 0:
+            _, entry = self._ready.popitem(last=False)
+            left -= COST_OF_A_BLOCK + len(entry.block.transactions)
+            self._enter(entry)
+        self.is_entering = bool(self._ready)
+        if self.is_entering:
+            self._network.after(0, self._enter_ready)
+
+    def refuse_branch(self, block_id: str) -> None:
+        """Remember a block as invalid, and so all waiting blocks that build on it."""
+        refused = [block_id]
+        while refused:
+            refused_id = refused.pop()
+            refused += self.needed_by(refused_id)
+            self.invalid.add(refused_id)
+            self._fetcher.forget([refused_id])
+            if refused_id in self._blocks:
+                self.give_up(refused_id)
+
+    def give_up(self, block_id: str) -> None:
+        """Let a block wait no longer, and ask no more for what only it needed."""
+        block = self._pop(block_id).block
+        self._fetcher.forget(self.lacks.discard(block_id))
+        self._aside.release(block)
+
+    def give_up_old(self) -> None:
+        """Give up the blocks that have waited for too long."""
+        too_old = self._network.now() - MAX_WAITING_SECONDS
+        for block_id in [block_id for block_id, entry in self._blocks.items() if entry.since < too_old]:
+            self.give_up(block_id)
+
+    # --- what gives way -------------------------------------------------------------------------
+
+    def make_room(self) -> None:
+        """Let blocks give way while too many wait, or too many transactions have come in only for blocks."""
+        if not self._is_overfull:
+            return
+        for block_id in self._giving_way():
+            if not self._is_overfull:
+                break
+            self.give_up(block_id)
+
+    @property
+    def _is_overfull(self) -> bool:
+        """Must a block that waits give way? One may always wait."""
+        return len(self) > 1 and (len(self) > MAX_WAITING or self._bytes > MAX_WAITING_BYTES
+                                  or self._aside.size > MAX_ASIDE)
+
+    def _hanging(self) -> set[str]:
         """The ids of those that hang in the air: going from parent to parent one comes to a block that is not here."""
         hangs: dict[str, bool] = {}
         for block_id in self._blocks:
@@ -89,21 +226,20 @@ class PutOffBlocks:
             while block_id in self._blocks and block_id not in hangs:
                 branch.append(block_id)
                 block_id = self._blocks[block_id].block.parent_id
-            is_hanging = hangs.get(block_id, not is_here(block_id))
+            is_hanging = hangs.get(block_id, not self._is_here(block_id))
             hangs.update(dict.fromkeys(branch, is_hanging))
         return {block_id for block_id, is_hanging in hangs.items() if is_hanging}
 
-    def giving_way(self, is_here: Callable[[str], bool], is_forsaken: Callable[[str], bool],
-                   trust: Callable[[Connection], int]) -> list[str]:
+    def _giving_way(self) -> list[str]:
         """The ids of what waits, what is least likely to become part of the tree first: what nobody has who was asked
         for it, then what hangs in the air, then what strangers have sent, and of that whatever comes from those who
         have sent most: the newest of a branch, whose beginning is worth more, and otherwise the oldest."""
-        hanging = self.hanging(is_here)
+        hanging = self._hanging()
 
         def order(numbered: tuple[int, PutOff]) -> tuple[bool, bool, bool, int, int]:
             number, (block, connection, _) = numbered
-            is_strangers = connection is not None and trust(connection) == 0
-            return (is_forsaken(block.id), block.id in hanging, is_strangers, self._counts[connection],
+            is_strangers = connection is not None and self._trust(connection) == 0
+            return (self.lacks.is_forsaken(block.id), block.id in hanging, is_strangers, self._counts[connection],
                     -number if block.id in hanging else number)
 
         return [entry.block.id for _, entry in sorted(enumerate(self._blocks.values()), key=order, reverse=True)]

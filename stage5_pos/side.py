@@ -6,10 +6,12 @@ lowest blocks leave first: a branch that nobody else builds on will not become t
 all, it comes again with the answer to `get_chain`, or is asked for since somebody else's block builds on it.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from heapq import heapify, heappop, heappush
 
+from common.ledger import Transaction
 from common.limits import MAX_SOLO_BYTES
+from stage4_sequencer.pool import Pool, Refused
 from stage5_pos.tree import Block, Path
 
 
@@ -73,25 +75,33 @@ class Aside:
     They leave with the last of these blocks, unless one of them becomes part of the best chain.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, transactions: dict[str, Transaction], frames: dict[str, bytes], pool: Pool, refused: Refused,
+                 add_id: Callable[[str], None]) -> None:
+        """For that time they are among the node's `transactions` and `frames`. After it they are among those `refused`,
+        or in the pool; then `add_id` puts their ids among those that neighbours compare."""
+        self._transactions = transactions
+        self._frames = frames
+        self._pool = pool
+        self._refused = refused
+        self._add_id = add_id
         self._held_by: dict[str, set[str]] = {}
         """Transaction -> the blocks that need it, both as ids."""
-        self._sizes: dict[str, int] = {}
         self.size = 0
         """Bytes of all transactions that are here."""
 
     def __contains__(self, transaction_id: str) -> bool:
         return transaction_id in self._held_by
 
-    def add(self, transaction_id: str, size: int, block_ids: Iterable[str]) -> None:
-        """A transaction of so many bytes has come in for these blocks."""
-        self._held_by[transaction_id] = set(block_ids)
-        self._sizes[transaction_id] = size
-        self.size += size
+    def add(self, transaction: Transaction, frame: bytes, block_ids: Iterable[str]) -> None:
+        """A transaction has come in for these blocks."""
+        self._transactions[transaction.id] = transaction
+        self._frames[transaction.id] = frame
+        self._held_by[transaction.id] = set(block_ids)
+        self.size += len(frame)
 
     def _remove(self, transaction_id: str) -> None:
         del self._held_by[transaction_id]
-        self.size -= self._sizes.pop(transaction_id)
+        self.size -= len(self._frames[transaction_id])
 
     def among(self, ids: Iterable[str]) -> list[str]:
         """Those of the transactions that are here."""
@@ -102,19 +112,28 @@ class Aside:
         for transaction_id in self.among(block.transactions):
             self._held_by[transaction_id].add(block.id)
 
-    def release(self, block: Block) -> list[str]:
-        """A block has left. Give the transactions that nobody needs now; they are here no longer."""
-        unneeded = []
+    def size_of(self, block: Block) -> int:
+        """The bytes that are kept for a block alone: its own, and those of the transactions here that it needs."""
+        return len(block.frame) + sum(len(self._frames[one]) for one in self.among(block.transactions))
+
+    def release(self, block: Block) -> None:
+        """A block has left: so do the transactions that nobody needs now."""
         for transaction_id in self.among(block.transactions):
             self._held_by[transaction_id].discard(block.id)
             if not self._held_by[transaction_id]:
                 self._remove(transaction_id)
-                unneeded.append(transaction_id)
-        return unneeded
+                self._refused.add(self._transactions.pop(transaction_id))
+                del self._frames[transaction_id]
 
     def take(self, ids: Iterable[str]) -> list[str]:
-        """These transactions stay for good. Give those that were here; they are no longer."""
+        """These transactions are kept for good. Give those that were here; they are no longer."""
         taken = self.among(ids)
         for transaction_id in taken:
             self._remove(transaction_id)
         return taken
+
+    def take_in(self, block: Block) -> None:
+        """A block is part of the best chain: what had come in for it is here for good."""
+        for transaction_id in self.take(block.transactions):
+            self._add_id(transaction_id)
+            self._pool.add(self._transactions[transaction_id])

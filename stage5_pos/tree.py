@@ -1,12 +1,8 @@
 """The tree of blocks, and which of its chains is the best (contract §3, stage 5)."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from common.console import count, shown_account, shown_id
 from common.limits import MAX_ANSWER_BLOCKS
-
-SHOWN_HEIGHTS = 40
-"""How many heights a drawing shows, the newest."""
 
 
 class Block:
@@ -26,6 +22,11 @@ class Block:
         """The parent and the height are known once the block is in the tree."""
         self.height = 0
         self.children: list[Block] = []
+
+    def describe(self) -> dict[str, Any]:
+        """The members of the event `block`."""
+        return {"id": self.id, "transactions": len(self.transactions), "creator": self.creator, "slot": self.slot,
+                "height": self.height, "parent": self.parent_id}
 
     @property
     def rank(self) -> tuple[int, int, str]:
@@ -117,33 +118,6 @@ class Tree:
             if block is not None and self.is_on_best_chain(block):
                 return self.chain[block.height + 1:block.height + 1 + MAX_ANSWER_BLOCKS]
         return []
-
-    def draw(self) -> str:
-        """The tree as text, newest first: `*` is a block of the best chain, `o` one of another branch."""
-        lowest = max(1, self.best.height - SHOWN_HEIGHTS + 1)
-        shown = sorted((block for block in self.blocks.values() if block.height >= lowest),
-                       key=lambda block: (-block.height, not self.is_on_best_chain(block), block.rank))
-        lanes: list[Block | None] = []
-        lines = [self._draw_block(block, lanes) for block in shown]
-        before = f"  ({count(lowest - 1, 'block')} of the best chain below)" if lowest > 1 else ""
-        return "\n".join([*lines, f"*  genesis {shown_id(self.root.id)}{before}"])
-
-    def _draw_block(self, block: Block, lanes: list[Block | None]) -> str:
-        """One line. A lane holds the block that is due next in its column, None where it is free again."""
-        if block in lanes:
-            lane = lanes.index(block)
-        elif None in lanes:
-            lane = lanes.index(None)
-        else:
-            lane = len(lanes)
-            lanes.append(None)
-        marks = ["|" if due is not None else " " for due in lanes]
-        marks[lane] = "*" if self.is_on_best_chain(block) else "o"
-        forks = block.parent in lanes or (lane > 0 and self.is_on_best_chain(_parent(block)))
-        lanes[lane] = None if forks else block.parent
-        return (f"{' '.join(marks)}  height {block.height}, slot {block.slot}: {shown_id(block.id)}"
-                f" by {shown_account(block.creator)}, {count(len(block.transactions), 'transaction')}"
-                + (f", forks from {shown_id(block.parent_id)}" if forks else ""))
 
 
 def _parent(block: Block) -> Block:

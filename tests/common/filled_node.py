@@ -252,11 +252,11 @@ class FilledNode:
         self._last_slot = max(self._last_slot, slot)
         message = {"type": "block", "slot": slot, "parent": parent, "creator": key.account,
                    "draw": draw_in(slot), "transactions": ids or []}
-        return {**message, "signature": key.sign(self.node.block_bytes(message))}
+        return {**message, "signature": key.sign(self.node.rules.block_bytes(message))}
 
     def id_of(self, block: Message) -> str:
         """The id of a block."""
-        return make_id(self.node.block_bytes(block))
+        return make_id(self.node.rules.block_bytes(block))
 
 
 @cache

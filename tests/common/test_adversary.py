@@ -193,7 +193,7 @@ def test_who_builds_on_every_branch_does_not_keep_the_others_from_agreeing() -> 
     world.run(20 * SLOT_SECONDS)
     assert one.tree.best.id == other.tree.best.id and one.balances() == other.balances()
     assert world.reported(one, "equivocation")[0]["creator"] == kept_key(9).account
-    assert one.longest_rollback + other.longest_rollback < 10
+    assert one.chain.longest_rollback + other.chain.longest_rollback < 10
 
 
 def test_a_withheld_branch_of_a_minority_comes_too_late() -> None:
@@ -201,7 +201,7 @@ def test_a_withheld_branch_of_a_minority_comes_too_late() -> None:
     run_until_confessed(world, evil, word="shows")
     shown = next(event for event in world.reported(evil, "evil") if "shown" in event)
     for node in (one, other):
-        assert set(shown["shown"]) <= set(node.tree.blocks) and node.longest_rollback <= 2
+        assert set(shown["shown"]) <= set(node.tree.blocks) and node.chain.longest_rollback <= 2
     assert len(shown["shown"]) < shown["others"] == LATE
 
 
@@ -211,7 +211,7 @@ def test_a_withheld_branch_of_a_majority_undoes_what_was_executed() -> None:
     assert all(block.creator == kept_key(10).account for block in honest.tree.chain[1:]), "nothing is shown"
     run_until_confessed(world, evil, word="shows")
     shown = next(event for event in world.reported(evil, "evil") if "shown" in event)
-    assert len(shown["shown"]) > LATE and honest.longest_rollback >= LATE
+    assert len(shown["shown"]) > LATE and honest.chain.longest_rollback >= LATE
     assert honest.tree.best.id == shown["shown"][-1]
 
 
@@ -228,8 +228,8 @@ def test_two_blocks_with_one_ticket_leave_one_ledger_and_a_proof() -> None:
 def test_blocks_of_future_slots_are_not_looked_at() -> None:
     world, (honest, evil) = staked(Future, (2,), (3, 4, 5, 6))
     run_until_confessed(world, evil, times=3)
-    assert evil.tree.best.slot > honest.slot() + 2, "the attacker is ahead"
-    assert all(block.slot <= honest.slot() + 1 for block in honest.tree.blocks.values())
+    assert evil.tree.best.slot > honest.clock.slot() + 2, "the attacker is ahead"
+    assert all(block.slot <= honest.clock.slot() + 1 for block in honest.tree.blocks.values())
     assert any(block.creator == kept_key(2).account for block in honest.tree.chain[1:]), "the others go on"
 
 

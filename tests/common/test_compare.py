@@ -33,8 +33,11 @@ USUAL = [(1, 2), (2, 3), (3, 4), (4, 5), (1, 5)]
 NODES = {1: ["stage1_chat.refusals.Refusals", "stage1_chat.peering.PeeringNode", "stage1_chat.node.ChatNode"],
          2: ["stage2_ledger.ring.Ring", "stage2_ledger.reconcile.Reconciliation", "stage2_ledger.node.LedgerNode"],
          3: ["stage3_signed.node.SignedNode"],
-         4: ["stage4_sequencer.total_order.TotalOrderNode", "stage4_sequencer.node.SequencedNode"],
-         5: ["stage5_pos.chain.ChainNode", "stage5_pos.catching_up.CatchingUpNode", "stage5_pos.node.StakeNode"]}
+         4: ["stage4_sequencer.catching_up.HeightSync", "stage4_sequencer.order.Comparison",
+             "stage4_sequencer.waiting.WaitingBlocks", "stage4_sequencer.total_order.TotalOrderNode",
+             "stage4_sequencer.node.SequencedNode"],
+         5: ["stage5_pos.clock.SlotClock", "stage5_pos.put_off.PutOffBlocks", "stage5_pos.catching_up.ChainSync",
+             "stage5_pos.node.StakeNode"]}
 """The classes of each stage's nodes and of their parts, the last one is the node itself."""
 
 
@@ -199,8 +202,8 @@ KNOWN = [
     (3, 4, "TotalOrderNode.found_network", Status.CHANGED, "PeeringNode.found_network"),
     (3, 4, "TotalOrderNode.on_new_transaction", Status.CHANGED, "LedgerNode.on_new_transaction"),
     (3, 4, "SequencedNode.make_block", Status.NEW, None),
-    (4, 5, "StakeNode.make_block", Status.CHANGED, "SequencedNode.make_block"),
-    (4, 5, "SequencedNode.execute_blocks", Status.GONE, "SequencedNode.execute_blocks"),
+    (4, 5, "BlockMaker.make_block", Status.NEW, None),
+    (4, 5, "SequencedNode._execute_blocks", Status.GONE, "SequencedNode._execute_blocks"),
     (4, 5, "TotalOrderNode.keep_genesis", Status.ALONE, "TotalOrderNode.keep_genesis"),
     (4, 5, "Waiting.add", Status.ALONE, "Waiting.add"),
     (2, 5, "StakeNode.check_transaction", Status.CHANGED, "LedgerNode.check_transaction"),

@@ -54,6 +54,32 @@ def test_members_are_missed_that_do_not_exist() -> None:
     assert not is_member("ChatNode", "seen_idx") and not is_member("Trees", "locator")
 
 
+def is_defined(path: str, name: str) -> bool:
+    """Does that file define this function, or, with a dot, this method of this class?"""
+    owner, _, function = name.rpartition(".")
+    found = re.search(rf"^class {owner}\b.*?(?=^class |\Z)", SOURCES[path], re.MULTILINE | re.DOTALL) if owner else None
+    source = found[0] if found else "" if owner else SOURCES[path]
+    return re.search(rf"^ *def {function}\(", source, re.MULTILINE) is not None
+
+
+def test_the_life_of_a_block_leads_to_functions_that_exist() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    rows = re.findall(r"^\|[^|]*\| `([^|`]*)` \| (`[^|]*) \|$", page.partition("## The life of a block")[2]
+                      .partition("\n## ")[0], re.MULTILINE)
+    named = [(path, name) for path, names in rows for name in re.findall("`(.*?)`", names)]
+    assert len(named) > 20 and [one for one in named if not is_defined(*one)] == []
+
+
+def test_the_answers_of_the_readme_lead_to_functions_that_exist() -> None:
+    named = re.findall(r"`([\w.]+)`\s+in\s+`(stage\w+/\w+\.py)`", (ROOT / "README.md").read_text())
+    assert len(named) >= 6 and [(path, name) for name, path in named if not is_defined(path, name)] == []
+
+
+def test_functions_are_missed_that_do_not_exist() -> None:
+    assert is_defined("stage5_pos/tree.py", "Tree.add") and is_defined("stage5_pos/rules.py", "check_place")
+    assert not is_defined("stage5_pos/tree.py", "Block.add") and not is_defined("stage5_pos/rules.py", "check_places")
+
+
 def test_the_terms_of_each_stage_are_led_to_what_does_them() -> None:
     for stage in sorted({Path(path).parent.name for path in FILES} - {"common"}):
         rows = (ROOT / stage / "README.md").read_text().partition("| where it is |")[2].partition("## Try it")[0]

@@ -179,6 +179,6 @@ def is_in_range(message: Event) -> bool:
 def test_every_member_of_a_genesis_is_part_of_its_id(one: Event, member: str, two: Event) -> None:
     changed = {**one, member: two[member]}
     is_same = changed == one
-    genesis = Genesis(**{name: one[name] for name in Genesis._fields})
-    other = Genesis(**{name: changed[name] for name in Genesis._fields})
+    genesis = Genesis(**{name: one[name] for name in SHAPE})
+    other = Genesis(**{name: changed[name] for name in SHAPE})
     assert (genesis.id == other.id) == is_same

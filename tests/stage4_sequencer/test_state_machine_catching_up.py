@@ -103,7 +103,7 @@ def test_an_answer_has_at_most_500_blocks() -> None:
 def test_an_answer_has_at_most_four_mebibytes_and_at_least_one_block(size: int, count: int) -> None:
     world, node, peer = followed_world()
     frame = encode_frame({"type": "block", "padding": "x" * size})
-    node.send_blocks(next(iter(node.links)), [frame] * 10)
+    node.sync.send_blocks(next(iter(node.links)), [frame] * 10)
     world.settle()
     assert len(peer.news("block")) == count
 
@@ -116,13 +116,13 @@ def test_a_late_joiner_catches_up_with_hundreds_of_blocks() -> None:
         world.run(0.1)
     assert status_of(world, founder) == (1_201, 0)
     questions: list[int] = []
-    answer = founder.on_get_blocks
+    answer = founder.sync.on_get_blocks
 
     def note_and_answer(connection: Any, message: Event, frame: bytes) -> None:
         questions.append(message["from"])
         answer(connection, message, frame)
 
-    founder.on_get_blocks = note_and_answer  # type: ignore[method-assign]
+    founder.sync.on_get_blocks = note_and_answer  # type: ignore[method-assign]
     late = add_node(world, founder, TOY_KEYS[5])
     world.run(0.2)
     assert questions == [0, 500, 1_000], "at once, not one answer every five seconds"
@@ -148,7 +148,7 @@ def test_what_was_missed_while_cut_off_is_fetched_without_new_blocks() -> None:
 
 def test_no_more_blocks_are_asked_for_while_very_many_transactions_are_lacking(monkeypatch: pytest.MonkeyPatch) -> None:
     """A joiner must not note all ids of a long chain before it has the first transactions."""
-    monkeypatch.setattr("stage4_sequencer.node.MAX_MISSING", 4)
+    monkeypatch.setattr("stage4_sequencer.catching_up.MAX_MISSING", 4)
     world, node, _ = followed_world()
     chain_peer = add_linked_peer(world, node, ChainPeer)
     payments = [signed_transaction(ALICE, BOB, 1) for _ in range(20)]

@@ -71,8 +71,9 @@ def count_questions(nodes: list[SequencedNode]) -> Counter[str]:
         answer(*arguments)
 
     for node in nodes:
-        node.on_get_order = partial(note, "get_order", node.on_get_order)  # type: ignore[method-assign]
-        node.on_get_blocks = partial(note, "get_blocks", node.on_get_blocks)  # type: ignore[method-assign]
+        comparison, sync = node.comparison, node.sync
+        comparison.on_get_order = partial(note, "get_order", comparison.on_get_order)  # type: ignore[method-assign]
+        sync.on_get_blocks = partial(note, "get_blocks", sync.on_get_blocks)  # type: ignore[method-assign]
     return asked
 
 

@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -57,7 +58,7 @@ def test_its_id_is_the_hash_of_its_canonical_bytes() -> None:
     {"accounts": ACCOUNTS[::-1]}, {"balances": [MILLION] * 9 + [MILLION + 1]}, {"thresholds": ["0" * 64] * 10},
 ])
 def test_every_member_changes_the_id(change: dict[str, Any]) -> None:
-    assert GENESIS._replace(**change).id != GENESIS.id
+    assert replace(GENESIS, **change).id != GENESIS.id
 
 
 def test_balances_and_thresholds_by_account() -> None:
@@ -199,7 +200,7 @@ def test_a_threshold_that_does_not_follow_from_the_stake_is_refused(message: Cal
 # --- slots --------------------------------------------------------------------------------------
 
 def test_slots_follow_the_clock() -> None:
-    genesis = GENESIS._replace(start_ms=10_000, slot_ms=500)
+    genesis = replace(GENESIS, start_ms=10_000, slot_ms=500)
     assert [genesis.slot_at(now) for now in (10_000, 10_499, 10_500, 10_999, 11_000)] == [0, 0, 1, 1, 2]
     assert [genesis.slot_at(now) for now in (9_999, 9_500, 9_499)] == [-1, -1, -2]
     assert [genesis.slot_start(slot) for slot in (0, 1, 7)] == [10_000, 10_500, 13_500]
@@ -207,7 +208,7 @@ def test_slots_follow_the_clock() -> None:
 
 @given(st.integers(0, MAX_INTEGER), st.integers(1, 3_600_000), st.integers(0, MAX_INTEGER))
 def test_now_lies_in_the_slot_that_is_now(start_ms: int, slot_ms: int, now_ms: int) -> None:
-    genesis = GENESIS._replace(start_ms=start_ms, slot_ms=slot_ms)
+    genesis = replace(GENESIS, start_ms=start_ms, slot_ms=slot_ms)
     slot = genesis.slot_at(now_ms)
     assert genesis.slot_start(slot) <= now_ms < genesis.slot_start(slot + 1)
     assert genesis.slot_at(genesis.slot_start(slot)) == slot

@@ -108,7 +108,7 @@ def test_both_blocks_of_an_equivocation_are_kept_also_if_one_never_entered_the_t
     peer = add_linked_stranger(world, again, 5)
     peer.send(first, second)
     world.settle()
-    assert again.signed_blocks[account, slot] == ids
+    assert again.evidence.signed[account, slot] == ids
     assert world.reported(again, "equivocation") == [], "it was told before"
 
 

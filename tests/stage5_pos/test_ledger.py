@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from common.encoding import MAX_INTEGER
 from common.ledger import Transaction
-from stage5_pos.ledger import FEE, REWARD, InvalidBlock, TreeLedger
+from stage5_pos.ledger import TreeLedger
+from stage5_pos.rules import FEE, REWARD, InvalidBlock
 from stage5_pos.tree import Block, Tree
 from tests.sizes import and_long
 

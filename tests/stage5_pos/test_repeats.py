@@ -27,8 +27,8 @@ def know(name: str) -> tuple[World, StakeNode, Stranger, Message]:
     message = known_blocks()[name]
     tell(world, peer, TOO_MUCH, message)
     known = block_id(message)
-    assert {"in the tree": known in node.tree, "waiting": known in node.put_off_blocks,
-            "invalid": known in node.invalid_blocks} == {place: place == name for place in known_blocks()}
+    assert {"in the tree": known in node.tree, "waiting": known in node.waiting_blocks,
+            "invalid": known in node.waiting_blocks.invalid} == {place: place == name for place in known_blocks()}
     return world, node, peer, message
 
 
@@ -61,10 +61,10 @@ def test_a_waiting_block_is_refused_with_its_branch_when_what_it_lacked_is_not_v
     child = block(2, block_id(bad))
     grandchild = block(3, block_id(child))
     tell(world, peer, bad, child, grandchild)
-    assert len(node.put_off_blocks) == 3 and not is_counted(world, node)
+    assert len(node.waiting_blocks) == 3 and not is_counted(world, node)
     tell(world, peer, TOO_MUCH)
-    assert not node.put_off_blocks and len(node.tree) == 0 and len(node.fetcher) == 0
-    assert all(block_id(one) in node.invalid_blocks for one in (bad, child, grandchild))
+    assert not node.waiting_blocks and len(node.tree) == 0 and len(node.fetcher) == 0
+    assert all(block_id(one) in node.waiting_blocks.invalid for one in (bad, child, grandchild))
     for _ in range(12):
         tell(world, peer, bad, child, grandchild)
     assert len(node.tree) == 0 and not peer.is_closed
@@ -77,7 +77,7 @@ def test_a_transaction_twice_in_a_list_of_ids_is_format(spent: list[int]) -> Non
     world, node, peer = scene()
     ids = [transaction_id(transaction(1, X, 5, nonce)) for nonce in range(2)]
     tell(world, peer, block(1, GENESIS, [ids[number] for number in spent]))
-    assert peer.is_closed and world.reported(node, "error")[-1]["code"] == "FORMAT" and not node.put_off_blocks
+    assert peer.is_closed and world.reported(node, "error")[-1]["code"] == "FORMAT" and not node.waiting_blocks
 
 
 def test_a_transaction_of_an_ancestor_may_not_come_again_but_may_on_another_branch() -> None:

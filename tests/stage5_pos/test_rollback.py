@@ -37,7 +37,7 @@ def test_a_node_undoes_and_takes_over_as_much_as_the_fork_is_deep(monkeypatch: p
     tell(world, peer, *trunk)
     moves = count_moves(node, monkeypatch)
     tell(world, peer, *chain(4, block_id(trunk[56]), trunk[59]["slot"] + 1))
-    assert node.tree.best.height == 61 and node.longest_rollback == 3
+    assert node.tree.best.height == 61 and node.chain.longest_rollback == 3
     assert moves == {"push": 4, "pop": 3}
 
 
@@ -76,7 +76,7 @@ def test_through_many_rollbacks_no_transaction_is_lost_or_executed_twice(seed: i
         assert list(node.pool) == [one for one in own if one not in executed], f"seed {seed}"
         assert balances(node).get(X, 0) == sum(own.index(one) for one in executed), f"seed {seed}"
         assert sum(balances(node).values()) == 10 * MILLION + 10 * node.tree.best.height, f"seed {seed}"
-    assert node.rollbacks >= 1, f"seed {seed}: rollbacks are what this test is about"
+    assert node.chain.rollbacks >= 1, f"seed {seed}: rollbacks are what this test is about"
     events = world.reported(node, "transaction")
     for one in own:
         states = [event["state"] for event in events if event["id"] == one]

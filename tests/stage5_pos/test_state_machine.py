@@ -64,7 +64,7 @@ def test_a_tree_delivered_in_any_order_gives_every_node_the_same_tip_and_ledger(
                     world.settle()
             world.settle()
         assert node.tree.best.id == expected_tip(messages), f"seed {seed}"
-        assert not node.put_off_blocks and not is_counted(world, node), f"seed {seed}"
+        assert not node.waiting_blocks and not is_counted(world, node), f"seed {seed}"
         ledgers.append(balances(node))
         assert sum(ledgers[-1].values()) == 10 * MILLION + 10 * node.tree.best.height, f"seed {seed}"
         on_chain = {one for link in node.tree.chain for one in link.transactions}
@@ -124,7 +124,7 @@ def test_of_two_payments_of_the_same_money_exactly_one_is_executed_after_a_parti
     assert ledgers[0] == ledgers[1] and makers[0].tree.best.id == makers[1].tree.best.id
     assert sorted([ledgers[0].get(X, 0), ledgers[0].get(Y, 0)]) == [0, MILLION - 1]
     assert sum(ledgers[0].values()) == 10 * MILLION + 10 * makers[0].tree.best.height
-    assert max(node.longest_rollback for node in makers) >= 1
+    assert max(node.chain.longest_rollback for node in makers) >= 1
 
 
 # --- the lottery and the user -------------------------------------------------------------------
@@ -134,7 +134,7 @@ def test_two_winners_of_a_slot_on_one_node_make_one_block_with_the_smaller_value
     node = add_node(world, plays=tuple(range(1, 11)))
     world.run(seconds=8)
     made = world.reported(node, "block")
-    assert len(made) >= 6 and len({event["slot"] for event in made}) == len(made) and node.rollbacks == 0
+    assert len(made) >= 6 and len({event["slot"] for event in made}) == len(made) and node.chain.rollbacks == 0
     numbers = {kept_key(number).account: number for number in range(1, 11)}
     for event in made:
         best = min((value(number, event["slot"]), number) for number in range(1, 11) if wins(number, event["slot"]))
@@ -165,7 +165,7 @@ def test_one_block_that_cannot_be_made_does_not_end_the_making_of_blocks(monkeyp
         raise RuntimeError("a defect")
 
     with monkeypatch.context() as for_once, pytest.raises(RuntimeError, match="a defect"):
-        for_once.setattr(node, "make_block", fail)
+        for_once.setattr(node.maker, "make_block", fail)
         world.run(seconds=5)
     assert len(node.tree) == 0
     world.run(seconds=5)
@@ -231,7 +231,7 @@ def test_the_events_of_blocks_tree_and_status() -> None:
     assert world.ask(node, "/blocks", "blocks") == {"blocks": rows[:2]}
     assert world.ask(node, "/tree", "tree") == {"blocks": rows}
     assert world.ask(node, "/status", "status") == {
-        "peers": 1, "slot": node.slot(), "height": 2, "tip": block_id(blocks[1]), "blocks": 3, "waiting": 0, "pool": 0,
+        "peers": 1, "slot": node.clock.slot(), "height": 2, "tip": block_id(blocks[1]), "blocks": 3, "waiting": 0, "pool": 0,
         "rollbacks": 0, "longest_rollback": 0}
 
 
@@ -264,4 +264,4 @@ def test_makers_that_are_cut_parted_and_late_end_up_with_one_chain(seed: int) ->
     assert len(tips) == 1 and all(ledger == ledgers[0] for ledger in ledgers), f"seed {seed}: {tips}"
     assert sum(ledgers[0].values()) == 10 * MILLION + 10 * nodes[0].tree.best.height, f"seed {seed}"
     assert len({tuple(sorted(node.pool)) for node in nodes}) == 1, f"seed {seed}"
-    assert not any(node.put_off_blocks or node.chain_questions for node in nodes), f"seed {seed}"
+    assert not any(node.waiting_blocks or node.sync for node in nodes), f"seed {seed}"

@@ -1,7 +1,7 @@
 """Stage 5 in memory: what the user is told when this machine's clock, or somebody else's, is wrong."""
 
 from lab.simulation import World
-from stage5_pos.chain import TELL_CLOCK_SECONDS
+from stage5_pos.clock import TELL_CLOCK_SECONDS
 from stage5_pos.node import StakeNode
 from tests.memory import add_linked_stranger
 from tests.stage5_pos.builder import add_node, block, new_world

@@ -42,10 +42,10 @@ def test_what_hangs_in_the_air_gives_way_to_what_continues_the_tree(monkeypatch:
     world, node, peer = scene()
     continuing = [block(slot, GENESIS, [NOWHERE[slot]]) for slot in (1, 2, 3)]
     tell(world, peer, *orphans(4), *continuing)
-    assert [one for one in ids_of(continuing) if one in node.put_off_blocks] == ids_of(continuing)
+    assert [one for one in ids_of(continuing) if one in node.waiting_blocks] == ids_of(continuing)
     tell(world, peer, *orphans(12)[4:])
-    assert [one for one in ids_of(continuing) if one in node.put_off_blocks] == ids_of(continuing)
-    assert len(node.put_off_blocks) == 4
+    assert [one for one in ids_of(continuing) if one in node.waiting_blocks] == ids_of(continuing)
+    assert len(node.waiting_blocks) == 4
 
 
 def test_whoever_has_sent_most_gives_way_to_whoever_has_sent_little(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,8 +54,8 @@ def test_whoever_has_sent_most_gives_way_to_whoever_has_sent_little(monkeypatch:
     modest = add_linked_stranger(world, node, 5)
     tell(world, modest, block(2, NOWHERE[0], number=winner(2)))
     tell(world, greedy, *orphans(20))
-    assert block_id(block(2, NOWHERE[0], number=winner(2))) in node.put_off_blocks
-    assert len(node.put_off_blocks) == 6
+    assert block_id(block(2, NOWHERE[0], number=winner(2))) in node.waiting_blocks
+    assert len(node.waiting_blocks) == 6
 
 
 def test_a_stranger_gives_way_to_those_that_this_node_has_called(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,7 +67,7 @@ def test_a_stranger_gives_way_to_those_that_this_node_has_called(monkeypatch: py
     late.on_frame(called, encode_frame(block(3, GENESIS, [NOWHERE[3]])))
     late.on_frame(called, encode_frame(block(4, GENESIS, [NOWHERE[4]])))
     tell(world, stranger, *[block(slot, GENESIS, [NOWHERE[slot]]) for slot in (11, 12, 13)])
-    assert late.put_off_blocks.count_of(called) == 2 and len(late.put_off_blocks) == 3
+    assert late.waiting_blocks.count_of(called) == 2 and len(late.waiting_blocks) == 3
 
 
 def test_what_nobody_has_gives_way_first(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,18 +77,18 @@ def test_what_nobody_has_gives_way_first(monkeypatch: pytest.MonkeyPatch) -> Non
     tell(world, peer, unknown, {"type": "pong", "nonce": "want"})
     others = [block(slot, GENESIS, [NOWHERE[slot]]) for slot in (2, 3)]
     tell(world, peer, *others)
-    assert list(node.put_off_blocks) == ids_of(others)
+    assert list(node.waiting_blocks) == ids_of(others)
 
 
 def test_of_large_blocks_fewer_wait_but_one_always_may(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stage5_pos.put_off.MAX_WAITING_BYTES", 20_000)
     world, node, peer = scene()
     tell(world, peer, *orphans(30))
-    kept = [node.put_off_blocks[one].block for one in node.put_off_blocks]
+    kept = [node.waiting_blocks[one].block for one in node.waiting_blocks]
     assert len(kept) > 10 and sum(len(one.frame) for one in kept) <= 20_000
     large = block(1, GENESIS, NOWHERE)
     tell(world, peer, large)
-    assert list(node.put_off_blocks) == [block_id(large)]
+    assert list(node.waiting_blocks) == [block_id(large)]
 
 
 def test_two_orphans_of_a_slot_do_not_keep_out_the_block_that_the_chain_goes_on_with() -> None:
@@ -119,7 +119,7 @@ def test_a_tip_that_was_told_early_by_a_stranger_does_not_keep_a_node_from_askin
     blocks = chain(5)
     stranger = add_linked_stranger(world, node, 5)
     tell(world, stranger, blocks[-1])
-    assert block_id(blocks[-1]) in node.put_off_blocks
+    assert block_id(blocks[-1]) in node.waiting_blocks
     tell(world, peer, {"type": "tip", "id": block_id(blocks[-1]), "height": 5})
     assert peer.messages("get_chain") == [{"type": "get_chain", "locator": [GENESIS]}]
     tell(world, peer, *blocks)
@@ -228,7 +228,7 @@ def test_what_came_in_for_a_block_leaves_with_it_when_it_is_invalid(monkeypatch:
     tell(world, peer, block(1, GENESIS, ids), *too_much[:4])
     assert [one for one in ids if one in node.transactions] == ids[:4] and len(node.pool) == 0
     tell(world, peer, too_much[4])
-    assert not node.put_off_blocks and not node.transactions and not node.frames
+    assert not node.waiting_blocks and not node.transactions and not node.frames
     assert not any(map(node.is_lacking, ids)), "nor is it asked for when somebody names it"
 
 
@@ -237,10 +237,10 @@ def test_what_came_in_for_a_block_leaves_with_it_when_it_is_given_up(monkeypatch
     too_much = unpayable(2)
     ids = [transaction_id(one) for one in too_much]
     tell(world, peer, block(1, GENESIS, ids), block(2, NOWHERE[0], ids[:1]), too_much[0])
-    node.give_up(block_id(block(1, GENESIS, ids)))
+    node.waiting_blocks.give_up(block_id(block(1, GENESIS, ids)))
     assert list(node.transactions) == ids[:1], "another one needs it"
-    node.give_up(block_id(block(2, NOWHERE[0], ids[:1])))
-    assert not node.transactions and not node.frames and not node.put_off_blocks
+    node.waiting_blocks.give_up(block_id(block(2, NOWHERE[0], ids[:1])))
+    assert not node.transactions and not node.frames and not node.waiting_blocks
 
 
 def test_a_payment_out_of_what_the_same_block_pays_in_is_executed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -295,28 +295,28 @@ def test_a_node_that_goes_on_from_its_journal_has_what_came_in_only_for_a_block(
 
 
 def test_so_many_bytes_come_in_for_blocks_and_then_blocks_give_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stage5_pos.chain.MAX_ASIDE", 3_000)
+    monkeypatch.setattr("stage5_pos.put_off.MAX_ASIDE", 3_000)
     world, node, peer = full_pool(monkeypatch)
     too_much = unpayable(12)
     ids = [transaction_id(one) for one in too_much]
     blocks = [block(1 + number, GENESIS, [*ids[3 * number:3 * number + 3], NOWHERE[number]]) for number in range(4)]
     tell(world, peer, *blocks, *too_much)
-    assert 0 < len(node.put_off_blocks) < 4 and node.aside.size == sum(map(len, node.frames.values()))
-    assert node.aside.size <= 3_000 or len(node.put_off_blocks) == 1
+    assert 0 < len(node.waiting_blocks) < 4 and node.aside.size == sum(map(len, node.frames.values()))
+    assert node.aside.size <= 3_000 or len(node.waiting_blocks) == 1
 
 
 def test_of_very_many_blocks_that_waited_for_one_transaction_some_enter_in_a_turn(
         monkeypatch: pytest.MonkeyPatch) -> None:
     """A small message must not keep the node busy for a third of a second."""
-    monkeypatch.setattr("stage5_pos.chain.ENTERED_AT_ONCE", 100)
+    monkeypatch.setattr("stage5_pos.put_off.ENTERED_AT_ONCE", 100)
     world, node, peer = scene()
     paid = transaction(1, X, 5)
     slots = list(islice(slots_of(2), 10))
     tell(world, peer, *[block(slot, GENESIS, [transaction_id(paid)], number=2) for slot in slots])
-    assert len(node.put_off_blocks) == 10
+    assert len(node.waiting_blocks) == 10
     node.on_frame(next(iter(node.links)), encode_frame(paid))
     assert len(node.tree) == 2 and node.describe_status()["waiting"] == 8
-    assert all(node.is_known_block(one) for one in ids_of([block(slot, GENESIS, [transaction_id(paid)], number=2)
-                                                           for slot in slots]))
+    made = [block(slot, GENESIS, [transaction_id(paid)], number=2) for slot in slots]
+    assert all(node.waiting_blocks.is_known(one) for one in ids_of(made))
     world.settle()
-    assert len(node.tree) == 10 and not node.ready_blocks and not node.is_entering
+    assert len(node.tree) == 10 and node.waiting_blocks.count() == 0 and not node.waiting_blocks.is_entering

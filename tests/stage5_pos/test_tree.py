@@ -5,6 +5,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stage5_pos.drawing import draw_tree
 from stage5_pos.tree import Block, Tree
 
 shapes = st.lists(st.tuples(st.integers(0, 1000), st.integers(0, 3)), min_size=1, max_size=25)
@@ -70,7 +71,7 @@ def test_what_comes_after_a_locator_begins_at_its_first_id_on_the_best_chain() -
 def test_the_drawing_marks_the_best_chain_and_where_a_branch_forks() -> None:
     tree = line(3)
     tree.add(Block("side", 9, "b1", "c", 0, [], b""))
-    drawn = tree.draw().split("\n")
+    drawn = draw_tree(tree).split("\n")
     assert [text.split("  ")[0].strip() for text in drawn] == ["*", "*", "| o", "*", "*"]
     assert "side" in drawn[2] and drawn[2].endswith("forks from b1")
     assert drawn[-1] == "*  genesis genesis"

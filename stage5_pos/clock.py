@@ -1,0 +1,81 @@
+"""Which slot it is by this machine's clock, and what the user is told where a clock is wrong."""
+
+from collections.abc import Callable
+
+from common.interface import Connection, Invalid, Network, Part
+from stage5_pos.genesis import Genesis
+
+TELL_CLOCK_SECONDS = 60.0
+"""The user is told of a clock that is wrong once in so many seconds."""
+
+
+class SlotClock(Part):
+    """The slots of one network, as this machine's clock counts them."""
+
+    def __init__(self, network: Network, genesis: Genesis, report_error: Callable[[str, str], None]) -> None:
+        """`report_error` tells the user: an error's code and reason."""
+        self.genesis = genesis
+        self._network = network
+        self._report_error = report_error
+        self._told_of: set[Connection] = set()
+        """The connections whose blocks from the future were looked at."""
+        self._tell_from = 0.0
+        """The user is not told of others' clocks before this time, in seconds of the network's clock."""
+        self._told_of_slot = 0
+        """The slot of which the user was told that it is in the future again. At first the genesis, which has its own
+        words for that."""
+
+    def slot(self) -> int:
+        """The current slot."""
+        return self.genesis.slot_at(self._network.unix_ms())
+
+    def seconds_until(self, slot: int) -> float:
+        """How long it is until a slot begins; negative after it has begun."""
+        return self._milliseconds_until(slot) / 1000
+
+    def _milliseconds_until(self, slot: int) -> int:
+        return self.genesis.slot_start(slot) - self._network.unix_ms()
+
+    def on_lost(self, connection: Connection) -> None:
+        """A neighbour is gone."""
+        self._told_of.discard(connection)
+
+    # --- clocks that are wrong ------------------------------------------------------------------
+
+    def on_future_block(self, connection: Connection | None, slot: int, check: Callable[[], object]) -> None:
+        """A block from the future: perhaps not the sender's fault, but of no use yet. Unless `check` says that it is
+        Invalid, one of the two clocks is wrong. The user is told, once for a connection, and once in a minute."""
+        now = self._network.now()
+        if connection is None or connection in self._told_of or now < self._tell_from:
+            return
+        self._told_of.add(connection)
+        try:
+            check()
+        except Invalid:
+            return
+        self._tell_from = now + TELL_CLOCK_SECONDS
+        ahead = _seconds(self._milliseconds_until(slot))
+        self._report_error("NETWORK", f"{connection.address}: its blocks are not taken, since they are {ahead}"
+                                      " ahead of this machine's clock; look at the clocks of both")
+
+    def tell_if_genesis_is_ahead(self) -> None:
+        """Tell the user if the network begins in the future, by this machine's clock."""
+        ahead = self._milliseconds_until(0)
+        if ahead > 0:
+            self._tell_from = self._network.now() + TELL_CLOCK_SECONDS
+            self._report_error("NETWORK", f"this network begins in {_seconds(ahead)} by this machine's clock, and no"
+                                          " block is taken before; look at this clock, and at that of the founder")
+
+    def tell_if_it_went_back(self, last_slot: int) -> None:
+        """Tell the user once if the slot that was drawn for last is in the future: a slot is drawn for once, so no
+        block is made until the clock is where it was."""
+        if self.slot() < last_slot != self._told_of_slot:
+            self._told_of_slot = last_slot
+            left = _seconds(self._milliseconds_until(last_slot + 1))
+            self._report_error("NETWORK", f"this machine's clock has gone back: no block is made for {left}, until"
+                                          f" it is past slot {last_slot} again; look at the clock")
+
+
+def _seconds(milliseconds: int) -> str:
+    """A time for people."""
+    return f"{milliseconds / 1000:,.1f} seconds"

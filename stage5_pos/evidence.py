@@ -1,0 +1,66 @@
+"""Who has made several blocks for one slot: the proof of it, and how many of them the tree takes.
+
+Whoever has won a slot can sign any number of blocks for it. Two of them are proof, which everyone reports and keeps.
+More cost their creator nothing, so only the first `MAX_TWINS` enter the tree by themselves.
+"""
+
+from collections.abc import Callable
+
+from common.encoding import Message
+from common.limits import MAX_EVIDENCE, MAX_TWINS
+
+SlotOfCreator = tuple[str, int]
+
+
+class Evidence:
+    """The blocks of each creator for each slot."""
+
+    def __init__(self, find_frame: Callable[[str], bytes], keep: Callable[[str, bytes], None],
+                 report: Callable[..., None]) -> None:
+        """`find_frame` gives the frame of a block that came before, empty if it is here no longer. `keep` puts a frame
+        into the journal, after its kind. `report` tells the user of an event and its members."""
+        self._find_frame = find_frame
+        self._keep = keep
+        self._report = report
+        self.signed: dict[SlotOfCreator, list[str]] = {}
+        """Creator and slot -> the ids of the first two blocks signed. Two are evidence."""
+        self._entered: dict[SlotOfCreator, list[str]] = {}
+        """Creator and slot -> the ids of the blocks that have ever entered the tree, oldest first."""
+        self._convicted: set[str] = set()
+        """The creators against whom evidence is kept."""
+
+    def has_signed(self, creator: str, slot: int) -> bool:
+        """Has a block of this creator for this slot been seen?"""
+        return (creator, slot) in self.signed
+
+    def note_signed(self, message: Message, block_id: str, frame: bytes) -> None:
+        """Remember who has signed this block: two in one slot are evidence against their creator."""
+        creator, slot = message["creator"], message["slot"]
+        signed = self.signed.setdefault((creator, slot), [])
+        if block_id in signed or len(signed) >= 2:
+            return
+        signed.append(block_id)
+        if len(signed) == 2:
+            self._keep_proof(creator, [self._find_frame(signed[0]), frame])
+            self._report("equivocation", creator=creator, slot=slot, ids=list(signed))
+
+    def _keep_proof(self, creator: str, frames: list[bytes]) -> None:
+        """Keep both blocks of an equivocation: one proof is enough against each creator."""
+        if creator not in self._convicted and len(self._convicted) < MAX_EVIDENCE:
+            self._convicted.add(creator)
+            for frame in filter(None, frames):
+                self._keep("evidence", frame)
+
+    def note_entered(self, creator: str, slot: int, block_id: str) -> int:
+        """A block has entered the tree. Which one of its creator's for that slot is it, from 1 on? 0 if it was there
+        before."""
+        entered = self._entered.setdefault((creator, slot), [])
+        if block_id in entered:
+            return 0
+        entered.append(block_id)
+        return len(entered)
+
+    def is_surplus(self, creator: str, slot: int, block_id: str) -> bool:
+        """Is this a third block of its creator for one slot, or one that has left the tree?"""
+        entered = self._entered.get((creator, slot), [])
+        return len(entered) >= MAX_TWINS or block_id in entered

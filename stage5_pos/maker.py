@@ -1,0 +1,116 @@
+"""What makes blocks: it draws in each slot for the stakes that are played here, and signs where one of them wins."""
+
+from collections.abc import Callable
+
+from common.encoding import Message
+from common.limits import MAX_BLOCK_IDS
+from common.rsa import PrivateKey
+from stage4_sequencer.pool import Pool
+from stage5_pos import lottery
+from stage5_pos.clock import SlotClock
+from stage5_pos.ledger import TreeLedger
+from stage5_pos.rules import Rules
+from stage5_pos.tree import Block, Tree
+
+
+class BlockMaker:
+    """Makes the blocks of one node."""
+
+    def __init__(self, after: Callable[[float, Callable[[], None]], None], clock: SlotClock, rules: Rules,
+                 stakes: dict[int, PrivateKey], tree: Tree, ledger: TreeLedger, pool: Pool,
+                 has_signed: Callable[[str, int], bool], keep: Callable[[str, bytes], None],
+                 commit: Callable[[], None], publish: Callable[[Message], None]) -> None:
+        """`stakes` has the keys of the genesis accounts that are played here, by their number. `has_signed` says if a
+        block of an account for a slot has been seen. `keep` puts something into the journal, and `commit` makes it
+        outlast a crash. `publish` gives a block to the node, as if it had come from a peer."""
+        self.after = after
+        self.clock = clock
+        self.rules = rules
+        self.stakes = stakes
+        self.tree = tree
+        self.ledger = ledger
+        self.pool = pool
+        self._has_signed = has_signed
+        self._keep = keep
+        self._commit = commit
+        self.publish = publish
+        self.last_slot = 0
+        """The slot in which this node took part in the lottery last: each slot only once."""
+        self._skip_the_present_slot()
+
+    # --- no slot is signed for twice ------------------------------------------------------------
+    # A node that is started again does not know whether it has signed in the slot that it was in. There are two guards.
+    # Each stops what the other one lets through.
+
+    def _skip_the_present_slot(self) -> None:
+        """Take part from the next slot on. This is for a node that is started again at once, with a journal or without:
+        without one, nothing else tells that it has drawn in this slot before."""
+        self.last_slot = max(0, self.clock.slot())
+
+    def skip_the_slots_until(self, slot: int) -> None:
+        """Take part from the slot after this one on. The journal holds it, since `_keep_the_slot` has put it there.
+        This is for a node whose clock was set back meanwhile: then the slot begins once more, and is not the present
+        one at the start."""
+        self.last_slot = max(self.last_slot, slot)
+
+    def _keep_the_slot(self, slot: int) -> None:
+        """Put a slot into the journal, before anything is signed for it: killed in between, this node does not sign for
+        it again."""
+        self._keep("slot", str(slot).encode())
+        self._commit()
+
+    # --- slots ----------------------------------------------------------------------------------
+
+    def await_slot(self) -> None:
+        """Schedule `on_slot` for the beginning of the next slot."""
+        self.after(self.clock.seconds_until(self.clock.slot() + 1), self.on_slot)
+
+    def on_slot(self) -> None:
+        """A slot has begun: draw for each stake played here, and make a block with the best draw that wins."""
+        self.await_slot()
+        slot = self.clock.slot()
+        self.clock.tell_if_it_went_back(self.last_slot)
+        if slot > self.last_slot:
+            self.last_slot = slot
+            tickets = self.draw(slot)
+            if tickets:
+                self._keep_the_slot(slot)
+                self.make_block(slot, *min(tickets, key=lambda ticket: ticket[0]))
+
+    def draw(self, slot: int) -> list[tuple[int, str, PrivateKey]]:
+        """The value, the draw and the key of each stake played here that wins the slot."""
+        tickets = []
+        for key in self.stakes.values():
+            draw = lottery.make_draw(key, self.rules.seed, slot)
+            value = lottery.ticket_value(self.rules.seed, slot, key.account, draw)
+            if lottery.is_winning(value, self.rules.thresholds[key.account]):
+                tickets.append((value, draw, key))
+        return tickets
+
+    # --- blocks ---------------------------------------------------------------------------------
+
+    def make_block(self, slot: int, value: int, draw: str, key: PrivateKey) -> None:
+        """Make a block on the best chain. Make none if it would rank below another block of this slot, or if the
+        account has signed one for it already, at another node that plays the account too."""
+        if self._has_signed(key.account, slot):
+            return
+        parent = self.find_parent(slot)
+        if (-parent.height - 1, value) <= self.tree.best.rank[:2]:
+            self.publish(self.sign_block(slot, parent.id, draw, key, self.choose_transactions(parent)))
+
+    def find_parent(self, slot: int) -> Block:
+        """The newest block of the best chain on which one of this slot can stand."""
+        parent = self.tree.best
+        while parent.slot >= slot and parent.parent is not None:
+            parent = parent.parent
+        return parent
+
+    def choose_transactions(self, parent: Block) -> list[str]:
+        """Take from the pool, in order of arrival, what is valid after this block; the others stay."""
+        return self.ledger.choose_valid(parent, list(self.pool.transactions()), MAX_BLOCK_IDS)
+
+    def sign_block(self, slot: int, parent_id: str, draw: str, key: PrivateKey, ids: list[str]) -> Message:
+        """A block, signed by its creator."""
+        message: Message = {"type": "block", "slot": slot, "parent": parent_id, "creator": key.account, "draw": draw,
+                            "transactions": ids}
+        return {**message, "signature": key.sign(self.rules.block_bytes(message))}

@@ -1,0 +1,124 @@
+"""What makes a block valid, and a transaction in it (contract §3, stage 5): all rules, one check a line.
+
+    its form            `SHAPE`                      before any handler sees it
+    by itself           `Rules.check_block`          its creator, its draw, its signature
+    by the clock        `is_from_the_future`         such a block is not looked at; it counts against nobody
+    at its point        `check_place`                its parent, and its slot
+                        `why_invalid`                each of its transactions, one executed after the other
+
+Besides, a transaction keeps the rules of stage 3: both accounts are keys, and the sender has signed. Here is what it
+costs. What a valid block does to the balances is in ledger.py.
+"""
+
+from common.encoding import ID, MAX_INTEGER, STRING, Field, Message, Shape, canon, ids_field, is_integer
+from common.interface import Invalid
+from common.ledger import Transaction
+from common.limits import MAX_BLOCK_IDS
+from common.rsa import verify
+from stage5_pos import lottery
+from stage5_pos.genesis import Genesis
+from stage5_pos.tree import Block, Tree
+
+FEE = 1
+"""What the receiver of a transaction gets less than the sender pays; the block's creator gets it. No transaction is of
+less."""
+
+REWARD = 10
+"""What the creator of a block gets besides the fees."""
+
+CLOCK_ERROR_SLOTS = 1
+"""How far ahead of this node's clock a block's slot may be."""
+
+SHAPE: Shape = {"slot": Field(lambda value: is_integer(value, 1), f"an integer from 1 to {MAX_INTEGER}"),
+                "parent": ID, "creator": STRING, "draw": STRING,
+                "transactions": ids_field(MAX_BLOCK_IDS), "signature": STRING}
+
+
+class InvalidBlock(Exception):
+    """The block is not valid at its point; the reason says why."""
+
+
+class Rules:
+    """What a block must be by itself, wherever it stands, in the network of one genesis."""
+
+    def __init__(self, genesis: Genesis) -> None:
+        self.seed = genesis.seed
+        self.thresholds = genesis.winning_thresholds()
+        """Genesis account -> the value below which its draws win."""
+        self._network = genesis.id
+
+    def block_bytes(self, message: Message) -> bytes:
+        """The canonical bytes of a block (contract §1)."""
+        return canon(["block", self._network, message["slot"], message["parent"], message["creator"],
+                      message["draw"], message["transactions"]])
+
+    def check_block(self, message: Message, canonical: bytes) -> int:
+        """Invalid unless its creator holds stake, has won the slot, and has signed; give the draw's value."""
+        value = self.check_ticket(message)
+        try:
+            verify(message["creator"], lottery.lottery_bytes(self.seed, message["slot"]), message["draw"])
+        except ValueError as error:
+            raise Invalid(f"block of slot {message['slot']}: its draw: {error}") from None
+        self.check_signature(message, canonical)
+        return value
+
+    def check_ticket(self, message: Message) -> int:
+        """Invalid unless its creator holds stake, and the draw would win if it is one; give the draw's value. For a
+        block in the journal, which vouches for the signatures, that is enough."""
+        creator, slot = message["creator"], message["slot"]
+        if creator not in self.thresholds:
+            raise Invalid(f"block of slot {slot}: its creator has no stake")
+        value = lottery.ticket_value(self.seed, slot, creator, message["draw"])
+        if not lottery.is_winning(value, self.thresholds[creator]):
+            raise Invalid(f"block of slot {slot}: its draw has not won")
+        return value
+
+    def check_signature(self, message: Message, canonical: bytes) -> None:
+        """Invalid unless the creator has signed the block."""
+        try:
+            verify(message["creator"], canonical, message["signature"])
+        except ValueError as error:
+            raise Invalid(f"block of slot {message['slot']}: {error}") from None
+
+
+def is_from_the_future(slot: int, present: int) -> bool:
+    """Is a slot too far ahead of the present one?"""
+    return slot > present + CLOCK_ERROR_SLOTS
+
+
+def check_place(block: Block, tree: Tree) -> Block:
+    """InvalidBlock unless a block whose transactions are here can stand after its parent; give the parent."""
+    if names_a_block(block, tree):
+        raise InvalidBlock("what it names as a transaction is a block")
+    parent = tree.blocks.get(block.parent_id)
+    if parent is None:
+        raise InvalidBlock("its parent is invalid")
+    if parent.slot >= block.slot:
+        raise InvalidBlock("its slot is not after its parent's")
+    return parent
+
+
+def names_a_block(block: Block, tree: Tree) -> bool:
+    """Does it name a block of the tree as a transaction? It would wait for that transaction for ever."""
+    return not tree.blocks.keys().isdisjoint(block.transactions)
+
+
+def check_amount(message: Message) -> None:
+    """Invalid if a transaction does not even pay the fee. Such a one is neither kept nor forwarded."""
+    if message["amount"] < FEE:
+        raise Invalid(f"transaction: {_BELOW_THE_FEE}")
+
+
+def why_invalid(transaction: Transaction, balance: int, is_executed: bool) -> str | None:
+    """Why a transaction is not valid at its point in a block, if it is not. There its sender has that balance. Its
+    signature was checked when it arrived."""
+    if is_executed:
+        return "it is in an earlier block or earlier in this one"
+    if transaction.amount < FEE:
+        return _BELOW_THE_FEE
+    if balance < transaction.amount:
+        return "the account does not have the amount"
+    return None
+
+
+_BELOW_THE_FEE = f"the amount is below the fee of {FEE}"

@@ -1,0 +1,53 @@
+"""What follows from another best chain, without a node: the pool, the states that the user hears of, and the rollback."""
+
+from typing import Any
+
+from common.ledger import Transaction
+from stage4_sequencer.pool import Pool, Refused
+from stage5_pos.chain import BestChain
+from stage5_pos.ledger import TreeLedger
+from stage5_pos.side import Aside
+from stage5_pos.tree import Block, Tree
+
+
+class Scene:
+    """A tree with the payments t1, t2 and t3 in the pool."""
+
+    def __init__(self) -> None:
+        self.told: list[Any] = []
+        self.tree = Tree("root")
+        self.transactions = {name: Transaction(name, "alice", "bob", 10) for name in ("t1", "t2", "t3")}
+        self.ledger = TreeLedger(self.tree, {"alice": 100}, self.transactions)
+        self.pool, refused = Pool(len), Refused()
+        for one in self.transactions.values():
+            self.pool.add(one)
+        aside = Aside(dict(self.transactions), {}, self.pool, refused, lambda one: None)
+        self.chain = BestChain(self.tree, self.ledger, self.transactions, self.pool, refused, aside,
+                               lambda event, **members: self.told.append((event, members)),
+                               lambda one, state: self.told.append((one, state)))
+
+    def add(self, name: str, slot: int, parent: str, *ids: str) -> list[Any]:
+        """Let a valid block enter the tree; what the user is told."""
+        self.told.clear()
+        block = Block(name, slot, parent, "carol", slot, list(ids), b"frame")
+        block.parent = self.tree.blocks[parent]
+        self.ledger.execute(block)
+        self.chain.on_entered(block, self.tree.add(block))
+        return list(self.told)
+
+
+def test_what_a_block_of_the_best_chain_executes_leaves_the_pool() -> None:
+    scene = Scene()
+    assert scene.add("a", 1, "root", "t2") == [("t2", "applied")]
+    assert list(scene.pool) == ["t1", "t3"] and scene.ledger.balances["bob"] == 9
+    assert scene.add("side", 2, "root", "t1") == [] and list(scene.pool) == ["t1", "t3"], "it does not count"
+
+
+def test_what_only_the_abandoned_branch_has_executed_is_back_in_its_place() -> None:
+    scene = Scene()
+    scene.add("a", 1, "root", "t2", "t1")
+    scene.add("x", 2, "root", "t1")
+    told = scene.add("y", 3, "x", "t3")
+    assert told == [("t3", "applied"), ("t2", "pending"), ("rollback", {"depth": 1, "from": "a", "to": "y"})]
+    assert list(scene.pool) == ["t2"] and scene.ledger.balances["bob"] == 18
+    assert (scene.chain.rollbacks, scene.chain.longest_rollback) == (1, 1)

@@ -1,0 +1,143 @@
+"""How the chain is fetched and given, without a node: `ChainSync` between a tree and connections that remember."""
+
+from collections.abc import Callable
+from typing import Any
+
+from common.encoding import Message, encode_frame
+from common.limits import MAX_ANSWER_BLOCKS, MAX_FLOODED
+from stage4_sequencer.catching_up import BLOCKS_PING
+from stage5_pos.catching_up import ChainSync
+from stage5_pos.tree import Block, Tree
+from tests.parts import Remembering
+
+PING = {"type": "ping", "nonce": BLOCKS_PING}
+
+
+class Waits:
+    """The blocks that wait: none but those that the test names, all from one connection."""
+
+    def __init__(self, tree: Tree) -> None:
+        self.tree = tree
+        self.waiting: set[str] = set()
+        self.sent: list[str] = []
+
+    def __contains__(self, block_id: str) -> bool:
+        return block_id in self.waiting
+
+    def is_settled(self, block_id: str) -> bool:
+        """Is it in the tree?"""
+        return block_id in self.tree
+
+    def is_known(self, block_id: str) -> bool:
+        """Is it in the tree, or does it wait?"""
+        return block_id in self.tree or block_id in self.waiting
+
+    def is_hanging(self, block_id: str) -> bool:
+        """What the test names lacks transactions only."""
+        return False
+
+    def count_of(self, connection: Any) -> int:
+        """How many wait."""
+        return len(self.waiting)
+
+    def on_block_sent(self, block_id: str, connection: Any) -> None:
+        """Remember it."""
+        self.sent.append(block_id)
+
+
+class Scene:
+    """A tree of so many blocks in a line, and a neighbour."""
+
+    def __init__(self, height: int = 0) -> None:
+        self.tree = Tree("b0")
+        self.waits = Waits(self.tree)
+        self.timers: list[Callable[[], None]] = []
+        self.sync = ChainSync(self.tree, self.waits, lambda seconds, action: self.timers.append(action))  # type: ignore[arg-type]
+        self.peer = Remembering()
+        for number in range(1, height + 1):
+            self.grow(number)
+
+    def grow(self, number: int) -> None:
+        """The next block enters the tree."""
+        frame = encode_frame({"type": "block", "number": number})
+        self.tree.add(Block(f"b{number}", number, f"b{number - 1}", "somebody", 0, [], frame))
+
+    def told(self, height: int) -> list[Message]:
+        """What is sent when the neighbour tells this tip."""
+        self.sync.on_tip(self.peer, {"type": "tip", "id": f"b{height}", "height": height}, b"")
+        return self.peer.news()
+
+    def answered(self, first: int, last: int) -> list[Message]:
+        """What is sent when the neighbour has sent these blocks, and the pong."""
+        for number in range(first, last + 1):
+            self.sync.on_block_came(self.peer, f"b{number}", f"b{number - 1}")
+            self.grow(number)
+        self.sync.on_pong(self.peer, BLOCKS_PING)
+        return self.peer.news()
+
+
+def question(*locator: str) -> list[Message]:
+    """The question that begins there, and the ping after it."""
+    return [{"type": "get_chain", "locator": list(locator)}, PING]
+
+
+def test_a_node_that_is_behind_asks_until_it_knows_the_tip() -> None:
+    scene = Scene()
+    assert scene.told(5) == question("b0")
+    assert scene.sync.is_asking(scene.peer)
+    assert scene.told(6) == [], "one question at a time"
+    assert scene.answered(1, 3) == question("b3", "b2", "b1", "b0")
+    assert scene.answered(4, 5) == [] and len(scene.sync) == 0
+
+
+def test_a_node_that_is_ahead_tells_its_own_tip_and_answers() -> None:
+    scene = Scene(MAX_ANSWER_BLOCKS + 2)
+    assert scene.told(1) == [{"type": "tip", "id": f"b{MAX_ANSWER_BLOCKS + 2}", "height": MAX_ANSWER_BLOCKS + 2}]
+    scene.sync.on_get_chain(scene.peer, {"type": "get_chain", "locator": ["nowhere", "b1"]}, b"")
+    assert [one["number"] for one in scene.peer.news()] == list(range(2, MAX_ANSWER_BLOCKS + 2))
+
+
+def test_nobody_is_asked_for_a_tip_that_lacks_transactions_only() -> None:
+    scene = Scene()
+    scene.waits.waiting.add("b1")
+    assert scene.told(1) == [] and scene.waits.sent == ["b1"]
+
+
+def test_an_answer_that_brings_nothing_and_a_lost_neighbour_end_it() -> None:
+    scene = Scene()
+    scene.told(5)
+    assert scene.answered(1, 0) == [] and len(scene.sync) == 0
+    scene.told(5)
+    scene.sync.on_lost(scene.peer)
+    assert len(scene.sync) == 0
+
+
+def test_the_pong_of_another_question_ends_nothing() -> None:
+    scene = Scene()
+    scene.told(5)
+    scene.sync.on_pong(scene.peer, "want")
+    assert scene.sync.is_asking(scene.peer)
+
+
+def test_without_room_it_waits_until_what_came_has_entered() -> None:
+    scene = Scene()
+    scene.told(5)
+    scene.sync.on_block_came(scene.peer, "b1", "b0")
+    scene.waits.waiting.add("b1")
+    scene.sync.on_no_room(scene.peer)
+    scene.sync.on_pong(scene.peer, BLOCKS_PING)
+    assert scene.peer.news() == [] and len(scene.timers) == 1
+    scene.waits.waiting.clear()
+    scene.grow(1)
+    scene.sync.on_no_longer_waiting(scene.peer)
+    assert scene.peer.news() == question("b1", "b0")
+    scene.timers.pop()()
+    assert scene.peer.news() == [], "it was asked by then"
+
+
+def test_whoever_sends_very_many_blocks_is_being_caught_up_with() -> None:
+    scene = Scene()
+    scene.told(2 * MAX_FLOODED)
+    assert not scene.sync.is_catching_up_with(scene.peer)
+    scene.answered(1, MAX_FLOODED + 1)
+    assert scene.sync.is_catching_up_with(scene.peer) and not scene.sync.is_catching_up_with(Remembering())

@@ -1,0 +1,51 @@
+"""The proof of two blocks in one slot, without a node."""
+
+from typing import Any
+
+from common.encoding import Message
+from common.limits import MAX_TWINS
+from stage5_pos.evidence import Evidence
+
+
+def signed(creator: str, slot: int) -> Message:
+    """What is looked at of a block."""
+    return {"type": "block", "creator": creator, "slot": slot}
+
+
+class Scene:
+    """Evidence, and what it keeps and reports."""
+
+    def __init__(self) -> None:
+        self.kept: list[bytes] = []
+        self.reported: list[dict[str, Any]] = []
+        frames = {"first": b"the first"}
+        self.evidence = Evidence(lambda block_id: frames.get(block_id, b""), lambda kind, frame: self.kept.append(frame),
+                                 lambda event, **members: self.reported.append(members))
+
+
+def test_the_second_block_of_a_slot_is_proof_and_a_third_adds_nothing() -> None:
+    scene = Scene()
+    for block_id in ("first", "first", "second", "third"):
+        scene.evidence.note_signed(signed("eve", 7), block_id, block_id.encode())
+    assert scene.reported == [{"creator": "eve", "slot": 7, "ids": ["first", "second"]}]
+    assert scene.kept == [b"the first", b"second"]
+    assert scene.evidence.signed == {("eve", 7): ["first", "second"]}
+    assert scene.evidence.has_signed("eve", 7) and not scene.evidence.has_signed("eve", 8)
+
+
+def test_all_is_reported_and_one_proof_is_kept_of_each_creator() -> None:
+    scene = Scene()
+    for slot in (1, 2):
+        for block_id in ("first", "second"):
+            scene.evidence.note_signed(signed("eve", slot), block_id, block_id.encode())
+    assert len(scene.reported) == 2 and len(scene.kept) == 2
+
+
+def test_of_one_slot_so_many_enter_and_each_once() -> None:
+    evidence = Scene().evidence
+    for number in range(1, MAX_TWINS + 1):
+        assert not evidence.is_surplus("eve", 7, f"block {number}")
+        assert evidence.note_entered("eve", 7, f"block {number}") == number
+        assert evidence.note_entered("eve", 7, f"block {number}") == 0
+        assert evidence.is_surplus("eve", 7, f"block {number}"), "it has been in the tree"
+    assert evidence.is_surplus("eve", 7, "another") and not evidence.is_surplus("eve", 8, "another")

@@ -1,0 +1,90 @@
+"""What makes blocks, without a node: when it draws, what it signs, and what keeps it from signing twice in a slot."""
+
+from typing import Any
+
+import pytest
+
+from common.encoding import Message
+from lab.simulation import MemoryNetwork, World
+from stage4_sequencer.pool import Pool
+from stage5_pos.clock import SlotClock
+from stage5_pos.ledger import TreeLedger
+from stage5_pos.maker import BlockMaker
+from stage5_pos.rules import Rules
+from stage5_pos.tree import Tree
+from tests.fixtures import kept_key
+from tests.stage5_pos.builder import block, genesis, wins
+from tests.stage5_pos.scenes import GENESIS
+
+PLAYED = 1
+SLOT = next(slot for slot in range(100, 200) if wins(PLAYED, slot) and wins(PLAYED, slot + 1))
+"""It wins this one and the next."""
+
+
+class Scene:
+    """A maker that plays one stake, at a time that the test sets; what it does is in `done`, in order."""
+
+    def __init__(self, slot: int, has_signed: bool = False) -> None:
+        self.world = World(1, genesis().start_ms)
+        self.world.now = float(slot)  # a slot takes a second
+        self.timers: list[tuple[float, Any]] = []
+        self.done: list[Any] = []
+        network, tree = MemoryNetwork(self.world, "here"), Tree(GENESIS)
+        clock = SlotClock(network, genesis(), lambda code, reason: self.done.append(reason))
+        self.maker = BlockMaker(
+            lambda seconds, action: self.timers.append((seconds, action)), clock,
+            Rules(genesis()), {PLAYED: kept_key(PLAYED)}, tree, TreeLedger(tree, genesis().starting_balances(), {}),
+            Pool(len), lambda creator, slot: has_signed, lambda kind, content: self.done.append((kind, content)),
+            lambda: self.done.append("committed"), self.done.append)
+
+    def at(self, slot: float) -> list[Any]:
+        """Let it be that slot, and `on_slot` be called; what the maker does then."""
+        self.world.now = float(slot)
+        self.done.clear()
+        self.maker.on_slot()
+        return list(self.done)
+
+
+def made_in(slot: int) -> list[Any]:
+    """What is done in a slot that is won and was not drawn for."""
+    message: Message = block(slot, GENESIS, number=PLAYED)
+    return [("slot", str(slot).encode()), "committed", message]
+
+
+def test_the_slot_outlasts_a_crash_before_the_block_is_signed_and_goes_out() -> None:
+    scene = Scene(SLOT - 1)
+    assert scene.at(SLOT) == made_in(SLOT)
+    assert scene.at(SLOT + 1) == made_in(SLOT + 1)
+
+
+def test_a_slot_is_drawn_for_once() -> None:
+    scene = Scene(SLOT - 1)
+    scene.at(SLOT)
+    assert scene.at(SLOT + 0.5) == []
+
+
+def test_the_slot_in_which_it_starts_is_skipped() -> None:
+    scene = Scene(SLOT)
+    assert scene.at(SLOT + 0.5) == []
+    assert scene.at(SLOT + 1) == made_in(SLOT + 1)
+
+
+def test_the_slot_in_the_journal_is_skipped_also_where_the_clock_was_set_back() -> None:
+    scene = Scene(SLOT - 10)
+    scene.maker.skip_the_slots_until(SLOT)
+    [told] = scene.at(SLOT - 1)
+    assert "clock has gone back: no block is made for 2.0 seconds" in told
+    assert scene.at(SLOT) == []
+    assert scene.at(SLOT + 1) == made_in(SLOT + 1)
+
+
+def test_an_account_that_has_signed_elsewhere_does_not_sign() -> None:
+    assert Scene(SLOT - 1, has_signed=True).at(SLOT) == made_in(SLOT)[:2]
+
+
+@pytest.mark.parametrize("at, seconds", [(0.0, 1.0), (0.25, 0.75), (-2.5, 0.5)])
+def test_it_is_back_when_the_next_slot_begins(at: float, seconds: float) -> None:
+    scene = Scene(SLOT)
+    scene.world.now = SLOT + at
+    scene.maker.await_slot()
+    assert scene.timers == [(seconds, scene.maker.on_slot)]

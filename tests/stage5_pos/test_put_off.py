@@ -1,0 +1,76 @@
+"""Blocks that are not in the tree, without a node: how they wait, enter in order, and are refused with their branch."""
+
+from lab.simulation import MemoryNetwork, World
+from stage4_sequencer.pool import Pool, Refused
+from stage5_pos.put_off import PutOff, PutOffBlocks
+from stage5_pos.side import Aside
+from stage5_pos.tree import Block, Tree
+from tests.parts import Asked, Remembering
+
+
+class Scene:
+    """Blocks that wait for one another in a line, and a tree that they enter."""
+
+    def __init__(self) -> None:
+        self.tree = Tree("b0")
+        self.entered: list[str] = []
+        self.peer, self.fetcher = Remembering(), Asked()
+        self.refused = Refused()
+        self.aside = Aside({}, {}, Pool(len), self.refused, lambda one: None)
+        self.waits = PutOffBlocks(MemoryNetwork(World(1), "here"), [self.peer], self.fetcher, self.tree, self.aside,
+                                  lambda connection: 1, self.enter)
+
+    def enter(self, entry: PutOff) -> None:
+        """What a node does: into the tree, and tell those that wait for it."""
+        self.tree.add(entry.block)
+        self.entered.append(entry.block.id)
+        self.waits.on_arrived(entry.block.id)
+
+    def put_off(self, number: int, *lacking: str, creator: str = "eve") -> None:
+        """Let the block of that number wait for its parent, and for transactions."""
+        block = Block(f"b{number}", number, f"b{number - 1}", creator, 0, [], b"frame %d" % number)
+        parent = [] if block.parent_id in self.tree else [block.parent_id]
+        assert self.waits.put_off(block, [*lacking, *parent], self.peer)
+
+
+def test_a_branch_enters_from_its_beginning_when_what_it_lacks_has_come() -> None:
+    scene = Scene()
+    for number in (3, 2):
+        scene.put_off(number)
+    scene.put_off(1, "t")
+    assert len(scene.waits) == scene.waits.count_of(scene.peer) == 3 and scene.waits.frame_of("b2") == b"frame 2"
+    scene.waits.on_arrived("t")
+    assert scene.entered == ["b1", "b2", "b3"] and scene.waits.count() == 0
+    assert scene.waits.frame_of("b2") == b"frame 2" and scene.waits.is_settled("b2"), "it is in the tree"
+
+
+def test_what_waits_itself_is_not_asked_for() -> None:
+    scene = Scene()
+    scene.put_off(1, "t")
+    scene.put_off(2, "u")
+    assert [ids for _, ids in scene.fetcher.needed] == [["t"], ["u"]]
+
+
+def test_a_block_hangs_until_all_below_it_are_here() -> None:
+    scene = Scene()
+    scene.put_off(3)
+    assert scene.waits.is_hanging("b3")
+    scene.put_off(2)
+    scene.put_off(1, "t")
+    assert not scene.waits.is_hanging("b3") and scene.waits.is_known("b3") and not scene.waits.is_settled("b3")
+
+
+def test_an_invalid_block_is_refused_with_all_that_builds_on_it() -> None:
+    scene = Scene()
+    for number in (4, 3, 2):
+        scene.put_off(number)
+    scene.waits.refuse_branch("b1")
+    assert len(scene.waits) == 0 and all(scene.waits.is_settled(f"b{number}") for number in (1, 2, 3, 4))
+
+
+def test_a_block_that_another_creator_builds_on_is_built_upon() -> None:
+    scene = Scene()
+    scene.put_off(3)
+    assert not scene.waits.is_built_upon("b2", "eve")
+    scene.put_off(4, creator="bob")
+    assert scene.waits.is_built_upon("b2", "eve") and not scene.waits.is_built_upon("b3", "bob")
