@@ -79,7 +79,7 @@ def test_it_runs_as_a_process_with_the_options_of_its_stage(wallets: list[Path],
 def sequenced(kind: type[SequencedNode], followers: int, seed: int = 1) -> tuple[World, list[Any]]:
     """A network whose founder, and so its sequencer, is an attacker; it has a million."""
     world = World(seed)
-    founder = world.add(kind, None, ALICE, lambda: SEQUENCER, 1_000)
+    founder = world.add(kind, None, TotalOrderSetup(key=ALICE), lambda: SEQUENCER, 1_000)
     nodes: list[Any] = [founder]
     for _ in range(followers):
         nodes.append(world.add(SequencedNode, founder.address, TotalOrderSetup(key=BOB), no_key))

@@ -7,7 +7,7 @@ import pytest
 
 from common.encoding import decode_frame
 from common.interface import Connection
-from common.rsa import PrivateKey
+from stage3_signed.node import SignedSetup
 from lab.adversary import EVIL
 from lab.bad_neighbour import NODES, Duplicate, Forge, Strangers, Tamper, node_of
 from lab.simulation import World
@@ -26,7 +26,7 @@ def network(stage: int, *kinds: type[ChatNode]) -> tuple[World, list[Any]]:
     world = World(seed=1)
     nodes: list[Any] = []
     for number, kind in enumerate([NODES[stage], NODES[stage], *(node_of(kind, stage) for kind in kinds)]):
-        own: list[PrivateKey] = [KEYS[min(number, MALLORY)]] if stage == 3 else []
+        own = [SignedSetup(key=KEYS[min(number, MALLORY)])] if stage == 3 else []
         nodes.append(world.add(kind, nodes[0].address if nodes else None, *own))
         world.run(2)
     return world, nodes
@@ -122,7 +122,7 @@ def test_strangers_fill_the_list_and_real_neighbours_stay() -> None:
     world, nodes = network(2, Strangers)
     world.run(2)
     assert len(nodes[BOB].peers()) > Strangers.COUNT
-    nodes[BOB].keep_up_links()
+    nodes[BOB].ring.keep_up_links()
     world.run(60)
     assert len(nodes[BOB].peers()) < Strangers.COUNT, "those that do not answer leave the list"
     assert {node.address for node in nodes} <= set(nodes[BOB].peers())
