@@ -131,10 +131,7 @@ class StakeNode(TotalOrderNode):
             return
         if self._is_surplus(block_id, message["creator"], slot):
             return
-        if self.keeper.is_replaying:
-            value = self.rules.check_ticket(message)
-        else:
-            value = self.rules.check_block(message, canonical)
+        value = self.rules.check_block(message, canonical, was_kept=self.keeper.is_replaying)
         self.fetcher.on_came(block_id, connection)
         block = Block(block_id, slot, message["parent"], message["creator"], value, message["transactions"],
                       without_padding(frame, message))

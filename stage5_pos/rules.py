@@ -52,9 +52,12 @@ class Rules:
         return canon(["block", self._network, message["slot"], message["parent"], message["creator"],
                       message["draw"], message["transactions"]])
 
-    def check_block(self, message: Message, canonical: bytes) -> int:
-        """Invalid unless its creator holds stake, has won the slot, and has signed; give the draw's value."""
-        value = self.check_ticket(message)
+    def check_block(self, message: Message, canonical: bytes, was_kept: bool = False) -> int:
+        """Invalid unless its creator holds stake, has won the slot, and has signed; give the draw's value. The journal
+        vouches for the signatures of a block that was kept there."""
+        value = self._check_ticket(message)
+        if was_kept:
+            return value
         try:
             verify(message["creator"], lottery.lottery_bytes(self.seed, message["slot"]), message["draw"])
         except ValueError as error:
@@ -62,9 +65,8 @@ class Rules:
         self.check_signature(message, canonical)
         return value
 
-    def check_ticket(self, message: Message) -> int:
-        """Invalid unless its creator holds stake, and the draw would win if it is one; give the draw's value. For a
-        block in the journal, which vouches for the signatures, that is enough."""
+    def _check_ticket(self, message: Message) -> int:
+        """Invalid unless its creator holds stake, and the draw wins if it is one; give the draw's value."""
         creator, slot = message["creator"], message["slot"]
         if creator not in self.thresholds:
             raise Invalid(f"block of slot {slot}: its creator has no stake")

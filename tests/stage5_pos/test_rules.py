@@ -20,9 +20,9 @@ OTHER_SLOT = next(slot for slot in range(SLOT + 1, 200) if lottery.is_winning(
 """One in which the draw of `SLOT` would win, if it were one."""
 
 
-def check(message: Message) -> int:
+def check(message: Message, was_kept: bool = False) -> int:
     """Check a block by itself."""
-    return RULES.check_block(message, RULES.block_bytes(message))
+    return RULES.check_block(message, RULES.block_bytes(message), was_kept)
 
 
 def test_a_good_block_gives_the_value_of_its_draw() -> None:
@@ -40,9 +40,9 @@ def test_a_block_that_is_bad_by_itself(message: Message, reason: str) -> None:
 
 
 def test_the_journal_vouches_for_signatures_only() -> None:
-    assert RULES.check_ticket(block(SLOT, GENESIS, number=1, signature="")) == value(1, SLOT)
+    assert check(block(SLOT, GENESIS, number=1, signature=""), was_kept=True) == value(1, SLOT)
     with pytest.raises(Invalid, match="has not won"):
-        RULES.check_ticket(block(SLOT, GENESIS, number=2))
+        check(block(SLOT, GENESIS, number=2), was_kept=True)
 
 
 def test_one_slot_of_clock_error_is_allowed() -> None:
