@@ -136,7 +136,9 @@ class Waiting:
     def to_ask(self, connection: Connection) -> Iterator[str]:
         """What a connection is to be asked for next, since it has sent blocks which lack that."""
         for block_id in list(self._sent_by.get(connection, ())):
-            yield from self._blocks[block_id].senders[connection]
+            # Not `yield from`: whoever takes only some would close that iterator, and the rest would be asked for late.
+            for one in self._blocks[block_id].senders[connection]:  # noqa: UP028
+                yield one
 
     def due_again(self, before: float, now: float) -> list[str]:
         """The blocks for which nobody was asked since that moment. Their senders are to be asked from the beginning."""

@@ -102,7 +102,7 @@ def get_peers(filled: FilledNode) -> Round:
 
 @case("peers", "that it has asked for", takes_connection=True)
 def asked_peers(filled: FilledNode, connection: Recorder) -> Round:
-    filled.node.ask_for_peers(connection)
+    filled.node.ring.ask_for_peers(connection)
     return [{"type": "peers", "addresses": sorted(f"10.2.{number}.{filled.random.randrange(250)}:1"
                                                   for number in range(200))}]
 

@@ -153,7 +153,7 @@ def test_what_a_node_has_told_anybody_survives_a_power_cut_at_any_moment(
         stage: int, start_node: Launch, call: Call, tmp_path: Path) -> None:
     folder, log = tmp_path / "folder", tmp_path / "log"
     folder.mkdir()
-    node = start_node(stage, "none", "--data", str(folder / "data"), *FOUNDING[stage], under=tracer(log))
+    node = start_node(stage, "none", "--data", str(folder / "data"), *FOUNDING[stage], through=tracer(log))
     output = name_of_pipe(node.stdout)
     peer = call(node)
     peer.join()

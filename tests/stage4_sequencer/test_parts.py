@@ -1,5 +1,7 @@
 """The parts of a node of stage 4, without a node: what they send, and what they wait for."""
 
+from itertools import islice
+
 from common.interface import Connection
 from common.limits import WANT_AGAIN
 from lab.simulation import MemoryNetwork, World
@@ -78,3 +80,10 @@ def test_what_a_block_lacks_is_asked_of_whoever_sent_it_and_later_of_anybody() -
     assert complete == [] and "block" in waiting and list(waiting.needed_by("c")) == ["block"]
     waiting.on_arrived("c")
     assert complete == ["block"] and "block" not in waiting
+
+
+def test_whoever_has_sent_a_block_is_asked_on_where_the_last_question_ended() -> None:
+    waiting, sender = Waiting(), Remembering()
+    waiting.add("block", ["1", "2", "3", "4", "5"], 0.0)
+    waiting.on_sent("block", sender)
+    assert [list(islice(waiting.to_ask(sender), 2)) for _ in range(3)] == [["1", "2"], ["3", "4"], ["5"]]
