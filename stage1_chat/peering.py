@@ -165,7 +165,7 @@ class PeeringNode(ABC):
         """A linked peer is gone. A hook."""
         del self.links[connection]
         self.report("peer", address=connection.address, state="down")
-        for part in self.parts:
+        for part in reversed(self.parts):  # those that build on others were added later
             part.on_lost(connection)
 
     def is_redialled(self, connection: Connection) -> bool:

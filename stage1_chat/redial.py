@@ -42,6 +42,12 @@ class Redials:
     def __contains__(self, address: str | None) -> bool:
         return address in self._redials
 
+    def is_wanted(self, connection: Connection) -> bool:
+        """Is this lost connection to be opened again? Unless the two are linked otherwise, or this node has refused."""
+        address = connection.proven or connection.address or ""
+        has_been_linked = connection.address is not None or address in self._redials
+        return has_been_linked and not connection.was_refused and not self._is_linked(address)
+
     def on_lost(self, connection: Connection) -> None:
         """Call the other end of a lost connection again, unless too many are called already."""
         address = connection.proven or connection.address or ""

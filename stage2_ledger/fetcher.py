@@ -11,81 +11,39 @@ A neighbour names ids, in an inventory or by sending a block that lists them. Th
                                                at most, and of all such ids only some each second
 
 So whoever names ids first and never answers costs a moment, and a hundred of them cost seven moments and not a hundred.
-Nothing here knows what the ids are of, or how a frame travels: any store of ids will do.
+Nothing here knows what the ids are of: any store of ids will do.
 """
 
 import random
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable
 from itertools import islice
 from operator import attrgetter
-from typing import NamedTuple
+from typing import ClassVar
 
+from common.encoding import Message, Shape, encode_frame, ids_field
 from common.interface import Connection, Part
 from common.limits import (MAX_FORSAKEN_WANT, MAX_MISSING, MAX_NAMED, MAX_TRIES, MAX_WANT, MAX_WANTS_OPEN,
-                           SLOW_THINGS_PER_SECOND, WANT_AGAIN)
+                           WANT_AGAIN)
+from stage2_ledger.missing import Missing, Question, Source
 
 
 WANT_PING = "want"
 """The nonce of the ping after a want; its pong tells that the want is answered."""
 
 
-class Question(NamedTuple):
-    """A want that is not answered yet, and when it was sent."""
-
-    ids: list[str]
-    asked_at: float
-
-
-class Source:
-    """A connection that has named ids which have not come."""
-
-    def __init__(self) -> None:
-        self.named: dict[str, None] = {}
-        self.queue: dict[str, None] = {}
-        """Those of them that it is to be asked for next."""
-        self.questions: deque[Question] = deque()
-        self.patient_until = 0.0
-        """Until then, in seconds of the clock, nobody else is asked: it has brought enough."""
-
-    def is_stalled(self, now: float) -> bool:
-        """Has it brought too little for 5 s, although it was asked? A slow line brings one thing after the other."""
-        return bool(self.questions) and max(self.questions[0].asked_at + WANT_AGAIN, self.patient_until) <= now
-
-    def brought(self, now: float) -> None:
-        """It has brought what it was asked for: whoever brings things, and not one now and then, may go on."""
-        asked_at = self.questions[0].asked_at if self.questions else now
-        patient_until = max(now, asked_at + WANT_AGAIN, self.patient_until)
-        self.patient_until = min(now + WANT_AGAIN, patient_until + 1 / SLOW_THINGS_PER_SECOND)
-
-
-class Missing:
-    """An id that somebody has named and that has not come."""
-
-    __slots__ = ("asked", "failed", "named_by", "rounds", "tries")  # and tuples below, since there may be very many
-
-    def __init__(self) -> None:
-        self.named_by: tuple[Connection, ...] = ()
-        self.asked: tuple[Connection, ...] = ()
-        """Those of them that are asked, or have it in their queue."""
-        self.failed: tuple[Connection, ...] = ()
-        """Those that had named it, and did not bring it when they were asked."""
-        self.rounds = 0
-        """How often all that were asked did not have it, since somebody was found who had named it."""
-        self.tries = 1
-        """How often it was asked for until nobody was left."""
-
-
 class Fetcher(Part):
     """Asks for missing ids: a thousand at a time, four questions open on a connection."""
 
-    def __init__(self, ask: Callable[[Connection, list[str]], None], now: Callable[[], float],
+    SHAPES: ClassVar[dict[str, Shape]] = {"want": {"ids": ids_field(MAX_WANT)}}
+
+    def __init__(self, find_frame: Callable[[str], bytes | None], now: Callable[[], float],
                  generator: random.Random, trust: Callable[[Connection], int],
                  on_fetched: Callable[[Connection, bool], None], on_forsaken: Callable[[str], None]) -> None:
-        """`ask` sends one question, and `WANT_PING` after it. Of those that have named an id, whoever `trust` ranks
-        higher is asked first. `on_fetched` hears that a question was answered, and whether it is worth asking more;
-        `on_forsaken` hears of an id when none of those that have named it is left."""
-        self._ask = ask
+        """`find_frame` gives what others ask for, None if it is not here. Of those that have named an id, whoever
+        `trust` ranks higher is asked first. `on_fetched` hears that a question was answered, and whether it is worth
+        asking more; `on_forsaken` hears of an id when none of those that have named it is left."""
+        self._find_frame = find_frame
         self._now = now
         self._generator = generator
         self._trust = trust
@@ -123,6 +81,13 @@ class Fetcher(Part):
             if not self._name(missing_id, connection):
                 break
         self._ask_next(connection)
+
+    def on_want(self, connection: Connection, message: Message, frame: bytes) -> None:
+        """Send the messages asked for, as they were flooded."""
+        for wanted in message["ids"]:
+            found = self._find_frame(wanted)
+            if found is not None:
+                connection.send(found)
 
     def on_came(self, known_id: str, connection: Connection | None) -> None:
         """Something has come, asked for or not."""
@@ -307,3 +272,8 @@ class Fetcher(Part):
                 del source.queue[missing_id]
             source.questions.append(Question(ids, self._now()))
             self._ask(connection, ids)
+
+    def _ask(self, connection: Connection, ids: list[str]) -> None:
+        """Send a want, and a ping after it."""
+        connection.send(encode_frame({"type": "want", "ids": ids}))
+        connection.send(encode_frame({"type": "ping", "nonce": WANT_PING}))

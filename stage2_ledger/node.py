@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from common.encoding import (INTEGER, MAX_INTEGER, NONCE, Field, Message, Shape, canon, decode_frame, encode_frame,
-                             ids_field, is_address, is_integer, is_matching, make_id, without_padding)
+                             is_address, is_integer, is_matching, make_id, without_padding)
 from common.journal import Journal
 from common.ledger import Ledger, Transaction
-from common.limits import GOSSIP_SECONDS, MAX_FLOODED, MAX_WANT
+from common.limits import MAX_FLOODED
 from common.interface import Command, CommandError, Connection, Network, Setup
 from stage1_chat.node import ChatNode
-from stage2_ledger.fetcher import WANT_PING, Fetcher
+from stage2_ledger.fetcher import Fetcher
+from stage2_ledger.gossip import Gossip
 from stage2_ledger.id_tree import IdTree
 from stage2_ledger.keeping import Keeper
 from stage2_ledger.reconcile import Reconciliation
@@ -53,9 +54,9 @@ class LedgerNode(ChatNode):
     SHAPES: dict[str, Shape] = {
         **ChatNode.SHAPES,
         **Ring.SHAPES,
+        **Fetcher.SHAPES,
         **Reconciliation.SHAPES,
         "transaction": {"nonce": NONCE, "from": NAME, "to": NAME, "amount": INTEGER},
-        "want": {"ids": ids_field(MAX_WANT)},
     }
 
     COMMANDS: dict[str, Command] = {
@@ -65,7 +66,6 @@ class LedgerNode(ChatNode):
     }
 
     def __init__(self, network: Network, address: str, setup: LedgerSetup = DEFAULTS) -> None:
-        """With a journal the node keeps what it accepts, and goes on with what the journal holds."""
         super().__init__(network, address, setup)
         self.keeper = self.KEEPER(setup.journal)
         self.ring = self.add_part(self.RING(network, address, self.neighbours, self.redials, self.keeper,
@@ -76,11 +76,10 @@ class LedgerNode(ChatNode):
         """The frame of each transaction, as it came: id -> bytes."""
         self.ids = IdTree()
         self.fetcher = self.add_part(
-            self.FETCHER(self._ask_for, network.now, network.random, self.trust, self.on_fetched, self.on_forsaken))
-        self._owes_news = False
-        """Has something come that was not passed on, since very much was fetched?"""
+            self.FETCHER(self.find_frame, network.now, network.random, self.trust, self.on_fetched, self.on_forsaken))
         self.reconciliation = self.add_part(
             self.RECONCILIATION(self.ids, self.fetch, self.fetcher.has_room, network.random))
+        self.gossip = Gossip(network, self.neighbours, self.gossip_with)
 
     # --- the network and the neighbours ---------------------------------------------------------
 
@@ -94,7 +93,8 @@ class LedgerNode(ChatNode):
         super().on_ready()
         self.keeper.note("stage", str(self.STAGE))
         self.keeper.note("network", str(self.network_name))
-        self.network.after(GOSSIP_SECONDS, self._gossip)
+        self.ring.begin()
+        self.gossip.begin()
         self.network.after(1.0, self.fetch_again)
 
     def on_open(self, connection: Connection) -> None:
@@ -112,11 +112,8 @@ class LedgerNode(ChatNode):
         return [*super().greetings(), self.ring.greet, self.reconciliation.greet]
 
     def is_redialled(self, connection: Connection) -> bool:
-        """From stage 2 on both sides call again, unless they are linked otherwise or this node has refused."""
-        address = connection.proven or connection.address or ""
-        has_been_linked = connection.address is not None or address in self.redials
-        is_wanted = has_been_linked and not connection.was_refused and not self.neighbours.is_linked(address)
-        return super().is_redialled(connection) or is_wanted
+        """From stage 2 on both sides call again."""
+        return super().is_redialled(connection) or self.redials.is_wanted(connection)
 
     def peers(self) -> list[str]:
         """The list of peers in its order, this node's own address included."""
@@ -216,15 +213,6 @@ class LedgerNode(ChatNode):
 
     # --- reconciliation -------------------------------------------------------------------------
 
-    def _gossip(self) -> None:
-        """Every 5 s: compare with one random neighbour, or with all of them if something was not passed on."""
-        self.network.after(GOSSIP_SECONDS, self._gossip)
-        self.ring.note_peers()
-        one = [self.network.random.choice(list(self.links))] if self.links else []
-        for connection in list(self.links) if self._owes_news else one:
-            self.gossip_with(connection)
-        self._owes_news = False
-
     def gossip_with(self, connection: Connection) -> None:
         """Compare with one neighbour. A hook."""
         self.reconciliation.begin(connection)
@@ -241,21 +229,9 @@ class LedgerNode(ChatNode):
         """Is this transaction here for good? A hook."""
         return transaction_id in self.transactions
 
-    def on_want(self, connection: Connection, message: Message, frame: bytes) -> None:
-        """Send the messages asked for, as they were flooded."""
-        for wanted in message["ids"]:
-            found = self.find_frame(wanted)
-            if found is not None:
-                connection.send(found)
-
     def find_frame(self, wanted: str) -> bytes | None:
         """The frame of the message with this id, if this node has it. A hook."""
         return self.frames.get(wanted)
-
-    def _ask_for(self, connection: Connection, ids: list[str]) -> None:
-        """Send a want, and a ping after it whose pong the fetcher awaits."""
-        connection.send(encode_frame({"type": "want", "ids": ids}))
-        connection.send(encode_frame({"type": "ping", "nonce": WANT_PING}))
 
     def on_fetched(self, connection: Connection, is_worth_more: bool) -> None:
         """A want has been answered, so there may be room for more. Has the answer brought anything? A hook."""
@@ -271,9 +247,7 @@ class LedgerNode(ChatNode):
         is not flooded piece by piece: all neighbours are told what there is the next time, and ask for what they
         lack."""
         if source is not None and self.is_catching_up_with(source):
-            source.useful_at = self.network.now()
-            self.neighbours.seen_frames.add(hash(frame))
-            self._owes_news = True
+            self.gossip.put_off(frame, source)
         else:
             self.flood(frame, source)
 

@@ -262,10 +262,8 @@ class Reconciliation(Part):
         connection.send(encode_frame({"type": "summary", "answer": is_answer, "buckets": self._ids.summary()}))
 
     def on_summary(self, connection: Connection, message: Message, frame: bytes) -> None:
-        """Answer with the ids of each bucket that differs, and once with this node's own sums.
-
-        Whoever knows `sums` has sent them before, and whoever is still being told has to wait.
-        """
+        """Answer with the ids of each bucket that differs, and once with this node's own sums. Whoever knows `sums` has
+        sent them before, and whoever is still being told has to wait."""
         comparison = self._with(connection)
         if comparison.knows_sums or comparison.untold:
             return

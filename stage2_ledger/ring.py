@@ -80,6 +80,14 @@ class Ring(Part):
             self.members.add(message["address"])
             self._neighbours.pass_on(frame, connection)
 
+    def begin(self) -> None:
+        """From now on, note the list of peers every 5 s."""
+        self._network.after(GOSSIP_SECONDS, self._note_again)
+
+    def _note_again(self) -> None:
+        self.begin()
+        self.note_peers()
+
     def note_peers(self) -> None:
         """Keep the list of peers, so that this node finds them again after a crash. The longer the list is, the less
         often it is written."""

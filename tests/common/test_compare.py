@@ -31,7 +31,8 @@ USUAL = [(1, 2), (2, 3), (3, 4), (4, 5), (1, 5)]
 """What people look at: what a stage adds to the one before, and how far it is from the first one to the last."""
 
 NODES = {1: ["stage1_chat.refusals.Refusals", "stage1_chat.peering.PeeringNode", "stage1_chat.node.ChatNode"],
-         2: ["stage2_ledger.ring.Ring", "stage2_ledger.reconcile.Reconciliation", "stage2_ledger.node.LedgerNode"],
+         2: ["stage2_ledger.ring.Ring", "stage2_ledger.fetcher.Fetcher", "stage2_ledger.reconcile.Reconciliation",
+             "stage2_ledger.node.LedgerNode"],
          3: ["stage3_signed.node.SignedNode"],
          4: ["stage4_sequencer.catching_up.HeightSync", "stage4_sequencer.order.Comparison",
              "stage4_sequencer.waiting.WaitingBlocks", "stage4_sequencer.total_order.TotalOrderNode",

@@ -26,7 +26,7 @@ class Scene:
     def __init__(self) -> None:
         self.time = 0.0
         self.numbers = count()
-        self.fetcher = Fetcher(lambda connection, ids: None, lambda: self.time, random.Random(1),
+        self.fetcher = Fetcher(lambda wanted: None, lambda: self.time, random.Random(1),
                                lambda connection: int(connection.is_own),
                                lambda connection, is_worth_more: None, lambda forsaken: None)
         self.stranger = FakeConnection(None, "stranger", self.time)

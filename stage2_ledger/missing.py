@@ -1,0 +1,53 @@
+"""What is noted of ids that are missing, and of those who have named them; `fetcher.py` asks for them."""
+
+from collections import deque
+from typing import NamedTuple
+
+from common.interface import Connection
+from common.limits import SLOW_THINGS_PER_SECOND, WANT_AGAIN
+
+
+class Question(NamedTuple):
+    """A want that is not answered yet, and when it was sent."""
+
+    ids: list[str]
+    asked_at: float
+
+
+class Source:
+    """A connection that has named ids which have not come."""
+
+    def __init__(self) -> None:
+        self.named: dict[str, None] = {}
+        self.queue: dict[str, None] = {}
+        """Those of them that it is to be asked for next."""
+        self.questions: deque[Question] = deque()
+        self.patient_until = 0.0
+        """Until then, in seconds of the clock, nobody else is asked: it has brought enough."""
+
+    def is_stalled(self, now: float) -> bool:
+        """Has it brought too little for 5 s, although it was asked? A slow line brings one thing after the other."""
+        return bool(self.questions) and max(self.questions[0].asked_at + WANT_AGAIN, self.patient_until) <= now
+
+    def brought(self, now: float) -> None:
+        """It has brought what it was asked for: whoever brings things, and not one now and then, may go on."""
+        asked_at = self.questions[0].asked_at if self.questions else now
+        patient_until = max(now, asked_at + WANT_AGAIN, self.patient_until)
+        self.patient_until = min(now + WANT_AGAIN, patient_until + 1 / SLOW_THINGS_PER_SECOND)
+
+
+class Missing:
+    """An id that somebody has named and that has not come."""
+
+    __slots__ = ("asked", "failed", "named_by", "rounds", "tries")  # and tuples below, since there may be very many
+
+    def __init__(self) -> None:
+        self.named_by: tuple[Connection, ...] = ()
+        self.asked: tuple[Connection, ...] = ()
+        """Those of them that are asked, or have it in their queue."""
+        self.failed: tuple[Connection, ...] = ()
+        """Those that had named it, and did not bring it when they were asked."""
+        self.rounds = 0
+        """How often all that were asked did not have it, since somebody was found who had named it."""
+        self.tries = 1
+        """How often it was asked for until nobody was left."""
