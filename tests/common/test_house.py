@@ -7,6 +7,7 @@ or made only for the type checker, counts like any other.
 
 import ast
 import itertools
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -143,6 +144,35 @@ RULES: list[Rule] = [forbidden_by_place, forbidden_sockets_and_threads, forbidde
 def test_the_files_keep_the_house_rules(rule: Rule, path: str) -> None:
     broken = rule(path, ast.parse((ROOT / path).read_bytes()))
     assert not broken, f"{rule.__name__.replace('_', ' ')}: {path}\n" + "\n".join(broken)
+
+
+# --- the table of hooks ---------------------------------------------------------------------------
+
+def methods_of_nodes(stages: list[str]) -> dict[str, list[ast.FunctionDef]]:
+    """What the classes of nodes of these stages define: by name, the earliest stage first."""
+    trees = [ast.parse((ROOT / path).read_bytes()) for stage in stages for path in FILES if path.startswith(f"{stage}/")]
+    found: dict[str, list[ast.FunctionDef]] = {}
+    for one in (one for tree in trees for one in tree.body if isinstance(one, ast.ClassDef) and one.name.endswith("Node")):
+        for method in one.body:
+            if isinstance(method, ast.FunctionDef):
+                found.setdefault(method.name, []).append(method)
+    return found
+
+
+def is_said_to_be_a_hook(methods: list[ast.FunctionDef]) -> bool:
+    return any(re.search(r"\b[Aa]\s+hook\b", ast.get_docstring(method) or "") for method in methods)
+
+
+def test_the_table_of_hooks_has_all_hooks_of_stages_1_to_3_and_nothing_else_of_them() -> None:
+    """What stages 4 and 5 bring in themselves need not be in it."""
+    page = (ROOT / "docs" / "architecture.md").read_text("utf-8").partition("| hook |")[2].partition("\n\n")[0]
+    named = [name for line in page.splitlines() for name in re.findall(r"`(\w+)`", line.split("|")[1])]
+    assert len(named) == len(set(named)) > 30
+    early, all_methods = methods_of_nodes(STAGES[:3]), methods_of_nodes(STAGES)
+    hooks = {name for name, methods in early.items() if is_said_to_be_a_hook(methods)}
+    assert hooks - set(named) == set(), "not in the table"
+    assert (set(named) & set(early)) - hooks == set(), "not said to be a hook"
+    assert set(named) - set(all_methods) == set(), "no method of a node"
 
 
 def test_all_five_stages_exist() -> None:
