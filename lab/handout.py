@@ -4,8 +4,9 @@ In the folder are
 
 - the stages before it, whole; what comes after it is not there;
 - the stage itself, with the bodies of all functions and methods that its files define taken out. Signature,
-  docstring and the "Unlike" stay, and so do the constants and the declared messages, which are the contract's. What
-  is defined in a stage's own files is what is new or changed in it, so the code itself says what to take out;
+  docstring and the "Unlike" stay, and so do the constants and the declared messages, which are the contract's, and
+  what has no body: abstract methods, and hooks that do nothing. What is defined in a stage's own files is what is new
+  or changed in it, so the code itself says what to take out;
 - the assignment, which is the README of the stage, and the contract without the later stages;
 - its tests, with what they import; a Makefile with `make test`, and what it needs.
 
@@ -32,9 +33,9 @@ PACKAGES = ("common", "lab", "tests")
 
 README = """# {title}
 
-Your part is in `{folder}/`: every function there that raises `NotImplementedError` is yours to write, but for those
-that only a subclass can write. The assignment is [{folder}/README.md]({folder}/README.md). What goes over the wire, and
-what the command line takes, is in [docs/contract.md](docs/contract.md); the code refers to it as "contract §N".
+Your part is in `{folder}/`: every function there that raises `NotImplementedError` is yours to write. The assignment
+is [{folder}/README.md]({folder}/README.md). What goes over the wire, and what the command line takes, is in
+[docs/contract.md](docs/contract.md); the code refers to it as "contract §N".
 
     make test               # the tests of this stage
     make test ARGS=-x       # up to the first that fails
@@ -154,10 +155,12 @@ def without_bodies(source: str) -> str:
 
 
 def find_functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    """The functions and methods of a file from top to bottom, without those inside of others."""
+    """The functions and methods of a file that do something, from top to bottom, without those inside of others. What
+    is abstract does nothing, and neither do hooks that only a later stage has a use for."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, FUNCTIONS):
-            yield node
+            if len(node.body) > 1 or ast.get_docstring(node) is None:
+                yield node
         else:
             yield from find_functions(node)
 
