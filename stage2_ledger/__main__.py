@@ -6,7 +6,8 @@ from common.console import CannotStart, Options, read_path, run_client
 from common.interface import Network
 from common.journal import Journal, JournalError
 from stage1_chat.__main__ import ChatClient
-from stage2_ledger.node import LedgerNode, LedgerSetup
+from stage2_ledger.keeping import LedgerSetup
+from stage2_ledger.node import LedgerNode
 
 
 class LedgerClient(ChatClient):

@@ -9,32 +9,22 @@ Unlike stage 1:
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from common.encoding import (INTEGER, MAX_INTEGER, NONCE, Field, Message, Shape, canon, decode_frame, encode_frame,
                              is_address, is_integer, is_matching, make_id, without_padding)
-from common.journal import Journal
 from common.ledger import Ledger, Transaction
 from common.limits import MAX_FLOODED
-from common.interface import Command, CommandError, Connection, Network, Setup
+from common.interface import Command, CommandError, Connection, Network
 from stage1_chat.node import ChatNode
 from stage2_ledger.fetcher import Fetcher
 from stage2_ledger.gossip import Gossip
 from stage2_ledger.id_tree import IdTree
-from stage2_ledger.keeping import Keeper
+from stage2_ledger.keeping import Keeper, LedgerSetup
 from stage2_ledger.reconcile import Reconciliation
 from stage2_ledger.ring import Ring
 
 NAME = Field(is_matching("[\x21-\x7e]{1,64}"), "a name of 1 to 64 characters from U+0021 to U+007E")
-
-
-@dataclass(frozen=True, kw_only=True)
-class LedgerSetup(Setup):
-    """What a node of stage 2 is given when it is made."""
-
-    journal: Journal | None = None
-    """Keeps what the node accepts, so that it can go on after a crash: `--data`."""
 
 
 DEFAULTS = LedgerSetup()
@@ -75,8 +65,8 @@ class LedgerNode(ChatNode):
         self.frames: dict[str, bytes] = {}
         """The frame of each transaction, as it came: id -> bytes."""
         self.ids = IdTree()
-        self.fetcher = self.add_part(
-            self.FETCHER(self.find_frame, network.now, network.random, self.trust, self.on_fetched, self.on_forsaken))
+        self.fetcher = self.add_part(self.FETCHER(self.find_frame, network.now, network.random, self.neighbours.trust,
+                                                  self.on_fetched, self.on_forsaken))
         self.reconciliation = self.add_part(
             self.RECONCILIATION(self.ids, self.fetch, self.fetcher.has_room, network.random))
         self.gossip = Gossip(network, self.neighbours, self.gossip_with)
@@ -138,9 +128,8 @@ class LedgerNode(ChatNode):
         self.keeper.replay(self.replay)
         self.report("founded", resumed=True)
         self.on_ready()
-        peer = self.neighbours.peer
-        if peer is not None and not is_address(peer):
-            self.report_error("NETWORK", f"{peer}: expected HOST:PORT")
+        if self.neighbours.peer is not None and not is_address(self.neighbours.peer):
+            self.report_error("NETWORK", f"{self.neighbours.peer}: expected HOST:PORT")
             self.neighbours.peer = None
         self.ring.go_back()
 
@@ -243,9 +232,8 @@ class LedgerNode(ChatNode):
     # --- passing on -----------------------------------------------------------------------------
 
     def spread(self, frame: bytes, source: Connection | None) -> None:
-        """Pass on something new that is kept, and that neighbours find by comparing. So where very much is fetched it
-        is not flooded piece by piece: all neighbours are told what there is the next time, and ask for what they
-        lack."""
+        """Pass on something new that is kept. Where very much is fetched it is not flooded piece by piece: neighbours
+        find it when the stores are compared the next time, and ask for what they lack."""
         if source is not None and self.is_catching_up_with(source):
             self.gossip.put_off(frame, source)
         else:
@@ -254,13 +242,6 @@ class LedgerNode(ChatNode):
     def is_catching_up_with(self, connection: Connection) -> bool:
         """Is very much being fetched from this neighbour? A hook."""
         return self.fetcher.count_named(connection) > MAX_FLOODED
-
-    def trust(self, connection: Connection) -> int:
-        """Who is asked first: the node of `--peer`, then those that this node has called itself. Anybody can call, so
-        whoever has called comes last."""
-        if not connection.is_own:
-            return 0
-        return 2 if self.neighbours.is_peer(connection.proven) else 1
 
     def fetch_again(self) -> None:
         """Every second: ask others for what did not come. A hook."""

@@ -15,7 +15,8 @@ from common.encoding import INTEGER, NONCE, STRING, Message, Shape, fingerprint,
 from common.ledger import Transaction
 from common.rsa import InvalidAccount, PrivateKey, check_account, verify
 from common.interface import Command, CommandError, Invalid, Network
-from stage2_ledger.node import LedgerNode, LedgerSetup
+from stage2_ledger.keeping import LedgerSetup
+from stage2_ledger.node import LedgerNode
 
 is_fingerprint_prefix = is_matching("[0-9a-f]{4,16}")
 

@@ -68,7 +68,7 @@ class SequencedNode(TotalOrderNode):
         self.waiting_blocks = self.add_part(
             self.WAITING_BLOCKS(network, self.links, self.fetcher, lambda _: self._execute_blocks()))
         self.sync: HeightSync = self.add_part(
-            self.HEIGHT_SYNC(self.blocks, self.waiting_blocks.lacks, network.now, self.trust))
+            self.HEIGHT_SYNC(self.blocks, self.waiting_blocks.lacks, network.now, self.neighbours.trust))
         self.comparison = self.add_part(self.COMPARISON(self.order, self._lacks_evidence))
 
     # --- genesis --------------------------------------------------------------------------------

@@ -88,7 +88,7 @@ class StakeNode(TotalOrderNode):
                                self.report, self.report_made_here)
         self.clock = self.add_part(self.SLOT_CLOCK(self.network, genesis, self.report_error))
         self.waiting_blocks: PutOffBlocks = self.add_part(self.WAITING_BLOCKS(
-            self.network, self.links, self.fetcher, self.tree, self.aside, self.trust, self._enter_waiting))
+            self.network, self.links, self.fetcher, self.tree, self.aside, self.neighbours.trust, self._enter_waiting))
         self.evidence = Evidence(self.waiting_blocks.frame_of, self.keeper.keep, self.report)
         self.sync: ChainSync = self.add_part(self.CHAIN_SYNC(self.tree, self.waiting_blocks, self.network.after))
         self.maker = self.BLOCK_MAKER(self.network.after, self.clock, self.rules, self.stakes, self.tree, self.ledger,

@@ -11,7 +11,8 @@ from common.journal import Journal
 from common.limits import MAX_CALLED_BACK, MAX_REDIALS
 from lab.simulation import MemoryConnection, MemoryNetwork, World
 from stage1_chat.node import ChatNode
-from stage2_ledger.node import LedgerNode, LedgerSetup
+from stage2_ledger.keeping import LedgerSetup
+from stage2_ledger.node import LedgerNode
 from tests.memory import Event, FakeConnection, add_linked_stranger
 from tests.stage2_ledger.scenes import (PolitePeer, add_linked_peer, calls_of, cut_all, errors, forgetting, founded_world,
                                         grown_world, joining_world, linked_pair, list_of, pairs, transaction)

@@ -11,7 +11,8 @@ import pytest
 from common.journal import Journal
 from lab.simulation import World
 from stage2_ledger.membership import Membership
-from stage2_ledger.node import LedgerNode, LedgerSetup
+from stage2_ledger.keeping import LedgerSetup
+from stage2_ledger.node import LedgerNode
 from tests.stage2_ledger.scenes import (PING, PONG, PolitePeer, add_linked_peer, calls_of, founded_world, grown_world,
                                         joining_world, list_of, pairs, ring_order)
 
