@@ -46,7 +46,7 @@ class Neighbours:
         return any(link.proven in names for link in self.links)
 
     def most_useless(self) -> Connection | None:
-        """Of those who have called, whoever was useless for longest, at least a minute; None if nobody was.
+        """The caller that was useless for longest, if that is at least a minute; None if there is none.
 
         Connections that this node has opened stay, whatever they bring. Bitcoin Core does the same, by more measures of
         usefulness (AttemptToEvictConnection in its net.cpp).

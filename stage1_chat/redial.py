@@ -43,7 +43,7 @@ class Redials:
         return address in self._redials
 
     def is_wanted(self, connection: Connection) -> bool:
-        """Is this lost connection to be opened again? Unless the two are linked otherwise, or this node has refused."""
+        """Is this lost connection to be opened again? Not if the two are linked otherwise, or if this node ended it."""
         address = connection.proven or connection.address or ""
         has_been_linked = connection.address is not None or address in self._redials
         return has_been_linked and not connection.was_refused and not self._is_linked(address)

@@ -175,7 +175,7 @@ def linked_pair(caller_has_peer: bool = True) -> tuple[World, LedgerNode, Ledger
 
 
 def forgetting(node: LedgerNode) -> AbstractContextManager[Any]:
-    """Whom `node` loses in this block it does not call again, as if it had just been started."""
+    """What `node` loses within this block it does not call again, as if it had just been started."""
     return patch.object(node.redials, "on_lost")
 
 
