@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from lab.faults import Faults
-from lab.workload import KeyRing
+from lab.nodes.faults import Faults
+from lab.nodes.workload import KeyRing
 from tests.common.small_network import SmallNetwork
 from tests.conftest import KEYS, Launch
 

@@ -4,12 +4,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from lab.launcher import Settings
-from lab.playground import Playground
-from lab.playground_commands import run
-from lab.playground_table import Snapshot, Table
-from lab.words import Line
-from lab.workload import KeyRing
+from lab.live.launcher import Settings
+from lab.live.playground import Playground
+from lab.live.commands import run
+from lab.live.table import Snapshot, Table
+from lab.live.words import Line
+from lab.nodes.workload import KeyRing
 from tests.processes import DEADLINE
 
 QUICK = {4: ("--interval", "0.3"), 5: ("--slot", "0.2", "--rate", "0.5")}

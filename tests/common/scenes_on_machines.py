@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from lab.faults import Faults
+from lab.nodes.faults import Faults
 from tests.machines import Machines, address, end_with_input, proxy_address
 from tests.processes import NodeProcess, eventually
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from lab.faults import Faults
+from lab.nodes.faults import Faults
 from tests.conftest import Launch
 from tests.processes import NodeProcess, eventually
 

@@ -1,4 +1,4 @@
-"""The attackers of lab/adversary.py, in memory: what they do, and what the stages make of it. Those of bad_neighbour.py
+"""The attackers of lab/adversaries/dishonest_nodes.py, in memory: what they do, and what the stages make of it. Those of bad_neighbour.py
 are in test_bad_neighbour.py."""
 
 import inspect
@@ -11,10 +11,10 @@ import pytest
 
 from common.encoding import encode_frame
 from common.interface import Network
-from lab.adversary import (EVIL, LATE, RAW, Censor, Equivocate, ForkEverything, Future, Grind, LeaveOut, TwoOrders,
+from lab.adversaries.dishonest_nodes import (EVIL, LATE, RAW, Censor, Equivocate, ForkEverything, Future, Grind, LeaveOut, TwoOrders,
                            Withhold)
-from lab.evil import main
-from lab.processes import NodeProcess
+from lab.adversaries.evil import main
+from lab.nodes.processes import NodeProcess
 from lab.simulation import World
 from stage4_sequencer.node import SequencedNode
 from stage4_sequencer.total_order import TotalOrderSetup
@@ -44,10 +44,10 @@ def test_an_attacker_is_a_page_and_says_which_stage_stops_it(kind: type) -> None
 
 
 def test_an_unknown_name_is_one_line_and_status_2() -> None:
-    done = subprocess.run([sys.executable, "-m", "lab.evil", "withold"], cwd=ROOT, capture_output=True, text=True,
+    done = subprocess.run([sys.executable, "-m", "lab.adversaries.evil", "withold"], cwd=ROOT, capture_output=True, text=True,
                           check=False)
     assert done.returncode == 2 and done.stdout == ""
-    assert done.stderr.startswith("python -m lab.evil: argument NAME: invalid choice: 'withold'")
+    assert done.stderr.startswith("python -m lab.adversaries.evil: argument NAME: invalid choice: 'withold'")
     assert done.stderr.count("\n") == 1
 
 
@@ -58,7 +58,7 @@ def test_an_unknown_name_is_one_line_and_status_2() -> None:
 def test_what_an_attacker_is_not_given_rightly_is_one_line_and_status_2(words: list[str], complaint: str,
                                                                       monkeypatch: pytest.MonkeyPatch,
                                                                       capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(sys, "argv", ["lab.evil", *words])
+    monkeypatch.setattr(sys, "argv", ["lab.adversaries.evil", *words])
     with pytest.raises(SystemExit) as ended:
         main()
     errors = capsys.readouterr().err

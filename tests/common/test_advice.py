@@ -20,9 +20,10 @@ from common.advice import describe_call_error, describe_error, describe_file_err
 from common.console import CannotStart
 from common.journal import Journal, JournalError
 from common.wallets import WalletError, load_key, load_or_make_key, load_or_make_keys
-from lab import attacks, soak
-from lab.launcher import Settings
-from lab.live import Conductor, print_line
+from lab.attacks import attacks
+from lab.soak import soak
+from lab.live.launcher import Settings
+from lab.live.live import Conductor, print_line
 from stage1_chat.__main__ import ChatClient, listen
 from tests.processes import DEADLINE, unused_address
 from tests.stage1_chat.test_network import Here, KeepingConsole

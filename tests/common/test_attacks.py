@@ -1,4 +1,4 @@
-"""`make attacks` (lab/attacks.py): the table is whole, it is measured, and what differs from docs/security.md is said."""
+"""`make attacks` (lab/attacks/attacks.py): the table is whole, it is measured, and what differs from docs/security.md is said."""
 
 import os
 import re
@@ -11,16 +11,18 @@ from typing import Any
 
 import pytest
 
-from lab import attack_order, attack_scene, attacks
-from lab.adversary import BlockForger, Namer, NegativePayer, Outsider, Spender, StakeOwner
-from lab.attack import Attack, Finding, Outcome, holds_if
-from lab.attack_scene import ACCOUNTS, Crew, Scene, Unmeasured
-from lab.attacks import ATTACKS, Cell, Run, compare_with, main, run_cells
-from lab.attacks_html import attacks_page
-from lab.attacks_terminal import draw, draw_list
-from lab.processes import NodeProcess
-from lab.promises import PAGE, STAGES, PromiseError, read_promises
-from lab.workload import KeyRing
+from lab.attacks import on_order as attack_order
+from lab.attacks import scene as attack_scene
+from lab.attacks import attacks
+from lab.adversaries.dishonest_nodes import BlockForger, Namer, NegativePayer, Outsider, Spender, StakeOwner
+from lab.attacks.attack import Attack, Finding, Outcome, holds_if
+from lab.attacks.scene import ACCOUNTS, Crew, Scene, Unmeasured
+from lab.attacks.attacks import ATTACKS, Cell, Run, compare_with, main, run_cells
+from lab.attacks.html import attacks_page
+from lab.attacks.terminal import draw, draw_list
+from lab.nodes.processes import NodeProcess
+from lab.attacks.promises import PAGE, STAGES, PromiseError, read_promises
+from lab.nodes.workload import KeyRing
 from tests.common.conftest import copy_keys
 from tests.processes import DEADLINE, ROOT, eventually, nodes_of
 

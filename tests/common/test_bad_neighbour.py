@@ -1,4 +1,4 @@
-"""The attackers of lab/bad_neighbour.py, in memory: what they do, and which stage stops them."""
+"""The attackers of lab/adversaries/bad_neighbour.py, in memory: what they do, and which stage stops them."""
 
 from collections import Counter
 from typing import Any
@@ -8,8 +8,8 @@ import pytest
 from common.encoding import decode_frame
 from common.interface import Connection
 from stage3_signed.node import SignedSetup
-from lab.adversary import EVIL
-from lab.bad_neighbour import NODES, Duplicate, Forge, Strangers, Tamper, node_of
+from lab.adversaries.dishonest_nodes import EVIL
+from lab.adversaries.bad_neighbour import NODES, Duplicate, Forge, Strangers, Tamper, node_of
 from lab.simulation import World
 from stage1_chat.node import ChatNode
 from stage2_ledger.node import LedgerNode

@@ -21,10 +21,10 @@ from typing import Any
 import pytest
 
 from common.wallets import load_key
-from lab import measurements
-from lab.measurements import LedgerMeasurement, Row, Settings
-from lab.processes import NodeError, running_network
-from lab.signing import Order, SigningError, sign_all
+from lab.bench import measurements
+from lab.bench.measurements import LedgerMeasurement, Row, Settings
+from lab.nodes.processes import NodeError, running_network
+from lab.nodes.signing import Order, SigningError, sign_all
 from tests.conftest import KEYS
 from tests.processes import ROOT, eventually
 
@@ -73,7 +73,7 @@ class Bench:
 
     def has_signed(self) -> bool:
         """Do its two signers have written something?"""
-        return sum("-m lab.signing" in line and not line.startswith("0 ") for line in self.started()) == 2
+        return sum("-m lab.nodes.signing" in line and not line.startswith("0 ") for line in self.started()) == 2
 
     def all_have_ended(self) -> bool:
         """Is nothing left of it?"""
@@ -172,7 +172,7 @@ def test_a_key_that_cannot_be_read_gets_one_line(tmp_path: Path, capfd: pytest.C
     order = Order(str(tmp_path / "none.pem"), "0" * 32, "receiver", 1, ["0" * 32])
     with pytest.raises(SigningError, match="^a process that signs transactions ended with status 1$"):
         sign_all([order])
-    complaint = f"python -m lab.signing: {order.key_file}: No such file or directory; check the path"
+    complaint = f"python -m lab.nodes.signing: {order.key_file}: No such file or directory; check the path"
     assert capfd.readouterr().err.startswith(complaint)
 
 

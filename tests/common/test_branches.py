@@ -1,9 +1,9 @@
-"""The tree of blocks as the playground colours and draws it (lab/branches.py), and the colours of other stages."""
+"""The tree of blocks as the playground colours and draws it (lab/live/branches.py), and the colours of other stages."""
 
 import pytest
 
-from lab.branches import CELL, COLOURS, Branches
-from lab.playground_table import Colours
+from lab.live.branches import CELL, COLOURS, Branches
+from lab.live.table import Colours
 
 
 def grow(branches: Branches, parent: str, *ids: str) -> None:

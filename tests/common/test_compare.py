@@ -17,10 +17,10 @@ from typing import Any
 
 import pytest
 
-from lab import compare as command
-from lab.inheritance import Inheritance
-from lab.pairing import Comparison, Row, Status, align, compare
-from lab.stagecode import FOLDERS, Piece, Stage, read_stages
+from lab.compare import compare as command
+from lab.compare.inheritance import Inheritance
+from lab.compare.pairing import Comparison, Row, Status, align, compare
+from lab.compare.stagecode import FOLDERS, Piece, Stage, read_stages
 from tests.processes import ROOT
 from tests.sizes import and_long
 

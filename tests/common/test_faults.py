@@ -1,4 +1,4 @@
-"""The proxy of lab/faults.py: it does to real connections what it says, and nothing else."""
+"""The proxy of lab/nodes/faults.py: it does to real connections what it says, and nothing else."""
 
 import secrets
 import socket
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from lab.faults import Faults
+from lab.nodes.faults import Faults
 from tests.common.small_network import wait_until_all_are_linked
 from tests.conftest import Launch
 from tests.processes import NodeProcess, RawPeer, eventually

@@ -1,6 +1,6 @@
 """What honest nodes hold to when the network, a process or a clock fails them, stage by stage.
 
-The proxy of lab/faults.py does the failing. The long ones are run by `make test-long`.
+The proxy of lab/nodes/faults.py does the failing. The long ones are run by `make test-long`.
 """
 
 import signal
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.faults import Faults
+from lab.nodes.faults import Faults
 from tests.common.small_network import SmallNetwork
 from tests.processes import eventually
 from tests.sizes import and_long

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from lab import handout
-from lab.stagecode import FOLDERS
+from lab.handout import handout
+from lab.compare.stagecode import FOLDERS
 from tests.processes import ROOT
 
 every_stage = pytest.mark.parametrize("stage", FOLDERS)

@@ -8,7 +8,7 @@ import pytest
 
 from common.encoding import Message, canon, encode_frame, make_id
 from common.journal import Journal
-from lab.faults import Faults
+from lab.nodes.faults import Faults
 from stage5_pos import lottery
 from stage5_pos.genesis import make_genesis
 from tests.common.journals import MILLION, RECEIVER, SENDER, begin

@@ -1,11 +1,11 @@
-"""Twenty nodes, of which a third is killed and started again all the time (lab/trial.py): `make test-long` runs it."""
+"""Twenty nodes, of which a third is killed and started again all the time (lab/soak/trial.py): `make test-long` runs it."""
 
 from pathlib import Path
 
 import pytest
 
-from lab.trial import Settings, Trial
-from lab.workload import KeyRing
+from lab.soak.trial import Settings, Trial
+from lab.nodes.workload import KeyRing
 
 
 @pytest.mark.long

@@ -19,9 +19,9 @@ from typing import Any
 
 import pytest
 
-import lab.live
-from lab.launcher import Settings
-from lab.live import Conductor, has_screen, main, print_line, read_lines
+import lab.live.live
+from lab.live.launcher import Settings
+from lab.live.live import Conductor, has_screen, main, print_line, read_lines
 from tests.common.conftest import copy_keys
 from tests.processes import DEADLINE, ROOT, eventually
 
@@ -270,7 +270,7 @@ def test_input_that_is_gone_ends_all_and_input_that_never_was_does_not(
     def fail(_: int) -> bytes:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(lab.live, "read_in_foreground", fail)
+    monkeypatch.setattr(lab.live.live, "read_in_foreground", fail)
     conductor = Conductor(Settings(1, 2, 1, ()), tmp_path, print_line, lambda: 98)
     read_lines(conductor)
     assert [conductor.lines.get() for _ in range(conductor.lines.qsize())] == lines

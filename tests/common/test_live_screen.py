@@ -9,12 +9,12 @@ import pytest
 from textual.events import Key
 from textual.pilot import Pilot
 
-from lab.branches import Piece
-from lab.live_screen import GROUPS, KINDS, Prompt, Screen, draw_line, draw_table
-from lab.newsroom import Newsroom
-from lab.nodeview import NodeView
-from lab.playground_table import COLUMNS, Row, Snapshot
-from lab.words import WORDS, Line
+from lab.live.branches import Piece
+from lab.live.screen import GROUPS, KINDS, Prompt, Screen, draw_line, draw_table
+from lab.live.newsroom import Newsroom
+from lab.live.nodeview import NodeView
+from lab.live.table import COLUMNS, Row, Snapshot
+from lab.live.words import WORDS, Line
 
 Step = Callable[[Pilot[None]], Awaitable[None]]
 

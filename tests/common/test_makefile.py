@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.handout import make_makefile
+from lab.handout.handout import make_makefile
 from tests.processes import ROOT
 
 MAKER = """#!/bin/sh

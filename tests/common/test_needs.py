@@ -25,7 +25,7 @@ PEOPLE_TRY = [
     ("fcntl termios", "stage5_pos", "Linux, macOS, or WSL"),
     ("fcntl termios", "lab.bench", "Linux, macOS, or WSL"),
     ("Crypto", "stage3_signed", "the package pycryptodome is missing"),
-    ("Crypto", "lab.attack", "the package pycryptodome is missing"),
+    ("Crypto", "lab.attacks.attack", "the package pycryptodome is missing"),
     ("rich", "lab.compare", "the package rich is missing"),
 ]
 

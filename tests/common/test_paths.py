@@ -6,7 +6,12 @@ from pathlib import Path
 import pytest
 
 from common.console import make_options, read_path
-from lab import attacks, bench, compare, handout, live, soak
+from lab.attacks import attacks
+from lab.bench import bench
+from lab.compare import compare
+from lab.handout import handout
+from lab.live import live
+from lab.soak import soak
 from stage5_pos.__main__ import StakeClient
 from tests.processes import ROOT
 
@@ -37,7 +42,7 @@ def test_and_of_the_tools(home: Path, program: object, option: str, more: list[s
 
 
 def test_no_option_is_a_path_in_another_way() -> None:
-    for file in [*ROOT.glob("stage*/*.py"), *ROOT.glob("lab/*.py"), *ROOT.glob("common/*.py")]:
+    for file in [*ROOT.glob("stage*/*.py"), *ROOT.glob("lab/**/*.py"), *ROOT.glob("common/*.py")]:
         assert not re.search(r"type=(pathlib\.)?(Path|open|argparse\.FileType)", file.read_text()), file
 
 

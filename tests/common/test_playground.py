@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from lab.faults import Place
-from lab.launcher import Launcher
-from lab.playground import PlaygroundError
-from lab.processes import NodeProcess
-from lab.workload import KeyRing
+from lab.nodes.faults import Place
+from lab.live.launcher import Launcher
+from lab.live.playground import PlaygroundError
+from lab.nodes.processes import NodeProcess
+from lab.nodes.workload import KeyRing
 from tests.common.playing import Play
 
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from lab.launcher import Settings
-from lab.playground import LOG_COLUMNS, Playground, PlaygroundError
-from lab.playground_commands import COMMANDS, Quit, read_nodes, read_seconds, run, with_accounts
-from lab.playground_table import Table
-from lab.words import Line, shown_nodes
+from lab.live.launcher import Settings
+from lab.live.playground import LOG_COLUMNS, Playground, PlaygroundError
+from lab.live.commands import COMMANDS, Quit, read_nodes, read_seconds, run, with_accounts
+from lab.live.table import Table
+from lab.live.words import Line, shown_nodes
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lab import compare
+from lab.compare import compare
 from tests.common.test_house import FILES
 from tests.processes import ROOT
 
@@ -31,9 +31,13 @@ def test_the_map_names_every_file_once() -> None:
 
 
 def test_the_map_of_the_lab_names_every_file_once() -> None:
-    named = re.findall(r"`(\w+\.py)`", (ROOT / "lab" / "README.md").read_text().partition("## Threads")[0])
-    files = [path.name for path in (ROOT / "lab").glob("*.py") if path.name != "__init__.py"]
-    assert sorted(named) == sorted(["node.py", *files])
+    rows = re.findall(r"^\|([^|]*)\|.*\|([^|]*)\|$", (ROOT / "lab" / "README.md").read_text(), re.MULTILINE)
+    named, folder = [], ""
+    for where, files in rows:
+        folder = "".join(re.findall("`(.*/)`", where)).removeprefix("lab/") or ("" if "lab/" in where else folder)
+        named += [folder + name for name in re.findall(r"`(\w+\.py)`", files)]
+    files = [path.relative_to(ROOT / "lab").as_posix() for path in (ROOT / "lab").rglob("*.py")]
+    assert sorted(named) == sorted(path for path in files if not path.endswith(("__init__.py", "__main__.py")))
 
 
 def is_member(class_name: str, member: str) -> bool:

@@ -1,6 +1,6 @@
 """Honest nodes agree, whatever one stake of ten and connections without a stake do: seeded schedules, in memory.
 
-Each schedule is an attack of a minute on up to ten honest nodes, with up to a hundred connections (lab/schedules.py).
+Each schedule is an attack of a minute on up to ten honest nodes, with up to a hundred connections (lab/schedules/schedules.py).
 Within the minute after it all honest nodes have the same tip, and no node is more than six blocks behind the others
 for longer than a minute. Signatures are keyed hashes. One that fails is made small and printed, to be pasted here.
 """
@@ -14,8 +14,8 @@ import pytest
 from common import rsa
 from common.encoding import Message
 from common.interface import Connection
-from lab.keyed_hash import HashKey, hashes_instead_of_rsa
-from lab.schedules import LONG, SMALL, Action, Schedule, check_seeds, make_schedule, shrink, try_schedule
+from lab.schedules.keyed_hash import HashKey, hashes_instead_of_rsa
+from lab.schedules.schedules import LONG, SMALL, Action, Schedule, check_seeds, make_schedule, shrink, try_schedule
 from stage5_pos.node import StakeNode
 from tests.processes import ROOT
 
@@ -144,8 +144,8 @@ QUIET = Schedule(seed=1, nodes=4, strangers=2, is_line=False, is_scarce=False, a
 
 TRACE = """
 import hashlib, json
-from lab.schedules import SMALL, Run, make_schedule
-from lab.keyed_hash import hashes_instead_of_rsa
+from lab.schedules.schedules import SMALL, Run, make_schedule
+from lab.schedules.keyed_hash import hashes_instead_of_rsa
 with hashes_instead_of_rsa():
     for seed in range(5):
         run = Run(make_schedule(seed, SMALL))

@@ -1,4 +1,4 @@
-"""`make soak` and what it is made of (lab/trial.py): it runs, it ends, and it notices what it is there to notice."""
+"""`make soak` and what it is made of (lab/soak/trial.py): it runs, it ends, and it notices what it is there to notice."""
 
 import os
 import shutil
@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from lab.soak import main
-from lab.trial import Settings, Trial
-from lab.workload import KeyRing
+from lab.soak.soak import main
+from lab.soak.trial import Settings, Trial
+from lab.nodes.workload import KeyRing
 from tests.common.conftest import copy_keys
 from tests.processes import DEADLINE, ROOT, eventually, nodes_of
 

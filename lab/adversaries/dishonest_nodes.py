@@ -1,0 +1,374 @@
+"""The attackers. Each is a stage's own node that breaks one rule and keeps all others.
+
+    world.add(make_node)                         in memory, where make_node gives a `Withhold` (lab/simulation.py)
+    python -m lab.adversaries.evil withhold …    as a process, with the options of the stage's client (evil.py)
+
+Here are those of stages 4 and 5, that make blocks. Those of any stage are in bad_neighbour.py. Those that need no node,
+since they only say what no node would, are in raw_peers.py. Both can be had from here, too.
+
+What an attacker does it reports as an event of its own, `evil`, so that nobody takes an attack that did not take place
+for one that was withstood.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import NamedTuple
+
+from common.console import count
+from common.encoding import Message, encode_base64, encode_frame, make_id
+from common.interface import Connection, Network
+from common.ledger import Transaction
+from common.limits import MAX_BLOCK_IDS
+from common.rsa import PrivateKey
+from lab.adversaries.bad_neighbour import Confessing, Duplicate, Forge, Strangers, Tamper, node_of
+from lab.adversaries.raw_peers import BlockForger, Deaf, Garbage, Namer, NegativePayer, Outsider, Spender, StakeOwner
+from stage1_chat.node import ChatNode
+from stage4_sequencer.node import SequencedNode
+from stage5_pos import lottery
+from stage5_pos.clock import SlotClock
+from stage5_pos.genesis import Genesis
+from stage5_pos.maker import BlockMaker
+from stage5_pos.node import StakeNode
+from stage5_pos.rules import FEE
+from stage5_pos.tree import Block
+
+__all__ = ["EVIL", "LATE", "RAW", "BlockForger", "Censor", "Deaf", "Duplicate", "Equivocate", "Evil", "Forge",
+           "ForkEverything", "Future", "Garbage", "Grind", "LeaveOut", "Namer", "NegativePayer", "Outsider", "Spender",
+           "StakeOwner", "Strangers", "Tamper", "TwoOrders", "Withhold", "evil_names", "node_of"]
+
+
+# --- stage 4: the sequencer -----------------------------------------------------------------------
+
+class TwoOrders(SequencedNode, Confessing):
+    """Signs two blocks with one number, in opposite orders, and gives one to each half of its neighbours.
+
+    In stage 4 it splits the network for good: who has executed one order cannot take it back. All that everyone can do
+    is to keep both blocks as proof. Stage 5 stops it, since there a tree of blocks decides, and undoes.
+    """
+
+    def make_block(self) -> None:
+        """Wait for two pending transactions, then sign both orders of them. It keeps the first itself."""
+        self.network.after(self.interval_ms / 1000, self.make_block)
+        ids = [pooled for pooled in self.pool if pooled not in self.ordered]
+        if len(ids) < 2 or self.sequencer_key is None:
+            return
+        first, second = (self.sign_block(order, self.sequencer_key) for order in (ids, ids[::-1]))
+        self.flood_in_halves(encode_frame(first), encode_frame(second))
+        self.confess(f"signs two orders of block {first['number']}", number=first["number"])
+        self.on_block(None, first, encode_frame(first))
+
+    def sign_block(self, ids: list[str], key: PrivateKey) -> Message:
+        """The next block, with these transactions."""
+        message: Message = {"type": "block", "number": len(self.blocks), "transactions": ids}
+        return {**message, "signature": key.sign(self.block_bytes(message))}
+
+    def flood(self, frame: bytes, source: Connection | None) -> None:
+        """Pass on what others have made. Its own blocks have gone to those who shall have them."""
+        if not (source is None and self.blocks and frame == self.blocks[-1].frame):
+            super().flood(frame, source)
+
+
+class LeaveOut(SequencedNode, Confessing):
+    """A sequencer that never orders what one user sends: the first one, other than itself, that it hears of.
+
+    In stage 4 nothing stops it, and nobody can prove it. Stage 5 stops it: others make blocks too (see `Censor`).
+    """
+
+    victim: str | None = None
+    """The account that is left out."""
+
+    def on_new_transaction(self, transaction: Transaction) -> None:
+        """Forget what the victim sends, in place of putting it into the pool."""
+        if self.victim is None and transaction.sender != self.key.account:
+            self.victim = transaction.sender
+        if transaction.sender == self.victim:
+            self.confess(f"leaves out transaction {transaction.id}", id=transaction.id)
+        else:
+            super().on_new_transaction(transaction)
+
+
+# --- stage 5: a stake holder ----------------------------------------------------------------------
+
+class ForgersMaker(BlockMaker):
+    """What makes the blocks of an attacker: it knows its whole node, as that of an honest one does not."""
+
+    node: "Forger"
+
+
+class Forger(StakeNode, Confessing):
+    """What those of stage 5 have in common. Most of them differ from honest nodes in what makes their blocks."""
+
+    BLOCK_MAKER: type[BlockMaker] = ForgersMaker
+
+    def begin_with(self, genesis: Genesis) -> None:
+        """Let what makes the blocks know its node."""
+        super().begin_with(genesis)
+        assert isinstance(self.maker, ForgersMaker)
+        self.maker.node = self
+
+
+LATE = 8
+"""Blocks by which the others are further when the withheld branch is shown."""
+
+
+class WithholdingMaker(ForgersMaker):
+    """Makes the secret branch of `Withhold`, and shows it."""
+
+    fork_height = 0
+    """The height of the block that the secret branch builds on."""
+    secret: tuple[Message, ...] = ()
+    """That branch, oldest block first."""
+
+    def make_block(self, slot: int, value: int, draw: str, key: PrivateKey) -> None:
+        """Sign a block on the last one in secret, without transactions, and tell nobody."""
+        if self.secret:
+            parent_id = make_id(self.rules.block_bytes(self.secret[-1]))
+        else:
+            parent = self.find_parent(slot)
+            parent_id, self.fork_height = parent.id, parent.height
+        self.secret += (self.sign_block(slot, parent_id, draw, key, []),)
+        count_secret = len(self.secret)
+        self.node.confess(f"withholds its block of slot {slot}, {count_secret} by now", withheld=count_secret)
+
+    def on_slot(self) -> None:
+        """Show the branch if it is late enough."""
+        super().on_slot()
+        others = self.tree.best.height - self.fork_height
+        if self.secret and others >= LATE:
+            shown, self.secret = self.secret, ()
+            for message in shown:
+                self.publish(message)
+            self.node.confess(f"shows {count(len(shown), 'block')}, where the others have made {others}", others=others,
+                              shown=[make_id(self.rules.block_bytes(message)) for message in shown])
+
+
+class Withhold(Forger):
+    """Builds a branch in secret, and shows it when the others have made eight since it began.
+
+    Whoever holds most of the stake has the longer branch, and all that the others have executed since is undone. With
+    less than half of it, stage 5 withstands: the longest chain counts, and the branch that most of the stake has
+    built on is the longest, nearly always, and the more surely the longer the secret was kept.
+    """
+
+    BLOCK_MAKER = WithholdingMaker
+
+
+class TwinMaker(ForgersMaker):
+    """Makes the two blocks of `Equivocate`."""
+
+    def make_block(self, slot: int, value: int, draw: str, key: PrivateKey) -> None:
+        """Sign one block with all transactions, and one without the last."""
+        parent = self.find_parent(slot)
+        ids = self.choose_transactions(parent)
+        if not ids:
+            # Two blocks that differ must differ in something.
+            self.node.send_transaction(self.node.signed_message(key, key.account, FEE))
+            ids = self.choose_transactions(parent)
+        twins = [self.sign_block(slot, parent.id, draw, key, chosen) for chosen in (ids, ids[:-1])]
+        self.node.flood_in_halves(*map(encode_frame, twins))
+        block_ids = [make_id(self.rules.block_bytes(message)) for message in twins]
+        self.node.confess(f"makes two blocks of slot {slot} with one ticket", slot=slot, ids=block_ids)
+        for message in twins:
+            self.publish(message)
+
+
+class Equivocate(Forger):
+    """Makes two blocks with one ticket, and gives one to each half of its neighbours.
+
+    Stage 5 stops it: both are in everybody's tree sooner or later, and the next block decides between them, the same
+    for all. Everyone keeps both as proof. It costs the creator nothing, since no stake is taken away for it.
+    """
+
+    BLOCK_MAKER = TwinMaker
+
+    def flood(self, frame: bytes, source: Connection | None) -> None:
+        """Pass on what others have made, and transactions. Its own blocks have gone to those who shall have them."""
+        if source is not None or b'"type":"block"' not in frame:
+            super().flood(frame, source)
+
+
+BRANCHES = 10
+"""Blocks by which a branch may be shorter than the best chain to be built on still."""
+
+
+class ForkingMaker(ForgersMaker):
+    """Makes the blocks of `ForkEverything`."""
+
+    def make_block(self, slot: int, value: int, draw: str, key: PrivateKey) -> None:
+        """Sign a block on each tip that is not too far behind."""
+        tips = self.find_tips(slot)
+        for tip in tips:
+            self.publish(self.sign_block(slot, tip.id, draw, key, self.choose_transactions(tip)))
+        self.node.confess(f"builds on {len(tips)} branches in slot {slot}", branches=len(tips), slot=slot)
+
+    def find_tips(self, slot: int) -> list[Block]:
+        """The blocks of earlier slots on which nobody has built."""
+        parents = {block.parent_id for block in self.tree.blocks.values()}
+        lowest = self.tree.best.height - BRANCHES
+        return [block for block in self.tree.blocks.values()
+                if block.id not in parents and block.slot < slot and block.height >= lowest]
+
+
+class ForkEverything(Forger):
+    """Builds on the tip of every branch with one and the same ticket, in place of deciding for one.
+
+    Signing costs nothing, so whichever branch wins, its block is on it: "nothing at stake". Stage 5 does not prevent
+    that, it withstands: the branch that most of the stake builds on still grows fastest. With more stake that
+    behaves so, two branches would live on side by side.
+    """
+
+    BLOCK_MAKER = ForkingMaker
+
+
+class CensoringMaker(ForgersMaker):
+    """Makes the blocks of `Censor`."""
+
+    node: "Censor"
+
+    def choose_transactions(self, parent: Block) -> list[str]:
+        """All that an honest creator would take, but the victim's."""
+        waiting = self.pool.transactions()
+        left_out = [one for one in waiting if one.sender == self.node.victim]
+        if left_out:
+            ids = [one.id for one in left_out]
+            self.node.confess(f"leaves {len(left_out)} transactions out of a block", ids=ids)
+        return self.ledger.choose_valid(parent, [one for one in waiting if one not in left_out], MAX_BLOCK_IDS)
+
+
+class Censor(Forger):
+    """Leaves what one user sends out of its blocks: the first one, other than those played here, that it hears of.
+
+    Stage 5 stops it: the next creator puts it in. With a share q of the stake, a transaction waits for 1 / (1 − q) as
+    long as it would.
+    """
+
+    BLOCK_MAKER = CensoringMaker
+
+    victim: str | None = None
+    """The account that is left out."""
+
+    def on_new_transaction(self, transaction: Transaction) -> None:
+        """Choose the victim."""
+        own = {self.key.account, *(key.account for key in self.stakes.values())}
+        if self.victim is None and transaction.sender not in own:
+            self.victim = transaction.sender
+        super().on_new_transaction(transaction)
+
+
+AHEAD = 20
+"""Slots by which its clock is fast."""
+
+
+class FastClock(SlotClock):
+    """A clock that believes that the network began earlier."""
+
+    def __init__(self, network: Network, genesis: Genesis, report_error: Callable[[str, str], None]) -> None:
+        earlier = replace(genesis, start_ms=genesis.start_ms - AHEAD * genesis.slot_ms)
+        super().__init__(network, earlier, report_error)
+
+
+class EarlyMaker(ForgersMaker):
+    """Makes the blocks of `Future`."""
+
+    def make_block(self, slot: int, value: int, draw: str, key: PrivateKey) -> None:
+        """Make it as an honest node of that time would."""
+        super().make_block(slot, value, draw, key)
+        self.node.confess(f"makes a block of slot {slot}, which is {AHEAD} slots away", slot=slot)
+
+
+class Future(Forger):
+    """Makes blocks for slots that have not begun, as if its clock were twenty slots fast.
+
+    So its chain would always be the longest. Stage 5 stops it: a block of a slot that is more than one ahead of a
+    node's own clock is not looked at.
+    """
+
+    SLOT_CLOCK = FastClock
+    BLOCK_MAKER = EarlyMaker
+
+
+class GrindingMaker(ForgersMaker):
+    """Makes the blocks of `Grind`."""
+
+    TRIES = 100_000
+
+    def on_slot(self) -> None:
+        """Make a block for each account that is played here, whether it has won or not."""
+        slot = self.clock.slot()
+        if slot > self.last_slot and slot > self.tree.best.slot:
+            self.last_slot = slot
+            for key in self.stakes.values():
+                draw = self.grind_draw(slot, key)
+                message = self.sign_block(slot, self.tree.best.id, draw, key, [])
+                self.node.flood(encode_frame(message), None)  # its own node would not take it either
+                self.node.confess(f"makes a block of slot {slot} with a draw of its choice", slot=slot,
+                                  id=make_id(self.rules.block_bytes(message)))
+        self.await_slot()
+
+    def grind_draw(self, slot: int, key: PrivateKey) -> str:
+        """A number as long as a signature, with a lottery value that wins."""
+        size = key.key.size_in_bytes()
+        for _ in range(self.TRIES):
+            # It begins with a zero byte, so that it is smaller than the modulus, as a signature is.
+            draw = encode_base64(b"\0" + self.node.network.random.randbytes(size - 1))
+            value = lottery.ticket_value(self.rules.seed, slot, key.account, draw)
+            if lottery.is_winning(value, self.rules.thresholds[key.account]):
+                break
+        return draw
+
+
+class Grind(Forger):
+    """Tries draws at random until one wins, in every slot.
+
+    Stage 5 stops it: a draw is a signature, there is one for a key and a slot, and everyone checks it.
+    """
+
+    BLOCK_MAKER = GrindingMaker
+
+
+class Evil(NamedTuple):
+    """An attacker that is a node."""
+
+    kind: type[ChatNode]
+    sights: dict[int, str]
+    """What one sees of it in `make network`, in each stage in which there is something to see."""
+
+    @property
+    def meaning(self) -> str:
+        """What it does, in one sentence."""
+        return (self.kind.__doc__ or "").partition("\n")[0]
+
+
+REFUSED = "send something at another node: the others report INVALID, and no money moves, since"
+
+EVIL: dict[str, Evil] = {
+    "duplicate": Evil(Duplicate, {
+        1: "say something at any node: each node shows it once",
+        **dict.fromkeys((2, 3, 4, 5), "send something at any node: each node executes it once")}),
+    "forge": Evil(Forge, {
+        2: "send something at another node, then `all /ledger`: mallory has 1,000 of the sender's",
+        **dict.fromkeys((3, 4, 5), f"{REFUSED} the owner has not signed")}),
+    "tamper": Evil(Tamper, {
+        2: "send something at another node, then `all /ledger`: a thousand times as much was paid on top",
+        **dict.fromkeys((3, 4, 5), f"{REFUSED} the amount is signed")}),
+    "strangers": Evil(Strangers, {
+        **dict.fromkeys((2, 3), "the table says how many the others list; who seeks neighbours strikes some out"),
+        **dict.fromkeys((4, 5), "`/peers` at another node lists them; who seeks neighbours strikes some out")}),
+    "two-orders": Evil(TwoOrders, {
+        4: "it waits for two pending transactions: send two at once; then EQUIVOCATION, and perhaps two ledgers"}),
+    "leave-out": Evil(LeaveOut, {4: "send something at two nodes: what the first has sent stays in the pool"}),
+    "withhold": Evil(Withhold, {5: f"when the others have made {LATE} blocks it shows its own: FORK, rarely ROLLBACK"}),
+    "equivocate": Evil(Equivocate, {5: "when it has a turn: EQUIVOCATION, a FORK, and soon one branch again"}),
+    "fork-everything": Evil(ForkEverything, {5: "where there are two branches: EQUIVOCATION; soon one again"}),
+    "censor": Evil(Censor, {5: "send something at a node: it takes until somebody else has a turn"}),
+    "future": Evil(Future, {5: "its height runs ahead, and nobody follows"}),
+    "grind": Evil(Grind, {5: "its neighbours report INVALID: a draw that is no signature"})}
+"""The names by which `python -m lab.adversaries.evil` and `make network` start them."""
+
+RAW = [BlockForger, Deaf, Garbage, Namer, NegativePayer, Outsider, Spender, StakeOwner]
+"""Those of raw_peers.py."""
+
+
+def evil_names(stage: int) -> list[str]:
+    """The attackers that there are for a stage."""
+    return [name for name, evil in EVIL.items() if stage in evil.sights]

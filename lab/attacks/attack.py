@@ -1,0 +1,52 @@
+"""What an attack is to the table of `make attacks`, and what comes out of it."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NamedTuple
+
+from lab.attacks.scene import Scene
+
+
+class Outcome(StrEnum):
+    """What a cell of the table says."""
+
+    HOLDS = "holds"
+    BROKEN = "broken"
+    NOT_APPLICABLE = "not applicable"
+    UNKNOWN = "unknown"
+
+
+class Finding(NamedTuple):
+    """What came out, and what was measured."""
+
+    outcome: Outcome
+    evidence: str
+
+
+def holds_if(condition: bool, evidence: str) -> Finding:
+    """It holds, or else it is broken; the evidence is for either."""
+    return Finding(Outcome.HOLDS if condition else Outcome.BROKEN, evidence)
+
+
+NO_MONEY = "there is no money in a chat room"
+NO_ORDER = "nobody sets an order"
+NO_BLOCKS = "there are no blocks"
+NO_STAKE = "there is no stake: blocks are the sequencer's"
+
+
+@dataclass(frozen=True, eq=False)
+class Attack:
+    """One row of the table."""
+
+    name: str
+    carry_out: Callable[[Scene], Finding]
+    """Carries the attack out in a scene, and says what came of it. Its docstring is what the page says about it."""
+    reasons: dict[int, str] = field(default_factory=dict)
+    """Stage -> why the attack is not applicable there."""
+
+    @property
+    def story(self) -> str:
+        """What is done, which stage stops it, and why."""
+        return inspect.getdoc(self.carry_out) or ""

@@ -1,0 +1,314 @@
+"""The small network that one attack is measured on, and what can be asked of it.
+
+    with Scene(stage=4, crew, keys, folder, seed) as scene:
+        scene.start(2)
+        scene.tell(0)                       # a piece of news at node 0: a line of chat, or a coin for alice
+        assert scene.all_heard()            # each node has printed it, or executed it
+
+The bank has money, and no node makes blocks with its stake; alice and bob have none and only receive; mallory is
+who attacks. All nodes have the bank's wallet.
+"""
+
+import random
+import signal
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+from common.encoding import Message, encode_frame
+from common.journal import Journal
+from common.rsa import PrivateKey
+from lab.nodes.faults import Faults
+from lab.adversaries.intruder import HOST, Target, make_transaction
+from lab.nodes.processes import Event, NodeError, NodeProcess, end_all, wait_until_linked
+from lab.nodes.workload import PASSPHRASE, KeyRing
+from stage5_pos.__main__ import FOUNDING_BALANCE, STAKE_HOLDERS
+from stage5_pos.genesis import make_genesis
+from stage5_pos.rules import FEE
+
+ACCOUNTS = 11
+"""Keys that are needed beside alice's: ten for the genesis of stage 5, and mallory's."""
+
+STAKES = range(2, 10)
+"""The genesis accounts of stage 5 that nodes play. Those of the bank and of bob are not among them, so that rewards
+do not change what these have."""
+
+INTERVAL = ["--interval", "0.2"]
+"""What a founder of stage 4 decides, so that blocks come quickly."""
+
+SLOT_MS, BLOCK_PERMILLE = 200, 500
+"""The same in stage 5: the length of a slot, and how many of a thousand have a block."""
+
+PATIENCE = 30.0
+"""Seconds to wait for what takes one or two, on a machine that is busy with other work."""
+
+GRACE = 5.0
+"""Seconds after which what should come at once is taken not to come."""
+
+POLL_SECONDS = 0.05
+
+
+class Unmeasured(Exception):
+    """The attack could not be carried out, so that nothing can be said about it; the message says why."""
+
+
+class Crew:
+    """All processes of a run, so that one thread can end what others have started."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._nodes: list[NodeProcess] = []
+        self._is_over = False
+
+    def start(self, stage: int, *options: str, evil: str = "") -> NodeProcess:
+        """Start a node; Unmeasured if the run is over."""
+        with self._lock:
+            if self._is_over:
+                raise Unmeasured("the run was interrupted")
+            self._nodes.append(NodeProcess(stage, *options, evil=evil, environment={"WALLET_PASSPHRASE": PASSPHRASE}))
+            return self._nodes[-1]
+
+    def end(self) -> None:
+        """Kill all that still runs, and let nothing be started any more. Who waits for a node sees it end."""
+        with self._lock:
+            self._is_over = True
+            for node in self._nodes:
+                node.send_signal(signal.SIGKILL)
+
+
+class Person(NamedTuple):
+    """An account, and the key to it, if it is one that can pay."""
+
+    account: str
+    key: PrivateKey | None
+    starts_with: int = 0
+
+
+class Scene:
+    """One small network of one stage."""
+
+    def __init__(self, stage: int, crew: Crew, keys: KeyRing, folder: Path, seed: str) -> None:
+        """Nothing runs yet; `folder` is for this scene alone. The seed decides what is random here."""
+        self.stage, self._crew, self._keys, self.folder = stage, crew, keys, folder
+        self.random = random.Random(seed)
+        self.nodes: list[NodeProcess] = []
+        self.told = 0
+        """Pieces of news that were told."""
+        self.faults = Faults(self.random.getrandbits(32))
+        million = {4: 1_000_000, 5: 1_000_000}.get(stage, 0)
+        if stage <= 2:
+            self.bank, self.alice, self.bob, self.mallory = (
+                Person(name, None) for name in ("bank", "alice", "bob", "mallory"))
+        else:
+            self.bank = Person(keys.keys[0].account, keys.keys[0], million)
+            self.bob = Person(keys.keys[9].account, None, million if stage == 5 else 0)
+            self.mallory = Person(keys.keys[10].account, keys.keys[10])
+            self.alice = Person(keys.sink, None)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        end_all(self.nodes)
+        self.faults.close()
+
+    # --- nodes ----------------------------------------------------------------------------------
+
+    def start(self, count: int = 2, *, proxied: bool = False, stakes: Sequence[str] = ()) -> None:
+        """Start that many nodes, each joining by the one before, all linked; behind the proxy if `proxied`.
+
+        `stakes` are the genesis accounts that each plays in stage 5; by default they are dealt like cards.
+        """
+        for number in range(count):
+            dealt = ",".join(map(str, list(STAKES)[number::count]))
+            self.add(stakes=stakes[number] if stakes else dealt, proxied=proxied)
+
+    def add(self, *, stakes: str = "none", proxied: bool = False, evil: str = "", peer: str = "",
+            options: Sequence[str] = (), permille: int = BLOCK_PERMILLE, began_ago: float = 0, links: int = 0) -> int:
+        """Start one more node and wait until it is linked, to all others or to so many; its number. `peer` is the
+        address to join by; in stage 5, if it is the first, `permille` says how often there is a block, and `began_ago`
+        how many seconds ago the first slot was."""
+        number = len(self.nodes)
+        peer = peer or (self.nodes[-1].address if self.nodes else "none")
+        options = [*self._options(stakes), *options, *([] if number else self._founding(permille, began_ago))]
+        if proxied:
+            options += self.faults.add(str(number)).options
+        self.nodes.append(self._crew.start(self.stage, "--peer", peer, *options, evil=evil))
+        if self.nodes[-1].network != self.nodes[0].network:
+            raise Unmeasured(f"node {number} has founded a network of its own: nobody answered it in time")
+        # In stage 1 a node keeps one connection, to the peer that it joined.
+        wait_until_linked(self.nodes[-1], links or (number if self.stage > 1 else min(number, 1)))
+        return number
+
+    def _options(self, stakes: str) -> list[str]:
+        options = ["--wallet", str(self._keys.wallet(0))] if self.stage >= 3 else []
+        return options + (["--keys", str(self._keys.folder), "--forge", stakes] if self.stage == 5 else [])
+
+    def _founding(self, permille: int, began_ago: float) -> list[str]:
+        """The options of the first node, which keeps its data. In stage 5 it goes on with a genesis that is in them
+        already, so that the scene's seed decides who wins which slot."""
+        if self.stage == 5:
+            accounts = [key.account for key in self._keys.keys[:STAKE_HOLDERS]]
+            seed, now_ms = f"{self.random.getrandbits(256):064x}", time.time_ns() // 1_000_000
+            start_ms = now_ms - round(1_000 * began_ago)
+            genesis = make_genesis(seed, start_ms, SLOT_MS, permille, accounts, [FOUNDING_BALANCE] * STAKE_HOLDERS)
+            journal = Journal(self._founders_data)
+            journal.append("genesis", encode_frame(genesis.message()))
+            journal.note("stage", str(self.stage))
+            journal.note("network", genesis.id)
+            journal.commit()
+            journal.close()
+        data = ["--data", str(self._founders_data)] if self.stage >= 4 else []
+        return data + (INTERVAL if self.stage == 4 else [])
+
+    @property
+    def _founders_data(self) -> Path:
+        return self.folder / "founder"
+
+    def restart_founder(self) -> None:
+        """Start the first node again, that was killed, with its data."""
+        options = [*self._options("none"), "--data", str(self._founders_data)]
+        self.nodes[0] = self._crew.start(self.stage, "--peer", "none", *options)
+        self.nodes[0].wait_for("listening")
+
+    def kill(self, number: int) -> None:
+        """End a node as `kill -9` does."""
+        self.nodes[number].send_signal(signal.SIGKILL)
+        self.nodes[number].wait_end()
+        self.nodes[number].end_input()
+
+    def wallet_of_mallory(self) -> list[str]:
+        """The options of a node whose account is mallory's. The others have the bank's."""
+        return ["--wallet", str(self._keys.wallet(10))] if self.stage >= 3 else []
+
+    def target(self, number: int) -> Target:
+        """A node, for those who attack it."""
+        return Target(self.nodes[number].address, self.stage, self.nodes[number].network)
+
+    def target_behind_proxy(self, number: int) -> Target:
+        """The same without the proxy, which would take whoever claims a node's name for that node."""
+        return self.target(number)._replace(address=f"{HOST}:{self.faults.places[str(number)].port}")
+
+    def partition(self, *groups: Sequence[int]) -> None:
+        """Part nodes behind the proxy, and wait until they know."""
+        self.faults.partition([list(map(str, group)) for group in groups])
+        parted = [number for group in groups for number in group]
+        if not self.eventually(lambda: all(self._is_parted(one, groups) for one in parted)):
+            raise Unmeasured("the network was not parted in time")
+
+    def _is_parted(self, number: int, groups: Sequence[Sequence[int]]) -> bool:
+        own = next(group for group in groups if number in group)
+        return int(self.nodes[number].ask("/peers", "peers")["connections"]) < len(own)
+
+    def stake(self, number: int) -> PrivateKey:
+        """The key of a genesis account of stage 5."""
+        return self._keys.keys[number - 1]
+
+    # --- money and news -------------------------------------------------------------------------
+
+    def command(self, receiver: Person, amount: int) -> str:
+        """The line that sends somebody so many coins from the bank; in stage 5 the fee goes on top."""
+        if self.stage == 2:
+            return f"/send {self.bank.account} {receiver.account} {amount}"
+        return f"/send {receiver.account} {self.gross(amount)}"
+
+    def gross(self, amount: int) -> int:
+        """What must be sent so that `amount` arrives."""
+        return amount + FEE if self.stage == 5 else amount
+
+    def tell(self, number: int, times: int = 1) -> None:
+        """A piece of news at a node: a line of chat, or from stage 2 on one coin from the bank to alice."""
+        for _ in range(times):
+            self.told += 1
+            if self.stage == 1:
+                self.nodes[number].type(f"news {self.told}")
+            else:
+                self.nodes[number].ask(self.command(self.alice, 1), "sent")
+
+    def news(self) -> Message:
+        """A piece of news as it goes over the wire, for who delivers it by itself."""
+        self.told += 1
+        if self.stage == 1:
+            return {"type": "chat", "nonce": f"{self.random.getrandbits(128):032x}", "text": f"news {self.told}"}
+        return self.payment(self.bank, self.alice, self.gross(1))
+
+    def payment(self, sender: Person, receiver: Person, amount: int) -> Message:
+        """A transaction, signed as it should be."""
+        return make_transaction(self.target(0), sender.account, receiver.account, amount, sender.key)
+
+    def heard(self, number: int) -> int:
+        """How many pieces of news a node has printed, or executed."""
+        if self.stage > 1:
+            return self.has(number, self.alice)
+        return len(self.chat(number))
+
+    def chat(self, number: int) -> list[str]:
+        """The news that a node has printed, in its order."""
+        node = self.nodes[number]
+        node.ask("/peers", "peers")
+        return [event["text"] for event in node.events if event["event"] == "chat" and event["text"].startswith("news")]
+
+    def ledger(self, number: int) -> dict[str, int]:
+        """What `/ledger` shows at a node."""
+        accounts: dict[str, int] = self.nodes[number].ask("/ledger", "ledger")["accounts"]
+        return accounts
+
+    def has(self, number: int, person: Person) -> int:
+        """What somebody has at a node, more than at the start."""
+        return self.ledger(number).get(person.account, 0) - person.starts_with
+
+    def status(self, number: int, member: str) -> int:
+        """A number that `/status` shows at a node (stages 4 and 5)."""
+        return int(self.nodes[number].ask("/status", "status")[member])
+
+    def fund(self, person: Person, amount: int) -> None:
+        """Give somebody money from the bank, and wait until all nodes have executed that; Unmeasured if not."""
+        expected = amount + self.has(0, person)
+        self.nodes[0].type(self.command(person, amount))
+        if not self.eventually(lambda: all(self.has(number, person) == expected for number in range(len(self.nodes)))):
+            raise Unmeasured("the attacker did not get the money that it was to misuse")
+
+    # --- waiting --------------------------------------------------------------------------------
+
+    def eventually(self, question: Callable[[], bool], seconds: float = PATIENCE) -> bool:
+        """Ask until the answer is yes; False if it is not in time."""
+        deadline = time.monotonic() + seconds
+        while not question():
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(POLL_SECONDS)
+        return True
+
+    def all_heard(self, seconds: float = PATIENCE, numbers: Sequence[int] = ()) -> bool:
+        """Have all nodes, or those named, heard all news, or more than that? They are given so much time."""
+        numbers = numbers or range(len(self.nodes))
+        return self.eventually(lambda: all(self.heard(number) >= self.told for number in numbers), seconds)
+
+    def all_agree(self, seconds: float = PATIENCE, numbers: Sequence[int] = ()) -> bool:
+        """Have they all one ledger?"""
+        numbers = numbers or range(len(self.nodes))
+        return self.eventually(lambda: len({tuple(sorted(self.ledger(number).items())) for number in numbers}) == 1,
+                               seconds)
+
+    def each(self, what: Callable[[int], object]) -> str:
+        """The answers of all nodes for people: `1 at each of 2 nodes`, or `1 at node 0, 3 at node 1`."""
+        answers = [str(what(number)) for number in range(len(self.nodes))]
+        if len(set(answers)) == 1:
+            return f"{answers[0]} at each of {len(answers)} nodes"
+        return ", ".join(f"{answer} at node {number}" for number, answer in enumerate(answers))
+
+    def reported(self, number: int, event: str) -> list[Event]:
+        """The events of one name that a node has reported so far."""
+        node = self.nodes[number]
+        node.ask("/peers", "peers")
+        return [one for one in node.events if one["event"] == event]
+
+    def wait_for(self, number: int, event: str, **members: Any) -> None:
+        """Wait until a node reports that; Unmeasured if it does not, since then the attack has not taken place."""
+        try:
+            self.nodes[number].wait_for(event, PATIENCE, **members)
+        except NodeError as error:
+            raise Unmeasured(f"the attack has not taken place: {error}") from None
+

@@ -1,0 +1,163 @@
+"""What of the earlier stages a stage runs, and what it overrides; found by following names, and nothing is run.
+
+A stage runs all of its own pieces. With its classes it takes over what their bases have and they do not override,
+and what they call by `super()`. Whatever these pieces name is run too: functions, constants, other classes.
+"""
+
+import ast
+from collections.abc import Iterator
+from functools import cache
+
+from lab.compare.stagecode import ClassCode, Piece, SourceFile, Stage
+
+Key = tuple[str, str]
+"""What two pieces have in common that stand beside each other: the family of their classes (or where that says
+nothing, their file), and their name."""
+
+
+class Inheritance:
+    """The classes and names of all stages."""
+
+    def __init__(self, stages: dict[int, Stage]) -> None:
+        self._stages = stages
+        self._files = {file.module: file for stage in stages.values() for file in stage.files.values()}
+        self._by_path = {file.path: file for file in self._files.values()}
+        self._lines: dict[ClassCode, list[ClassCode]] = {}
+        self._keys: dict[Piece, Key] = {}
+        """What was found before: a comparison asks for each a thousand times."""
+
+    # --- classes --------------------------------------------------------------------------------
+
+    def line_of(self, one: ClassCode) -> list[ClassCode]:
+        """A class and the classes of the stages that it is built on, itself first. (None has two such bases.)"""
+        if one not in self._lines:
+            line = self._lines[one] = [one]
+            for base in one.bases:
+                found = self._find_class(self._by_path[one.path], base)
+                if found is not None:
+                    line += self.line_of(found)
+        return self._lines[one]
+
+    def class_of(self, piece: Piece) -> ClassCode:
+        """The class that a piece is in; KeyError if it is in none."""
+        return self._by_path[piece.path].classes[piece.owner]
+
+    def overridden(self, piece: Piece) -> Piece | None:
+        """What a piece of a class takes the place of; None if it is new there."""
+        if not piece.owner or piece.name == piece.owner:
+            return None
+        return self._find_in(self.line_of(self.class_of(piece))[1:], piece.name)
+
+    def is_adding(self, piece: Piece) -> bool:
+        """Does a method call what it overrides, so that it adds to it and does not replace it?"""
+        return any(name == piece.name for name in _super_calls(piece))
+
+    def key(self, piece: Piece) -> Key:
+        """By what a piece is paired with one of another stage."""
+        if piece not in self._keys:
+            self._keys[piece] = self._make_key(piece)
+        return self._keys[piece]
+
+    def _make_key(self, piece: Piece) -> Key:
+        if piece.owner:
+            family = self.line_of(self.class_of(piece))[-1].name
+            return family, "class" if piece.name == piece.owner else piece.name
+        is_named = not isinstance(piece.statements[0], ast.Import | ast.ImportFrom | ast.If | ast.Expr)
+        return ("" if is_named else piece.file), piece.name
+
+    def age(self, piece: Piece) -> tuple[int, int]:
+        """Sorts pieces of one key: what overrides comes before what it overrides."""
+        return -piece.stage, -len(self.line_of(self.class_of(piece))) if piece.owner else 0
+
+    # --- what a stage runs ----------------------------------------------------------------------
+
+    def runs(self, number: int) -> list[Piece]:
+        """Its own pieces, and those of earlier stages that it runs; what overrides before what is overridden."""
+        own = self._stages[number]
+        found: dict[Piece, None] = dict.fromkeys(own.pieces())
+        for file in own.files.values():
+            for one in file.classes.values():
+                found.update(dict.fromkeys(self._taken_over(one)))
+        pending = list(found)
+        while pending:
+            for piece in self._named_by(pending.pop()):
+                if piece not in found:
+                    found[piece] = None
+                    pending.append(piece)
+        for file in {self._by_path[piece.path] for piece in found}:
+            found.update(dict.fromkeys(piece for name, piece in file.pieces.items() if name == "imports"))
+        return sorted(found, key=lambda piece: (*self.age(piece), piece.path, piece.first_line))
+
+    def _taken_over(self, one: ClassCode) -> Iterator[Piece]:
+        """What a class has, the nearest of each name, and the heads of its bases."""
+        names: set[str] = set()
+        for member in self.line_of(one):
+            yield from (piece for name, piece in member.pieces.items() if name not in names)
+            names.update(member.pieces)
+
+    def _named_by(self, piece: Piece) -> Iterator[Piece]:
+        """The pieces of the stages that a piece names, or calls by `super()`."""
+        file = self._by_path[piece.path]
+        if piece.owner:
+            bases = self.line_of(self.class_of(piece))[1:]
+            found = (self._find_in(bases, name) for name in _super_calls(piece))
+            yield from (one for one in found if one is not None)
+        if piece.name == "imports":
+            return
+        for name, attribute in _names(piece):
+            one = self._find_class(file, name)
+            if one is None:
+                yield from self._find_function(file, name, attribute)
+            elif attribute is None:
+                yield from self._taken_over(one)
+            elif (member := self._find_in(self.line_of(one), attribute)) is not None:
+                yield member
+
+    # --- names ----------------------------------------------------------------------------------
+
+    def _find_in(self, line: list[ClassCode], name: str) -> Piece | None:
+        return next((one.pieces[name] for one in line if name in one.pieces), None)
+
+    def _find_class(self, file: SourceFile, name: str) -> ClassCode | None:
+        home, there = self._home_of(file, name)
+        return home.classes.get(there) if home else None
+
+    def _find_function(self, file: SourceFile, name: str, attribute: str | None) -> Iterator[Piece]:
+        """The function or constant `name`, or `name.attribute` where `name` is a module."""
+        home, there = self._home_of(file, name)
+        module = self._files.get(".".join(file.imports.get(name, ())))
+        if home is not None and there in home.pieces:
+            yield home.pieces[there]
+        elif module is not None and attribute in module.classes:
+            yield from self._taken_over(module.classes[attribute])
+        elif module is not None and attribute in module.pieces:
+            yield module.pieces[attribute]
+
+    def _home_of(self, file: SourceFile, name: str) -> tuple[SourceFile | None, str]:
+        """The file of the stages that defines what is called `name` in `file`, and its name there."""
+        if name not in file.imports:
+            return file, name
+        module, there = file.imports[name]
+        return self._files.get(module), there
+
+
+@cache
+def _super_calls(piece: Piece) -> list[str]:
+    """The names of the methods that a piece calls by `super()`, without arguments as everywhere here."""
+    return [node.attr for statement in piece.statements for node in ast.walk(statement)
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Call)
+            and ast.unparse(node.value) == "super()"]
+
+
+@cache
+def _names(piece: Piece) -> list[tuple[str, str | None]]:
+    """The names in a piece, each with the attribute that is taken of it, or None where it stands by itself."""
+    nodes = [node for statement in piece.statements for node in ast.walk(statement)]
+    owners = {id(node.value) for node in nodes if isinstance(node, ast.Attribute)}
+    names: list[tuple[str, str | None]] = []
+    for node in nodes:
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            names.append((node.value.id, node.attr))
+        elif isinstance(node, ast.Name) and id(node) not in owners:
+            names.append((node.id, None))
+    return names

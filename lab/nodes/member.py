@@ -1,0 +1,77 @@
+"""A node of a trial: killed, put to sleep, started again. What it has acknowledged counts over all its lives."""
+
+import contextlib
+import re
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+from lab.nodes.faults import Place
+from lab.nodes.processes import NodeProcess
+
+SENT = re.compile(rb'"event": "sent", "id": "([0-9a-f]{64})"')
+"""The line that acknowledges a transaction, with its id."""
+
+
+class Member:
+    """A node that is killed, and started again at its place and with its data."""
+
+    def __init__(self, place: Place, start: Callable[[], NodeProcess]) -> None:
+        self.place = place
+        self._start = start
+        self.process: NodeProcess | None = start()
+        self.is_asleep = self._is_ready = False
+        self.acknowledged_before: set[str] = set()
+        """What the processes before this one have acknowledged."""
+
+    @property
+    def is_up(self) -> bool:
+        """Does it run, awake, and has it read its journal?"""
+        if self.process is not None and not self._is_ready:
+            self._is_ready = b'"event": "listening"' in self.process.output
+        return self._is_ready and not self.is_asleep
+
+    @property
+    def running(self) -> NodeProcess:
+        """Its process, of a member that is not killed just now."""
+        assert self.process is not None, f"node {self.place.name} is down"
+        return self.process
+
+    @property
+    def resident_mib(self) -> int:
+        """The memory that it takes (VmRSS of /proc); 0 where the system has no /proc."""
+        with contextlib.suppress(OSError, StopIteration):
+            status = Path(f"/proc/{self.running.pid}/status").read_text()
+            return next(int(line.split()[1]) // 1024 for line in status.splitlines() if line.startswith("VmRSS"))
+        return 0
+
+    def kill(self) -> None:
+        """End it as `kill -9` does."""
+        if self.process is not None:
+            self.process.send_signal(signal.SIGKILL)
+            self.process.wait_end()
+            self.process.end_input()
+            self.acknowledged_before = self.acknowledged()
+            self.process, self.is_asleep, self._is_ready = None, False, False
+
+    def restart(self) -> None:
+        """Start it again, unless it runs."""
+        if self.process is None:
+            self.process = self._start()
+
+    def sleep(self) -> None:
+        """Let it do nothing, and notice nothing."""
+        if self.process is not None:
+            self.is_asleep = True
+            self.process.send_signal(signal.SIGSTOP)
+
+    def wake(self) -> None:
+        """Let it go on."""
+        if self.process is not None:
+            self.process.send_signal(signal.SIGCONT)
+            self.is_asleep = False
+
+    def acknowledged(self) -> set[str]:
+        """The ids of all transactions that it has acknowledged so far."""
+        output = self.process.output if self.process is not None else b""
+        return self.acknowledged_before | {match.decode() for match in SENT.findall(output)}

@@ -1,0 +1,102 @@
+"""What nodes are given: the keys of their accounts, and a peer that sends them work as fast as they take it."""
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from common.advice import describe_call_error
+from common.encoding import encode_frame, split_address
+from common.limits import MEBIBYTE
+from common.rsa import PrivateKey
+from common.wallets import load_or_make_keys
+from lab.nodes.processes import NodeError, NodeProcess
+from stage1_chat.handshake import VERSION
+
+PASSPHRASE = "these keys protect nothing"
+"""Of the wallets made here."""
+
+WALLET_ROUNDS = 1_000
+"""Of the key derivation. These wallets shall open quickly; a user's have 220,000."""
+
+
+# --- keys ---------------------------------------------------------------------------------------
+
+class KeyRing:
+    """Keys in a folder, kept there for later runs, and wallets with the same keys in another one.
+
+    The last key is that of the sink, the account which all transactions go to.
+    """
+
+    def __init__(self, folder: Path, wallets: Path, accounts: int, on_progress: Callable[[str], None]) -> None:
+        """Read the keys, make those that are missing; WalletError if that cannot be, `on_progress` is told."""
+        self.folder = folder.resolve()
+        *self.keys, sink = load_or_make_keys(folder, accounts + 1, on_progress=on_progress)
+        self.sink = sink.account
+        self._wallets = [_make_wallet(wallets / f"wallet-{number}.pem", key) for number, key in enumerate(self.keys)]
+
+    def file(self, number: int) -> Path:
+        """The file of a key; `number` counts from 0."""
+        return self.folder / f"key-{number + 1}.pem"
+
+    def wallet(self, number: int) -> Path:
+        """A wallet with that key."""
+        return self._wallets[number]
+
+
+def _make_wallet(path: Path, key: PrivateKey) -> Path:
+    path.write_bytes(key.key.export_key(pkcs=8, passphrase=PASSPHRASE, protection="PBKDF2WithHMAC-SHA512AndAES256-CBC",
+                                        prot_params={"iteration_count": WALLET_ROUNDS}))
+    return path
+
+
+# --- a peer that only sends ---------------------------------------------------------------------
+
+class Injector:
+    """A peer of one node: it says hello, sends what it is given, and throws away what comes."""
+
+    def __init__(self, node: NodeProcess, stage: int, listen: str) -> None:
+        """Connect, and say that this peer listens on `listen`; NodeError if the node cannot be reached."""
+        self._node = node
+        try:
+            self._socket = socket.create_connection(split_address(node.address))
+        except OSError as error:
+            raise NodeError(f"{node.name} cannot be reached: {describe_call_error(error)}") from None
+        self._socket.sendall(encode_frame({"type": "hello", "version": VERSION, "stage": stage,
+                                           "network": node.network, "listen": listen}))
+        threading.Thread(target=self._discard, name=f"discards from {node.pid}", daemon=True).start()
+
+    def _discard(self) -> None:
+        buffer = bytearray(MEBIBYTE)
+        with contextlib.suppress(OSError):
+            while self._socket.recv_into(buffer):
+                pass
+
+    def start(self, frames: bytes) -> None:
+        """Begin to send `frames`, as fast as the node takes them."""
+        threading.Thread(target=self._send, args=(frames,), name=f"sends to {self._node.pid}", daemon=True).start()
+
+    def _send(self, frames: bytes) -> None:
+        with contextlib.suppress(OSError):
+            self._socket.sendall(frames)
+
+    def close(self) -> None:
+        """End the connection, whatever is still to be sent."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+
+
+@contextlib.contextmanager
+def injectors(nodes: Sequence[NodeProcess], stage: int) -> Iterator[list[Injector]]:
+    """Have one injector at every node; NodeError if a node cannot be reached."""
+    # All have one address. Each node is linked to it, so none of them tries to call it. Nobody answers there.
+    with socket.socket() as reserved, contextlib.ExitStack() as stack:
+        reserved.bind(("127.0.0.1", 0))
+        listen = f"127.0.0.1:{reserved.getsockname()[1]}"
+        opened = []
+        for node in nodes:
+            opened.append(Injector(node, stage, listen))
+            stack.callback(opened[-1].close)
+        yield opened

@@ -1,0 +1,281 @@
+"""What the adversary of the schedules says and does unasked: one function for each kind, each driven by a generator.
+
+Messages of every type of the contract, valid and nearly valid. `MISCHIEF` lists them.
+"""
+
+import json
+import random
+from collections.abc import Callable
+
+from common.encoding import Message, encode_frame
+from common.framing import make_frame
+from common.interface import Connection
+from lab.schedules.honest import ADVERSARY, KEYS, MILLION, sign_block
+from lab.schedules.puppet import MANNERS, Adversary, Puppet
+
+MANY = [1, 1, 2, 3, 6, 12]
+"""How often something is done at once."""
+
+
+def audience(adversary: Adversary, puppet: Puppet, choose: random.Random) -> list[Connection]:
+    """The connections that hear it: one puppet's, all, or every other one."""
+    draw = choose.random()
+    if draw < 0.4:
+        return list(puppet.links)
+    return adversary.links()[:: 1 if draw < 0.75 else 2]
+
+
+def say(adversary: Adversary, puppet: Puppet, choose: random.Random, *messages: Message) -> None:
+    """Say something to those who shall hear it."""
+    adversary.say(audience(adversary, puppet, choose), *map(encode_frame, messages))
+
+
+# --- connections --------------------------------------------------------------------------------
+
+def change_manner(adversary: Adversary, puppet: Puppet, choose: random.Random) -> None:
+    """One puppet, or all, answer in another manner from now on."""
+    manner = choose.choice(MANNERS)
+    for one in adversary.puppets if choose.random() < 0.6 else [puppet]:
+        one.manner = manner
+
+
+def call(adversary: Adversary, puppet: Puppet, choose: random.Random) -> None:
+    """Open one more connection."""
+    puppet.network.connect(choose.choice(adversary.targets))
+
+
+def hang_up(adversary: Adversary, puppet: Puppet, choose: random.Random) -> None:
+    """Close all connections, or one."""
+    links = list(puppet.links)
+    for link in links if choose.random() < 0.5 else links[:1]:
+        link.close()
+
+
+def claim(adversary: Adversary, puppet: Puppet, choose: random.Random) -> None:
+    """Call an honest node under the name of another one, of its own, or of nobody."""
+    puppet.claimed = choose.choice([*adversary.targets, *adversary.targets, f"nobody-{choose.randint(1, 20)}:1"])
+    puppet.network.connect(choose.choice(adversary.targets))
+
+
+def call_everybody(adversary: Adversary, puppet: Puppet, choose: random.Random) -> None:
+    """One puppet calls all honest nodes."""
+    for target in adversary.targets:
+        puppet.network.connect(target)
+
+
+def break_form(adversary: Adversary, puppet: Puppet, choose: random.Random) -> None:
+    """Say something that ends the connection, or that no node knows."""
+    body = choose.choice([
+        b"{", b'{"type":5}', b'{"type":"tip","type":"tip"}', b'{"type":"tip","id":"x","height":1}',
+        b'{"type":"hello"}', b'{"type":"unheard","of":1}', b'{"type":"peers","addresses":[]}',
+        b'{"type":"height","number":3}', b'{"type":"get_blocks","from":0}', b'{"type":"want","ids":["x"]}',
+        b'{"type":"error","code":"BUSY","reason":"no"}', b'{"type":"pong","nonce":1.5}'])
+    adversary.say(list(puppet.links)[:1], make_frame(body))
+
+
+def greet_wrongly(adversary: Adversary, puppet: Puppet, choose: random.Random) -> None:
+    """A second hello, or one that comes too late and names something else."""
+    changes: Message = choose.choice([{"version": 2}, {"stage": 4}, {"network": "0" * 64}, {"network": None}, {}])
+    hello = {"type": "hello", "version": 1, "stage": 5, "network": adversary.genesis.id, "listen": puppet.claimed}
+    adversary.say(list(puppet.links)[:1], encode_frame({**hello, **changes}))
+
+
+def ping_pong(adversary: Adversary, puppet: Puppet, choose: random.Random) -> None:
+    """Pongs that answer questions that were not asked, or are not answered yet; and pings."""
+    kind = choose.choice(["ping", "pong", "pong"])
+    message = {"type": kind, "nonce": choose.choice(["want", "blocks", ""])}
+    say(adversary, puppet, choose, *[message] * choose.choice(MANY))
+
+
+# --- chat and peers -----------------------------------------------------------------------------
+
+def chatter(adversary: Adversary, puppet: Puppet, choose: random.Random) -> None:
+    """Chat."""
+    say(adversary, puppet, choose, *({"type": "chat", "nonce": f"{choose.getrandbits(128):032x}", "text": "hi"}
+                                     for _ in range(choose.choice(MANY))))
+
+
+def present(adversary: Adversary, puppet: Puppet, choose: random.Random) -> None:
+    """Presences of puppets, of honest nodes, of nobody."""
+    names = [f"nobody-{choose.randint(1, 40)}:1", choose.choice(adversary.targets),
+             choose.choice(adversary.puppets).address]
+    say(adversary, puppet, choose, *({"type": "presence", "nonce": f"{choose.getrandbits(128):032x}",
+                                      "address": choose.choice(names)} for _ in range(choose.choice(MANY))))
+
+
+def ask_for_peers(adversary: Adversary, puppet: Puppet, choose: random.Random) -> None:
+    """Ask for the list of peers."""
+    say(adversary, puppet, choose, {"type": "get_peers"})
+
+
+# --- transactions -------------------------------------------------------------------------------
+
+def pay(adversary: Adversary, puppet: Puppet, choose: random.Random) -> None:
+    """Proper transactions; some hear of one and some of another that spends the same money."""
+    amount = choose.choice([1, 10, MILLION // 2, MILLION, 3 * MILLION])
+    for _ in range(choose.choice(MANY)):
+        transaction_id = adversary.make_transaction(choose, amount, receiver=choose.choice(list(KEYS.values())))
+        adversary.say(audience(adversary, puppet, choose), adversary.transactions[transaction_id])
+
+
+def fill_pools(adversary: Adversary, puppet: Puppet, choose: random.Random) -> None:
+    """Transactions that nobody can pay, as long as they may be."""
+    for _ in range(choose.choice(MANY)):
+        frame = adversary.transactions[adversary.make_transaction(choose, 5 * MILLION)]
+        adversary.say(audience(adversary, puppet, choose), make_frame(frame[4:].ljust(4_000)))
+
+
+def pay_invalidly(adversary: Adversary, puppet: Puppet, choose: random.Random) -> None:
+    """One without the fee, a forged one, one with a signature that is none, or one that is padded."""
+    wrong = adversary.make_transaction(choose, choose.choice([0, 5]))
+    message: Message = json.loads(adversary.transactions.pop(wrong)[4:])
+    if choose.random() < 0.5:
+        message["signature"] = choose.choice(["", "AAAA", message["signature"][::-1], KEYS[1].sign(b"")])
+    padding = choose.choice([None, None, 2])
+    adversary.say(audience(adversary, puppet, choose), make_frame(json.dumps(message, indent=padding).encode()))
+
+
+# --- reconciliation -----------------------------------------------------------------------------
+
+def sum_up(adversary: Adversary, puppet: Puppet, choose: random.Random) -> None:
+    """A summary, true or false."""
+    sums: dict[str, int] = {}
+    for one in adversary.transactions:
+        sums[one[:2]] = sums.get(one[:2], 0) ^ int(one, 16)
+    for _ in range(choose.choice([0, 3, 20])):
+        sums[f"{choose.randrange(256):02x}"] = choose.getrandbits(256)
+    say(adversary, puppet, choose, {"type": "summary", "answer": choose.random() < 0.5,
+                                    "buckets": {bucket: f"{xor:064x}" for bucket, xor in sums.items()}})
+
+
+def name_ids(adversary: Adversary, puppet: Puppet, choose: random.Random) -> None:
+    """Inventories of ids that nobody has, of what is withheld, and of what is public."""
+    ids = [adversary.invent_id(choose) for _ in range(choose.choice([1, 10, 100]))]
+    ids += list(adversary.withheld)[-5:] + list(adversary.blocks)[-3:] + list(adversary.transactions)[-3:]
+    say(adversary, puppet, choose, {"type": "inventory", "bucket": ids[0][:2], "ids": list(dict.fromkeys(ids))})
+
+
+def want(adversary: Adversary, puppet: Puppet, choose: random.Random) -> None:
+    """Ask for what there is and what there is not."""
+    ids = list(adversary.blocks)[-20:] + list(adversary.transactions)[-20:] + [adversary.invent_id(choose)]
+    say(adversary, puppet, choose, {"type": "want", "ids": ids})
+
+
+# --- the chain ----------------------------------------------------------------------------------
+
+def claim_tip(adversary: Adversary, puppet: Puppet, choose: random.Random) -> None:
+    """Tell a tip: a true one, one that is withheld, one that nobody has; at its height or at another."""
+    old = choose.choice([adversary.genesis.id, *adversary.blocks])
+    known = choose.choice([adversary.best, *adversary.own[-2:], old])
+    tip = choose.choice([known, known, adversary.invent_id(choose)])
+    height = choose.choice([adversary.height(tip), adversary.height(adversary.best) + 1, 0, 2**53 - 1])
+    say(adversary, puppet, choose, {"type": "tip", "id": tip, "height": height})
+
+
+def ask_for_chain(adversary: Adversary, puppet: Puppet, choose: random.Random) -> None:
+    """Ask for the chain after some block, or after none that exists."""
+    locator = [choose.choice([adversary.genesis.id, adversary.invent_id(choose), *list(adversary.blocks)[-4:]])]
+    say(adversary, puppet, choose, {"type": "get_chain", "locator": locator})
+
+
+def repeat_blocks(adversary: Adversary, puppet: Puppet, choose: random.Random) -> None:
+    """Public blocks, in another order."""
+    ids = [one for one in list(adversary.blocks)[-choose.choice([2, 5, 20]):] if one not in adversary.withheld]
+    choose.shuffle(ids)
+    adversary.say(audience(adversary, puppet, choose), *(adversary.blocks[one].frame for one in ids))
+
+
+def extend(adversary: Adversary, puppet: Puppet, choose: random.Random) -> None:
+    """Proper blocks on the best chain, one for each slot won since its tip."""
+    for slot, drawn in adversary.wins()[-choose.choice([1, 2]):]:
+        adversary.say(audience(adversary, puppet, choose),
+                      adversary.make_block(slot, drawn, adversary.parent_for(slot), adversary.make_payments(choose)))
+
+
+def make_twins(adversary: Adversary, puppet: Puppet, choose: random.Random) -> None:
+    """Several blocks with one ticket, each told to others: on one parent or on several; complete, or lacking something
+    that is withheld, or that nobody has."""
+    if not adversary.wins():
+        return
+    slot, drawn = choose.choice(adversary.wins()[-2:])
+    parents = [choose.choice([adversary.parent_for(slot), *list(adversary.blocks)[-3:]])
+               for _ in range(choose.choice([1, 3]))]
+    lacking = choose.choice(["nothing", "withheld", "invented"])
+    for number in range(choose.choice(MANY) + 1):
+        ids = ([adversary.invent_id(choose)] if lacking == "invented" else
+               adversary.make_payments(choose, is_secret=lacking == "withheld"))
+        adversary.say(audience(adversary, puppet, choose),
+                      adversary.make_block(slot, drawn, parents[number % len(parents)], ids))
+
+
+def make_orphans(adversary: Adversary, puppet: Puppet, choose: random.Random) -> None:
+    """Blocks on parents that nobody has, alone or one on the other."""
+    parent = adversary.invent_id(choose)
+    for slot, drawn in adversary.wins()[-choose.choice(MANY):]:
+        for _ in range(choose.choice([1, 2, 3])):
+            frame = adversary.make_block(slot, drawn, parent, [])
+            adversary.say(audience(adversary, puppet, choose), frame)
+            parent = adversary.own[-1] if choose.random() < 0.5 else adversary.invent_id(choose)
+
+
+def make_heavy(adversary: Adversary, puppet: Puppet, choose: random.Random) -> None:
+    """Blocks that name many transactions which nobody has, on the best chain or on nothing."""
+    for slot, drawn in adversary.wins()[-choose.choice(MANY):]:
+        parent = choose.choice([adversary.parent_for(slot), adversary.invent_id(choose)])
+        ids = [f"{choose.getrandbits(256):064x}" for _ in range(choose.choice([10, 40, 100]))]
+        adversary.say(audience(adversary, puppet, choose), adversary.make_block(slot, drawn, parent, ids))
+
+
+def make_invalid(adversary: Adversary, puppet: Puppet, choose: random.Random) -> None:
+    """A block that is signed and not valid, or not signed, or of a slot that was not won."""
+    if not adversary.wins():
+        return
+    slot, drawn = choose.choice(adversary.wins())
+    kind = choose.choice(["overspends", "names a block", "repeats", "early", "unsigned", "lost", "future"])
+    ids = {"overspends": [adversary.make_transaction(choose, 5 * MILLION)], "names a block": [adversary.best],
+           "repeats": list(adversary.transactions)[:3]}.get(kind, [])
+    parent = choose.choice([adversary.genesis.id, *adversary.blocks]) if kind == "early" else adversary.best
+    slot += {"lost": 1, "future": 30}.get(kind, 0)
+    message = sign_block(adversary.genesis, ADVERSARY, slot, drawn, parent, ids)
+    if kind == "unsigned":
+        message["signature"] = KEYS[1].sign(b"")
+    say(adversary, puppet, choose, message)
+
+
+def make_old(adversary: Adversary, puppet: Puppet, choose: random.Random) -> None:
+    """Blocks of old slots on the genesis, one on the other."""
+    parent = adversary.genesis.id
+    for slot, drawn in adversary.wins():
+        adversary.say(audience(adversary, puppet, choose), adversary.make_block(slot, drawn, parent, []))
+        parent = adversary.own[-1]
+
+
+def withhold(adversary: Adversary, puppet: Puppet, choose: random.Random) -> None:
+    """Build on a branch in secret, or begin a new one; some hear of its tip."""
+    if choose.random() < 0.5:
+        adversary.branch = choose.choice([adversary.best, *list(adversary.blocks)[-4:]])
+    for slot, drawn in adversary.wins()[-2:]:
+        adversary.make_block(slot, drawn, adversary.branch, adversary.make_payments(choose, is_secret=True),
+                             is_secret=True)
+        adversary.branch = adversary.own[-1]
+    if adversary.own and choose.random() < 0.5:
+        adversary.say(audience(adversary, puppet, choose), *puppet.herald(adversary.own[-1]))
+
+
+def release(adversary: Adversary, puppet: Puppet, choose: random.Random) -> None:
+    """Show what was withheld, in its order, the other way round, or only the last of it."""
+    secret = [one for one in [*adversary.transactions, *adversary.own] if one in adversary.withheld]
+    shown = choose.choice([secret, secret[::-1], secret[-1:]])
+    adversary.withheld.difference_update(shown)
+    adversary.say(audience(adversary, puppet, choose), *(adversary.frame_of(one) or b"" for one in shown))
+
+
+Mischief = Callable[[Adversary, Puppet, random.Random], None]
+
+WITH_STAKE: dict[str, Mischief] = {function.__name__: function for function in (
+    extend, make_twins, make_orphans, make_heavy, make_invalid, make_old, withhold, release, pay, fill_pools)}
+WITHOUT_STAKE: dict[str, Mischief] = {function.__name__: function for function in (
+    change_manner, call, hang_up, claim, call_everybody, break_form, greet_wrongly, ping_pong, chatter, present,
+    ask_for_peers, pay_invalidly, sum_up, name_ids, want, claim_tip, ask_for_chain, repeat_blocks)}
+MISCHIEF = {**WITH_STAKE, **WITHOUT_STAKE}
+"""By the name that stands in a schedule."""

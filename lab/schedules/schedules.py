@@ -1,0 +1,267 @@
+"""Schedules of an adversary against honest nodes of stage 5, made from seeds, judged, and made small when they fail.
+
+    python -m lab.schedules --first 0 --count 1000      # in the small size; --long: in the long one
+
+A schedule is a list of things that are done at certain seconds, some by the adversary (mischief.py), some to the
+honest nodes (honest.py). It runs in memory, with a keyed hash in place of RSA, and one seed repeats a run exactly.
+"""
+
+import argparse
+import random
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from typing import NamedTuple
+
+import common.limits
+from common.limits import MAX_WAITING
+from lab.schedules.honest import START_MS, HonestNodes, make_past
+from lab.schedules.keyed_hash import hashes_instead_of_rsa, swapped
+from lab.schedules.mischief import MISCHIEF, WITH_STAKE, WITHOUT_STAKE
+from lab.schedules.puppet import Adversary, Puppet
+from lab.simulation import World
+from stage5_pos.node import StakeNode
+
+SHARED = 10
+"""So many seeds have one past. To compute a past takes as long as to run a small schedule."""
+
+STRONG = ["extend", "fill_pools", "make_orphans", "make_twins", "release"]
+"""Kinds of mischief that have found most, so that every schedule has three of them."""
+
+HONEST = ["pay", "cut", "join", "restart"]
+"""What befalls honest nodes. The last one does not where they stand in a line: two neighbours that forget each other,
+one after the other, would part the network for good without any adversary."""
+
+MOST_BEHIND = 6
+"""Blocks by which a node may be behind the others for longer than a minute."""
+
+MINUTE = 60
+
+
+SCARCE = {"MAX_WAITING": 10, "MAX_WAITING_IDS": 60, "MAX_ANSWER_BLOCKS": 5, "MAX_UNCOVERED": 16 * 1024,
+          "MAX_POOL": 128 * 1024, "MAX_MISSING": 100, "MAX_WANT": 10, "MAX_TWINS": 5}
+"""Limits that are used up within a minute, as the true ones would be after some hours."""
+
+LONGEST_DELAY, STEP_SECONDS = 0.01, 0.0005
+"""Seconds that opening a connection and delivering a frame take: so something happens while others catch up."""
+
+
+class Action(NamedTuple):
+    """Something that is done: when, in seconds; what; by whom or to whom, as a number that may be any; and a number
+    that decides the rest."""
+
+    at: float
+    what: str
+    who: int
+    number: int
+
+
+class Schedule(NamedTuple):
+    """All that decides a run."""
+
+    seed: int
+    nodes: int
+    """Honest nodes, not counting those that join later."""
+    strangers: int
+    """Connections without a stake."""
+    is_line: bool
+    """Does each honest node reach only the one before and after it? Else each reaches all."""
+    is_scarce: bool
+    """Is there as little room as `SCARCE` says?"""
+    age: int
+    """Slots before the attack."""
+    seconds: int
+    """How long the attack lasts."""
+    actions: list[Action]
+
+    def __str__(self) -> str:
+        """What can be pasted into a test."""
+        lines = [f"    Action({one.at}, {one.what!r}, {one.who}, {one.number})," for one in self.actions]
+        members = ", ".join(f"{name}={value!r}" for name, value in self._asdict().items() if name != "actions")
+        return "\n".join([f"Schedule({members}, actions=[", *lines, "])"])
+
+
+class Size(NamedTuple):
+    """How large schedules are: ranges from which a seed chooses."""
+
+    nodes: list[int]
+    strangers: list[int]
+    ages: list[int]
+    actions: list[int]
+    seconds: int = MINUTE
+
+
+SMALL = Size(nodes=[4, 4, 5], strangers=[2, 4, 8], ages=[50, 100], actions=[20, 30])
+LONG = Size(nodes=[4, 7, 10, 10], strangers=[4, 10, 30, 100], ages=[100, 300], actions=[30, 60, 100])
+"""The honest nodes share nine stakes; of ten, each has one, and the last none."""
+
+
+def make_schedule(seed: int, size: Size) -> Schedule:
+    """The schedule of a seed. It has a few kinds of mischief, which meet often: that finds more than all of them now
+    and then. Most happens when the adversary has just won a slot."""
+    choose = random.Random(seed)
+    age = random.Random(seed // SHARED).choice(size.ages)
+    is_line = choose.random() < 0.3
+    kinds = [*choose.sample(STRONG, 3), choose.choice(sorted(WITH_STAKE)), *choose.sample(sorted(WITHOUT_STAKE), 2),
+             "change_manner", *choose.sample(HONEST[:-1] if is_line else HONEST, 2)]
+    moments = make_past(seed // SHARED, age).won(size.seconds)
+    actions = []
+    for _ in range(choose.choice(size.actions)):
+        at = choose.uniform(0, size.seconds) if choose.random() < 0.4 else choose.choice(moments) + choose.random()
+        actions.append(Action(round(at, 2), choose.choice(kinds), choose.randrange(100), choose.randrange(1_000_000)))
+    return Schedule(seed, choose.choice(size.nodes), choose.choice(size.strangers), is_line, choose.random() < 0.7,
+                    age, size.seconds, sorted(actions))
+
+
+# --- one run ------------------------------------------------------------------------------------
+
+class Judge:
+    """Looks at the honest nodes every second."""
+
+    def __init__(self, honest: HonestNodes) -> None:
+        self.honest = honest
+        self._behind_since: dict[str, float] = {}
+
+    def agree(self) -> bool:
+        """Do all have the same tip now?"""
+        nodes = self.honest.nodes.values()
+        return (len(self.honest.joined()) == len(self.honest.stakes)
+                and len({node.tree.best.id for node in nodes}) == 1)
+
+    def look(self) -> str | None:
+        """What is wrong, if anything is."""
+        now = self.honest.world.now
+        heights = {node.address: node.tree.best.height for node in self.honest.joined()}
+        for node in self.honest.joined():
+            best = max(heights.values())
+            if best - heights[node.address] <= MOST_BEHIND:
+                self._behind_since.pop(node.address, None)
+            elif now - self._behind_since.setdefault(node.address, now) > MINUTE:
+                return f"behind: {node.address} stands at {heights[node.address]} of {best} for more than a minute"
+            if node.describe_status()["waiting"] > MAX_WAITING:
+                return f"waiting: at {node.address} {node.describe_status()['waiting']} blocks wait"
+        ended = [address for address in self.honest.nodes if not self.honest.world.networks[address].is_running]
+        return f"ended: {ended[0]} could not join" if ended else None
+
+
+class Run:
+    """One run of a schedule."""
+
+    def __init__(self, schedule: Schedule, make: type[StakeNode] = StakeNode) -> None:
+        self.schedule = schedule
+        self.world = World(schedule.seed, START_MS + 1_000 * schedule.age, LONGEST_DELAY, STEP_SECONDS)
+        past = make_past(schedule.seed // SHARED, schedule.age)
+        self.honest = HonestNodes(self.world, past, schedule.nodes, schedule.is_line, make)
+        self.adversary = Adversary(self.world, past, list(self.honest.nodes))
+        for number in range(schedule.strangers):
+            target = self.adversary.targets[number % schedule.nodes]
+            self.adversary.puppets.append(self.world.add(Puppet, target, self.adversary))
+        for action in schedule.actions:
+            self.world.after(action.at - self.world.now, lambda action=action: self.act(action))  # type: ignore[misc]
+
+    def act(self, action: Action) -> None:
+        """Do it."""
+        if action.what in MISCHIEF:
+            puppet = self.adversary.puppets[action.who % len(self.adversary.puppets)]
+            MISCHIEF[action.what](self.adversary, puppet, random.Random(action.number))
+        else:
+            getattr(self.honest, action.what)(action.who, action.number)
+
+    def judge(self) -> str | None:
+        """Let the attack pass, and then up to a minute; what went wrong, or None."""
+        judge = Judge(self.honest)
+        while self.world.now < self.schedule.seconds:
+            self.world.run(1.0)
+            if (wrong := judge.look()) is not None:
+                return wrong
+        self.adversary.is_over = True
+        for _ in range(MINUTE):
+            self.world.run(1.0)
+            if (wrong := judge.look()) is not None or judge.agree():
+                return wrong
+        return f"tips: {self.describe_tips()}"
+
+    def describe_tips(self) -> str:
+        """Where the honest nodes stand."""
+        return ", ".join(f"{node.address} at {node.tree.best.height} ({node.tree.best.id[:6]})"
+                         for node in self.honest.joined())
+
+
+def try_schedule(schedule: Schedule, make: type[StakeNode] = StakeNode) -> str | None:
+    """Run a schedule; what went wrong in one line, which begins with its kind, or None."""
+    limits = {name: (getattr(common.limits, name), few) for name, few in SCARCE.items()}
+    with hashes_instead_of_rsa(), swapped(limits if schedule.is_scarce else {}):
+        try:
+            return Run(schedule, make).judge()
+        except Exception as error:  # whatever it is, an adversary has brought it about
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            return f"exception: {type(error).__name__} {error} in {place.name}, line {place.lineno} of {place.filename}"
+
+
+# --- failures -----------------------------------------------------------------------------------
+
+def shrink(schedule: Schedule, wrong: str, make: type[StakeNode] = StakeNode, tries: int = 300) -> Schedule:
+    """A schedule with as few actions as can be that fails in the same kind of way, found in so many runs at most:
+    delta debugging (Zeller and Hildebrandt, 2002). Then with fewer strangers."""
+    kind = wrong.partition(":")[0]
+
+    def fails(smaller: Schedule) -> bool:
+        nonlocal tries
+        tries -= 1
+        return (try_schedule(smaller, make) or "").partition(":")[0] == kind
+
+    piece = max(1, len(schedule.actions) // 2)
+    while piece and tries > 0:
+        before = schedule
+        schedule = _without_pieces(schedule, piece, fails)
+        if piece > 1 or schedule is before:
+            piece //= 2
+    for strangers in range(1, schedule.strangers):
+        if tries > 0 and fails(schedule._replace(strangers=strangers)):
+            return schedule._replace(strangers=strangers)
+    return schedule
+
+
+def _without_pieces(schedule: Schedule, piece: int, fails: Callable[[Schedule], bool]) -> Schedule:
+    """Leave out each piece of so many actions without which it still fails."""
+    start = len(schedule.actions)
+    while start > 0:
+        start -= piece
+        rest = schedule.actions[:max(0, start)] + schedule.actions[start + piece:]
+        if fails(smaller := schedule._replace(actions=rest)):
+            schedule = smaller
+    return schedule
+
+
+def check_seeds(seeds: range, size: Size, make: type[StakeNode] = StakeNode) -> None:
+    """AssertionError, with the smallest schedule found, if that of one of these seeds fails."""
+    for seed in seeds:
+        schedule = make_schedule(seed, size)
+        wrong = try_schedule(schedule, make)
+        if wrong is not None:
+            raise AssertionError(f"seed {seed}: {wrong}; made smaller:\n{shrink(schedule, wrong, make)}")
+
+
+def main() -> None:
+    """Run schedules, and print those that fail."""
+    parser = argparse.ArgumentParser(prog="lab.schedules", description="Schedules of an adversary, in memory.")
+    parser.add_argument("--first", type=int, default=0, help="the first seed (default: %(default)s)")
+    parser.add_argument("--count", type=int, default=100, help="how many (default: %(default)s)")
+    parser.add_argument("--long", action="store_true", help="as large as in make test-long")
+    parser.add_argument("--seconds", type=int, default=MINUTE, help="length of the attacks (default: %(default)s)")
+    parser.add_argument("--shrink", action="store_true", help="make those that fail small")
+    options = parser.parse_args()
+    size = (LONG if options.long else SMALL)._replace(seconds=options.seconds)
+    began, failed = time.process_time(), 0
+    for seed in range(options.first, options.first + options.count):
+        schedule = make_schedule(seed, size)
+        wrong = try_schedule(schedule)
+        if wrong is not None:
+            failed += 1
+            print(f"seed {seed}: {wrong}", flush=True)
+            if options.shrink:
+                print(shrink(schedule, wrong), flush=True)
+    seconds = time.process_time() - began
+    print(f"{failed} of {options.count} failed, {seconds / options.count:.3f} s each")
+    sys.exit(failed > 0)
