@@ -1,0 +1,265 @@
+"""A node of stages 2 to 5 in memory that keeps very many transactions: filled in seconds, measured alone.
+
+    filled = FilledNode(stage=5, count=10_000)
+    connection = filled.connect()
+    filled.node.on_frame(connection, encode_frame({"type": "get_chain", "locator": []}))
+
+What fills it goes through the handlers that read a journal, so that no signature is made or checked. Nine of ten
+transactions are in blocks (stages 4 and 5), the others wait in the pool.
+"""
+
+import random
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+from common.encoding import Message, encode_frame, make_id
+from common.framing import make_frame
+from common.interface import Connection, State
+from common.ledger import Transaction
+from common.limits import MAX_PEERS
+from stage2_ledger.node import LedgerNode
+from stage3_signed.node import SignedNode, SignedSetup
+from stage4_sequencer.genesis import Genesis as SequencerGenesis
+from stage4_sequencer.node import SequencedNode
+from stage4_sequencer.total_order import TotalOrderSetup
+from stage5_pos import lottery
+from stage5_pos.genesis import make_genesis
+from stage5_pos.node import StakeNode
+from tests.network.journals import SENDER, some_base64, winning_block
+from tests.fixtures import kept_key
+
+START_MS = 1_700_000_000_000
+RICH, STAKE, SEQUENCER, POOR = 1, 2, 3, 4
+"""Numbers of kept keys: of who has sent all that fills the node, of a stake holder that has made no block yet, of
+the sequencer, and of somebody who has nothing."""
+
+PER_BLOCK = 20
+"""Transactions in a block: 10,000 make nearly as many blocks as one answer may hold."""
+
+BALANCE = 10**12
+
+SEED = "5e" * 32
+FIRST_SLOT = 10**9
+"""Of the blocks that tests make, far above those that fill the node, and in the past."""
+
+FRAME = make_frame(b'{"type":"transaction"}'.ljust(900))
+"""What is kept as the frame of each transaction that fills a node: one for all, or memory would not do."""
+
+NEIGHBOURS = 10
+
+
+class QuietNetwork:
+    """The verbs of a network with nobody in it; its time stands still until the test moves it."""
+
+    def __init__(self) -> None:
+        self.random = random.Random(11)
+        self.time = 0.0
+        self.timers: list[tuple[float, Callable[[], None]]] = []
+
+    def now(self) -> float:
+        """Seconds since the beginning."""
+        return self.time
+
+    def unix_ms(self) -> int:
+        """Milliseconds since 1970."""
+        return START_MS + round(self.time * 1000)
+
+    def after(self, seconds: float, action: Callable[[], None]) -> None:
+        """Keep the timer for `due`."""
+        self.timers.append((self.time + seconds, action))
+
+    def due(self) -> list[Callable[[], None]]:
+        """What has to be called by now, each once."""
+        due = [action for at, action in self.timers if at <= self.time]
+        self.timers = [timer for timer in self.timers if timer[0] > self.time]
+        return due
+
+    def connect(self, address: str) -> None:
+        """Nobody is there, and nobody says so."""
+
+    def report(self, event: str, members: dict[str, Any], drawing: str | None = None) -> None:
+        """Nobody looks."""
+
+    def read_lines(self) -> None:
+        """Nobody types."""
+
+    def stop(self, status: int = 0) -> None:
+        """A node that ends cannot be measured."""
+        raise AssertionError(f"the node has ended with status {status}")
+
+
+class Recorder(Connection):
+    """The node's end of a connection; what it sends is counted and thrown away."""
+
+    def __init__(self, network: QuietNetwork, dialled: str | None) -> None:
+        super().__init__(dialled, "a test", network.now())
+        self.sent = 0
+        """Frames that the node has sent."""
+
+    def send(self, frame: bytes) -> None:
+        """Count the frame."""
+        self.sent += 1
+
+    def close(self) -> None:
+        """Remember that the node has closed; `FilledNode.close` tells it."""
+        self.state = State.ENDED
+
+
+class FilledNode:
+    """One node, and what a test needs to speak to it."""
+
+    def __init__(self, stage: int, count: int) -> None:
+        """A node that belongs to a network, has some neighbours, and keeps that many transactions."""
+        self.stage = stage
+        self.network = QuietNetwork()
+        self.random = random.Random(stage)
+        self.ids: list[str] = []
+        self._opened = self._nonces = self._last_slot = 0
+        self.node: Any = getattr(self, f"_make_node_{stage}")()
+        self.neighbours = [self.connect() for _ in range(NEIGHBOURS)]
+        self.node.keeper.is_replaying = True
+        self._fill(count)
+        self.node.keeper.is_replaying = False
+
+    # --- its beginning --------------------------------------------------------------------------
+
+    def _make_node_2(self) -> Any:
+        return self._founded(LedgerNode(self.network, "127.0.0.1:1"))
+
+    def _make_node_3(self) -> Any:
+        return self._founded(SignedNode(self.network, "127.0.0.1:1", SignedSetup(key=kept_key(12))))
+
+    def _setup(self) -> TotalOrderSetup:
+        return TotalOrderSetup(key=kept_key(12))
+
+    def _founded(self, node: Any) -> Any:
+        node.start(None)
+        return node
+
+    def _make_node_4(self) -> Any:
+        self.genesis: Any = SequencerGenesis("0" * 32, kept_key(SEQUENCER).account, 10_000, self._rich(), [BALANCE] * 2)
+        return self._begun(SequencedNode(self.network, "127.0.0.1:1", self._setup(), make_key=lambda: kept_key(12)))
+
+    def _make_node_5(self) -> Any:
+        # A slot takes a millisecond.
+        self.genesis = make_genesis(SEED, START_MS - 2 * FIRST_SLOT, 1, 999, self._rich(), [BALANCE] * 2)
+        self.tip = self.genesis.id
+        return self._begun(StakeNode(self.network, "127.0.0.1:1", self._setup(), {}, lambda: (self.genesis, {})))
+
+    def _rich(self) -> list[str]:
+        return [kept_key(RICH).account, kept_key(STAKE).account]
+
+    def _begun(self, node: Any) -> Any:
+        node.network_name = self.genesis.id
+        node.keep_genesis(self.genesis)
+        node.on_ready()
+        return node
+
+    # --- filling --------------------------------------------------------------------------------
+
+    def _fill(self, count: int) -> None:
+        for number in range(count):
+            self._add_transaction(number)
+        self._waiting = self.ids if self.stage < 4 else self.ids[count * 9 // 10:]
+        for start in range(0, len(self.ids) - len(self._waiting), PER_BLOCK):
+            self._add_block(self.ids[start:start + PER_BLOCK])
+
+    def _add_transaction(self, number: int) -> None:
+        """Keep one that is all made up; each tenth names an account that is new. Its id is that of its number."""
+        transaction = Transaction(make_id(b"%d" % number), SENDER, f"account-{number // 10}", 1)
+        self.ids.append(transaction.id)
+        self.node.keep_transaction(transaction, FRAME)
+        self.node.on_new_transaction(transaction)
+
+    def _add_block(self, ids: list[str]) -> None:
+        if self.stage == 4:
+            block = {"type": "block", "number": len(self.node.blocks), "transactions": ids, "signature": "AAAA"}
+        else:
+            self._last_slot += 1
+            parent = self.node.tree.best.id
+            block = {**winning_block(self.genesis, self._last_slot, parent, ids), "signature": some_base64("block")}
+        self.node.on_block(None, block, encode_frame(block))
+
+    def fill_list_of_peers(self) -> None:
+        """Let the list of peers hold as many addresses as it may."""
+        for number in range(MAX_PEERS):
+            self.node.ring.members.add(f"10.0.{number // 250}.{number % 250}:1")
+
+    # --- peers ----------------------------------------------------------------------------------
+
+    def connect(self, greets: bool = True, dialled: bool = False) -> Recorder:
+        """A connection to the node, called by it if `dialled`; the handshake is done if the peer `greets`."""
+        self._opened += 1
+        address = f"127.1.{self._opened // 250}.{self._opened % 250}:1"
+        connection = Recorder(self.network, address if dialled else None)
+        self.node.on_open(connection)
+        if greets:
+            self.node.on_frame(connection, encode_frame(self.hello(address)))
+            assert connection in self.node.links
+        return connection
+
+    def hello(self, address: str) -> Message:
+        """The hello of a peer that listens there."""
+        return {"type": "hello", "version": 1, "stage": self.stage, "network": self.node.network_name,
+                "listen": address}
+
+    def close(self, connection: Recorder) -> None:
+        """End a connection, if the node has not done so."""
+        connection.close()
+        connection.was_refused = True
+        self.node.on_close(connection)
+
+    # --- messages -------------------------------------------------------------------------------
+
+    def nonce(self) -> str:
+        """A nonce that nothing here has had yet."""
+        self._nonces += 1
+        return f"{2**100 + self._nonces:032x}"
+
+    def unknown(self, count: int) -> list[str]:
+        """Ids that the node has never heard."""
+        return [f"{self.random.getrandbits(256):064x}" for _ in range(count)]
+
+    def known(self, count: int) -> list[str]:
+        """Ids of some of what fills the node."""
+        return self.random.sample(self.ids, count)
+
+    def pooled(self, count: int) -> list[str]:
+        """Ids of some of what fills the node and waits in the pool (stages 4 and 5)."""
+        return [one for one in self.random.sample(self._waiting, 3 * count) if one in self.node.pool][:count]
+
+    def payment(self, sender: int = RICH, amount: int = 1) -> Message:
+        """A transaction that is new, from the account of a kept key: by name in stage 2, else signed."""
+        key, signed = kept_key(sender), self.stage > 2
+        message = {"type": "transaction", "nonce": self.nonce(), "from": key.account if signed else f"name-{sender}",
+                   "to": kept_key(5).account if signed else "name", "amount": amount}
+        return {**message, "signature": key.sign(self.node.transaction_bytes(message))} if signed else message
+
+    def sequenced(self, number: int, ids: list[str]) -> Message:
+        """A block of stage 4, signed by the sequencer."""
+        message = {"type": "block", "number": number, "transactions": ids}
+        return {**message, "signature": kept_key(SEQUENCER).sign(self.node.block_bytes(message))}
+
+    def forged_on(self, parent: str, ids: list[str] | None = None, slot: int = 0) -> Message:
+        """A block of stage 5 on a parent, in the next slot that the stake holder wins, each slot once; or from `slot`
+        on."""
+        key = kept_key(STAKE)
+        threshold = self.genesis.winning_thresholds()[key.account]
+        slot = slot or max(self._last_slot, FIRST_SLOT) + 1
+        while lottery.ticket_value(self.genesis.seed, slot, key.account, draw_in(slot)) >= threshold:
+            slot += 1
+        self._last_slot = max(self._last_slot, slot)
+        message = {"type": "block", "slot": slot, "parent": parent, "creator": key.account,
+                   "draw": draw_in(slot), "transactions": ids or []}
+        return {**message, "signature": key.sign(self.node.rules.block_bytes(message))}
+
+    def id_of(self, block: Message) -> str:
+        """The id of a block."""
+        return make_id(self.node.rules.block_bytes(block))
+
+
+@cache
+def draw_in(slot: int) -> str:
+    """The stake holder's draw; to make one takes longer than most of what is measured."""
+    return lottery.make_draw(kept_key(STAKE), SEED, slot)

@@ -1,0 +1,97 @@
+"""What README.md, the stages' READMEs and docs/ name is there, and the map of the files is complete."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lab.compare import compare
+from tests.house.test_house import FILES
+from tests.processes import ROOT
+
+PAGES = sorted(page.relative_to(ROOT).as_posix() for pattern in ("*.md", "docs/*.md", "lab/*.md", "stage*/*.md")
+               for page in ROOT.glob(pattern))
+SOURCES = {path: (ROOT / path).read_text() for path in FILES}
+
+
+def files_of_the_map(readme: str) -> Iterator[str]:
+    """The files in the first column of the map; a name without a folder is in that of the name before it."""
+    folder = ""
+    for row in re.findall(r"^\| (`[^|]*) \|", readme.partition("## The map")[2].partition("\n## ")[0], re.MULTILINE):
+        for name in re.findall("`(.*?)`", row):
+            folder = name.rpartition("/")[0] or folder
+            yield f"{folder}/{name.rpartition('/')[2]}"
+
+
+def test_the_map_names_every_file_once() -> None:
+    named = [name for name in files_of_the_map((ROOT / "README.md").read_text()) if name != "lab/"]
+    left_out = ("__init__.py", "__main__.py")
+    assert sorted(named) == [path for path in FILES if not path.endswith(left_out)]
+
+
+def test_the_map_of_the_lab_names_every_file_once() -> None:
+    rows = re.findall(r"^\|([^|]*)\|.*\|([^|]*)\|$", (ROOT / "lab" / "README.md").read_text(), re.MULTILINE)
+    named, folder = [], ""
+    for where, files in rows:
+        folder = "".join(re.findall("`(.*/)`", where)).removeprefix("lab/") or ("" if "lab/" in where else folder)
+        named += [folder + name for name in re.findall(r"`(\w+\.py)`", files)]
+    files = [path.relative_to(ROOT / "lab").as_posix() for path in (ROOT / "lab").rglob("*.py")]
+    assert sorted(named) == sorted(path for path in files if not path.endswith(("__init__.py", "__main__.py")))
+
+
+def is_member(class_name: str, member: str) -> bool:
+    """Does the class, or one of this name in any file, define the member: a method, or an attribute?"""
+    defined = rf"(def {member}\(|^    (self\.)?{member}\b( =|:)|self\.{member}\b( =|:))"
+    return any(re.search(defined, source.partition(f"class {class_name}")[2], re.MULTILINE)
+               for source in SOURCES.values() if re.search(rf"^class {class_name}\b", source, re.MULTILINE))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_class_and_member_that_is_named_exists(page: str) -> None:
+    named = re.findall(r"`([A-Z]\w+)\.(\w+)`", (ROOT / page).read_text())
+    assert [f"{owner}.{member}" for owner, member in named if not is_member(owner, member)] == []
+
+
+def test_members_are_missed_that_do_not_exist() -> None:
+    assert is_member("ChatNode", "seen_ids") and is_member("Tree", "locator")
+    assert not is_member("ChatNode", "seen_idx") and not is_member("Trees", "locator")
+
+
+def is_defined(path: str, name: str) -> bool:
+    """Does that file define this function, or, with a dot, this method of this class?"""
+    owner, _, function = name.rpartition(".")
+    found = re.search(rf"^class {owner}\b.*?(?=^class |\Z)", SOURCES[path], re.MULTILINE | re.DOTALL) if owner else None
+    source = found[0] if found else "" if owner else SOURCES[path]
+    return re.search(rf"^ *def {function}\(", source, re.MULTILINE) is not None
+
+
+def test_the_life_of_a_block_leads_to_functions_that_exist() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    rows = re.findall(r"^\|[^|]*\| `([^|`]*)` \| (`[^|]*) \|$", page.partition("## The life of a block")[2]
+                      .partition("\n## ")[0], re.MULTILINE)
+    named = [(path, name) for path, names in rows for name in re.findall("`(.*?)`", names)]
+    assert len(named) > 20 and [one for one in named if not is_defined(*one)] == []
+
+
+def test_the_answers_of_the_readme_lead_to_functions_that_exist() -> None:
+    named = re.findall(r"`([\w.]+)`\s+in\s+`(stage\w+/\w+\.py)`", (ROOT / "README.md").read_text())
+    assert len(named) >= 6 and [(path, name) for name, path in named if not is_defined(path, name)] == []
+
+
+def test_functions_are_missed_that_do_not_exist() -> None:
+    assert is_defined("stage5_pos/tree.py", "Tree.add") and is_defined("stage5_pos/rules.py", "check_place")
+    assert not is_defined("stage5_pos/tree.py", "Block.add") and not is_defined("stage5_pos/rules.py", "check_places")
+
+
+def test_the_terms_of_each_stage_are_led_to_what_does_them() -> None:
+    for stage in sorted({Path(path).parent.name for path in FILES} - {"common"}):
+        rows = (ROOT / stage / "README.md").read_text().partition("| where it is |")[2].partition("## Try it")[0]
+        for name in re.findall(r"`((?:\w+/)?\w+\.py)`", rows):
+            assert (name if "/" in name else f"{stage}/{name}") in FILES, f"{stage}: {name}"
+
+
+def test_the_table_of_make_compare_is_that_of_today(capsys: pytest.CaptureFixture[str]) -> None:
+    compare.main([])
+    table = capsys.readouterr().out.partition("\n\n")[0]
+    assert f"$ make compare\n{table}\n```" in (ROOT / "README.md").read_text()
