@@ -1,4 +1,4 @@
-"""A process that connects to a node again and again, says the same, and is thrown out: `python -m tests.hostile.villain.stampede`.
+"""A process that connects to a node again and again, says the same, and is thrown out: `python -m tests.hostile.stampede`.
 
     with stampede(node, what_to_say):
         ...
@@ -25,7 +25,7 @@ def stampede(node: NodeProcess, data: bytes) -> Iterator[None]:
     """Have `data` said behind a hello on ever new connections, while the `with` lasts and from its beginning on."""
     hello = frames_of({"type": "hello", "version": 1, "stage": node.stage, "network": node.network,
                        "listen": "127.9.9.9:9"})
-    with subprocess.Popen([sys.executable, "-m", "tests.hostile.villain.stampede", node.address], cwd=ROOT, stdin=subprocess.PIPE,
+    with subprocess.Popen([sys.executable, "-m", "tests.hostile.stampede", node.address], cwd=ROOT, stdin=subprocess.PIPE,
                           stdout=subprocess.PIPE) as process:
         assert process.stdin and process.stdout
         process.stdin.write(hello + data)

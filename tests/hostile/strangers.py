@@ -1,4 +1,4 @@
-"""Strangers that call a node, and what they keep doing there: `python -m tests.hostile.villain.strangers`.
+"""Strangers that call a node, and what they keep doing there: `python -m tests.hostile.strangers`.
 
     with strangers(node, 20, "chats"):
         ...
@@ -46,7 +46,7 @@ def strangers(node: NodeProcess, count: int, behaviour: str, ids: list[str], gen
     `genesis` is that of stage 5."""
     told = {"address": node.address, "stage": node.stage, "network": node.network, "count": count,
             "behaviour": behaviour, "ids": ids, "genesis": genesis}
-    with subprocess.Popen([sys.executable, "-m", "tests.hostile.villain.strangers"], cwd=ROOT, stdin=subprocess.PIPE,
+    with subprocess.Popen([sys.executable, "-m", "tests.hostile.strangers"], cwd=ROOT, stdin=subprocess.PIPE,
                           stdout=subprocess.PIPE) as process:
         assert process.stdin and process.stdout
         process.stdin.write(json.dumps(told).encode())

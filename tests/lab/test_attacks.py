@@ -82,7 +82,7 @@ def test_each_attack_says_which_stage_stops_it() -> None:
 def test_every_row_of_the_page_names_a_test() -> None:
     section = PAGE.read_text().partition("## Attacks, measured")[2].partition("\n## ")[0]
     for row in [line for line in section.splitlines() if line.startswith("| ")][1:]:
-        assert re.search(r"`test_\w+\.py::test_\w+` \|$", row), row
+        assert re.search(r"`\w+/test_\w+\.py::test_\w+` \|$", row), row
 
 
 @pytest.mark.parametrize(("table", "complaint"), [
