@@ -1,12 +1,15 @@
-"""RSA keys: accounts and signatures (contract §1). Files that keep private keys are in wallets.py.
+"""RSA keys: accounts, signatures, and the files that keep private keys (contract §1 and §4).
 
-Only these two modules import pycryptodome. One thing is not left to it: to compare the padded hash. The
-library's `verify` takes two forms of it, with the NULL of RFC 8017 §9.2 and without, so every message would have two
-signatures and every draw two tickets.
+Only this module and wallets.py import pycryptodome. One thing is not left to it: to compare the padded hash. Its
+`verify` takes two forms of it, with the NULL of RFC 8017 §9.2 and without, so every message would have two signatures
+and every draw two tickets.
 """
 
 import hashlib
+import os
+from collections.abc import Callable
 from functools import lru_cache
+from pathlib import Path
 
 from Crypto.Hash import SHA256
 from Crypto.Math.Numbers import Integer
@@ -15,6 +18,8 @@ from Crypto.Signature import pkcs1_15
 from Crypto.Util.asn1 import DerBitString, DerSequence
 
 from common.encoding import decode_base64, encode_base64
+from common.key_formats import ENCRYPTED, PLAIN
+from common.wallets import WalletError, make_key_folder, read_key, write_key
 
 MIN_BITS, MAX_BITS = 2048, 4096
 """Sizes of the modulus, in bits (contract §1)."""
@@ -150,3 +155,85 @@ class PrivateKey:
 def make_key(bits: int = MIN_BITS) -> PrivateKey:
     """Make a new random key; it takes about half a second."""
     return PrivateKey(RSA.generate(bits, e=EXPONENT))
+
+
+# --- files of keys ------------------------------------------------------------------------------
+
+_PROTECTION = "PBKDF2WithHMAC-SHA512AndAES256-CBC"
+_ROUNDS = 220_000
+"""OWASP's number for HMAC-SHA512. scrypt would resist better, but takes 128 MiB at its recommended cost."""
+
+
+def load_or_make_wallet(path: Path, passphrase: str) -> PrivateKey:
+    """The key in the wallet file `path`, which is made with a new key if nothing is there.
+
+    WalletError if it cannot be read or made, or the passphrase is wrong. A wallet is never
+    written over: of two processes that make one at once, the second takes the first one's.
+    """
+    secret = _passphrase_bytes(path, passphrase)
+    if os.path.lexists(path):
+        return load_wallet(path, passphrase)
+    key = make_key()
+    wallet = key.key.export_key(pkcs=8, passphrase=secret, protection=_PROTECTION,
+                                prot_params={"iteration_count": _ROUNDS})
+    if write_key(path, wallet):
+        return key
+    try:
+        return load_wallet(path, passphrase)
+    except WalletError as error:
+        raise WalletError(f"{error}; another program has made this file at the same time") from None
+
+
+def load_wallet(path: Path, passphrase: str) -> PrivateKey:
+    """The key in the wallet file `path`: encrypted PKCS#8 in PEM. WalletError if that fails."""
+    return read_key(path, ENCRYPTED, _passphrase_bytes(path, passphrase), _accept)
+
+
+def load_key(path: Path) -> PrivateKey:
+    """The key in the file `path`: unencrypted PKCS#8 in PEM. WalletError if that fails."""
+    return read_key(path, PLAIN, None, _accept)
+
+
+def load_or_make_keys(folder: Path, count: int, on_progress: Callable[[str], None] | None = None) -> list[PrivateKey]:
+    """The keys in `folder`/key-1.pem … key-`count`.pem; those that are missing are made.
+
+    `on_progress` is told, in words, of each key that is made. WalletError if that fails.
+    """
+    make_key_folder(folder)
+    keys = []
+    for number in range(1, count + 1):
+        path = folder / f"key-{number}.pem"
+        if on_progress is not None and not os.path.lexists(path):
+            on_progress(f"making key {number} of {count}: {path}")
+        keys.append(load_or_make_key(path))
+        for other, key in enumerate(keys[:-1], start=1):
+            if key.account == keys[-1].account:
+                raise WalletError(f"{path}: the same key as key-{other}.pem, expected another one")
+    return keys
+
+
+def load_or_make_key(path: Path) -> PrivateKey:
+    """The key in the file `path`: unencrypted PKCS#8 in PEM, made if nothing is there. WalletError if that fails."""
+    if not os.path.lexists(path):
+        write_key(path, make_key().key.export_key(pkcs=8))
+    return load_key(path)
+
+
+def _passphrase_bytes(path: Path, passphrase: str) -> bytes:
+    """The passphrase in UTF-8; the library would take Latin-1. WalletError if it is empty."""
+    if not passphrase:
+        raise WalletError(f"{path}: an empty passphrase would protect nothing; choose another one")
+    return passphrase.encode(errors="surrogateescape")  # an environment may hold what is no UTF-8
+
+
+def _accept(key: RSA.RsaKey | None) -> PrivateKey:
+    """A key that was read from a file; WalletError or ValueError if it cannot sign here.
+
+    It is tried out: numbers that do not go together, or a factor that is not prime, give a wrong signature. Asking the
+    library whether both factors are prime takes ten times as long, and a founder of stage 5 loads ten keys.
+    """
+    if key is None or not MIN_BITS <= key.size_in_bits() <= MAX_BITS or key.e != EXPONENT:
+        raise WalletError(f"the key in it is not an RSA key of {MIN_BITS} to {MAX_BITS} bits with exponent {EXPONENT}")
+    private = PrivateKey(key)
+    verify(private.account, b"", private.sign(b""))
+    return private

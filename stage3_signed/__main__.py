@@ -10,7 +10,8 @@ from common.console import CannotStart, Options, read_path, run_client
 from common.foreground import is_in_background, wait_for_foreground
 from common.interface import Network
 from common.rsa import PrivateKey, make_key
-from common.wallets import WalletError, load_or_make_key, load_or_make_wallet
+from common.rsa import load_or_make_key, load_or_make_wallet
+from common.wallets import WalletError
 from stage2_ledger.__main__ import LedgerClient
 from stage3_signed.node import SignedNode, SignedSetup
 

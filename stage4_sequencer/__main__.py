@@ -5,7 +5,8 @@ import argparse
 from common.console import CannotStart, Options, read_id, run_client, thousandths_from
 from common.interface import Network
 from common.rsa import PrivateKey, make_key
-from common.wallets import WalletError, load_key, load_or_make_key
+from common.rsa import load_key, load_or_make_key
+from common.wallets import WalletError
 from stage3_signed.__main__ import SignedClient
 from stage4_sequencer.genesis import MAX_MILLISECONDS
 from stage4_sequencer.node import SequencedNode

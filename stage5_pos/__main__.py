@@ -10,7 +10,8 @@ from pathlib import Path
 from common.console import CannotStart, Options, read_path, run_client, thousandths_from
 from common.interface import Network
 from common.rsa import PrivateKey
-from common.wallets import WalletError, load_key, load_or_make_keys
+from common.rsa import load_key, load_or_make_keys
+from common.wallets import WalletError
 from stage4_sequencer.__main__ import SequencedClient
 from stage4_sequencer.total_order import TotalOrderSetup
 from stage5_pos.genesis import MAX_MILLISECONDS, Genesis, make_genesis

@@ -4,7 +4,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from common.rsa import PrivateKey
-from common.wallets import load_key
+from common.rsa import load_key
 
 KEYS = Path(__file__).parent / "keys"
 

@@ -16,7 +16,8 @@ from typing import IO, NamedTuple
 
 from common.encoding import canon, encode_frame
 from common.rsa import PrivateKey
-from common.wallets import WalletError, load_key
+from common.rsa import load_key
+from common.wallets import WalletError
 from lab.nodes.processes import ROOT
 
 

@@ -10,7 +10,7 @@ from common.advice import describe_call_error
 from common.encoding import encode_frame, split_address
 from common.limits import MEBIBYTE
 from common.rsa import PrivateKey
-from common.wallets import load_or_make_keys
+from common.rsa import load_or_make_keys
 from lab.nodes.processes import NodeError, NodeProcess
 from stage1_chat.handshake import VERSION
 

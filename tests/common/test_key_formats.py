@@ -14,7 +14,8 @@ from Crypto import KdfLimitError
 from Crypto.IO import PKCS8
 
 from common.rsa import PrivateKey
-from common.wallets import WalletError, load_key, load_wallet
+from common.rsa import load_key, load_wallet
+from common.wallets import WalletError
 from tests.fixtures import KEYS, kept_key
 
 pytestmark = [pytest.mark.skipif(not shutil.which(name), reason=f"there is no {name}") for name in ("openssl", "ssh-keygen")]

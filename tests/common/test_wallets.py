@@ -15,14 +15,15 @@ from Crypto.IO import PEM, PKCS8
 from Crypto.PublicKey import ECC, RSA
 from Crypto.Util.asn1 import DerNull, DerObject, DerObjectId, DerOctetString, DerSequence
 
-from common import new_files, wallets
+from common import new_files, rsa, wallets
 from common.advice import describe_file_error
 from common.rsa import PrivateKey
-from common.wallets import WalletError, load_key, load_or_make_keys, load_or_make_wallet, load_wallet
+from common.rsa import load_key, load_or_make_keys, load_or_make_wallet, load_wallet
+from common.wallets import WalletError
 from tests.fixtures import KEYS, kept_key
 
 PASSPHRASE = "correct horse"
-REAL_ROUNDS = wallets._ROUNDS
+REAL_ROUNDS = rsa._ROUNDS
 HMAC_SHA512 = "1.2.840.113549.2.11"
 
 
@@ -30,8 +31,8 @@ HMAC_SHA512 = "1.2.840.113549.2.11"
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """New keys are kept ones, in turn, and few rounds will do: these tests are about files."""
     keys = iter([kept_key(number) for number in range(1, 13)])
-    monkeypatch.setattr(wallets, "make_key", lambda: next(keys))
-    monkeypatch.setattr(wallets, "_ROUNDS", 1_000)
+    monkeypatch.setattr(rsa, "make_key", lambda: next(keys))
+    monkeypatch.setattr(rsa, "_ROUNDS", 1_000)
     monkeypatch.setattr(new_files, "PATIENCE", 0)
 
 
@@ -88,7 +89,7 @@ def sequence_in(encoded: bytes) -> list[Any]:
 
 def test_a_wallet_is_encrypted_pkcs_8_with_a_costly_key_derivation(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wallets, "_ROUNDS", REAL_ROUNDS)
+    monkeypatch.setattr(rsa, "_ROUNDS", REAL_ROUNDS)
     load_or_make_wallet(tmp_path / "wallet.pem", PASSPHRASE)
     container, marker, _ = PEM.decode((tmp_path / "wallet.pem").read_text())
     assert marker == "ENCRYPTED PRIVATE KEY"
@@ -260,7 +261,7 @@ def test_of_two_that_make_a_wallet_at_once_one_wins_and_the_other_takes_it(
         both_are_making.wait()
         return key
 
-    monkeypatch.setattr(wallets, "make_key", make_key)
+    monkeypatch.setattr(rsa, "make_key", make_key)
     path = tmp_path / "wallet.pem"
     accounts: list[str] = []
     threads = [threading.Thread(target=lambda: accounts.append(load_or_make_wallet(path, PASSPHRASE).account))
@@ -355,11 +356,11 @@ def test_of_two_that_make_a_wallet_with_different_passphrases_the_second_is_told
     path = tmp_path / "wallet.pem"
 
     def make_key() -> PrivateKey:
-        monkeypatch.setattr(wallets, "make_key", lambda: kept_key(2))
+        monkeypatch.setattr(rsa, "make_key", lambda: kept_key(2))
         load_or_make_wallet(path, "another passphrase")
         return kept_key(1)
 
-    monkeypatch.setattr(wallets, "make_key", make_key)
+    monkeypatch.setattr(rsa, "make_key", make_key)
     assert fault_of(lambda: load_or_make_wallet(path, PASSPHRASE), path) == (
         "wrong passphrase; another program has made this file at the same time")
     assert load_wallet(path, "another passphrase").account == kept_key(2).account
@@ -398,7 +399,7 @@ def test_of_several_that_make_the_keys_at_once_all_have_the_same(
         all_have_begun.wait()
         made.append([key.account for key in load_or_make_keys(tmp_path / "run" / "keys", 3)])
 
-    monkeypatch.setattr(wallets, "make_key", keys.pop)
+    monkeypatch.setattr(rsa, "make_key", keys.pop)
     threads = [threading.Thread(target=make_all) for _ in range(3)]
     for thread in threads:
         thread.start()

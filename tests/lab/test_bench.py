@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from common.wallets import load_key
+from common.rsa import load_key
 from lab.bench import measurements
 from lab.bench.measurements import LedgerMeasurement, Row, Settings
 from lab.nodes.processes import NodeError, running_network
