@@ -40,8 +40,8 @@ def _reported(path: Path) -> Iterator[None]:
 
 
 def read_key(path: Path, expected: str, secret: bytes | None, accept: Callable[[RSA.RsaKey | None], Key]) -> Key:
-    """What `accept` makes of the key in a PEM file, which must be of the kind `expected`. It gets None for a key that is
-    not of RSA, and raises WalletError, without the path, if it does not take the key."""
+    """What `accept` makes of the key in a PEM file, which must be of the kind `expected`. It gets None for a key that
+    is not of RSA, and raises WalletError, without the path, if it does not take the key."""
     with _reported(path):
         content = read_file(path, _MAX_FILE)
     block = find_block(content, expected)
