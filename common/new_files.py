@@ -9,7 +9,6 @@ what others see is empty for a moment, but never half written.
 import errno
 import itertools
 import os
-import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -29,6 +28,8 @@ def write_new(path: Path, content: bytes) -> bool:
 
     OSError if the disk does not take it: then `path` is not there either.
     """
+    import tempfile  # here, since it takes some milliseconds, and few starts of a node make a file
+
     descriptor, draft = tempfile.mkstemp(prefix=".key-", dir=path.parent)  # mode 0600
     try:
         with open(descriptor, "wb") as file:

@@ -1,18 +1,19 @@
 """What outlasts a crash: what a node accepts is kept in a journal, if its user wants one."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from common.interface import Invalid, Setup
 from common.journal import OTHER_VERSION, Journal, JournalError
+from common.limits import HELLO_SECONDS
 
 
-@dataclass(frozen=True, kw_only=True)
 class LedgerSetup(Setup):
     """What a node of stage 2 is given when it is made."""
 
-    journal: Journal | None = None
-    """Keeps what the node accepts, so that it can go on after a crash: `--data`."""
+    def __init__(self, *, join_seconds: float = HELLO_SECONDS, journal: Journal | None = None) -> None:
+        super().__init__(join_seconds=join_seconds)
+        self.journal = journal
+        """Keeps what the node accepts, so that it can go on after a crash: `--data`."""
 
 
 class Keeper:

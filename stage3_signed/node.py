@@ -7,12 +7,13 @@ Unlike stage 2:
 - a node has a key of its own, and sends from its own account.
 """
 
-from dataclasses import dataclass
 from sys import intern
 from typing import Any
 
 from common.encoding import INTEGER, NONCE, STRING, Message, Shape, fingerprint, is_matching
+from common.journal import Journal
 from common.ledger import Transaction
+from common.limits import HELLO_SECONDS
 from common.rsa import InvalidAccount, PrivateKey, check_account, verify
 from common.interface import Command, CommandError, Invalid, Network
 from stage2_ledger.keeping import LedgerSetup
@@ -21,12 +22,13 @@ from stage2_ledger.node import LedgerNode
 is_fingerprint_prefix = is_matching("[0-9a-f]{4,16}")
 
 
-@dataclass(frozen=True, kw_only=True)
 class SignedSetup(LedgerSetup):
     """What a node of stage 3 is given when it is made."""
 
-    key: PrivateKey
-    """That of its account."""
+    def __init__(self, *, key: PrivateKey, join_seconds: float = HELLO_SECONDS, journal: Journal | None = None) -> None:
+        super().__init__(join_seconds=join_seconds, journal=journal)
+        self.key = key
+        """That of its account."""
 
 
 class SignedNode(LedgerNode):

@@ -6,11 +6,12 @@ sequencer (node.py), in stage 5 a lottery.
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from common.encoding import FormatError, Message, decode_frame, encode_frame
+from common.journal import Journal
 from common.ledger import Transaction
+from common.limits import HELLO_SECONDS
 from common.rsa import PrivateKey
 from common.wallets import WalletError
 from common.interface import Command, CommandError, Connection, HandshakeError, Invalid, Network
@@ -20,12 +21,14 @@ from stage4_sequencer.pool import Pool, Refused
 from stage4_sequencer.waiting import WaitingBlocks
 
 
-@dataclass(frozen=True, kw_only=True)
 class TotalOrderSetup(SignedSetup):
     """What a node of stages 4 and 5 is given when it is made."""
 
-    only_network: str | None = None
-    """No other network is joined, and none is founded: `--network`."""
+    def __init__(self, *, key: PrivateKey, join_seconds: float = HELLO_SECONDS, journal: Journal | None = None,
+                 only_network: str | None = None) -> None:
+        super().__init__(key=key, join_seconds=join_seconds, journal=journal)
+        self.only_network = only_network
+        """No other network is joined, and none is founded: `--network`."""
 
 
 class TotalOrderNode(SignedNode):
