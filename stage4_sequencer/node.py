@@ -1,10 +1,10 @@
 """Stage 4: the sequencer, which is the node that founded the network, sets one order for all.
 
 Unlike stage 3:
-- a network begins with a genesis, which names the sequencer's key and what the founder has;
-- a transaction takes effect when a block says so, not when it arrives: until then it is in the pool;
-- all nodes execute the same transactions in the same order, so all can refuse the same overdrafts;
-- blocks come one after the other, each signed by the sequencer; what is missing is fetched.
+- a network begins with a genesis, which names the sequencer's key and what the founder has (genesis.py);
+- a transaction takes effect when a block says so, not when it arrives: until then it is in the pool (total_order.py);
+- all nodes execute the same transactions in the same order, so all can refuse the same overdrafts (here);
+- blocks come one after the other, each signed by the sequencer (here); what is missing is fetched (catching_up.py).
 """
 
 from collections.abc import Callable
