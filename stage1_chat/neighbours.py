@@ -1,15 +1,13 @@
 """The connections of a node, whom they lead to, and what is flooded on them."""
 
-from common.encoding import encode_frame
-from common.interface import Connection, Network, State
-from common.limits import CLOSE_AFTER, PING_AFTER, USELESS_SECONDS, Recent
+from common.interface import Connection, State
+from common.limits import Recent
 
 
 class Neighbours:
     """The connections of one node; those whose handshake is done are its links."""
 
-    def __init__(self, network: Network) -> None:
-        self._network = network
+    def __init__(self) -> None:
         self.connections: set[Connection] = set()
         self.links: dict[Connection, None] = {}
         """Oldest first: a dict keeps the order, a set does not."""
@@ -44,31 +42,6 @@ class Neighbours:
         """Is there a link to the node at `address`? What the hello of a link says is no proof: anybody can say it."""
         names = {address, self.peer, self.peer_listens} - {None} if self.is_peer(address) else {address}
         return any(link.proven in names for link in self.links)
-
-    def most_useless(self) -> Connection | None:
-        """The caller that was useless for longest, if that is at least a minute; None if there is none.
-
-        Connections that this node has opened stay, whatever they bring. Bitcoin Core does the same, by more measures of
-        usefulness (AttemptToEvictConnection in its net.cpp).
-        """
-        callers = [one for one in self.connections if one.dialled is None and one.is_open]
-        useless = min(callers, key=lambda one: one.useful_at, default=None)
-        if useless is None or self._network.now() - useless.useful_at < USELESS_SECONDS:
-            return None
-        return useless
-
-    def watch(self) -> None:
-        """From now on, ping the links that have been silent for long, close those that do not answer (contract §2)."""
-        self._network.after(PING_AFTER / 4, self._check_silence)
-
-    def _check_silence(self) -> None:
-        self.watch()
-        for connection in list(self.links):
-            silence = self._network.now() - connection.heard
-            if silence >= CLOSE_AFTER:
-                connection.close()
-            elif silence >= PING_AFTER:
-                connection.send(encode_frame({"type": "ping", "nonce": ""}))
 
     def pass_on(self, frame: bytes, source: Connection | None) -> None:
         """Send a frame on every link but the one it came from."""

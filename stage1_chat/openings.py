@@ -15,10 +15,10 @@ from common.advice import describe_call_error
 from common.encoding import encode_frame, is_address, split_address
 from common.fairness import Fairness
 from common.limits import ACCEPTS_AHEAD, HELLO_SECONDS, MAX_INBOUND, SYSTEM_BYTES, TURN_AWAY_SECONDS
+from common.reach import is_loopback
 from common.shortages import SHORTAGES, Shortages
 from stage1_chat.connection import SocketConnection, start_thread
 from stage1_chat.node import ChatNode
-from stage1_chat.reach import is_loopback
 
 
 class Loop(Protocol):
@@ -127,7 +127,7 @@ class Openings:
 
     def _welcome(self, sock: socket.socket) -> None:
         inbound = sum(one.dialled is None and one.is_open for one in self._network.node.connections)
-        if inbound + self._network.fairness.opening_later >= MAX_INBOUND and not self._network.node.make_room():
+        if inbound + self._network.fairness.opening_later >= MAX_INBOUND and not self._network.node.idle.make_room():
             self._turn_away(sock, f"{MAX_INBOUND} connections are open, and there is no room for another one")
         elif self._network.fairness.may_open(lambda: self._welcome(sock)):
             self._unopened.discard(sock)

@@ -17,14 +17,15 @@ from typing import Any
 from common.encoding import (Field, FormatError, Message, Shape, check_shape, decode_frame, encode_frame, is_address,
                              is_text, make_nonce, shorten)
 from common.framing import FrameError
-from common.limits import HELLO_SECONDS, USELESS_SECONDS
+from common.idle import Idle
 from common.interface import AnyPart, Connection, Handler, HandshakeError, Invalid, Network, Part, Setup
+from common.limits import HELLO_SECONDS
+from common.reach import Reach, own_address_words
+from common.refusals import Refusals
 from stage1_chat import handshake
 from stage1_chat.joining import Joining
 from stage1_chat.neighbours import Neighbours
-from stage1_chat.reach import Reach
 from stage1_chat.redial import Redials
-from stage1_chat.refusals import Refusals
 
 
 class PeeringNode(ABC):
@@ -33,7 +34,7 @@ class PeeringNode(ABC):
     STAGE: int
 
     SHAPES: dict[str, Shape] = {
-        **Refusals.SHAPES,
+        "error": Refusals.SHAPES["error"],
         "hello": handshake.SHAPE,
         "ping": {"nonce": Field(lambda value: is_text(value, 0, 64), "at most 64 characters")},
         "pong": {"nonce": Field(lambda value: is_text(value, 0, 64), "at most 64 characters")},
@@ -50,13 +51,14 @@ class PeeringNode(ABC):
         """Which part handles a type of message; the node handles the others."""
         self.network_name: str | None = None
         """The network that this node belongs to; None while it joins."""
-        self.neighbours = Neighbours(network)
+        self.neighbours = Neighbours()
         self.connections, self.links = self.neighbours.connections, self.neighbours.links
         self.joining = Joining(network, self.neighbours, setup.join_seconds,
                                lambda: self.network_name is not None, self.found_network, self.report_error)
         self.redials = Redials(network, self.neighbours.is_linked, self.neighbours.is_peer)
         self.refusals = self.add_part(Refusals(self.joining, self.report_error))
-        self.reach = Reach(address, self.neighbours, self.refusals.tell_once)
+        self.idle = Idle(network, self.connections, self.links, self.refusals.refuse)
+        self.reach = Reach(address, self.links, self.refusals.tell_once)
 
     def add_part(self, part: AnyPart) -> AnyPart:
         """Let a part handle the messages that it brings in, and hear of what happens to connections."""
@@ -69,7 +71,7 @@ class PeeringNode(ABC):
     def start(self, peer: str | None) -> None:
         """Join the network that `peer` is in, or found one if there is none."""
         self.neighbours.peer = peer
-        self.neighbours.watch()
+        self.idle.watch()
         if self.remembers_network:
             self.resume()
         elif peer is None:
@@ -172,15 +174,6 @@ class PeeringNode(ABC):
         """Does this node open this lost connection again? A hook; in stage 1 only the one to `--peer`."""
         return self.neighbours.is_peer(connection.proven)
 
-    def make_room(self) -> bool:
-        """In a full house, give up the caller that was useless for longest, at least a minute; False if there is
-        none."""
-        useless = self.neighbours.most_useless()
-        if useless is not None:
-            self.refusals.refuse(useless, "BUSY",
-                                 f"brought nothing new for {USELESS_SECONDS:.0f} seconds, and others call")
-        return useless is not None
-
     # --- hello ----------------------------------------------------------------------------------
 
     def on_hello(self, connection: Connection, message: Message, frame: bytes) -> None:
@@ -194,7 +187,8 @@ class PeeringNode(ABC):
         elif message["network"] is None and connection.said_network is None:
             self.refusals.hang_up(connection, "both nodes are still joining")
         elif None not in (message["network"], self.network_name) and message["network"] != self.network_name:
-            self._on_another_network(connection)
+            is_lost = connection.dialled in self.redials
+            self.refusals.on_another_network(connection, is_lost, self.how_to_change_network())
         else:
             self.check_network(connection, message["network"])
             connection.address = message["listen"]
@@ -210,19 +204,11 @@ class PeeringNode(ABC):
 
     def on_own_address(self, connection: Connection) -> None:
         """The two ends are this very node, or the peer says so. The end that was called tells the user. A hook."""
-        reason = handshake.own_address_words(self.address)
+        reason = own_address_words(self.address)
         if connection.dialled is None:
             raise HandshakeError(reason)
         self.refusals.close_with_error(connection, "HANDSHAKE", reason)
         self.joining.on_refused(connection, reason)
-
-    def _on_another_network(self, connection: Connection) -> None:
-        """The peer is in another network. If it was lost, it may have founded one: it is called on, since it may come
-        back, but only the user can let this node follow."""
-        is_lost = connection.dialled in self.redials
-        words = handshake.another_network_words(connection, is_lost, self.how_to_change_network())
-        self.refusals.tell_of(connection, "HANDSHAKE", words)
-        self.refusals.send_away(connection, "HANDSHAKE", "another network")
 
     def how_to_change_network(self) -> str:
         """What the user does to have this node in another network. A hook."""

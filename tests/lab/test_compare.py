@@ -30,7 +30,7 @@ PAIRS = [(left, right) for left in FOLDERS for right in FOLDERS if left <= right
 USUAL = [(1, 2), (2, 3), (3, 4), (4, 5), (1, 5)]
 """What people look at: what a stage adds to the one before, and how far it is from the first one to the last."""
 
-NODES = {1: ["stage1_chat.refusals.Refusals", "stage1_chat.peering.PeeringNode", "stage1_chat.node.ChatNode"],
+NODES = {1: ["stage1_chat.peering.PeeringNode", "stage1_chat.node.ChatNode"],
          2: ["stage2_ledger.ring.Ring", "stage2_ledger.fetcher.Fetcher", "stage2_ledger.reconcile.Reconciliation",
              "stage2_ledger.node.LedgerNode"],
          3: ["stage3_signed.node.SignedNode"],

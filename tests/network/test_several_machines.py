@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from Crypto.PublicKey import RSA
 
-from stage1_chat.reach import HOW_TO_ANNOUNCE
+from common.reach import HOW_TO_ANNOUNCE
 from tests.network import machines
 from tests.conftest import KEYS, PASSPHRASE
 from tests.network.machines import Apart, NotPossible, way_in

@@ -439,15 +439,15 @@ def test_who_was_useless_for_longest_gives_way_if_it_is_a_minute_and_has_called(
     called.says_on_open = [called.hello_message(alice.network_name)]
     world.open(world.networks[alice.address], called.address)
     world.settle()
-    assert not alice.make_room()
+    assert not alice.idle.make_room()
     first, second = add_linked_stranger(world, alice), add_linked_stranger(world, alice)
     world.run(40.0)
     for stranger in (called, first, second):  # they answer pings, and are not silent
         stranger.send({"type": "pong", "nonce": ""})
-    assert not alice.make_room(), "nobody was useless for a minute"
+    assert not alice.idle.make_room(), "nobody was useless for a minute"
     first.send(chat_message("news"))
     world.run(25.0)
-    assert alice.make_room() and not alice.make_room()
+    assert alice.idle.make_room() and not alice.idle.make_room()
     world.settle()
     assert second.is_closed and [error["code"] for error in second.messages("error")] == ["BUSY"]
     assert not first.is_closed and not called.is_closed
@@ -457,7 +457,7 @@ def test_who_was_useless_for_longest_gives_way_if_it_is_a_minute_and_has_called(
     first.send({"type": "pong", "nonce": ""})
     called.send({"type": "pong", "nonce": ""})
     world.run(11.0)
-    assert alice.make_room() and not alice.make_room()
+    assert alice.idle.make_room() and not alice.idle.make_room()
     world.settle()
     assert first.is_closed and not called.is_closed
 
@@ -471,9 +471,9 @@ def test_what_was_known_before_is_of_no_use() -> None:
     stranger.send(news)
     other.send({"type": "pong", "nonce": ""})
     world.run(9.0)
-    assert not alice.make_room()
+    assert not alice.idle.make_room()
     world.run(1.1)
-    assert alice.make_room()
+    assert alice.idle.make_room()
     world.settle()
     assert stranger.is_closed
 
@@ -482,7 +482,7 @@ def test_whoever_was_turned_out_of_a_full_house_calls_again() -> None:
     world, alice = founded_world()
     bob = world.add(ChatNode, alice.address)
     world.run(100.0)
-    assert alice.make_room()
+    assert alice.idle.make_room()
     world.settle()
     assert errors(world, bob) == ["BUSY"] and not bob.links
     world.run(1.1)

@@ -3,9 +3,9 @@
 import pytest
 
 from common.encoding import encode_frame
+from common.refusals import Refusals
 from stage1_chat.joining import Joining
 from stage1_chat.neighbours import Neighbours
-from stage1_chat.refusals import Refusals
 from tests.memory import FakeConnection, FakeNetwork
 
 PEER = "peer:1"
@@ -16,7 +16,7 @@ class Scene:
 
     def __init__(self, seconds: float = 10.0) -> None:
         self.network = FakeNetwork()
-        self.neighbours = Neighbours(self.network)
+        self.neighbours = Neighbours()
         self.neighbours.peer = PEER
         self.has_network = False
         self.errors: list[str] = []

@@ -330,7 +330,7 @@ def test_when_too_much_waits_to_be_written_whoever_reads_slowly_stays_and_whoeve
 def test_in_a_full_house_whoever_brings_nothing_makes_room(
         are_useful: bool, here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stage1_chat.openings.MAX_INBOUND", 6)
-    monkeypatch.setattr("stage1_chat.neighbours.USELESS_SECONDS", 1.0)
+    monkeypatch.setattr("common.idle.USELESS_SECONDS", 1.0)
     here.thread.start()
     with here.call_peer() as called, contextlib.ExitStack() as stack:
         callers = [stack.enter_context(RawPeer(here.node.address, network=here.node.network_name)) for _ in range(6)]

@@ -4,7 +4,7 @@ import pytest
 
 from lab.simulation import World
 from stage1_chat.node import ChatNode
-from stage1_chat.reach import host_of
+from common.reach import host_of
 from tests.memory import Stranger, add_linked_stranger, add_stranger
 from tests.stage1_chat.rooms import founded_world
 

@@ -12,7 +12,7 @@ class Scene:
 
     def __init__(self) -> None:
         self.network = FakeNetwork()
-        self.neighbours = Neighbours(self.network)
+        self.neighbours = Neighbours()
         self.links = [FakeConnection(None, f"peer-{number}", 0.0) for number in range(10)]
         self.compared: list[Connection] = []
         self.gossip = Gossip(self.network, self.neighbours, self.compared.append)

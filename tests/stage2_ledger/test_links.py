@@ -258,7 +258,7 @@ def test_a_transaction_makes_its_sender_useful_and_a_presence_does_not(kind: str
     world.run(29.0)
     one.send(transaction() if kind == "transaction" else {"type": "presence", "nonce": "0" * 32, "address": "a:1"})
     world.run(35.0)
-    assert alice.make_room()
+    assert alice.idle.make_room()
     world.settle()
     assert one.is_closed == (kind == "presence") and other.is_closed == (kind == "transaction")
 
@@ -267,7 +267,7 @@ def test_whoever_was_turned_out_of_a_full_house_is_called_by_nobody_and_calls_ag
     world, alice, bob = linked_pair()
     world.run(100.0)
     calls = calls_of(world, alice)
-    assert alice.make_room()
+    assert alice.idle.make_room()
     world.run(2.0)
     assert [address for _, address in calls] == []
     assert list(pairs(world).values()) == [1] and list_of(world, alice) == [alice.address, bob.address]

@@ -22,7 +22,7 @@ class Scene:
 
     def __init__(self, journal: Journal | None = None) -> None:
         self.network = FakeNetwork()
-        self.neighbours = Neighbours(self.network)
+        self.neighbours = Neighbours()
         self.redials = Redials(self.network, self.neighbours.is_linked, self.neighbours.is_peer)
         self.keeper = Keeper(journal)
         self.name: str | None = "a" * 32

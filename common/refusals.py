@@ -1,15 +1,27 @@
 """Bad input: how a node ends the connection that it came by, and what it tells its user (contract §2, §4)."""
 
 from collections.abc import Callable
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 from common.encoding import Field, Message, Shape, encode_frame, is_text
 from common.interface import Connection, Part
 from common.limits import HELLO_SECONDS, MAX_INVALID, MAX_TOLD, Recent
-from stage1_chat.joining import Joining
 
 MAX_REASON = 4_096
 """Characters of an `error`'s reason."""
+
+
+class Joining(Protocol):
+    """How the node comes to its network, as far as refusals are concerned with it."""
+
+    def is_by(self, connection: Connection) -> bool:
+        """Is this the connection that the node joins by?"""
+
+    def on_not_ready(self, connection: Connection, reason: str) -> None:
+        """The other end is there, and cannot let this node join yet."""
+
+    def on_refused(self, connection: Connection, reason: str) -> None:
+        """A connection ends in a way in which another call would end, too."""
 
 
 class Refusals(Part):
@@ -59,6 +71,12 @@ class Refusals(Part):
         connection.was_refused = True
         connection.close()
 
+    def on_another_network(self, connection: Connection, is_lost: bool, how_to_change: str) -> None:
+        """The peer is in another network. If it was lost, it may have founded one: it is called on, since it may come
+        back, but only the user can let this node follow, as `how_to_change` says."""
+        self.tell_of(connection, "HANDSHAKE", another_network_words(connection, is_lost, how_to_change))
+        self.send_away(connection, "HANDSHAKE", "another network")
+
     def count_invalid(self, connection: Connection, reason: str) -> None:
         """An invalid message is ignored, and the tenth is enough. Its sender gets one line here, not ten."""
         connection.invalid += 1
@@ -95,3 +113,13 @@ class Refusals(Part):
         self.tell_of(connection, message["code"], reason, message["reason"])
         connection.close()
         self._joining.on_refused(connection, "the peer has refused this node")
+
+
+def another_network_words(connection: Connection, is_lost: bool, how_to_change: str) -> str:
+    """What the user is told of a peer in another network; `is_lost`: it was in this one. If it calls, its own user has
+    to do something."""
+    if is_lost:
+        return f"{connection.dialled} has another network by now; {how_to_change} to join it"
+    if connection.dialled is None:
+        return f"{connection.says_it_listens} calls from another network; start it again there to join this one"
+    return f"{connection.remote} belongs to another network, expected this one"
