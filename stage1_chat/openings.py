@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from common.advice import describe_call_error
+from common.buffered import BufferedConnection
 from common.encoding import encode_frame, is_address, split_address
 from common.fairness import Fairness
 from common.limits import ACCEPTS_AHEAD, HELLO_SECONDS, MAX_INBOUND, SYSTEM_BYTES, TURN_AWAY_SECONDS
@@ -21,13 +22,13 @@ from stage1_chat.connection import SocketConnection, start_thread
 from stage1_chat.node import ChatNode
 
 
-class Loop(Protocol):
+class NodeLoop(Protocol):
     """The node, and the loop that is its thread."""
 
     node: ChatNode
     fairness: Fairness
     shortages: Shortages
-    collecting: list[SocketConnection]
+    collecting: list[BufferedConnection]
 
     def put(self, handler: Callable[..., None], *arguments: Any) -> None:
         """Have the node's thread call `handler`."""
@@ -39,7 +40,7 @@ class Loop(Protocol):
 class Openings:
     """The listening socket, and the calls that this node makes."""
 
-    def __init__(self, host: str, port: int, network: Loop) -> None:
+    def __init__(self, host: str, port: int, network: NodeLoop) -> None:
         """Listen on `host` and `port` (0: a free one); OSError if that cannot be."""
         self._network = network
         self._listener = socket.create_server((host, port), backlog=MAX_INBOUND)

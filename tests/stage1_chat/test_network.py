@@ -204,7 +204,7 @@ def test_a_timer_that_takes_longer_than_its_interval_does_not_starve_the_others(
 def test_what_waits_for_those_who_have_ended_their_half_counts_with_the_rest(
         here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("common.fairness.MAX_OUTBOXES", 32 * 2**20)
-    monkeypatch.setattr("stage1_chat.connection.FLUSH_SECONDS", DEADLINE)  # the first shall be there when the second leaves
+    monkeypatch.setattr("common.buffered.FLUSH_SECONDS", DEADLINE)  # the first shall be there when the second leaves
     peer, _ = here.run_with_peer()
     other = RawPeer(here.node.address, network=here.node.network_name)
     other.join()

@@ -1,0 +1,136 @@
+"""A connection with what waits on both of its sides: what was read for the node, what the node sent for the writer.
+
+No socket and no thread here. Stage 1 adds these, and calls `batches.add` for what was read, takes `outbox.pieces` to
+write them, and says `on_down` when the socket is closed.
+"""
+
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import Protocol
+
+from common.fairness import Batches, Fairness
+from common.framing import FrameError
+from common.interface import Connection, State
+from common.limits import FLUSH_SECONDS, LARGE_BYTES, MAX_OUTBOX
+from common.outbox import Outbox
+
+
+class Listener(Protocol):
+    """What a connection tells the node, in the node's thread."""
+
+    def on_frame(self, connection: Connection, frame: bytes) -> None:
+        """A frame has come."""
+
+    def on_bad_bytes(self, connection: Connection, error: FrameError) -> None:
+        """What has come after the last frame is not the beginning of one."""
+
+    def on_close(self, connection: Connection) -> None:
+        """It has ended."""
+
+    def report_error(self, code: str, reason: str) -> None:
+        """Tell the user."""
+
+
+class BufferedConnection(Connection):
+    """A connection whose node never waits for it, and which holds a bounded amount of memory."""
+
+    def __init__(self, dialled: str | None, remote: str, node: Listener, fairness: Fairness,
+                 on_collected: Callable[["BufferedConnection"], None]) -> None:
+        """`on_collected` is called when there is something to `hand_over`."""
+        super().__init__(dialled, remote, fairness.now())
+        self.node = node
+        self.fairness = fairness
+        self._on_collected = on_collected
+        self.batches = Batches(fairness, node.on_frame)
+        self.outbox = Outbox(fairness.now)
+        self._writer_spent = 0.0
+        """The processor time of the writer that has been counted, in seconds."""
+        self._is_down = False
+        """Is the socket closed?"""
+
+    @abstractmethod
+    def abort(self) -> None:
+        """Give up what is still to be written or read."""
+
+    # --- out ------------------------------------------------------------------------------------
+
+    @property
+    def unwritten(self) -> int:
+        """Bytes that wait for the peer to read."""
+        return 0 if self.state is State.ENDED or self.outbox.has_ended else self.outbox.waiting
+
+    @property
+    def write_pace(self) -> float:
+        """The bytes that the peer took lately."""
+        return self.outbox.pace.at(self.fairness.now())
+
+    def send(self, frame: bytes) -> None:
+        """Collect `frame` for the writer. Too much that waits ends the connection (contract §2)."""
+        if self.is_open:
+            if self.outbox.is_empty:
+                self._on_collected(self)
+            self.outbox.collect(frame)
+            if self.unwritten > MAX_OUTBOX:
+                self.drop(f"reads too slowly, more than {MAX_OUTBOX} bytes wait for it")
+
+    def forget_collected(self) -> None:
+        """Do not send what the last handler sent."""
+        self.outbox.forget_collected()
+
+    def hand_over(self) -> float:
+        """Let the writer have what handlers have sent, and end if they have closed: it has a while to write.
+
+        What waits in large amounts is counted, and leaves memory to be given back. The result is the processor time
+        that the writer has taken since the last time, in seconds.
+        """
+        if self.is_open:
+            self.outbox.hand_over()
+        elif not self.outbox.is_closed:
+            self.outbox.close()
+            self.fairness.after(FLUSH_SECONDS, self.abort)
+        if self.unwritten > LARGE_BYTES:
+            self.fairness.count_unwritten()
+        before, self._writer_spent = self._writer_spent, self.outbox.spent
+        return self._writer_spent - before
+
+    # --- in -------------------------------------------------------------------------------------
+
+    @property
+    def unhandled(self) -> int:
+        """Bytes that were read and not handled yet."""
+        return self.batches.unhandled if self.is_open else 0
+
+    @property
+    def read_pace(self) -> float:
+        """The bytes that came lately."""
+        return self.batches.pace.at(self.fairness.now())
+
+    # --- the end --------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Write what waits, say farewell, close. For the node the connection is closed at once."""
+        if self.is_open:
+            self.state = State.LEAVING
+            self.batches.close()
+            self._on_collected(self)
+            self.fairness.turns.put(self.is_own, self.node.on_close, self)
+            self._forget_if_down()
+
+    def drop(self, reason: str) -> None:
+        """Close without writing what waits: this connection takes more memory than it may."""
+        self.node.report_error("BUSY", f"{self.remote}: {reason}")
+        self.forget_collected()
+        self.close()
+        self.state = State.ENDED
+        self.fairness.customers.discard(self)
+        self.abort()
+
+    def on_down(self) -> None:
+        """The socket is closed. Called by the reader."""
+        self._is_down = True
+        self.fairness.turns.put(self.is_own, self._forget_if_down)
+
+    def _forget_if_down(self) -> None:
+        if self._is_down and not self.is_open:
+            self.state = State.ENDED
+            self.fairness.customers.discard(self)

@@ -1,0 +1,83 @@
+"""What waits to be written, and how fast it goes. No socket and no thread here: the two that use it are the caller's.
+
+The node's thread collects, and hands over when its handlers are done. The writer thread takes `pieces` and writes them.
+"""
+
+import queue
+import time
+from collections.abc import Callable, Iterator
+
+from common.limits import WRITE_BYTES
+from common.turns import Pace
+
+
+class Outbox:
+    """What waits for one writer thread: it calls `pieces` and `end`, and the node's thread all else.
+
+    The two byte counters have one writer each, so that no lock is needed to know how much waits.
+    """
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        """`now` gives the time in seconds."""
+        self._now = now
+        self._collected: list[bytes] = []
+        self._queue: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._bytes_in = self._bytes_out = 0
+        self.pace = Pace()
+        """How much was written lately."""
+        self.spent = 0.0
+        """The processor time that the writer has taken, in seconds."""
+        self.is_closed = False
+        self.has_ended = False
+        """Has the writer ended?"""
+
+    @property
+    def is_empty(self) -> bool:
+        """Has nothing been collected since the last `hand_over`?"""
+        return not self._collected
+
+    @property
+    def waiting(self) -> int:
+        """Bytes that were collected and are not written yet."""
+        return self._bytes_in - self._bytes_out
+
+    def collect(self, data: bytes) -> None:
+        """Keep `data` until `hand_over`."""
+        self._collected.append(data)
+        self._bytes_in += len(data)
+
+    def forget_collected(self) -> None:
+        """Do not write what was collected since the last `hand_over`."""
+        self._bytes_in -= sum(map(len, self._collected))
+        self._collected.clear()
+
+    def hand_over(self) -> None:
+        """Let the writer have all that was collected, in one piece."""
+        if self._collected and not self.is_closed and not self.has_ended:
+            self._queue.put(b"".join(self._collected))
+        self._collected.clear()
+
+    def close(self) -> None:
+        """Let the writer write what waits, and end."""
+        self.hand_over()
+        if not self.is_closed:
+            self.is_closed = True
+            self._queue.put(None)
+
+    def pieces(self) -> Iterator[bytes]:
+        """What is to be written, piece by piece, until the outbox is closed; it waits for more. A piece is written when
+        the next one is asked for."""
+        while (data := self._queue.get()) is not None:
+            for start in range(0, len(data), WRITE_BYTES):
+                piece = data[start:start + WRITE_BYTES]
+                yield piece
+                self._bytes_out += len(piece)
+                if self.waiting > WRITE_BYTES:  # below that nobody asks
+                    self.pace.add(len(piece), self._now())
+            self.spent = time.thread_time()
+
+    def end(self) -> None:
+        """The writer ends."""
+        self.has_ended = True
+        # Megabytes may wait here, and something may refer to this connection for long: let go of them now.
+        self._queue = queue.SimpleQueue()

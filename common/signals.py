@@ -1,0 +1,28 @@
+"""Signals: Ctrl-C (SIGINT) and SIGTERM end a node in order, and SIGCONT says that it was stopped and goes on.
+
+The way of a signal: Python writes its number to a pipe at once, a thread reads it there and puts what follows into the
+inbox of the node's thread. A handler alone would not do: Python calls it when the main thread does something next, and
+that one may just be about to wait in the inbox for seconds.
+"""
+
+import os
+import signal
+from collections.abc import Callable
+
+
+class Signals:
+    """The signals that this process gets, from now on."""
+
+    def __init__(self) -> None:
+        """Called by the main thread; OSError if the system has no pipe for it."""
+        self._signals, wake = os.pipe()
+        os.set_blocking(wake, False)
+        signal.set_wakeup_fd(wake)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCONT):
+            signal.signal(number, lambda *_: None)  # the pipe does it; by default the process would end
+
+    def wait_for_end(self, on_continued: Callable[[], None]) -> None:
+        """Wait until a signal ends this node; `on_continued` is called when it was stopped and goes on."""
+        while (number := os.read(self._signals, 1)[0]) not in (signal.SIGINT, signal.SIGTERM):
+            if number == signal.SIGCONT:
+                on_continued()
