@@ -67,8 +67,8 @@ class Refusals(Part):
 
     def close_with_error(self, connection: Connection, code: str, reason: str) -> None:
         """Tell the peer why its connection ends, and end it."""
-        connection.send(encode_frame({"type": "error", "code": code, "reason": reason}))
         connection.was_refused = True
+        connection.send(encode_frame({"type": "error", "code": code, "reason": reason}))
         connection.close()
 
     def on_another_network(self, connection: Connection, is_lost: bool, how_to_change: str) -> None:
