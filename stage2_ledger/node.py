@@ -27,9 +27,6 @@ from stage2_ledger.ring import Ring
 NAME = Field(is_matching("[\x21-\x7e]{1,64}"), "a name of 1 to 64 characters from U+0021 to U+007E")
 
 
-DEFAULTS = LedgerSetup()
-
-
 class LedgerNode(ChatNode):
     """A node that keeps a replicated ledger."""
 
@@ -55,7 +52,8 @@ class LedgerNode(ChatNode):
         "ledger": Command("/ledger", "show the balance of every account"),
     }
 
-    def __init__(self, network: Network, address: str, setup: LedgerSetup = DEFAULTS) -> None:
+    def __init__(self, network: Network, address: str, setup: LedgerSetup | None = None) -> None:
+        setup = setup or LedgerSetup()
         super().__init__(network, address, setup)
         self.keeper = self.KEEPER(setup.journal)
         self.ring = self.add_part(self.RING(network, address, self.neighbours, self.redials, self.keeper,
