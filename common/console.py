@@ -12,21 +12,22 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from common.encoding import fingerprint, is_address, is_id
 from common.foreground import read_in_foreground, run_on_in_background
+from common.interface import Lines, Members
 from common.limits import MAX_LINE
 
 if TYPE_CHECKING:
     from common.prompt import Prompt
 
-Members = dict[str, Any]
-
 PROMPT = "> "
 
 SHOWN_ID = 16
 """Digits of an id that people are shown; the rest helps nobody to tell two apart."""
+SHOWN_NAME = 16
+"""Columns for an account, which a fingerprint fills."""
 MAX_NAME = 64
 """Characters of the longest account name of stage 2. What is longer is a key."""
 
@@ -175,17 +176,16 @@ class Console:
 
     # --- out ------------------------------------------------------------------------------------
 
-    def render(self, event: str, members: Members, drawing: str | None = None) -> bytes:
-        """One event as it is printed; `drawing` is what people see instead, where a line cannot say it."""
+    def render(self, event: str, members: Members, lines: Lines) -> bytes:
+        """One event as it is printed; `lines` makes what people see of it."""
         if self._is_json:
             text = json.dumps({"event": event, **members}, ensure_ascii=False)
             # JSON escapes U+0000-001F itself, and leaves U+007F-009F, which also drive terminals, to us.
             text = re.sub("[\x7f-\x9f]", lambda match: f"\\u{ord(match[0]):04x}", text)
             # Bytes that were typed and are no UTF-8 are lone surrogates by now: those become escapes, too.
             return text.encode(errors="backslashreplace") + b"\n"
-        lines = drawing.split("\n") if drawing is not None else FOR_PEOPLE[event](members)
         encoding = sys.stdout.encoding or "utf-8"
-        return b"".join(escape_control(line).encode(encoding, "backslashreplace") + b"\n" for line in lines)
+        return b"".join(escape_control(line).encode(encoding, "backslashreplace") + b"\n" for line in lines(members))
 
     def write(self, data: bytes) -> None:
         """Print lines, on a terminal above what is being typed."""
@@ -222,7 +222,7 @@ def find_prompt() -> "Prompt | None":
     return Prompt()
 
 
-# --- events for people --------------------------------------------------------------------------
+# --- what events for people have in common ------------------------------------------------------
 
 def shown_account(account: str) -> str:
     """An account for people: a name as it is, a key by its fingerprint."""
@@ -237,63 +237,6 @@ def shown_id(message_id: str) -> str:
 def count(number: int, noun: str) -> str:
     """`1 block`, `2 blocks`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def _listening(m: Members) -> list[str]:
-    lines = [f"listening on {m['address']}"]
-    if "account" in m:
-        lines.append(f"this node's account is {shown_account(m['account'])}")
-    return lines
-
-
-def _ledger(m: Members) -> list[str]:
-    rows = sorted((shown_account(account), balance) for account, balance in m["accounts"].items())
-    return [f"{name:<{MAX_NAME // 4}}  {balance:>10}" for name, balance in rows] or ["no transactions yet"]
-
-
-def _transaction(m: Members) -> list[str]:
-    reason = f": {m['reason']}" if "reason" in m else ""
-    return [f"transaction {shown_id(m['id'])} {m['state']}{reason}"]
-
-
-def _block(m: Members) -> list[str]:
-    place = f"number {m['number']}" if "number" in m else f"slot {m['slot']}, height {m['height']}"
-    return [f"block {shown_id(m['id'])}  {place}, {count(m['transactions'], 'transaction')},"
-            f" by {shown_account(m['creator'])}"]
-
-
-def _equivocation(m: Members) -> list[str]:
-    place = f"number {m['number']}" if "number" in m else f"slot {m['slot']}"
-    return [f"equivocation: {shown_account(m['creator'])} has signed two blocks of {place}:"
-            f" {' and '.join(map(shown_id, m['ids']))}"]
-
-
-def _status(m: Members) -> list[str]:
-    return [", ".join(f"{name.replace('_', ' ')} {shown_id(str(value))}" for name, value in m.items())]
-
-
-FOR_PEOPLE: dict[str, Callable[[Members], list[str]]] = {
-    "listening": _listening,
-    "founded": lambda m: ["goes on with the network that it knows" if m.get("resumed") else "founded a network"],
-    "joined": lambda m: [f"joined the network of {m['peer']}"],
-    "help": lambda m: [f"{command['command']:<28}  {command['meaning']}" for command in m["commands"]],
-    "peer": lambda m: [f"peer {m['address']} is {m['state']}"],
-    "chat": lambda m: [m["text"]],
-    "peers": lambda m: [*m["addresses"], f"{count(len(m['addresses']), 'node')} known,"
-                                         f" {count(m['connections'], 'connection')} up"],
-    "sent": lambda m: [f"sent {shown_id(m['id'])}"],
-    "transaction": _transaction,
-    "ledger": _ledger,
-    "account": lambda m: [f"account {m['fingerprint']} has {m['balance']}; its key, to hand to others:", m["account"]],
-    "block": _block,
-    "rollback": lambda m: [f"rollback of {count(m['depth'], 'block')}, from {shown_id(m['from'])}"
-                           f" to {shown_id(m['to'])}"],
-    "equivocation": _equivocation,
-    "status": _status,
-    "blocks": lambda m: [line for block in m["blocks"] for line in _block(block)] or ["no blocks yet"],
-    "error": lambda m: [f"error {m['code']}: {m['reason']}"],
-}
-"""How people are told each event of contract §4; `tree` comes with its drawing."""
 
 
 # --- beginning and end of a client --------------------------------------------------------------

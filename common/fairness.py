@@ -27,8 +27,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from common.bounded import Allowance
 from common.limits import (BATCHES_AHEAD, LARGE_BYTES, LONG_TURN_SECONDS, MAX_INBOUND, MAX_OPENINGS, MAX_OUTBOXES,
-                           MAX_RECEIVED, OPENINGS_PER_SECOND, TIDY_SECONDS, TURN_SECONDS, Allowance)
+                           MAX_RECEIVED, OPENINGS_PER_SECOND, TIDY_SECONDS, TURN_SECONDS)
 from common.memory import tidy_memory
 from common.turns import Pace, Turns
 

@@ -34,6 +34,13 @@ class Command(NamedTuple):
     meaning: str
 
 
+Members = dict[str, Any]
+"""What an event says, by name (contract §4)."""
+
+Lines = Callable[[Members], list[str]]
+"""Makes of an event's members the lines that people are told."""
+
+
 class State(Enum):
     """How far a connection is, as the node sees it (contract §2).
 
@@ -161,8 +168,8 @@ class Network(Protocol):
     def connect(self, address: str) -> None:
         """Try to connect; `on_open` or `on_dial_failed` follows."""
 
-    def report(self, event: str, members: dict[str, Any], drawing: str | None = None) -> None:
-        """Tell the user, or the program that reads the output, what happened (contract §4)."""
+    def report(self, event: str, members: Members, lines: Lines) -> None:
+        """Tell what happened (contract §4): people by `lines`, programs by name and members."""
 
     def read_lines(self) -> None:
         """Begin to read standard input; `on_line` follows for each line."""

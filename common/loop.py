@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from common.buffered import BufferedConnection
 from common.console import Console
 from common.fairness import Fairness
+from common.interface import Lines, Members
 from common.journal import JournalError
 from common.limits import HAND_OVER_SECONDS, MAX_OUTBOX
 from common.outbox import Outbox
@@ -127,10 +128,10 @@ class Loop:
         """Call `action` once, that much later."""
         self._timers.after(seconds, action)
 
-    def report(self, event: str, members: dict[str, Any], drawing: str | None = None) -> None:
+    def report(self, event: str, members: Members, lines: Lines) -> None:
         """Print an event. When the reader of our output has stopped reading, lines are lost, not the node."""
         if self.printer.waiting <= MAX_OUTBOX:
-            self.printer.collect(self.console.render(event, members, drawing))
+            self.printer.collect(self.console.render(event, members, lines))
 
     def stop(self, status: int = 0) -> None:
         """End the loop when the present handler is done."""

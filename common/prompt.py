@@ -1,38 +1,30 @@
 """The prompt of a terminal: a line is typed below, while messages arrive above it.
 
 The editing is prompt_toolkit's. Here is what it leaves open: lines that arrive, several lines that are pasted,
-a terminal that is gone or that another job has, and an end that comes from another thread.
+and an end that comes from another thread. The terminal itself is in terminal.py.
 """
 
 import asyncio
 import os
 import re
 import signal
-import sys
 import termios
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Any
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
-from prompt_toolkit.data_structures import Size
 from prompt_toolkit.document import Document
 from prompt_toolkit.filters import has_validation_error
-from prompt_toolkit.input.posix_utils import PosixStdinReader
-from prompt_toolkit.input.vt100 import Vt100Input, raw_mode
-from prompt_toolkit.key_binding import KeyBindings, KeyPress, KeyPressEvent
+from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.keys import Keys
-from prompt_toolkit.output.vt100 import Vt100_Output
 from prompt_toolkit.shortcuts import CompleteStyle
 from prompt_toolkit.validation import ValidationError, Validator
 
 from common.console import PROMPT
 from common.foreground import is_in_background, wait_for_foreground
-
-USUAL_ROWS, USUAL_COLUMNS = 24, 80
-"""Of a terminal that does not say how large it is, as one that a program has opened and not set up."""
+from common.terminal import Keyboard, Screen, terminal_size, usual_mode
 
 PATIENCE = 1.0
 """Seconds that the end of the process waits for the prompt: somebody may have stopped the terminal. Also seconds until
@@ -55,7 +47,7 @@ class Prompt:
         self._is_at_end = self._is_to_stop = False
         """Why the prompt was taken down, if it was: the process ends, or stops (Ctrl-Z)."""
         self._continued = threading.Event()
-        self._mode = _usual_mode()
+        self._mode = usual_mode()
         self._set_mode()
 
     def _set_mode(self) -> None:
@@ -73,7 +65,8 @@ class Prompt:
         session: PromptSession[str] = PromptSession(
             PROMPT, key_bindings=bindings, validator=_OneLine(), validate_while_typing=False,
             completer=_Words(words), complete_while_typing=False, complete_style=CompleteStyle.READLINE_LIKE,
-            input=_Keyboard(self._take_down), output=_Screen(open(1, "w", closefd=False), _size, os.environ["TERM"]))
+            input=Keyboard(self._take_down),
+            output=Screen(open(1, "w", closefd=False), terminal_size, os.environ["TERM"]))
         loop = asyncio.new_event_loop()
         try:
             while not self._is_at_end:
@@ -114,7 +107,7 @@ class Prompt:
         if is_in_background():
             wait_for_foreground()
             with suppress(termios.error):  # the terminal is gone
-                self._mode = _usual_mode()  # the shell may have changed it
+                self._mode = usual_mode()  # the shell may have changed it
 
     def _read(self, session: PromptSession[str], loop: asyncio.AbstractEventLoop) -> list[str]:
         """What is sent off at once; nothing if the prompt was taken down."""
@@ -227,7 +220,7 @@ def join_lines(text: str) -> str:
     return " ".join(PIECES_OF_A_KEY.sub("", text).split("\n"))
 
 
-# --- the terminal -------------------------------------------------------------------------------
+# --- Tab ----------------------------------------------------------------------------------------
 
 class _Words(Completer):
     """Completes the word at the cursor of a command: the first one by a command, others by an account."""
@@ -243,85 +236,3 @@ class _Words(Completer):
             for known in self._words():
                 if known.startswith(word) and known.startswith("/") == (word == before):
                     yield Completion(known, -len(word))
-
-
-def _usual_mode() -> list[Any]:
-    """The terminal's mode, with what a program that was killed here before may have switched off."""
-    mode = termios.tcgetattr(0)
-    mode[0] |= termios.ICRNL
-    mode[3] |= termios.ICANON | termios.ECHO | termios.ISIG | termios.IEXTEN
-    return mode
-
-
-class _Reader(PosixStdinReader):
-    """Takes a terminal that is gone as the end of input. The library would ask it again without end."""
-
-    def read(self, count: int = 4_096) -> str:
-        """What was typed."""
-        data = b""
-        try:
-            data = os.read(self.stdin_fd, count)
-        except OSError:
-            if is_in_background():
-                return ""  # not gone: another job has it since a moment ago
-        self.closed = not data
-        return self._stdin_decoder.decode(data)
-
-
-class _RawMode(raw_mode):
-    """The terminal gives out single keys, unless another job has it."""
-
-    def __enter__(self) -> None:
-        if not is_in_background():
-            super().__enter__()
-
-    def __exit__(self, *error: object) -> None:
-        if not is_in_background():
-            super().__exit__(*error)
-
-
-class _Keyboard(Vt100Input):
-    """Also takes for a paste what a terminal that does not mark pastes brings at once: the end of a line, and more."""
-
-    def __init__(self, on_background: Callable[[], None]) -> None:
-        """`on_background` is called when there are keys for another job."""
-        super().__init__(sys.stdin)
-        self.stdin_reader = _Reader(0)
-        self._on_background = on_background
-
-    def raw_mode(self) -> raw_mode:
-        """The mode in which a prompt can be up."""
-        return _RawMode(0)
-
-    def read_keys(self) -> list[KeyPress]:
-        """The keys that were pressed."""
-        if is_in_background():
-            self._on_background()
-            return []
-        keys = super().read_keys()
-        text = "".join(key.data for key in keys)
-        is_text = all(len(key.key) == 1 or key.key in (Keys.ControlM, Keys.ControlJ, Keys.ControlI) for key in keys)
-        return [KeyPress(Keys.BracketedPaste, text)] if is_text and re.search("[\r\n][^\r\n]", text) else keys
-
-
-def _size() -> Size:
-    columns = rows = 0
-    with suppress(OSError):
-        columns, rows = os.get_terminal_size(1)
-    return Size(rows=rows or USUAL_ROWS, columns=columns or USUAL_COLUMNS)
-
-
-class _Screen(Vt100_Output):
-    """A terminal that may be gone, as the thread that reads from it will hear."""
-
-    @property
-    def responds_to_cpr(self) -> bool:
-        """It is not asked where its cursor is: the answer would be the shell's input if it came after the end."""
-        return False
-
-    def flush(self) -> None:
-        """Write what was collected, unless another job has the terminal."""
-        if is_in_background():
-            self._buffer.clear()
-        with suppress(OSError):
-            super().flush()

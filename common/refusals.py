@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from typing import ClassVar, Protocol
 
+from common.bounded import Recent
 from common.encoding import Field, Message, Shape, encode_frame, is_text
 from common.interface import Connection, Part
-from common.limits import HELLO_SECONDS, MAX_INVALID, MAX_TOLD, Recent
+from common.limits import HELLO_SECONDS, MAX_INVALID, MAX_TOLD_LINES
 
 MAX_REASON = 4_096
 """Characters of an `error`'s reason."""
@@ -36,7 +37,7 @@ class Refusals(Part):
         """`report_error` tells the user in one line, with a code, what went wrong."""
         self._joining = joining
         self._report_error = report_error
-        self._told = Recent(MAX_TOLD)
+        self._told = Recent(MAX_TOLD_LINES)
         """The hashes of what the user was told of some address, and need not be told again at each call."""
 
     def refuse(self, connection: Connection, code: str, reason: str) -> None:

@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from common.interface import Connection, State
+from common.interface import Connection, Lines, Members, State
 from stage1_chat.node import ChatNode
 
 Node = TypeVar("Node", bound=ChatNode)
@@ -97,7 +97,7 @@ class MemoryNetwork:
         """Reach the node at `address`, unless it is gone or the two are parted."""
         self.after(self.world.delay(), lambda: self.world.open(self, address))
 
-    def report(self, event: str, members: dict[str, Any], drawing: str | None = None) -> None:
+    def report(self, event: str, members: Members, lines: Lines) -> None:
         """Keep the event for the test that asks."""
         self.reported.append({"event": event, **members})
 

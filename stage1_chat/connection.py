@@ -20,8 +20,8 @@ from functools import partial
 from common.buffered import BufferedConnection, Listener
 from common.fairness import Fairness
 from common.framing import Splitter
-from common.limits import RECEIVE_BYTES
 from common.outbox import Outbox
+from stage1_chat.limits import RECEIVE_BYTES
 
 
 def start_thread(name: str, target: Callable[[], None]) -> threading.Thread:

@@ -7,7 +7,8 @@ starting. When the time is over, or the peer does not belong to a network of thi
 from collections.abc import Callable
 
 from common.interface import Connection, Network
-from common.limits import HELLO_SECONDS, JOIN_AGAIN_SECONDS
+from common.limits import HELLO_SECONDS
+from stage1_chat.limits import JOIN_AGAIN_SECONDS
 from stage1_chat.neighbours import Neighbours
 
 

@@ -1,7 +1,7 @@
 """The connections of a node, whom they lead to, and what is flooded on them."""
 
+from common.bounded import Recent
 from common.interface import Connection, State
-from common.limits import Recent
 
 
 class Neighbours:

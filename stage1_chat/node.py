@@ -8,10 +8,12 @@ passing on what is new, and the commands.
 from collections.abc import Callable
 from typing import Any
 
+from common.bounded import Recent
+from common.console import count
 from common.encoding import (NONCE, Field, Message, Shape, canon, encode_frame, is_text, make_id, make_nonce,
                              shorten, split_address, without_padding)
-from common.limits import MAX_HISTORY, Recent
-from common.interface import Command, CommandError, Connection, Network, Setup
+from common.interface import Command, CommandError, Connection, Lines, Network, Setup
+from stage1_chat.limits import MAX_HISTORY
 from stage1_chat.peering import PeeringNode
 
 MAX_TEXT = 4_096
@@ -38,6 +40,19 @@ class ChatNode(PeeringNode):
         "quit": Command("/quit", "end this node"),
     }
     """What can be typed: name -> usage. The method `command_NAME` carries it out."""
+
+    EVENTS: dict[str, Lines] = {
+        "listening": lambda m: [f"listening on {m['address']}"],
+        "founded": lambda m: ["founded a network"],
+        "joined": lambda m: [f"joined the network of {m['peer']}"],
+        "help": lambda m: [f"{command['command']:<28}  {command['meaning']}" for command in m["commands"]],
+        "peer": lambda m: [f"peer {m['address']} is {m['state']}"],
+        "chat": lambda m: [m["text"]],
+        "peers": lambda m: [*m["addresses"], f"{count(len(m['addresses']), 'node')} known,"
+                                             f" {count(m['connections'], 'connection')} up"],
+        "error": lambda m: [f"error {m['code']}: {m['reason']}"],
+    }
+    """What people are told of each event of contract §4: its name -> what makes lines of its members."""
 
     def __init__(self, network: Network, address: str, setup: Setup = DEFAULTS) -> None:
         super().__init__(network, address, setup)

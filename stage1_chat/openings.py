@@ -15,10 +15,11 @@ from common.advice import describe_call_error
 from common.buffered import BufferedConnection
 from common.encoding import encode_frame, is_address, split_address
 from common.fairness import Fairness
-from common.limits import ACCEPTS_AHEAD, HELLO_SECONDS, MAX_INBOUND, SYSTEM_BYTES, TURN_AWAY_SECONDS
+from common.limits import HELLO_SECONDS, MAX_INBOUND
 from common.reach import is_loopback
 from common.shortages import SHORTAGES, Shortages
 from stage1_chat.connection import SocketConnection, start_thread
+from stage1_chat.limits import ACCEPTS_AHEAD, SYSTEM_BYTES, TURN_AWAY_SECONDS
 from stage1_chat.node import ChatNode
 
 

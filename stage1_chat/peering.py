@@ -6,8 +6,7 @@ network's verbs. It knows no socket, no thread and no clock, so the client on
 real sockets, a test in memory and a simulation run this same code.
 
 The way of a message: `on_frame` (seen before? then that was all) -> `on_message`
-(decoded, and of its declared shape) -> `on_chat` and its likes, one method for
-each type.
+(decoded, and of its declared shape) -> `on_chat` and its likes, one for each type.
 """
 
 from abc import ABC, abstractmethod
@@ -18,7 +17,7 @@ from common.encoding import (Field, FormatError, Message, Shape, check_shape, de
                              is_text, make_nonce, shorten)
 from common.framing import FrameError
 from common.idle import Idle
-from common.interface import AnyPart, Connection, Handler, HandshakeError, Invalid, Network, Part, Setup
+from common.interface import AnyPart, Connection, Handler, HandshakeError, Invalid, Lines, Network, Part, Setup
 from common.limits import HELLO_SECONDS
 from common.reach import Reach, own_address_words
 from common.refusals import Refusals
@@ -32,6 +31,7 @@ class PeeringNode(ABC):
     """What a node of every stage does with its connections."""
 
     STAGE: int
+    EVENTS: dict[str, Lines]  # what people are told of each event
 
     SHAPES: dict[str, Shape] = {
         "error": Refusals.SHAPES["error"],
@@ -278,7 +278,7 @@ class PeeringNode(ABC):
 
     def report(self, event: str, **members: Any) -> None:
         """Tell the user what happened: an event of contract §4. A hook."""
-        self.network.report(event, members)
+        self.network.report(event, members, self.EVENTS[event])
 
     def report_error(self, code: str, reason: str) -> None:
         """Tell the user in one line what went wrong."""

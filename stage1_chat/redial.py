@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable
 
 from common.interface import Connection, Network
-from common.limits import FIRST_REDIAL, LAST_REDIAL, MAX_CALLED_BACK, MAX_REDIALS, REDIAL_FOR
+from stage1_chat.limits import FIRST_REDIAL, LAST_REDIAL, MAX_CALLED_BACK, MAX_REDIALS, REDIAL_FOR
 
 
 class Redial:

@@ -22,9 +22,9 @@ from operator import attrgetter
 from typing import ClassVar
 
 from common.encoding import Message, Shape, encode_frame, ids_field
+from common.fetch_limits import MAX_FORSAKEN_WANT, MAX_MISSING, WANT_AGAIN
 from common.interface import Connection, Part
-from common.limits import (MAX_FORSAKEN_WANT, MAX_MISSING, MAX_NAMED, MAX_TRIES, MAX_WANT, MAX_WANTS_OPEN,
-                           WANT_AGAIN)
+from stage2_ledger.limits import MAX_NAMED, MAX_TRIES, MAX_WANT, MAX_WANTS_OPEN
 from stage2_ledger.missing import Missing, Question, Source
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 from common.interface import Connection, Network
-from common.limits import GOSSIP_SECONDS
 from stage1_chat.neighbours import Neighbours
+from stage2_ledger.limits import GOSSIP_SECONDS
 
 
 class Gossip:

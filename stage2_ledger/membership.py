@@ -9,8 +9,9 @@ import random
 from bisect import bisect_left
 from itertools import islice
 
+from common.bounded import Recent
 from common.encoding import split_address
-from common.limits import MAX_ALIASES, MAX_PEERS, RANDOM_LINKS, RING_LINKS, Recent
+from stage2_ledger.limits import MAX_ALIASES, MAX_PEERS, RANDOM_LINKS, RING_LINKS
 
 
 class Membership:

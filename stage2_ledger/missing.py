@@ -3,8 +3,9 @@
 from collections import deque
 from typing import NamedTuple
 
+from common.fetch_limits import WANT_AGAIN
 from common.interface import Connection
-from common.limits import SLOW_THINGS_PER_SECOND, WANT_AGAIN
+from stage2_ledger.limits import SLOW_THINGS_PER_SECOND
 
 
 class Question(NamedTuple):

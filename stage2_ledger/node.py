@@ -13,10 +13,11 @@ from typing import Any
 
 from common.encoding import (INTEGER, MAX_INTEGER, NONCE, Field, Message, Shape, canon, decode_frame, encode_frame,
                              is_address, is_integer, is_matching, make_id, without_padding)
+from common.fetch_limits import MAX_FLOODED
 from common.ledger import Ledger, Transaction
-from common.limits import MAX_FLOODED
 from common.interface import Command, CommandError, Connection, Network
 from stage1_chat.node import ChatNode
+from stage2_ledger import words
 from stage2_ledger.fetcher import Fetcher
 from stage2_ledger.gossip import Gossip
 from stage2_ledger.id_tree import IdTree
@@ -51,6 +52,8 @@ class LedgerNode(ChatNode):
         "send": Command("/send FROM TO AMOUNT", "transfer AMOUNT from one account to another"),
         "ledger": Command("/ledger", "show the balance of every account"),
     }
+
+    EVENTS = {**ChatNode.EVENTS, **words.EVENTS}
 
     def __init__(self, network: Network, address: str, setup: LedgerSetup | None = None) -> None:
         setup = setup or LedgerSetup()
@@ -120,8 +123,7 @@ class LedgerNode(ChatNode):
         return f"{again} with another folder as --data" if self.keeper.has_journal else again
 
     def resume(self) -> None:
-        """Go on with the network in the journal: what has happened happens again, through the same handlers. Then go
-        back to the peers known before."""
+        """Let what the journal holds happen again, by the same handlers; then go back to the peers known before."""
         self.network_name = self.keeper.read_note("network")
         self.keeper.replay(self.replay)
         self.report("founded", resumed=True)

@@ -28,8 +28,8 @@ from typing import Any, ClassVar, NamedTuple
 from common.encoding import (FLAG, ID, Field, Message, Shape, encode_frame, ids_field, is_id, is_integer, is_list_of,
                              is_matching)
 from common.interface import Connection, Part
-from common.limits import LISTED_AT_ONCE, MAX_COMPARED, MAX_DIFFERING, MAX_INVENTORY, MAX_LISTED, MAX_TOLD
 from stage2_ledger.id_tree import HEX_DIGITS, IdTree, Sum
+from stage2_ledger.limits import LISTED_AT_ONCE, MAX_COMPARED, MAX_DIFFERING, MAX_INVENTORY, MAX_LISTED, MAX_TOLD_IDS
 
 SUMMARY_PING = "summary"
 """The nonce of the ping after a piece of the answer to a summary; its pong brings the next."""
@@ -81,7 +81,7 @@ class Claim(NamedTuple):
     def is_to_be_listed(self, own: Sum) -> bool:
         """Are the ids asked for, and not the sums? If they are few, or most of them are lacking here."""
         lacking = self.ids - own[0]
-        return self.ids <= MAX_TOLD and self.ids <= max(LISTED_AT_ONCE, 2 * lacking)
+        return self.ids <= MAX_TOLD_IDS and self.ids <= max(LISTED_AT_ONCE, 2 * lacking)
 
 
 class Comparison:
@@ -124,7 +124,7 @@ class Reconciliation(Part):
                                                    f"at most {MAX_COMPARED} times 0 to 63 hex digits, none twice")},
         "get_ids": {"prefixes": Field(is_list_of(is_matching("[0-9a-f]{0,64}"), MAX_LISTED),
                                       f"at most {MAX_LISTED} times 0 to 64 hex digits, none twice")},
-        "ids": {"ids": ids_field(MAX_TOLD)},
+        "ids": {"ids": ids_field(MAX_TOLD_IDS)},
         "summary": {"answer": FLAG, "buckets": Field(_is_buckets, "an object of two hex digits -> 64 hex digits")},
         "inventory": {"bucket": Field(_is_bucket, "two lower-case hex digits"), "ids": ids_field(MAX_INVENTORY)},
     }
@@ -214,7 +214,7 @@ class Reconciliation(Part):
         """The prefixes of which the sums are asked for, and those of which the ids are."""
         compared: list[str] = []
         listed: list[str] = []
-        room = MAX_TOLD
+        room = MAX_TOLD_IDS
         salt = int(comparison.salt, 16)
         while comparison.differing and len(compared) < MAX_COMPARED and len(listed) < MAX_LISTED:
             claim = comparison.differing.pop()
@@ -253,7 +253,7 @@ class Reconciliation(Part):
 
     def on_get_ids(self, connection: Connection, message: Message, frame: bytes) -> None:
         """Answer with the ids that have these prefixes, as far as they fit into one answer."""
-        ids = dict.fromkeys(self._ids.take(message["prefixes"], MAX_TOLD))  # one prefix may be in another
+        ids = dict.fromkeys(self._ids.take(message["prefixes"], MAX_TOLD_IDS))  # one prefix may be in another
         connection.send(encode_frame({"type": "ids", "ids": list(ids)}))
 
     # --- the first version of the contract ------------------------------------------------------
@@ -280,7 +280,7 @@ class Reconciliation(Part):
         """Tell the next ids. If there are more, a ping follows, and its pong brings the next."""
         untold = self._with(connection).untold
         buckets: dict[str, list[str]] = {}
-        for one in self._ids.take(untold, MAX_TOLD):
+        for one in self._ids.take(untold, MAX_TOLD_IDS):
             buckets.setdefault(one[:2], []).append(one)
         for bucket, ids in buckets.items():
             self._send_inventory(connection, bucket, ids)

@@ -4,14 +4,16 @@ import json
 from collections.abc import Callable, Iterable
 from typing import ClassVar
 
+from common.bounded import Allowance, Recent
 from common.encoding import (ADDRESS, NONCE, Field, FormatError, Message, Shape, canon, encode_frame, is_address,
                              is_list_of, make_id, make_nonce)
 from common.interface import Connection, Network, Part
-from common.limits import (AT_ONCE_SECONDS, DIALS_PER_SECOND, GOSSIP_SECONDS, HELLO_SECONDS, MAX_DIALS, MAX_PEERS,
-                           NOTED_BYTES_PER_SECOND, Allowance, Recent)
+from common.limits import HELLO_SECONDS
 from stage1_chat.neighbours import Neighbours
 from stage1_chat.redial import Redials
 from stage2_ledger.keeping import Keeper
+from stage2_ledger.limits import (AT_ONCE_SECONDS, DIALS_PER_SECOND, GOSSIP_SECONDS, MAX_DIALS, MAX_PEERS,
+                                  NOTED_BYTES_PER_SECOND)
 from stage2_ledger.membership import Membership
 
 

@@ -10,12 +10,13 @@ Unlike stage 2:
 from sys import intern
 from typing import Any
 
+from common.console import shown_account
 from common.encoding import INTEGER, NONCE, STRING, Message, Shape, fingerprint, is_matching
 from common.journal import Journal
 from common.ledger import Transaction
 from common.limits import HELLO_SECONDS
 from common.rsa import InvalidAccount, PrivateKey, check_account, verify
-from common.interface import Command, CommandError, Invalid, Network
+from common.interface import Command, CommandError, Invalid, Lines, Network
 from stage2_ledger.keeping import LedgerSetup
 from stage2_ledger.node import LedgerNode
 
@@ -45,6 +46,14 @@ class SignedNode(LedgerNode):
         **LedgerNode.COMMANDS,
         "send": Command("/send TO AMOUNT", "transfer AMOUNT from this node's account"),
         "account": Command("/account", "show this node's account, its fingerprint and its balance"),
+    }
+
+    EVENTS: dict[str, Lines] = {
+        **LedgerNode.EVENTS,
+        "listening": lambda m: [*LedgerNode.EVENTS["listening"](m),
+                                f"this node's account is {shown_account(m['account'])}"],
+        "account": lambda m: [f"account {m['fingerprint']} has {m['balance']}; its key, to hand to others:",
+                              m["account"]],
     }
 
     def __init__(self, network: Network, address: str, setup: SignedSetup) -> None:

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import ClassVar
 
 from common.encoding import INTEGER, Message, Shape, encode_frame
+from common.fetch_limits import MAX_FLOODED, MAX_MISSING
 from common.interface import Connection, Part
-from common.limits import MAX_ANSWER_BLOCKS, MAX_ANSWER_BYTES, MAX_FLOODED, MAX_MISSING
 from stage4_sequencer.block import Block
+from stage4_sequencer.limits import MAX_ANSWER_BLOCKS, MAX_ANSWER_BYTES
 from stage4_sequencer.sources import Sources
 from stage4_sequencer.waiting import Waiting
 

@@ -13,16 +13,17 @@ from typing import Any
 from common.encoding import (INTEGER, STRING, Message, Shape, canon, decode_frame, encode_frame, ids_field, make_id,
                              without_padding)
 from common.ledger import Ledger, Transaction
-from common.limits import MAX_BLOCK_IDS, MAX_EVIDENCE, MAX_WAITING, MAX_WAITING_IDS
 from common.rsa import PrivateKey, verify
-from common.interface import Connection, Invalid, Network
+from common.interface import Connection, Invalid, Lines, Network
 from stage4_sequencer import genesis
 from stage4_sequencer.block import Block
 from stage4_sequencer.catching_up import HeightSync
 from stage4_sequencer.genesis import FOUNDERS_BALANCE, Genesis
+from stage4_sequencer.limits import MAX_BLOCK_IDS, MAX_EVIDENCE, MAX_WAITING, MAX_WAITING_IDS
 from stage4_sequencer.order import Comparison, Order
 from stage4_sequencer.total_order import TotalOrderNode, TotalOrderSetup
 from stage4_sequencer.waiting import WaitingBlocks
+from stage4_sequencer.words import block_line, equivocation_line
 
 
 class SequencedNode(TotalOrderNode):
@@ -41,6 +42,14 @@ class SequencedNode(TotalOrderNode):
         **Comparison.SHAPES,
         "genesis": genesis.SHAPE,
         "block": {"number": INTEGER, "transactions": ids_field(MAX_BLOCK_IDS), "signature": STRING},
+    }
+
+    EVENTS: dict[str, Lines] = {
+        **TotalOrderNode.EVENTS,
+        "block": lambda m: [block_line(m, f"number {m['number']}")],
+        "blocks": lambda m: [block_line(block, f"number {block['number']}") for block in m["blocks"]]
+                            or ["no blocks yet"],
+        "equivocation": lambda m: [equivocation_line(m, f"number {m['number']}")],
     }
 
     def __init__(self, network: Network, address: str, setup: TotalOrderSetup, make_key: Callable[[], PrivateKey],

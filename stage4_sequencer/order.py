@@ -12,7 +12,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from common.encoding import Field, Message, Shape, encode_frame, is_id, is_integer, is_list_of, is_matching
 from common.interface import Connection, Part
-from common.limits import MAX_DIGESTS
+from stage4_sequencer.limits import MAX_DIGESTS
 
 ORDER_PING = "order"
 """The nonce of the ping after a question about a neighbour's order; its pong tells that it is answered."""

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Collection, Iterable, Iterator
 
 from common.ledger import Transaction
-from common.limits import MAX_POOL, MAX_SEEN, MAX_UNCOVERED
+from common.limits import MAX_SEEN
+from stage4_sequencer.limits import MAX_POOL, MAX_UNCOVERED
 
 
 class Pool:

@@ -6,8 +6,10 @@ the best one; whenever nothing new comes for a while, twice as many others are a
 
 from collections.abc import Callable
 
+from common.fetch_limits import WANT_AGAIN
 from common.interface import Connection
-from common.limits import CLOSE_AFTER, MAX_INBOUND, SLOW_BYTES_PER_SECOND, WANT_AGAIN
+from common.limits import MAX_INBOUND
+from stage4_sequencer.limits import OLD_QUESTION_SECONDS, SLOW_BYTES_PER_SECOND
 
 
 class Source:
@@ -115,4 +117,4 @@ class Sources:
 
     def _is_asked(self, source: Source) -> bool:
         """Asking again does not hurry who reads slowly, but a question of a minute ago is no reason not to ask."""
-        return source.asked_from is not None and self._now() < source.asked_at + CLOSE_AFTER
+        return source.asked_from is not None and self._now() < source.asked_at + OLD_QUESTION_SECONDS

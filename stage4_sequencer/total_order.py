@@ -16,6 +16,7 @@ from common.rsa import PrivateKey
 from common.wallets import WalletError
 from common.interface import Command, CommandError, Connection, HandshakeError, Invalid, Network
 from stage3_signed.node import SignedNode, SignedSetup
+from stage4_sequencer import words
 from stage4_sequencer.catching_up import BlockSync
 from stage4_sequencer.pool import Pool, Refused
 from stage4_sequencer.waiting import WaitingBlocks
@@ -39,6 +40,8 @@ class TotalOrderNode(SignedNode):
         "blocks": Command("/blocks", "list the blocks, oldest first"),
         "status": Command("/status", "show how far this node is"),
     }
+
+    EVENTS = {**SignedNode.EVENTS, **words.EVENTS}
 
     def __init__(self, network: Network, address: str, setup: TotalOrderSetup) -> None:
         super().__init__(network, address, setup)

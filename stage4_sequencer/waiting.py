@@ -8,8 +8,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import islice
 from typing import Protocol
 
+from common.fetch_limits import MAX_FORSAKEN_WANT, WANT_AGAIN
 from common.interface import Connection, Network, Part
-from common.limits import MAX_FORSAKEN_WANT, WANT_AGAIN
 
 
 class WaitingBlock:

@@ -15,9 +15,11 @@ from collections.abc import Callable
 from typing import ClassVar
 
 from common.encoding import ID, INTEGER, Message, Shape, encode_frame, ids_field
+from common.fetch_limits import MAX_FLOODED, WANT_AGAIN
 from common.interface import Connection
-from common.limits import MAX_ANSWER_BLOCKS, MAX_FLOODED, MAX_LOCATOR, MAX_WAITING, WANT_AGAIN
 from stage4_sequencer.catching_up import BlockSync
+from stage4_sequencer.limits import MAX_ANSWER_BLOCKS, MAX_WAITING
+from stage5_pos.limits import MAX_LOCATOR
 from stage5_pos.put_off import PutOffBlocks
 from stage5_pos.tree import Tree
 

@@ -7,7 +7,7 @@ SHOWN_HEIGHTS = 40
 """How many heights a drawing shows, the newest."""
 
 
-def draw_tree(tree: Tree) -> str:
+def draw_tree(tree: Tree) -> list[str]:
     """The newest blocks first: `*` is a block of the best chain, `o` one of another branch."""
     lowest = max(1, tree.best.height - SHOWN_HEIGHTS + 1)
     shown = sorted((block for block in tree.blocks.values() if block.height >= lowest),
@@ -15,7 +15,7 @@ def draw_tree(tree: Tree) -> str:
     lanes: list[Block | None] = []
     lines = [_draw_block(tree, block, lanes) for block in shown]
     before = f"  ({count(lowest - 1, 'block')} of the best chain below)" if lowest > 1 else ""
-    return "\n".join([*lines, f"*  genesis {shown_id(tree.root.id)}{before}"])
+    return [*lines, f"*  genesis {shown_id(tree.root.id)}{before}"]
 
 
 def _draw_block(tree: Tree, block: Block, lanes: list[Block | None]) -> str:

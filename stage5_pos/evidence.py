@@ -7,7 +7,8 @@ More cost their creator nothing, so only the first `MAX_TWINS` enter the tree by
 from collections.abc import Callable
 
 from common.encoding import Message
-from common.limits import MAX_EVIDENCE, MAX_TWINS
+from stage4_sequencer.limits import MAX_EVIDENCE
+from stage5_pos.limits import MAX_TWINS
 
 SlotOfCreator = tuple[str, int]
 

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 from common.encoding import Message
-from common.limits import MAX_BLOCK_IDS
 from common.rsa import PrivateKey
+from stage4_sequencer.limits import MAX_BLOCK_IDS
 from stage4_sequencer.pool import Pool
 from stage5_pos import lottery
 from stage5_pos.clock import SlotClock

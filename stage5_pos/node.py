@@ -12,11 +12,10 @@ from typing import Any
 
 from common.encoding import Message, Shape, decode_frame, encode_frame, make_id, without_padding
 from common.ledger import Transaction
-from common.limits import MAX_TWINS
 from common.rsa import PrivateKey
 from common.interface import Command, Connection, Invalid, Network
 from stage4_sequencer.total_order import TotalOrderNode, TotalOrderSetup
-from stage5_pos import genesis, rules
+from stage5_pos import genesis, rules, words
 from stage5_pos.catching_up import ChainSync
 from stage5_pos.chain import BestChain
 from stage5_pos.clock import SlotClock
@@ -24,6 +23,7 @@ from stage5_pos.drawing import draw_tree
 from stage5_pos.evidence import Evidence
 from stage5_pos.genesis import Genesis
 from stage5_pos.ledger import TreeLedger
+from stage5_pos.limits import MAX_TWINS
 from stage5_pos.maker import BlockMaker
 from stage5_pos.put_off import PutOff, PutOffBlocks
 from stage5_pos.rules import InvalidBlock, Rules
@@ -56,6 +56,8 @@ class StakeNode(TotalOrderNode):
                                                       " or from genesis account N if it is played here"),
         "tree": Command("/tree", "draw the tree of blocks"),
     }
+
+    EVENTS = {**TotalOrderNode.EVENTS, **words.EVENTS}
 
     LOWEST_AMOUNT = rules.FEE
 
@@ -285,7 +287,7 @@ class StakeNode(TotalOrderNode):
         """`/tree`: draw all blocks, the best chain marked."""
         self.expect_arguments("tree", arguments)
         blocks = [block.describe() for block in self.tree.blocks.values() if block is not self.tree.root]
-        self.network.report("tree", {"blocks": blocks}, draw_tree(self.tree))
+        self.network.report("tree", {"blocks": blocks}, lambda _: draw_tree(self.tree))
 
     def describe_blocks(self) -> list[dict[str, Any]]:
         """The best chain, oldest first."""

@@ -13,10 +13,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import NamedTuple
 
+from common.bounded import Recent
 from common.interface import Connection, Network
-from common.limits import (COST_OF_A_BLOCK, ENTERED_AT_ONCE, MAX_ASIDE, MAX_WAITING, MAX_WAITING_BYTES,
-                           MAX_WAITING_SECONDS, Recent)
+from stage4_sequencer.limits import MAX_WAITING
 from stage4_sequencer.waiting import Fetcher, WaitingBlocks
+from stage5_pos.limits import COST_OF_A_BLOCK, ENTERED_AT_ONCE, MAX_ASIDE, MAX_WAITING_BYTES, MAX_WAITING_SECONDS
 from stage5_pos.side import Aside
 from stage5_pos.tree import Block, Tree
 

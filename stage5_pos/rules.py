@@ -13,8 +13,8 @@ costs. What a valid block does to the balances is in ledger.py.
 from common.encoding import ID, MAX_INTEGER, STRING, Field, Message, Shape, canon, ids_field, is_integer
 from common.interface import Invalid
 from common.ledger import Transaction
-from common.limits import MAX_BLOCK_IDS
 from common.rsa import verify
+from stage4_sequencer.limits import MAX_BLOCK_IDS
 from stage5_pos import lottery
 from stage5_pos.genesis import Genesis
 from stage5_pos.tree import Block, Tree

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Iterator
 from heapq import heapify, heappop, heappush
 
 from common.ledger import Transaction
-from common.limits import MAX_SOLO_BYTES
 from stage4_sequencer.pool import Pool, Refused
+from stage5_pos.limits import MAX_SOLO_BYTES
 from stage5_pos.tree import Block, Path
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from common.limits import MAX_ANSWER_BLOCKS
+from stage4_sequencer.limits import MAX_ANSWER_BLOCKS
 
 
 class Block:

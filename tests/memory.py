@@ -11,7 +11,7 @@ from typing import Any
 from common.encoding import encode_frame
 from common.framing import make_frame
 from lab.simulation import World
-from common.interface import Connection, Network, State
+from common.interface import Connection, Lines, Members, Network, State
 from stage1_chat.node import ChatNode
 
 Event = dict[str, Any]
@@ -53,7 +53,7 @@ class FakeNetwork:
         """Note the call; the test says what comes of it."""
         self.called.append(address)
 
-    def report(self, event: str, members: dict[str, Any], drawing: str | None = None) -> None:
+    def report(self, event: str, members: Members, lines: Lines) -> None:
         """Note the event."""
         self.reported.append({"event": event, **members})
 

@@ -35,7 +35,7 @@ class Confessing(ChatNode):
 
     def confess(self, deed: str, **members: Any) -> None:
         """Report an event `evil`; `deed` is a sentence for people."""
-        self.network.report("evil", {"deed": deed, **members}, f"evil: {deed}")
+        self.network.report("evil", {"deed": deed, **members}, lambda _: [f"evil: {deed}"])
 
     def flood_in_halves(self, first: bytes, second: bytes) -> None:
         """Send one frame to every other neighbour, and the second frame to the rest; both to an only one."""

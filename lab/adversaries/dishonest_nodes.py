@@ -18,11 +18,11 @@ from common.console import count
 from common.encoding import Message, encode_base64, encode_frame, make_id
 from common.interface import Connection, Network
 from common.ledger import Transaction
-from common.limits import MAX_BLOCK_IDS
 from common.rsa import PrivateKey
 from lab.adversaries.bad_neighbour import Confessing, Duplicate, Forge, Strangers, Tamper, node_of
 from lab.adversaries.raw_peers import BlockForger, Deaf, Garbage, Namer, NegativePayer, Outsider, Spender, StakeOwner
 from stage1_chat.node import ChatNode
+from stage4_sequencer.limits import MAX_BLOCK_IDS
 from stage4_sequencer.node import SequencedNode
 from stage5_pos import lottery
 from stage5_pos.clock import SlotClock

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
+from lab.adversaries.bad_neighbour import NODES
 from lab.live.branches import Branches, Known, Piece
 from lab.live.nodeview import NodeView
 from lab.nodes.processes import Event
@@ -46,7 +47,7 @@ class Newsroom:
 
     def say_answer(self, number: int, event: Event | None) -> None:
         """Write what a node has answered; None is no answer."""
-        for line in people_lines(event, self.names) if event is not None else []:
+        for line in people_lines(event, self.names, NODES[self._stage].EVENTS) if event is not None else []:
             self.say("answer", line, [number])
 
     def say_tree(self, tips: Mapping[str, Collection[int]], only: Collection[str] | None = None) -> None:

@@ -1,10 +1,11 @@
 """The words in which the playground tells people what its nodes report: for the log, and shorter for the table."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
-from common.console import FOR_PEOPLE, MAX_NAME, count, escape_control
+from common.console import MAX_NAME, count, escape_control
 from common.encoding import fingerprint
+from common.interface import Lines
 from lab.live.branches import Piece
 from lab.nodes.processes import Event
 
@@ -93,10 +94,10 @@ def brief(event: Event, names: Names) -> str:
     return escape_control(word(event, names)) if word is not None else ""
 
 
-def people_lines(event: Event, names: Names) -> list[str]:
-    """An answer as people get it from the node."""
+def people_lines(event: Event, names: Names, events: Mapping[str, Lines]) -> list[str]:
+    """An answer as people get it from a node that tells its `events` so."""
     members = {name: value for name, value in event.items() if name != "event"}
-    return [escape_control(names.replace(line)) for line in FOR_PEOPLE[event["event"]](members)]
+    return [escape_control(names.replace(line)) for line in events[event["event"]](members)]
 
 
 def _block(event: Event, names: Names) -> tuple[str, str]:

@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, Self
 
-from common.limits import RING_LINKS
+from stage2_ledger.limits import RING_LINKS
 
 ROOT = Path(__file__).resolve().parents[2]
 """The folder that holds the stages."""

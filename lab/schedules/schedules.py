@@ -14,13 +14,15 @@ import traceback
 from collections.abc import Callable
 from typing import NamedTuple
 
-import common.limits
-from common.limits import MAX_WAITING
+from common.fetch_limits import MAX_MISSING
 from lab.schedules.honest import START_MS, HonestNodes, make_past
 from lab.schedules.keyed_hash import hashes_instead_of_rsa, swapped
 from lab.schedules.mischief import MISCHIEF, WITH_STAKE, WITHOUT_STAKE
 from lab.schedules.puppet import Adversary, Puppet
 from lab.simulation import World
+from stage2_ledger.limits import MAX_WANT
+from stage4_sequencer.limits import MAX_ANSWER_BLOCKS, MAX_POOL, MAX_UNCOVERED, MAX_WAITING, MAX_WAITING_IDS
+from stage5_pos.limits import MAX_TWINS
 from stage5_pos.node import StakeNode
 
 SHARED = 10
@@ -39,9 +41,10 @@ MOST_BEHIND = 6
 MINUTE = 60
 
 
-SCARCE = {"MAX_WAITING": 10, "MAX_WAITING_IDS": 60, "MAX_ANSWER_BLOCKS": 5, "MAX_UNCOVERED": 16 * 1024,
-          "MAX_POOL": 128 * 1024, "MAX_MISSING": 100, "MAX_WANT": 10, "MAX_TWINS": 5}
-"""Limits that are used up within a minute, as the true ones would be after some hours."""
+SCARCE = {"MAX_WAITING": (MAX_WAITING, 10), "MAX_WAITING_IDS": (MAX_WAITING_IDS, 60), "MAX_TWINS": (MAX_TWINS, 5),
+          "MAX_ANSWER_BLOCKS": (MAX_ANSWER_BLOCKS, 5), "MAX_UNCOVERED": (MAX_UNCOVERED, 16 * 1024),
+          "MAX_POOL": (MAX_POOL, 128 * 1024), "MAX_MISSING": (MAX_MISSING, 100), "MAX_WANT": (MAX_WANT, 10)}
+"""Limits that are used up within a minute, as the true ones would be after some hours: the true one, and ours."""
 
 LONGEST_DELAY, STEP_SECONDS = 0.01, 0.0005
 """Seconds that opening a connection and delivering a frame take: so something happens while others catch up."""
@@ -190,8 +193,7 @@ class Run:
 
 def try_schedule(schedule: Schedule, make: type[StakeNode] = StakeNode) -> str | None:
     """Run a schedule; what went wrong in one line, which begins with its kind, or None."""
-    limits = {name: (getattr(common.limits, name), few) for name, few in SCARCE.items()}
-    with hashes_instead_of_rsa(), swapped(limits if schedule.is_scarce else {}):
+    with hashes_instead_of_rsa(), swapped(SCARCE if schedule.is_scarce else {}):
         try:
             return Run(schedule, make).judge()
         except Exception as error:  # whatever it is, an adversary has brought it about

@@ -12,8 +12,9 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from common.encoding import MAX_INTEGER, Message
-from common.limits import MAX_COMPARED, MAX_DIGESTS, MAX_LISTED
 from stage2_ledger.id_tree import HEX_DIGITS
+from stage2_ledger.limits import MAX_COMPARED, MAX_LISTED
+from stage4_sequencer.limits import MAX_DIGESTS
 from tests.hostile.filled_node import POOR, RICH, FilledNode, Recorder
 
 Round = Sequence[Message | bytes]

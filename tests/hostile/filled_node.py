@@ -15,9 +15,9 @@ from typing import Any
 
 from common.encoding import Message, encode_frame, make_id
 from common.framing import make_frame
-from common.interface import Connection, State
+from common.interface import Connection, Lines, Members, State
 from common.ledger import Transaction
-from common.limits import MAX_PEERS
+from stage2_ledger.limits import MAX_PEERS
 from stage2_ledger.node import LedgerNode
 from stage3_signed.node import SignedNode, SignedSetup
 from stage4_sequencer.genesis import Genesis as SequencerGenesis
@@ -78,7 +78,7 @@ class QuietNetwork:
     def connect(self, address: str) -> None:
         """Nobody is there, and nobody says so."""
 
-    def report(self, event: str, members: dict[str, Any], drawing: str | None = None) -> None:
+    def report(self, event: str, members: Members, lines: Lines) -> None:
         """Nobody looks."""
 
     def read_lines(self) -> None:

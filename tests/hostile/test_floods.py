@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from common.limits import MAX_UNCOVERED
+from stage4_sequencer.limits import MAX_UNCOVERED
 from tests.conftest import Call, Launch
 from tests.hostile.villain import (MEBIBYTE, Healthy, Villain, chats, frames_of, quick_and_long,
                            random_ids, transaction, transaction_id)

@@ -26,6 +26,7 @@ tests/."""
 
 CRYPTO_FILES = {"common/rsa.py", "common/wallets.py"}
 NETWORK_FILE, PROMPT_FILE = "stage1_chat/network.py", "common/prompt.py"
+TERMINAL_FILES = {PROMPT_FILE, "common/terminal.py"}
 SOCKET_FILES = {NETWORK_FILE, "stage1_chat/connection.py", "stage1_chat/openings.py"}
 
 SOCKETS = {"_socket", "asyncio", "select", "selectors", "socket", "socketserver", "ssl"}
@@ -76,7 +77,7 @@ def forbidden_by_place(path: str, tree: ast.Module) -> list[str]:
     allowed = MAY_IMPORT.get(path.split("/")[0], set()) | sys.stdlib_module_names
     if path in CRYPTO_FILES:
         allowed = allowed | {"Crypto"}
-    if path == PROMPT_FILE:
+    if path in TERMINAL_FILES:
         allowed = allowed | {"prompt_toolkit"}
     return [str(found) for found in find_imports(path, tree) if found.root not in allowed]
 

@@ -13,8 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from lab.adversaries.bad_neighbour import NODES
 from lab.handout import handout
 from lab.compare.stagecode import FOLDERS
+from tests.house.bounds import all_bounds
 from tests.processes import ROOT
 
 every_stage = pytest.mark.parametrize("stage", FOLDERS)
@@ -72,6 +74,19 @@ def test_what_comes_before_is_whole_and_what_comes_later_is_not_there(stage: int
     assert not [path for path, text in files.items() if path.endswith(".py") and imports.search(text.decode())]
     assert ("common/rsa.py" in files) == (stage >= 3) and ("common/ledger.py" in files) == (stage >= 2)
     assert files[f"{FOLDERS[stage]}/README.md"].startswith(f"# Stage {stage}".encode())
+
+
+@every_stage
+def test_common_has_no_words_and_no_bounds_of_later_stages(stage: int) -> None:
+    """Each stage has its own; what several need to fetch what they lack is given with the first of them."""
+    files = files_of(stage)
+    common = "".join(text.decode() for path, text in files.items() if path.startswith("common/"))
+    later = [folder for number, folder in FOLDERS.items() if number > stage]
+    bounds = [name for bound in all_bounds() if bound.file.split("/")[0] in later for name in bound.names]
+    assert [name for name in bounds if re.search(rf"\b{name}\b", common)] == []
+    events = NODES[5].EVENTS.keys() - NODES[stage].EVENTS.keys()
+    assert [event for event in events if f'"{event}": lambda' in common] == []
+    assert ("common/fetch_limits.py" in files) == (stage >= 2)
 
 
 @every_stage

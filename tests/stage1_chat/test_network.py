@@ -19,8 +19,9 @@ from common.console import Console
 from common.encoding import encode_frame
 from common.interface import Connection
 from common.journal import JournalError
-from common.limits import LARGE_BYTES, RECEIVE_BYTES
+from common.limits import LARGE_BYTES
 from stage1_chat.connection import SocketConnection
+from stage1_chat.limits import RECEIVE_BYTES
 from stage1_chat.network import SocketNetwork
 from stage1_chat.node import ChatNode
 from tests.processes import DEADLINE, ROOT, Event, RawPeer, chat_message, eventually, frame

@@ -5,9 +5,9 @@ from collections import Counter
 
 import pytest
 
+from common.bounded import Recent
 from common.encoding import Message
 from common.interface import Connection
-from common.limits import Recent
 from lab.simulation import MemoryConnection
 from stage1_chat.node import ChatNode
 from tests.memory import add_linked_stranger

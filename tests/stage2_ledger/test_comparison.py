@@ -8,8 +8,9 @@ import pytest
 
 from common.encoding import encode_frame
 from common.interface import Connection, Network
-from common.limits import MAX_DIFFERING, MAX_TOLD, MEBIBYTE
+from common.limits import MEBIBYTE
 from lab.simulation import World
+from stage2_ledger.limits import MAX_DIFFERING, MAX_TOLD_IDS
 from stage2_ledger.node import LedgerNode
 from tests.memory import Event
 from tests.stage2_ledger.scenes import (PING, PONG, OldNode, PolitePeer, add_linked_peer, errors, founded_world, random_ids,
@@ -65,10 +66,10 @@ def test_ids_are_asked_for_by_prefix() -> None:
 
 
 def test_no_answer_has_more_ids_than_256_kib() -> None:
-    world, _, peer = holding(unknown_ids(3 * MAX_TOLD))
+    world, _, peer = holding(unknown_ids(3 * MAX_TOLD_IDS))
     for prefixes in ([""], list("0123456789abcdef")):
         [told] = said(world, peer, {"type": "get_ids", "prefixes": prefixes})
-        assert MAX_TOLD * 0.5 < len(told["ids"]) <= MAX_TOLD
+        assert MAX_TOLD_IDS * 0.5 < len(told["ids"]) <= MAX_TOLD_IDS
         assert len(encode_frame(told)) <= MEBIBYTE / 4
 
 

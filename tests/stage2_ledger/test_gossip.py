@@ -1,9 +1,9 @@
 """Gossip alone: with whom a node compares, and when."""
 
 from common.interface import Connection
-from common.limits import GOSSIP_SECONDS
 from stage1_chat.neighbours import Neighbours
 from stage2_ledger.gossip import Gossip
+from stage2_ledger.limits import GOSSIP_SECONDS
 from tests.memory import FakeConnection, FakeNetwork
 
 

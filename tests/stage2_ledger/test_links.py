@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from common.journal import Journal
-from common.limits import MAX_CALLED_BACK, MAX_REDIALS
 from lab.simulation import MemoryConnection, MemoryNetwork, World
+from stage1_chat.limits import MAX_CALLED_BACK, MAX_REDIALS
 from stage1_chat.node import ChatNode
 from stage2_ledger.keeping import LedgerSetup
 from stage2_ledger.node import LedgerNode

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from common.limits import MAX_INVENTORY, MAX_MISSING, MAX_NAMED
+from common.fetch_limits import MAX_MISSING
 from lab.simulation import World
+from stage2_ledger.limits import MAX_INVENTORY, MAX_NAMED
 from stage2_ledger.node import LedgerNode
 from tests.memory import Event, Stranger
 from tests.stage2_ledger.scenes import (PING, PONG, OldNode, PolitePeer, add_linked_peer, balances, errors, founded_world,
@@ -80,7 +81,7 @@ def test_a_bucket_that_only_the_peer_has_is_answered_with_an_empty_inventory() -
 
 @pytest.mark.parametrize("limit", [2, 7, 100])
 def test_a_long_answer_comes_in_pieces_each_after_the_pong_of_the_last(limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stage2_ledger.reconcile.MAX_TOLD", limit)
+    monkeypatch.setattr("stage2_ledger.reconcile.MAX_TOLD_IDS", limit)
     world, alice, _, known = stocked_world(600)
     peer = add_linked_peer(world, alice, SilentPeer)
     peer.send(summary([]))

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from common.bounded import Recent
 from common.encoding import FormatError, encode_frame
 from common.journal import Journal
-from common.limits import Recent
 from stage1_chat.neighbours import Neighbours
 from stage1_chat.redial import Redials
 from stage2_ledger.keeping import Keeper

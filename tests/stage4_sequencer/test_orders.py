@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from common.journal import Journal
-from common.limits import MAX_DIGESTS, MAX_EVIDENCE
 from lab.simulation import World
+from stage4_sequencer.limits import MAX_DIGESTS, MAX_EVIDENCE
 from stage4_sequencer.node import SequencedNode
 from stage4_sequencer.order import Gap, Order
 from stage4_sequencer.total_order import TotalOrderSetup

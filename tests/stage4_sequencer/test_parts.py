@@ -2,8 +2,8 @@
 
 from itertools import islice
 
+from common.fetch_limits import WANT_AGAIN
 from common.interface import Connection
-from common.limits import WANT_AGAIN
 from lab.simulation import MemoryNetwork, World
 from stage4_sequencer.block import Block
 from stage4_sequencer.catching_up import BLOCKS_PING, HeightSync

@@ -4,8 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 from common.encoding import Message, encode_frame
-from common.limits import MAX_ANSWER_BLOCKS, MAX_FLOODED
+from common.fetch_limits import MAX_FLOODED
 from stage4_sequencer.catching_up import BLOCKS_PING
+from stage4_sequencer.limits import MAX_ANSWER_BLOCKS
 from stage5_pos.catching_up import ChainSync
 from stage5_pos.tree import Block, Tree
 from tests.parts import Remembering

@@ -3,8 +3,8 @@
 from typing import Any
 
 from common.encoding import Message
-from common.limits import MAX_TWINS
 from stage5_pos.evidence import Evidence
+from stage5_pos.limits import MAX_TWINS
 
 
 def signed(creator: str, slot: int) -> Message:

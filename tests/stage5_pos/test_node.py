@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from common.encoding import Message, encode_frame
-from common.limits import MAX_TWINS
+from stage5_pos.limits import MAX_TWINS
 from tests.fixtures import kept_key
 from tests.memory import add_linked_stranger
 from tests.sizes import and_long

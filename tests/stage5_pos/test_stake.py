@@ -6,9 +6,9 @@ from itertools import islice
 import pytest
 
 from common.encoding import Message
-from common.limits import MAX_SOLO_BYTES, MAX_TWINS
 from lab.simulation import World
 from stage4_sequencer.waiting import Waiting
+from stage5_pos.limits import MAX_SOLO_BYTES, MAX_TWINS
 from stage5_pos.node import StakeNode
 from stage5_pos.side import SoloBlocks
 from stage5_pos.tree import Block, Tree

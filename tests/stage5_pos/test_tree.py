@@ -71,7 +71,7 @@ def test_what_comes_after_a_locator_begins_at_its_first_id_on_the_best_chain() -
 def test_the_drawing_marks_the_best_chain_and_where_a_branch_forks() -> None:
     tree = line(3)
     tree.add(Block("side", 9, "b1", "c", 0, [], b""))
-    drawn = draw_tree(tree).split("\n")
+    drawn = draw_tree(tree)
     assert [text.split("  ")[0].strip() for text in drawn] == ["*", "*", "| o", "*", "*"]
     assert "side" in drawn[2] and drawn[2].endswith("forks from b1")
     assert drawn[-1] == "*  genesis genesis"

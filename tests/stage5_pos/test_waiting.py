@@ -3,8 +3,8 @@
 import pytest
 
 from common.encoding import Message
-from common.limits import MAX_WAITING
 from stage4_sequencer.catching_up import BLOCKS_PING
+from stage4_sequencer.limits import MAX_WAITING
 from tests.memory import add_linked_stranger
 from tests.stage5_pos.builder import MILLION, add_node, block, block_id, next_slot, transaction, transaction_id
 from tests.stage5_pos.scenes import GENESIS, X, balances, chain, scene, tell

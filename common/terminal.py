@@ -1,0 +1,107 @@
+"""The terminal as the prompt has it: it may be gone, or another job may have it.
+
+prompt_toolkit reckons with neither. Here the keyboard is at its end then, or waits, and the screen shows nothing.
+"""
+
+import os
+import re
+import sys
+import termios
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from prompt_toolkit.data_structures import Size
+from prompt_toolkit.input.posix_utils import PosixStdinReader
+from prompt_toolkit.input.vt100 import Vt100Input, raw_mode
+from prompt_toolkit.key_binding import KeyPress
+from prompt_toolkit.keys import Keys
+from prompt_toolkit.output.vt100 import Vt100_Output
+
+from common.foreground import is_in_background
+
+USUAL_ROWS, USUAL_COLUMNS = 24, 80
+"""Of a terminal that does not say how large it is, as one that a program has opened and not set up."""
+
+
+def usual_mode() -> list[Any]:
+    """The terminal's mode, with what a program that was killed here before may have switched off."""
+    mode = termios.tcgetattr(0)
+    mode[0] |= termios.ICRNL
+    mode[3] |= termios.ICANON | termios.ECHO | termios.ISIG | termios.IEXTEN
+    return mode
+
+
+class _Reader(PosixStdinReader):
+    """Takes a terminal that is gone as the end of input. The library would ask it again without end."""
+
+    def read(self, count: int = 4_096) -> str:
+        """What was typed."""
+        data = b""
+        try:
+            data = os.read(self.stdin_fd, count)
+        except OSError:
+            if is_in_background():
+                return ""  # not gone: another job has it since a moment ago
+        self.closed = not data
+        return self._stdin_decoder.decode(data)
+
+
+class _RawMode(raw_mode):
+    """The terminal gives out single keys, unless another job has it."""
+
+    def __enter__(self) -> None:
+        if not is_in_background():
+            super().__enter__()
+
+    def __exit__(self, *error: object) -> None:
+        if not is_in_background():
+            super().__exit__(*error)
+
+
+class Keyboard(Vt100Input):
+    """Also takes for a paste what a terminal that does not mark pastes brings at once: the end of a line, and more."""
+
+    def __init__(self, on_background: Callable[[], None]) -> None:
+        """`on_background` is called when there are keys for another job."""
+        super().__init__(sys.stdin)
+        self.stdin_reader = _Reader(0)
+        self._on_background = on_background
+
+    def raw_mode(self) -> raw_mode:
+        """The mode in which a prompt can be up."""
+        return _RawMode(0)
+
+    def read_keys(self) -> list[KeyPress]:
+        """The keys that were pressed."""
+        if is_in_background():
+            self._on_background()
+            return []
+        keys = super().read_keys()
+        text = "".join(key.data for key in keys)
+        is_text = all(len(key.key) == 1 or key.key in (Keys.ControlM, Keys.ControlJ, Keys.ControlI) for key in keys)
+        return [KeyPress(Keys.BracketedPaste, text)] if is_text and re.search("[\r\n][^\r\n]", text) else keys
+
+
+def terminal_size() -> Size:
+    """How large standard output is, or as large as usual."""
+    columns = rows = 0
+    with suppress(OSError):
+        columns, rows = os.get_terminal_size(1)
+    return Size(rows=rows or USUAL_ROWS, columns=columns or USUAL_COLUMNS)
+
+
+class Screen(Vt100_Output):
+    """A terminal that may be gone, as the thread that reads from it will hear."""
+
+    @property
+    def responds_to_cpr(self) -> bool:
+        """It is not asked where its cursor is: the answer would be the shell's input if it came after the end."""
+        return False
+
+    def flush(self) -> None:
+        """Write what was collected, unless another job has the terminal."""
+        if is_in_background():
+            self._buffer.clear()
+        with suppress(OSError):
+            super().flush()

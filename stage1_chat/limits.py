@@ -1,0 +1,40 @@
+"""The bounds of stage 1, on connections, calls and what is said, each with its reason."""
+
+
+# --- its connections ------------------------------------------------------------------------------
+
+SYSTEM_BYTES = 256 * 1024
+"""What the system may hold of one connection to be written (Linux takes twice that). Of its own accord it takes
+megabytes, and then a peer that reads slowly looks for seconds like one that reads nothing."""
+
+RECEIVE_BYTES = 64 * 1024
+"""What one `recv` takes: some fifty signed transactions, so a batch is handled within milliseconds."""
+
+ACCEPTS_AHEAD = 4
+"""New connections that wait in the inbox: somebody who keeps connecting gets no more turns than others."""
+
+TURN_AWAY_SECONDS = 0.2
+"""Time for somebody who is turned away to read why."""
+
+# --- its calls ------------------------------------------------------------------------------------
+
+JOIN_AGAIN_SECONDS = 0.5
+"""Between two tries to join (contract §4): ten nodes in a chain, started at once, need fewer than 5 s, and thirty
+callers of one node do not fill it."""
+
+FIRST_REDIAL, LAST_REDIAL = 1.0, 30.0
+"""Seconds before a lost connection is opened again: 1, 2, 4 … and then every 30 (contract §2)."""
+
+REDIAL_FOR = 3600.0
+"""Seconds for which a lost peer is called, unless it is the one of `--peer` (contract §2)."""
+
+MAX_REDIALS = 256
+"""Lost addresses that are called again."""
+
+MAX_CALLED_BACK = 16
+"""Those of the lost addresses that only ever called this node, and may have named any address as their own."""
+
+# --- what is said ---------------------------------------------------------------------------------
+
+MAX_HISTORY = 1_000
+"""Chat messages kept for late joiners (contract §3 asks for at least 1,000)."""

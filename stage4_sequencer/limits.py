@@ -1,0 +1,40 @@
+"""The bounds of stage 4, on blocks and on what waits for one, each with its reason. Stage 5 has most of them, too."""
+
+from common.limits import MEBIBYTE
+
+MAX_BLOCK_IDS = 50_000
+"""Transactions in one block, which makes it 3.2 of a frame's 4 MiB (contract §3, stages 4 and 5)."""
+
+MAX_POOL = 128 * MEBIBYTE
+"""Transactions that wait for a block, as bytes of their frames: what comes at full speed in half a minute. Those
+that come when it is full are not taken."""
+
+MAX_UNCOVERED = 16 * MEBIBYTE
+"""With so much in the pool, those whose sender cannot pay them are no longer taken: they cost their sender nothing."""
+
+MAX_WAITING = 1_000
+"""Blocks that wait for an earlier one or for transactions (contract §3, stages 4 and 5)."""
+
+MAX_WAITING_IDS = 60_000
+"""Transactions that the early blocks of stage 4 name: one of the largest blocks. A missing one takes 700 bytes."""
+
+MAX_ANSWER_BLOCKS = 500
+"""Blocks in one answer to `get_blocks` or `get_chain` (contract §3)."""
+
+MAX_ANSWER_BYTES = 4 * MEBIBYTE
+"""Bytes in an answer to `get_blocks` or `get_chain` (contract §3): as many as the largest block may have. What eight
+newcomers may ask for at a time, blocks and transactions, is well within `MAX_OUTBOXES`."""
+
+SLOW_BYTES_PER_SECOND = 16 * 1024
+"""While fewer bytes of new blocks come in stage 4, others are asked for the same blocks as well."""
+
+OLD_QUESTION_SECONDS = 60.0
+"""Seconds after which an unanswered question for blocks is no longer a reason not to ask the same neighbour again."""
+
+MAX_DIGESTS = 64
+"""Digests in one `order`, and numbers in one `get_order` (contract §3, stage 4): doubling steps over 2^53 blocks need
+54. With so many at a time the first difference in a million blocks is found in four questions."""
+
+MAX_EVIDENCE = 10
+"""Pairs of blocks kept as evidence, of up to 6.4 MiB each. In stage 5 that is one against each of so many creators;
+against the sequencer of stage 4 one would be proof enough."""

@@ -1,0 +1,74 @@
+"""The table of all bounds, docs/bounds.md, made from where they are written. `python -m tests.house.bounds` writes it.
+
+A bound is a constant in a limits file, with its reason as a docstring below it.
+"""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.house.test_house import ROOT, STAGES
+
+FILES = ["common/limits.py", "common/fetch_limits.py",
+         *(f"{stage}/limits.py" for stage in STAGES if (ROOT / stage / "limits.py").exists())]
+PAGE = ROOT / "docs" / "bounds.md"
+COMMAND = "python -m tests.house.bounds"
+
+HEAD = f"""# All bounds
+
+What a node holds, or does for others, has these bounds. Each has its whole reason where it is written. A stage has
+its own bounds, those of the stages before it, and those of `common/`.
+
+`{COMMAND}` writes this page from the code.
+
+| bound | value | where | what it bounds |
+|---|---|---|---|
+"""
+
+
+class Bound(NamedTuple):
+    """One or two constants that are explained together."""
+
+    names: tuple[str, ...]
+    value: str
+    """As the code says it."""
+    file: str
+    reason: str
+
+
+def find_bounds(file: str, source: str) -> Iterator[Bound]:
+    """The constants of a limits file that have a reason."""
+    body = ast.parse(source).body
+    for constant, reason in zip(body, [*body[1:], None], strict=True):
+        if isinstance(constant, ast.Assign):
+            names = tuple(one.id for one in ast.walk(constant.targets[0]) if isinstance(one, ast.Name))
+            yield Bound(names, ast.get_source_segment(source, constant.value) or "", file, read_reason(reason))
+
+
+def read_reason(statement: ast.stmt | None) -> str:
+    """The docstring below a constant on one line; empty if there is none."""
+    if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
+        return " ".join(str(statement.value.value).split())
+    return ""
+
+
+def all_bounds() -> list[Bound]:
+    """The bounds of common/ and of all stages, in the order of the code."""
+    found = [bound for file in FILES for bound in find_bounds(file, (ROOT / file).read_text("utf-8"))]
+    return [bound for bound in found if bound.names != ("MEBIBYTE",)]  # that is a unit
+
+
+def make_page() -> str:
+    """The page as it must be."""
+    return HEAD + "".join(f"| {', '.join(f'`{name}`' for name in bound.names)} | {bound.value} | `{bound.file}`"
+                          f" | {bound.reason.partition('. ')[0].rstrip('.')} |\n" for bound in all_bounds())
+
+
+def main() -> None:
+    """Write the page."""
+    Path(PAGE).write_text(make_page(), "utf-8")
+
+
+if __name__ == "__main__":
+    main()
