@@ -87,6 +87,8 @@ def launch() -> Iterator[Launch]:
     for node in nodes:
         node.kill()
         print(node.describe())  # pytest shows this only if the test has failed
+    for node in nodes:
+        assert isinstance(node.events, list)  # reading them fails unless all is JSON, also what no test has asked for
     complaints = [node.describe() for node in nodes if node.errors and not node.may_complain]
     assert not complaints, "\n".join(["written to standard error:", *complaints])
 

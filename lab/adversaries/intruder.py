@@ -5,24 +5,14 @@
         assert intruder.barrier()               # the node has handled it
 """
 
-import contextlib
 import secrets
-import socket
-import time
-from collections import deque
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple
 
-from common.encoding import Message, canon, decode_frame, encode_frame, make_id, split_address
-from common.framing import Splitter
+from common.encoding import Message, canon, make_id
 from common.rsa import PrivateKey
-from stage1_chat.handshake import VERSION
-
-ANSWER_SECONDS = 30.0
-"""Time for an answer. Who needs longer does not answer."""
+from lab.blackbox.peer import DEADLINE, Peer, frames_of
 
 HOST = "127.0.0.1"
-
-RECEIVE_BYTES = 64 * 1024
 
 
 class Target(NamedTuple):
@@ -33,73 +23,21 @@ class Target(NamedTuple):
     network: str
 
 
-class NoAnswer(Exception):
-    """The node has not answered in time; the message is one line."""
-
-
-class Intruder:
-    """A peer that says hello, and then only what it is told. What comes is read when somebody waits for something."""
+class Intruder(Peer):
+    """A peer that says hello, and then only what it is told. It expects nothing, also not that it may stay."""
 
     def __init__(self, target: Target, receive_buffer: int = 0, listen: str = "") -> None:
         """Connect to the node. `receive_buffer`: bytes that the system keeps unread, if not as many as usual; `listen`:
         where it says that it listens, if not at an address of its own."""
+        super().__init__(target.address, target.stage, target.network, listen, receive_buffer)
         self.target = target
-        # Bound and not listening: nobody else gets the address of its hello, and who calls it is refused at once.
-        self._reserved = socket.socket()
-        self._reserved.bind((HOST, 0))
-        self.listen = listen or f"{HOST}:{self._reserved.getsockname()[1]}"
-        self.received: list[Message] = []
-        """The messages that have been read so far."""
-        self.is_closed = False
-        """Has the node ended the connection, as far as is known here?"""
-        self._splitter = Splitter()
-        self._unread: deque[Message] = deque()
-        self._socket = socket.socket()
-        if receive_buffer:
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        self._socket.settimeout(ANSWER_SECONDS)
-        self._socket.connect(split_address(target.address))
-        self.send({"type": "hello", "version": VERSION, "stage": target.stage, "network": target.network,
-                   "listen": self.listen})
-
-    def send_bytes(self, data: bytes) -> bool:
-        """Send bytes as they are; False if the node has ended the connection, and they did not all go."""
-        try:
-            self._socket.sendall(data)
-        except OSError:
-            return False
-        return True
+        self.send(self.hello_message())
 
     def send(self, *messages: Message) -> None:
         """Send messages in one piece."""
-        self.send_bytes(b"".join(map(encode_frame, messages)))
+        self.send_bytes(frames_of(*messages))
 
-    def _receive(self, deadline: float) -> Message | None:
-        """The next message; None at the end of the connection; NoAnswer if none comes in time."""
-        while not self._unread and not self.is_closed:
-            self._socket.settimeout(max(deadline - time.monotonic(), 0.001))
-            try:
-                data = self._socket.recv(RECEIVE_BYTES)
-            except TimeoutError:
-                raise NoAnswer(f"{self.target.address} has not answered in time") from None
-            except OSError:
-                data = b""
-            self.is_closed = not data
-            self._unread += map(decode_frame, self._splitter.feed(data)[0])
-        if not self._unread:
-            return None
-        self.received.append(self._unread.popleft())
-        return self.received[-1]
-
-    def find(self, kind: str, timeout: float = ANSWER_SECONDS, **members: Any) -> Message | None:
-        """The next message of this type with these members; None if the node ends the connection before."""
-        deadline = time.monotonic() + timeout
-        while (message := self._receive(deadline)) is not None:
-            if {"type": kind, **members}.items() <= message.items():
-                return message
-        return None
-
-    def barrier(self, timeout: float = ANSWER_SECONDS) -> bool:
+    def barrier(self, timeout: float = DEADLINE) -> bool:
         """Wait until the node has handled all that was sent; False if it has ended the connection instead."""
         nonce = secrets.token_hex(16)
         self.send({"type": "ping", "nonce": nonce})
@@ -114,16 +52,8 @@ class Intruder:
 
     def close(self) -> None:
         """End the connection, also for a thread that is sending on it."""
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
-        self._socket.close()
-        self._reserved.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+        self.cut()
+        super().close()
 
 
 # --- transactions ---------------------------------------------------------------------------------

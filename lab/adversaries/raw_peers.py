@@ -18,8 +18,8 @@ from collections.abc import Iterator, Sequence
 from common.encoding import Message, canon, encode_frame, make_id
 from common.framing import MAX_BODY, make_frame
 from common.rsa import PrivateKey
-from lab.adversaries.intruder import (ANSWER_SECONDS, RECEIVE_BYTES, Intruder, NoAnswer, Target, make_transaction,
-                          transaction_id)
+from lab.adversaries.intruder import Intruder, Target, make_transaction, transaction_id
+from lab.blackbox.peer import RECEIVE_BYTES, NoAnswer
 from stage1_chat.node import MAX_TEXT
 from stage5_pos import lottery
 
@@ -221,7 +221,7 @@ class Namer(Intruder):
 
     def _answer(self) -> None:
         with contextlib.suppress(NoAnswer, OSError):
-            while (message := self._receive(time.monotonic() + ANSWER_SECONDS)) is not None:
+            while (message := self.receive()) is not None:
                 if message["type"] == "want":
                     self.was_asked.set()
                 if message["type"] == "ping":

@@ -32,8 +32,9 @@ from lab.attacks.attack import Attack, Finding, Outcome
 from lab.attacks.scene import ACCOUNTS, Crew, Scene, Unmeasured
 from lab.attacks.html import attacks_page
 from lab.attacks.terminal import draw, draw_list
-from lab.adversaries.intruder import NoAnswer
-from lab.nodes.processes import ROOT, NodeError
+from lab.blackbox.peer import NoAnswer
+from lab.blackbox.node_process import NodeError
+from lab.nodes.processes import ROOT
 from lab.attacks.promises import STAGES, PromiseError, Promises, read_promises
 from lab.surroundings import USUAL_COLUMNS, columns, has_colours, takes_escapes
 from lab.nodes.workload import KeyRing

@@ -7,7 +7,8 @@ from contextlib import ExitStack
 from lab.adversaries.dishonest_nodes import Deaf, Garbage, Strangers
 from lab.attacks.attack import NO_ORDER, Attack, Finding, holds_if
 from lab.attacks.scene import GRACE, PATIENCE, Scene, Unmeasured
-from lab.adversaries.intruder import Intruder, NoAnswer
+from lab.adversaries.intruder import Intruder
+from lab.blackbox.peer import NoAnswer
 from lab.adversaries.raw_peers import fill_history
 
 NEWS = 3

@@ -8,7 +8,7 @@ from lab.attacks.attack import NO_BLOCKS, NO_ORDER, NO_STAKE, Attack, Finding, h
 from lab.attacks.on_money import PURSE, hear_one_more
 from lab.attacks.scene import GRACE, Scene, Unmeasured
 from lab.adversaries.intruder import Intruder, transaction_id
-from lab.nodes.processes import Event
+from lab.blackbox.peer import Event
 
 EQUAL = {True: "ledgers equal", False: "ledgers DIFFER"}
 

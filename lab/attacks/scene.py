@@ -22,7 +22,9 @@ from common.journal import Journal
 from common.rsa import PrivateKey
 from lab.nodes.faults import Faults
 from lab.adversaries.intruder import HOST, Target, make_transaction
-from lab.nodes.processes import Event, NodeError, NodeProcess, end_all, wait_until_linked
+from lab.blackbox.node_process import NodeError
+from lab.blackbox.peer import Event
+from lab.nodes.processes import NodeProcess, end_all, wait_until_linked
 from lab.nodes.workload import PASSPHRASE, KeyRing
 from stage5_pos.__main__ import FOUNDING_BALANCE, STAKE_HOLDERS
 from stage5_pos.genesis import make_genesis
@@ -75,7 +77,7 @@ class Crew:
         with self._lock:
             self._is_over = True
             for node in self._nodes:
-                node.send_signal(signal.SIGKILL)
+                node.signal(signal.SIGKILL)
 
 
 class Person(NamedTuple):
@@ -175,7 +177,7 @@ class Scene:
 
     def kill(self, number: int) -> None:
         """End a node as `kill -9` does."""
-        self.nodes[number].send_signal(signal.SIGKILL)
+        self.nodes[number].signal(signal.SIGKILL)
         self.nodes[number].wait_end()
         self.nodes[number].end_input()
 

@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from lab.bench.machine import CoreWatch, VerificationTimer, count_cores, find_ceiling
-from lab.nodes.processes import POLL_SECONDS, Event, NodeError, NodeProcess, running_network
+from lab.blackbox.node_process import NodeError
+from lab.blackbox.peer import Event
+from lab.nodes.processes import POLL_SECONDS, NodeProcess, running_network
 from lab.nodes.signing import Order, sign_all
 from lab.nodes.workload import PASSPHRASE, Injector, KeyRing, injectors
 from stage4_sequencer.genesis import FOUNDERS_BALANCE

@@ -32,7 +32,8 @@ from lab.live.launcher import Settings
 from lab.live.playground import LOG_COLUMNS, TICK_SECONDS, Playground, PlaygroundError, Stopped
 from lab.live.commands import Quit
 from lab.live.table import Snapshot, Table
-from lab.nodes.processes import ROOT, NodeError
+from lab.blackbox.node_process import NodeError
+from lab.nodes.processes import ROOT
 from lab.surroundings import columns, ending_signals, has_colours
 from lab.live.words import Line
 from lab.nodes.workload import KeyRing

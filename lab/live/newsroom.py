@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from lab.adversaries.bad_neighbour import NODES
 from lab.live.branches import Branches, Known, Piece
 from lab.live.nodeview import NodeView
-from lab.nodes.processes import Event
+from lab.blackbox.peer import Event
 from lab.live.words import SHOWN_DIGITS, Line, Names, announce, people_lines, shown_nodes
 
 GATHER_SECONDS = 0.3

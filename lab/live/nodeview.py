@@ -4,7 +4,7 @@ import hashlib
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 
-from lab.nodes.processes import Event
+from lab.blackbox.peer import Event
 from lab.live.words import SHOWN_DIGITS
 
 OnAnswer = Callable[[Event | None], None]

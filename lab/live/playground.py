@@ -21,7 +21,9 @@ from lab.live.launcher import Launcher, Settings
 from lab.nodes.member import Member
 from lab.live.newsroom import Newsroom
 from lab.live.nodeview import ANSWERS, NodeView, OnAnswer, agreeing
-from lab.nodes.processes import START_SECONDS, Event, NodeError, NodeProcess, end_all
+from lab.blackbox.node_process import NodeError
+from lab.blackbox.peer import Event
+from lab.nodes.processes import START_SECONDS, NodeProcess, end_all
 from lab.live.wiring import Wiring
 from lab.live.words import Line, brief, shown_nodes
 from lab.nodes.workload import KeyRing

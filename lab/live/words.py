@@ -7,7 +7,7 @@ from common.console import MAX_NAME, count, escape_control
 from common.encoding import fingerprint
 from common.interface import Lines
 from lab.live.branches import Piece
-from lab.nodes.processes import Event
+from lab.blackbox.peer import Event
 
 SHOWN_DIGITS = 8
 """Of an id or a digest, in the table: enough to tell two apart at a glance."""

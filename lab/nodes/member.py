@@ -4,7 +4,6 @@ import contextlib
 import re
 import signal
 from collections.abc import Callable
-from pathlib import Path
 
 from lab.nodes.faults import Place
 from lab.nodes.processes import NodeProcess
@@ -41,14 +40,13 @@ class Member:
     def resident_mib(self) -> int:
         """The memory that it takes (VmRSS of /proc); 0 where the system has no /proc."""
         with contextlib.suppress(OSError, StopIteration):
-            status = Path(f"/proc/{self.running.pid}/status").read_text()
-            return next(int(line.split()[1]) // 1024 for line in status.splitlines() if line.startswith("VmRSS"))
+            return self.running.resident_kib // 1024
         return 0
 
     def kill(self) -> None:
         """End it as `kill -9` does."""
         if self.process is not None:
-            self.process.send_signal(signal.SIGKILL)
+            self.process.signal(signal.SIGKILL)
             self.process.wait_end()
             self.process.end_input()
             self.acknowledged_before = self.acknowledged()
@@ -63,12 +61,12 @@ class Member:
         """Let it do nothing, and notice nothing."""
         if self.process is not None:
             self.is_asleep = True
-            self.process.send_signal(signal.SIGSTOP)
+            self.process.signal(signal.SIGSTOP)
 
     def wake(self) -> None:
         """Let it go on."""
         if self.process is not None:
-            self.process.send_signal(signal.SIGCONT)
+            self.process.signal(signal.SIGCONT)
             self.is_asleep = False
 
     def acknowledged(self) -> set[str]:

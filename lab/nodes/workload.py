@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from common.advice import describe_call_error
-from common.encoding import encode_frame, split_address
 from common.limits import MEBIBYTE
 from common.rsa import PrivateKey
 from common.rsa import load_or_make_keys
-from lab.nodes.processes import NodeError, NodeProcess
-from stage1_chat.handshake import VERSION
+from lab.blackbox.node_process import NodeError
+from lab.blackbox.peer import Peer, frames_of
+from lab.nodes.processes import NodeProcess
 
 PASSPHRASE = "these keys protect nothing"
 """Of the wallets made here."""
@@ -53,39 +53,34 @@ def _make_wallet(path: Path, key: PrivateKey) -> Path:
 
 # --- a peer that only sends ---------------------------------------------------------------------
 
-class Injector:
+class Injector(Peer):
     """A peer of one node: it says hello, sends what it is given, and throws away what comes."""
 
     def __init__(self, node: NodeProcess, stage: int, listen: str) -> None:
         """Connect, and say that this peer listens on `listen`; NodeError if the node cannot be reached."""
         self._node = node
         try:
-            self._socket = socket.create_connection(split_address(node.address))
+            super().__init__(node.address, stage, node.network, listen)
         except OSError as error:
             raise NodeError(f"{node.name} cannot be reached: {describe_call_error(error)}") from None
-        self._socket.sendall(encode_frame({"type": "hello", "version": VERSION, "stage": stage,
-                                           "network": node.network, "listen": listen}))
+        self.socket.settimeout(None)
+        self.send_bytes(frames_of(self.hello_message()))
         threading.Thread(target=self._discard, name=f"discards from {node.pid}", daemon=True).start()
 
     def _discard(self) -> None:
         buffer = bytearray(MEBIBYTE)
         with contextlib.suppress(OSError):
-            while self._socket.recv_into(buffer):
+            while self.socket.recv_into(buffer):
                 pass
 
     def start(self, frames: bytes) -> None:
         """Begin to send `frames`, as fast as the node takes them."""
-        threading.Thread(target=self._send, args=(frames,), name=f"sends to {self._node.pid}", daemon=True).start()
-
-    def _send(self, frames: bytes) -> None:
-        with contextlib.suppress(OSError):
-            self._socket.sendall(frames)
+        threading.Thread(target=self.send_bytes, args=(frames,), name=f"sends to {self._node.pid}", daemon=True).start()
 
     def close(self) -> None:
         """End the connection, whatever is still to be sent."""
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
-        self._socket.close()
+        self.cut()
+        super().close()
 
 
 @contextlib.contextmanager

@@ -20,7 +20,8 @@ from pathlib import Path
 from common.advice import describe_error
 from common.console import Options, count, integer_from, read_path, thousandths_from
 from common.wallets import WalletError
-from lab.nodes.processes import ROOT, NodeError
+from lab.blackbox.node_process import NodeError
+from lab.nodes.processes import ROOT
 from lab.soak.trial import Settings, Trial
 from lab.nodes.workload import KeyRing
 from stage5_pos.__main__ import STAKE_HOLDERS

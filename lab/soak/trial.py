@@ -24,7 +24,8 @@ from common.encoding import decode_frame, encode_frame, split_address
 from common.framing import Splitter
 from lab.nodes.faults import Faults
 from lab.nodes.member import Member
-from lab.nodes.processes import NodeError, NodeProcess, end_all
+from lab.blackbox.node_process import NodeError
+from lab.nodes.processes import NodeProcess, end_all
 from lab.nodes.workload import PASSPHRASE, KeyRing
 from stage1_chat.handshake import VERSION
 from stage5_pos.__main__ import STAKE_HOLDERS

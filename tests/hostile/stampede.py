@@ -13,7 +13,7 @@ import sys
 import threading
 from collections.abc import Iterator
 
-from tests.hostile.villain import frames_of
+from lab.blackbox.peer import frames_of, make_hello
 from tests.processes import ROOT, NodeProcess
 
 AT_ONCE = 20
@@ -23,8 +23,7 @@ AT_ONCE = 20
 @contextlib.contextmanager
 def stampede(node: NodeProcess, data: bytes) -> Iterator[None]:
     """Have `data` said behind a hello on ever new connections, while the `with` lasts and from its beginning on."""
-    hello = frames_of({"type": "hello", "version": 1, "stage": node.stage, "network": node.network,
-                       "listen": "127.9.9.9:9"})
+    hello = frames_of(make_hello(node.stage, node.network, "127.9.9.9:9"))
     with subprocess.Popen([sys.executable, "-m", "tests.hostile.stampede", node.address], cwd=ROOT, stdin=subprocess.PIPE,
                           stdout=subprocess.PIPE) as process:
         assert process.stdin and process.stdout

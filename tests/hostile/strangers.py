@@ -20,8 +20,9 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any
 
+from lab.blackbox.peer import frames_of, make_hello
 from tests.fixtures import kept_key
-from tests.hostile.villain import frames_of, random_ids
+from tests.hostile.villain import random_ids
 from tests.hostile.minter import Minter
 from tests.processes import ROOT, Event, NodeProcess, chat_message, frame
 
@@ -174,8 +175,7 @@ class Stranger:
         with socket.create_connection((host, int(port)), timeout=HELD_SECONDS) as connection:
             is_in = threading.Event()
             threading.Thread(target=self.answer, args=(connection, is_in), daemon=True).start()
-            connection.sendall(frames_of({"type": "hello", "version": 1, "stage": self.told["stage"],
-                                          "network": self.told["network"], "listen": self.listen},
+            connection.sendall(frames_of(make_hello(self.told["stage"], self.told["network"], self.listen),
                                          {"type": "ping", "nonce": "in"}))
             is_in.wait(HELD_SECONDS)
             self.is_linked.set()

@@ -6,8 +6,9 @@ import threading
 import time
 from typing import Self
 
+from lab.blackbox.peer import frames_of
 from tests.conftest import Launch
-from tests.hostile.villain import Healthy, Villain, frames_of, quick_and_long, random_ids
+from tests.hostile.villain import Healthy, Villain, quick_and_long, random_ids
 
 
 @quick_and_long("count", 3_000, 100_000)

@@ -4,8 +4,9 @@ import secrets
 from itertools import islice
 from pathlib import Path
 
+from lab.blackbox.peer import frames_of
 from tests.conftest import Launch
-from tests.hostile.villain import Healthy, Villain, frames_of, padded, quick_and_long, random_ids, transaction, transaction_id
+from tests.hostile.villain import Healthy, Villain, padded, quick_and_long, random_ids, transaction, transaction_id
 from tests.hostile.minter import Minter
 from tests.processes import Event, NodeProcess, RawPeer, eventually
 

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from lab.blackbox.peer import frames_of
 from stage4_sequencer.limits import MAX_UNCOVERED
 from tests.conftest import Call, Launch
-from tests.hostile.villain import (MEBIBYTE, Healthy, Villain, chats, frames_of, quick_and_long,
-                           random_ids, transaction, transaction_id)
+from tests.hostile.villain import (MEBIBYTE, Healthy, Villain, chats, quick_and_long, random_ids, transaction,
+                                   transaction_id)
 from tests.processes import NodeProcess, RawPeer, eventually
 from tests.hostile.stampede import stampede
 

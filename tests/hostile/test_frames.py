@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
+from lab.blackbox.peer import frames_of
 from tests.network.test_every_stage import BAD_INPUT, BAD_MESSAGES, BAD_MESSAGES_FROM
 from tests.conftest import Call, Launch
 from tests.fixtures import kept_key
-from tests.hostile.villain import MEBIBYTE, Healthy, Villain, frames_of, padded, quick_and_long, transaction
+from tests.hostile.villain import MEBIBYTE, Healthy, Villain, padded, quick_and_long, transaction
 from tests.processes import STAGES, Event, NodeProcess, RawPeer, chat_message, frame
 
 every_stage = pytest.mark.parametrize("stage", STAGES)

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import pytest
 
+from lab.blackbox.peer import frames_of
 from tests.conftest import Launch
-from tests.hostile.villain import (Healthy, Villain, frames_of, padded, quick_and_long, transaction,
-                           transaction_id)
+from tests.hostile.villain import Healthy, Villain, padded, quick_and_long, transaction, transaction_id
 from tests.hostile.minter import Minter
 from tests.processes import NodeProcess, RawPeer, chat_message, eventually
 
@@ -146,4 +146,4 @@ def test_a_storm_of_questions(storm: Storm, seconds: float, start_node: Launch) 
             other.start()
             rounds = reader.press(questions, seconds)
             other.join()
-    assert rounds > 0 and reader.received > 0
+    assert rounds > 0 and reader.bytes_received > 0

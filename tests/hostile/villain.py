@@ -17,12 +17,12 @@ import socket
 import threading
 import time
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any, Self
 
 import pytest
 
 from common.encoding import canon, make_id
+from lab.blackbox.peer import Peer, frames_of
 from tests.fixtures import kept_key
 from tests.processes import DEADLINE, Event, NodeProcess, chat_message, eventually, frame
 
@@ -67,7 +67,7 @@ def quick_and_long(names: str, quick: Any, long: Any) -> pytest.MarkDecorator:
 
 # --- peers ------------------------------------------------------------------------------------------
 
-class Villain:
+class Villain(Peer):
     """A peer that says what it is told, throws away what it hears, and comes back when it is thrown out."""
 
     def __init__(self, node: NodeProcess, *, reads: bool = True, listen: str | None = None) -> None:
@@ -75,41 +75,28 @@ class Villain:
         address of its own where nobody answers."""
         self.node = node
         self.reads = reads
-        # Bound and not listening: nobody else gets this port, and who calls it is refused at once.
-        self._reserved = socket.socket()
-        self._reserved.bind(("127.0.0.1", 0))
-        self.listen = listen or f"127.0.0.1:{self._reserved.getsockname()[1]}"
         self.connections = 0
         """How often it has connected."""
-        self.received = 0
-        """The bytes that have come."""
-        self.socket = socket.socket()
+        self.bytes_received = 0
         self.is_closed = threading.Event()
         self._awaited, self._has_come = b"", threading.Event()
-        self.connect()
+        super().__init__(node.address, node.stage, node.network, listen, 0 if reads else 4_096)
 
     def connect(self) -> None:
         """Connect, and say hello."""
-        self.socket.close()
-        self.socket, self.is_closed = socket.socket(), threading.Event()
-        if not self.reads:
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
-        host, _, port = self.node.address.rpartition(":")
-        self.socket.settimeout(DEADLINE)
-        self.socket.connect((host, int(port)))
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        super().connect()
+        self.is_closed = threading.Event()
         self.connections += 1
         if self.reads:
             threading.Thread(target=self._read, args=(self.socket, self.is_closed), daemon=True).start()
-        self.send(frames_of({"type": "hello", "version": 1, "stage": self.node.stage, "network": self.node.network,
-                             "listen": self.listen}))
+        self.send(frames_of(self.hello_message()))
 
     def _read(self, sock: socket.socket, is_closed: threading.Event) -> None:
         tail = b""
         with contextlib.suppress(OSError):
             sock.settimeout(None)
             while data := sock.recv(MEBIBYTE):
-                self.received += len(data)
+                self.bytes_received += len(data)
                 tail += data
                 if self._awaited and self._awaited in tail:
                     self._has_come.set()
@@ -120,11 +107,7 @@ class Villain:
 
     def send(self, data: bytes) -> bool:
         """Send bytes as they are; False if the node has ended the connection, and they did not all go."""
-        try:
-            self.socket.sendall(data)
-        except OSError:
-            return False
-        return not self.is_closed.is_set()
+        return self.send_bytes(data) and not self.is_closed.is_set()
 
     def insist(self, data: bytes) -> None:
         """Send bytes, on a new connection if the old one has been ended."""
@@ -144,11 +127,6 @@ class Villain:
         alarm.join()
         return rounds
 
-    def cut(self) -> None:
-        """End the connection now, also for a thread that is sending on it."""
-        with contextlib.suppress(OSError):
-            self.socket.shutdown(socket.SHUT_RDWR)
-
     def barrier(self, timeout: float = DEADLINE) -> bool:
         """Ping, and wait until the node has handled what went before. False if it has ended the connection."""
         nonce = secrets.token_hex(16)
@@ -160,14 +138,7 @@ class Villain:
     def close(self) -> None:
         """End the connection; what has not been read is lost."""
         self.cut()
-        self.socket.close()
-        self._reserved.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+        super().close()
 
 
 class Healthy(Villain):
@@ -232,7 +203,7 @@ class Healthy(Villain):
     @property
     def peak(self) -> float:
         """How much more it has taken at some moment, in MiB."""
-        return (peak_kib(self.node) - self.before_kib) / 1024
+        return (self.node.peak_kib - self.before_kib) / 1024
 
     def describe(self) -> str:
         """What was measured, for a person who wonders why a test has failed."""
@@ -242,18 +213,7 @@ class Healthy(Villain):
         return f"{len(self.answers)} pings, the slowest answers in s (of the processor): {slowest}; {memory}\n"
 
 
-def peak_kib(node: NodeProcess) -> int:
-    """The most memory that a node has taken so far, in KiB (VmHWM of /proc)."""
-    status = Path(f"/proc/{node.process.pid}/status").read_text()
-    return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1])
-
-
 # --- messages ---------------------------------------------------------------------------------------
-
-def frames_of(*messages: Event) -> bytes:
-    """Messages as they go over the wire, one behind the other."""
-    return b"".join(frame(json.dumps(message).encode()) for message in messages)
-
 
 def padded(message: Event, size: int) -> bytes:
     """A frame of `size` bytes that holds one message and many spaces: JSON does not mind."""

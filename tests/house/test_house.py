@@ -8,6 +8,8 @@ or made only for the type checker, counts like any other.
 import ast
 import itertools
 import re
+import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -145,6 +147,27 @@ RULES: list[Rule] = [forbidden_by_place, forbidden_sockets_and_threads, forbidde
 def test_the_files_keep_the_house_rules(rule: Rule, path: str) -> None:
     broken = rule(path, ast.parse((ROOT / path).read_bytes()))
     assert not broken, f"{rule.__name__.replace('_', ' ')}: {path}\n" + "\n".join(broken)
+
+
+# --- what knows a node only from outside ----------------------------------------------------------
+
+BLACKBOX = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "lab" / "blackbox").glob("*.py"))
+
+
+@pytest.mark.parametrize("path", BLACKBOX)
+def test_what_knows_a_node_only_from_outside_imports_nothing_of_the_project(path: str) -> None:
+    found = list(find_imports(path, ast.parse((ROOT / path).read_bytes())))
+    outside = [str(one) for one in found if one.root not in sys.stdlib_module_names]
+    assert [one for one in outside if ": lab.blackbox." not in one] == []
+    assert not imports_by_name(path, ast.parse((ROOT / path).read_bytes()))
+
+
+def test_it_works_where_nothing_else_of_the_project_is(tmp_path: Path) -> None:
+    assert {Path(path).name for path in BLACKBOX} == {"__init__.py", "node_process.py", "peer.py"}
+    shutil.copytree(ROOT / "lab" / "blackbox", tmp_path / "lab" / "blackbox")
+    code = "from lab.blackbox import node_process, peer; print(node_process.__file__, peer.__file__)"
+    done = subprocess.run([sys.executable, "-S", "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout.count(str(tmp_path)) == 2, done.stderr
 
 
 # --- the table of hooks ---------------------------------------------------------------------------

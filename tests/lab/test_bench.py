@@ -23,7 +23,8 @@ import pytest
 from common.rsa import load_key
 from lab.bench import measurements
 from lab.bench.measurements import LedgerMeasurement, Row, Settings
-from lab.nodes.processes import NodeError, running_network
+from lab.blackbox.node_process import NodeError
+from lab.nodes.processes import running_network
 from lab.nodes.signing import Order, SigningError, sign_all
 from tests.conftest import KEYS
 from tests.processes import ROOT, eventually
@@ -294,9 +295,9 @@ def test_a_mark_is_met_only_without_faults_and_with_large_blocks() -> None:
 
 
 def test_a_node_that_dies_is_told_and_the_others_are_ended() -> None:
-    with pytest.raises(NodeError, match=r"^node \d+ \(stage1_chat .*\) ended with status -9, expected the event chat$"), \
+    with pytest.raises(NodeError, match=r"(?m)^node \d+ \(stage1_chat .*\) ended with status -9, expected the event chat$"), \
             running_network(1, 3) as nodes:
-        nodes[1].send_signal(signal.SIGKILL)
+        nodes[1].signal(signal.SIGKILL)
         nodes[1].wait_for("chat")
     assert [node.wait_end() for node in nodes] == [0, -9, 0]
 

@@ -34,8 +34,8 @@ def test_all_are_started_at_once_and_wait_for_one_that_takes_long(
     def launch_late(launcher: Launcher, number: int, place: Place, peer: str) -> NodeProcess:
         node = launch(launcher, number, place, peer)
         if number == 1:
-            node.send_signal(signal.SIGSTOP)
-            threading.Timer(12.0, node.send_signal, [signal.SIGCONT]).start()
+            node.signal(signal.SIGSTOP)
+            threading.Timer(12.0, node.signal, [signal.SIGCONT]).start()
         return node
 
     monkeypatch.setattr(Launcher, "launch", launch_late)

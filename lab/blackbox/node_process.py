@@ -1,0 +1,296 @@
+"""A node as a process: started by the command line of contract §4, typed to, read, ended.
+
+    with NodeProcess(1, "--peer", "none", folder=folder) as node:
+        node.type("hi")
+        node.wait_for("sent")
+
+Output is kept as bytes and read as JSON only when somebody asks for an event, so that a thousand events a second cost
+the watcher next to nothing.
+"""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any, Self
+
+from lab.blackbox.peer import DEADLINE, LAST_SHOWN, Event, has_members
+
+STAGES = {1: "stage1_chat", 2: "stage2_ledger", 3: "stage3_signed", 4: "stage4_sequencer", 5: "stage5_pos"}
+"""The module of each stage's client (contract §4)."""
+
+READ_BYTES = 1024 * 1024
+
+
+class NodeError(AssertionError):
+    """A node has not done what was expected of it. The message is one line for the user."""
+
+
+class NodeProcess:
+    """One client, as a process of its own."""
+
+    patience = DEADLINE
+    """Seconds to wait for what is said to come, unless the one who waits knows better."""
+
+    def __init__(self, stage: int, *options: str, folder: Path, program: Sequence[str] = (),
+                 through: Sequence[str] = (), environment: Mapping[str, str] | None = None, as_json: bool = True,
+                 error_output: IO[bytes] | int | None = subprocess.PIPE, own_session: bool = False) -> None:
+        """Start the client of `stage` with `options`, in the folder that holds the stages.
+
+        `program` names another module to start in its place, with its arguments. `through` is a command that starts it,
+        such as `ip netns exec`. `environment` is added to this process's own. `error_output` is where standard error
+        goes: None is where this program's own does, and a pipe is read into `errors`.
+        """
+        self.stage = stage
+        self.errors: list[str] = []
+        """The lines that it has written to standard error so far, if they come here."""
+        self.read_at = time.monotonic()
+        """When its last output came, in seconds of the monotonic clock."""
+        self._as_json = as_json
+        self._events: list[Event] = []
+        self._output = bytearray()
+        self._parsed = 0
+        self._is_finished = False
+        self._news = threading.Condition()
+        program = program or [STAGES[stage]]
+        command = [*through, sys.executable, "-m", *program, *(["--json"] if as_json else []), *options]
+        self.process = subprocess.Popen(command, cwd=folder, env={**os.environ, **(environment or {})},
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=error_output,
+                                        start_new_session=own_session)
+        assert self.process.stdin is not None and self.process.stdout is not None
+        self.stdin, self.stdout = self.process.stdin, self.process.stdout
+        self.pid = self.process.pid
+        self.name = f"node {self.pid} ({' '.join([*program, *options])})"
+        """What to call it when something is wrong with it."""
+        self._readers = [threading.Thread(target=self._read, name=f"reader of {self.pid}", daemon=True)]
+        if self.process.stderr is not None:
+            self._readers.append(threading.Thread(target=self._read_errors, args=(self.process.stderr,), daemon=True))
+        for reader in self._readers:
+            reader.start()
+
+    # --- what it reports ------------------------------------------------------------------------
+
+    def _read(self) -> None:
+        while data := os.read(self.stdout.fileno(), READ_BYTES):
+            with self._news:
+                self._output += data
+                self.read_at = time.monotonic()
+                self._news.notify_all()
+        with self._news:
+            self._is_finished = True
+            self._news.notify_all()
+
+    def _read_errors(self, stream: IO[bytes]) -> None:
+        for line in stream:
+            self.errors.append(line.decode().removesuffix("\n"))
+
+    def _wait_for_news(self, wanted: str, deadline: float) -> None:
+        """Wait for more output; NodeError if there will be none. Called with `_news` held."""
+        left = max(0.0, deadline - time.monotonic())
+        if self._is_finished:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                status = self.process.wait(left)
+                raise self._explained(f"{self.name} ended with status {status}, expected {wanted}")
+        if self._is_finished or not left:
+            raise self._explained(f"{self.name} has not reported {wanted} in time")
+        self._news.wait(left)
+
+    def _explained(self, message: str) -> NodeError:
+        error = NodeError(message)
+        error.add_note(self.describe())
+        return error
+
+    @property
+    def events(self) -> list[Event]:
+        """What it has reported so far, unless `as_json` is False."""
+        with self._news:
+            end = self._output.rfind(b"\n") + 1
+            if self._as_json:
+                self._events += map(json.loads, self._output[self._parsed:end].splitlines())
+            self._parsed = end
+            return self._events
+
+    @property
+    def lines(self) -> list[str]:
+        """The lines that it has written to standard output so far; the last may lack its end once there is no more."""
+        with self._news:
+            *lines, rest = self._output.split(b"\n")
+            return [line.decode() for line in ([*lines, rest] if rest and self._is_finished else lines)]
+
+    def wait_for(self, event: str, timeout: float | None = None, since: int = 0, **members: Any) -> Event:
+        """The first event of that name with these `members`, of those from number `since` on.
+
+        NodeError if it has not come in `timeout` seconds, or the node ends.
+        """
+        wanted = f"the event {event}" + (f" {members}" if members else "")
+        deadline = time.monotonic() + (self.patience if timeout is None else timeout)
+        with self._news:
+            while True:
+                for candidate in self.events[since:]:
+                    if has_members(candidate, "event", event, members):
+                        return candidate
+                since = max(since, len(self._events))
+                self._wait_for_news(wanted, deadline)
+
+    def wait_for_line(self, text: str, timeout: float | None = None) -> str:
+        """The first line of standard output that contains `text`, once it has come. NodeError as above."""
+        deadline = time.monotonic() + (self.patience if timeout is None else timeout)
+        with self._news:
+            while (found := next((line for line in self.lines if text in line), None)) is None:
+                self._wait_for_news(f"a line with {text!r}", deadline)
+        return found
+
+    def wait_for_text(self, text: bytes, times: int, timeout: float | None = None) -> float:
+        """Wait until whole lines of the output hold `text` that often; when the last output came (monotonic).
+
+        For events by the ten thousand, which it would take too long to read as JSON. NodeError as above.
+        """
+        deadline = time.monotonic() + (self.patience if timeout is None else timeout)
+        found = start = 0
+        with self._news:
+            while True:
+                end = self._output.rfind(b"\n") + 1
+                found += self._output.count(text, start, end)
+                start = end
+                if found >= times:
+                    return self.read_at
+                self._wait_for_news(f"{text.decode()} {times} times, only {found} times", deadline)
+
+    def take(self) -> list[Event]:
+        """The events that have come since the last call. They are forgotten here, so that a long life takes no room:
+        `wait_for`, `output` and `events` begin anew."""
+        with self._news:
+            taken, self._events = self.events, []
+            del self._output[:self._parsed]
+            self._parsed = 0
+        return taken
+
+    def all_of(self, event: str, **members: Any) -> list[Event]:
+        """All events of that name with these `members` that have come so far."""
+        return [one for one in list(self.events) if has_members(one, "event", event, members)]
+
+    def told(self, event: str, **members: Any) -> list[Event]:
+        """The same, once all has come that it has reported so far: a command's answer comes after that."""
+        self.ask("/peers", "peers")
+        return self.all_of(event, **members)
+
+    @property
+    def has_ended(self) -> bool:
+        """Has it closed its standard output, which it does by ending?"""
+        with self._news:
+            return self._is_finished
+
+    @property
+    def output(self) -> bytes:
+        """All that it has written to standard output so far."""
+        with self._news:
+            return bytes(self._output)
+
+    @property
+    def listening(self) -> Event:
+        """The event `listening`, once it has come: address, stage, network, account."""
+        return self.wait_for("listening")
+
+    @property
+    def address(self) -> str:
+        """The address that it listens on, once it does."""
+        return str(self.listening["address"])
+
+    @property
+    def network(self) -> str:
+        """The name of its network, once it belongs to one."""
+        return str(self.listening["network"])
+
+    @property
+    def cpu_seconds(self) -> float:
+        """The processor time that it has taken (utime and stime of /proc)."""
+        times = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+        return sum(map(int, times)) / os.sysconf("SC_CLK_TCK")
+
+    @property
+    def resident_kib(self) -> int:
+        """The memory that it takes, in KiB (VmRSS of /proc)."""
+        return self._memory("VmRSS")
+
+    @property
+    def peak_kib(self) -> int:
+        """The most memory that it has taken so far, in KiB (VmHWM of /proc)."""
+        return self._memory("VmHWM")
+
+    def _memory(self, name: str) -> int:
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        return int(next(line for line in status.splitlines() if line.startswith(name)).split()[1])
+
+    def describe(self) -> str:
+        """What it has reported last, for a person who wonders what has gone wrong."""
+        status = "runs" if self.process.poll() is None else f"ended with status {self.process.returncode}"
+        lines = self.output.rsplit(b"\n", LAST_SHOWN + 1)[-LAST_SHOWN - 1:]
+        last = [f"    {line.decode(errors='replace')[:300]}" for line in lines if line]
+        errors = [f"    standard error: {line[:300]}" for line in self.errors[-LAST_SHOWN:]]
+        return "\n".join([f"  {self.name}  {status}", *last, *errors])
+
+    # --- what it is told ------------------------------------------------------------------------
+
+    def type_bytes(self, data: bytes) -> None:
+        """Write to its standard input; NodeError if it has ended."""
+        try:
+            self.stdin.write(data)
+            self.stdin.flush()
+        except (BrokenPipeError, ValueError):
+            raise NodeError(f"{self.name} has ended, and can be told nothing") from None
+
+    def type(self, lines: str) -> None:
+        """Type one line, or several with line ends between them; NodeError if it has ended."""
+        self.type_bytes(lines.encode() + b"\n")
+
+    def ask(self, command: str, event: str, timeout: float | None = None, **members: Any) -> Event:
+        """Type a command and give the event that answers it: the first one of that name that comes after."""
+        since = len(self.events)
+        self.type(command)
+        return self.wait_for(event, timeout, since, **members)
+
+    # --- its end --------------------------------------------------------------------------------
+
+    def signal(self, number: int) -> None:
+        """Send it a signal; nothing happens if it has ended."""
+        with contextlib.suppress(ProcessLookupError):
+            self.process.send_signal(number)
+
+    def end_input(self) -> None:
+        """Close its standard input, which ends it in order, unless it is a `--daemon`."""
+        with contextlib.suppress(BrokenPipeError):
+            self.stdin.close()
+
+    def wait_exit(self, timeout: float | None = None) -> int:
+        """Its exit status, once it has ended and all that it wrote has been read; NodeError if that takes too long."""
+        patience = self.patience if timeout is None else timeout
+        try:
+            self.process.wait(patience)
+        except subprocess.TimeoutExpired:
+            raise self._explained(f"{self.name} still runs after {patience:g} seconds") from None
+        for reader in self._readers:
+            reader.join(patience)
+        return self.process.returncode
+
+    def kill(self) -> int:
+        """End it without a farewell (SIGKILL), unless it has ended; its exit status, once all has been read."""
+        self.process.kill()
+        status = self.process.wait()
+        self.end_input()
+        for reader in self._readers:
+            reader.join()
+        for stream in (self.process.stdout, self.process.stderr):
+            if stream is not None:
+                stream.close()
+        return status
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()

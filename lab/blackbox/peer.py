@@ -1,0 +1,246 @@
+"""A peer made of a socket, json and struct: it says only what it is told, also what no node would say.
+
+    with RawPeer(address, stage=2, network=network) as peer:
+        peer.join()
+        peer.send(chat_message("hi"))
+        peer.barrier()                   # the node has handled it
+
+`Peer` is what all scripted peers have in common. `RawPeer` expects, and raises AssertionError when it is disappointed.
+"""
+
+import contextlib
+import json
+import secrets
+import socket
+import struct
+import time
+from typing import Any, Self
+
+DEADLINE = 30.0
+"""Seconds to wait for what takes a fraction of one, on a machine that is busy with other work."""
+
+LAST_SHOWN = 15
+"""Events and lines that are shown of a node when something is wrong with it."""
+
+RECEIVE_BYTES = 64 * 1024
+
+Event = dict[str, Any]
+"""One line of a node's `--json` output (contract §4), or one message of the wire (contract §3)."""
+
+
+class NoAnswer(AssertionError):
+    """A node has not answered in time; the message is one line."""
+
+
+def has_members(event: Event, kind: str, name: str, members: Event) -> bool:
+    """Is member `kind` of `event` this `name`, and has it these `members` among its own?"""
+    return event.get(kind) == name and all(member in event and event[member] == value
+                                           for member, value in members.items())
+
+
+class Peer:
+    """A connection to a node, on which nothing is said yet. What comes is read when somebody waits for something."""
+
+    def __init__(self, address: str | socket.socket, stage: int = 1, network: str | None = None,
+                 listen: str | None = None, receive_buffer: int = 0) -> None:
+        """Connect to the node at `address`, or be the peer that a node has called: then it is a socket.
+
+        `listen` is what `hello` announces: by default an address of its own where nobody answers.
+        `receive_buffer`: bytes that the system keeps unread for it; 0 leaves that as it is.
+        """
+        # Bound and not listening: nobody else gets this port, and who calls it is refused at once.
+        self._reserved = socket.socket()
+        self._reserved.bind(("127.0.0.1", 0))
+        self.stage, self.network = stage, network
+        self.listen = listen or f"127.0.0.1:{self._reserved.getsockname()[1]}"
+        self.received: list[Event] = []
+        """All messages that have been read so far."""
+        self._unread = bytearray()
+        self._receive_buffer = receive_buffer
+        if isinstance(address, str):
+            self.address = address
+            self.socket = socket.socket()
+            self.connect()
+        else:
+            self.address, self.socket = "the node that has called", address
+            self._set_up()
+
+    def connect(self) -> None:
+        """Connect, on a new socket; OSError if the node cannot be reached."""
+        self.socket.close()
+        self.socket = socket.socket()
+        self._unread.clear()
+        self._set_up()
+        host, _, port = self.address.rpartition(":")
+        self.socket.connect((host, int(port)))
+
+    def _set_up(self) -> None:
+        if self._receive_buffer:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._receive_buffer)
+        self.socket.settimeout(DEADLINE)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    # --- out ------------------------------------------------------------------------------------
+
+    def hello_message(self, **changes: Any) -> Event:
+        """The hello that this peer says, with members changed as asked."""
+        return {**make_hello(self.stage, self.network, self.listen), **changes}
+
+    def send_bytes(self, data: bytes) -> bool:
+        """Send bytes as they are; False if the node has ended the connection, and they did not all go."""
+        try:
+            self.socket.sendall(data)
+        except OSError:
+            return False
+        return True
+
+    # --- in -------------------------------------------------------------------------------------
+
+    def receive(self, timeout: float = DEADLINE) -> Event | None:
+        """The next message; None at the end of the stream; NoAnswer if none comes in time."""
+        deadline = time.monotonic() + timeout
+        while (body := self._next_body()) is None:
+            try:
+                self.socket.settimeout(max(deadline - time.monotonic(), 0.001))
+                data = self.socket.recv(RECEIVE_BYTES)
+            except TimeoutError:
+                raise self._explained(NoAnswer(f"nothing came from {self.address} in {timeout:g} seconds")) from None
+            except ConnectionResetError:
+                data = b""
+            if not data:
+                return None
+            self._unread += data
+        message: Event = json.loads(body)
+        self.received.append(message)
+        return message
+
+    def _next_body(self) -> bytes | None:
+        if len(self._unread) < 4:
+            return None
+        end = 4 + struct.unpack(">I", self._unread[:4])[0]
+        if len(self._unread) < end:
+            return None
+        body = bytes(self._unread[4:end])
+        del self._unread[:end]
+        return body
+
+    def find(self, kind: str, timeout: float = DEADLINE, **members: Any) -> Event | None:
+        """The next message of that type with these `members`; others that come before are passed over. None if the
+        node ends the connection before."""
+        deadline = time.monotonic() + timeout
+        while (message := self.receive(deadline - time.monotonic())) is not None:
+            if has_members(message, "type", kind, members):
+                return message
+        return None
+
+    def describe(self) -> str:
+        """What came last, for a person who wonders what has gone wrong."""
+        last = [json.dumps(message)[:300] for message in self.received[-LAST_SHOWN:]]
+        return f"{len(self.received)} messages came, the last of them:\n    " + "\n    ".join(last)
+
+    def _explained(self, error: AssertionError) -> AssertionError:
+        error.add_note(self.describe())
+        return error
+
+    # --- its end --------------------------------------------------------------------------------
+
+    def cut(self) -> None:
+        """End the connection now, also for a thread that is sending on it."""
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.socket.close()
+        self._reserved.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class RawPeer(Peer):
+    """A peer that does what a test tells it, also what no node would do, and expects what should come."""
+
+    def send_bytes(self, data: bytes) -> bool:
+        """Send bytes as they are; OSError if the node has ended the connection."""
+        self.socket.sendall(data)
+        return True
+
+    def send_body(self, body: bytes) -> None:
+        """Send a frame with this body."""
+        self.send_bytes(frame(body))
+
+    def send(self, *messages: Event) -> None:
+        """Send messages, in one piece."""
+        self.send_bytes(frames_of(*messages))
+
+    def hello(self, **changes: Any) -> Event:
+        """Say hello, and give the node's. It has sent that at once: `join` also waits until it has let this one in."""
+        self.send(self.hello_message(**changes))
+        return self.expect("hello")
+
+    def join(self, **changes: Any) -> Event:
+        """Say hello, give the node's, and wait until it has let this one in: from now on it forwards to this peer."""
+        hello = self.hello(**changes)
+        self.barrier()
+        return hello
+
+    def expect(self, kind: str, timeout: float = DEADLINE, **members: Any) -> Event:
+        """The same as `find`, and AssertionError if the connection ends before."""
+        message = self.find(kind, timeout, **members)
+        if message is None:
+            raise self._explained(AssertionError(f"closed before {kind} {members} came"))
+        return message
+
+    def barrier(self, timeout: float = DEADLINE) -> list[Event]:
+        """Ping, wait for the pong, and give what came before it: all that was sent has then been handled."""
+        start, nonce = len(self.received), secrets.token_hex(16)
+        self.send({"type": "ping", "nonce": nonce})
+        self.expect("pong", timeout, nonce=nonce)
+        return self.received[start:-1]
+
+    def expect_closed(self, with_error: str | None = None, timeout: float = DEADLINE) -> list[Event]:
+        """Read to the end of the stream. The last message must be `error` of that code; with None, no error."""
+        deadline = time.monotonic() + timeout
+        while self.receive(deadline - time.monotonic()) is not None:
+            pass
+        codes = [message["code"] for message in self.received if message["type"] == "error"]
+        assert codes == ([with_error] if with_error else []), self.describe()
+        if with_error:
+            last = self.received[-1]
+            assert last.keys() == {"type", "code", "reason"} and isinstance(last["reason"], str), self.describe()
+        return self.received
+
+    def end_output(self) -> None:
+        """Shut down this peer's half of the connection: it still reads."""
+        self.socket.shutdown(socket.SHUT_WR)
+
+    def reset(self) -> None:
+        """End the connection as a crash of the machine would: with a reset, and without a farewell."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.close()
+
+
+# --- what is said -----------------------------------------------------------------------------------
+
+def frame(body: bytes) -> bytes:
+    """A frame of contract §1: a 4-byte big-endian length, and `body`."""
+    return struct.pack(">I", len(body)) + body
+
+
+def frames_of(*messages: Event) -> bytes:
+    """Messages as they go over the wire, one after the other."""
+    return b"".join(frame(json.dumps(message).encode()) for message in messages)
+
+
+def make_hello(stage: int, network: str | None, listen: str) -> Event:
+    """The first message of a peer (contract §3)."""
+    return {"type": "hello", "version": 1, "stage": stage, "network": network, "listen": listen}
+
+
+def chat_message(text: str) -> Event:
+    """A chat message that is new to everyone."""
+    return {"type": "chat", "nonce": secrets.token_hex(16), "text": text}
