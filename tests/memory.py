@@ -1,11 +1,11 @@
 """A peer in memory that says only what the test tells it: what `RawPeer` is on a socket, it is in a `World`.
 
-And what a part of a node needs to be tested alone: a network and connections that note what is asked of them.
+And what a part of a node needs to be tested alone: a network, connections and a fetcher that note what is asked of them.
 """
 
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from common.encoding import encode_frame
@@ -25,7 +25,7 @@ class FakeNetwork:
         self.time = 0.0
         self.called: list[str] = []
         self.reported: list[Event] = []
-        self._timers: list[tuple[float, Callable[[], None]]] = []
+        self.timers: list[tuple[float, Callable[[], None]]] = []
 
     def now(self) -> float:
         """Seconds since the beginning."""
@@ -37,14 +37,14 @@ class FakeNetwork:
 
     def after(self, seconds: float, action: Callable[[], None]) -> None:
         """Keep the timer for `pass_time`."""
-        self._timers.append((self.time + seconds, action))
+        self.timers.append((self.time + seconds, action))
 
     def pass_time(self, seconds: float) -> None:
         """Let time pass, from timer to timer."""
         end = self.time + seconds
-        while due := [timer for timer in self._timers if timer[0] <= end]:
+        while due := [timer for timer in self.timers if timer[0] <= end]:
             first = min(due, key=lambda timer: timer[0])
-            self._timers.remove(first)
+            self.timers.remove(first)
             self.time = first[0]
             first[1]()
         self.time = end
@@ -68,9 +68,10 @@ class FakeNetwork:
 class FakeConnection(Connection):
     """A connection to nobody, which keeps what is sent on it."""
 
-    def __init__(self, dialled: str | None, remote: str, now: float) -> None:
+    def __init__(self, dialled: str | None = None, remote: str = "a peer", now: float = 0.0) -> None:
         super().__init__(dialled, remote, now)
         self.sent: list[Event] = []
+        self._seen = 0
 
     def send(self, frame: bytes) -> None:
         """Keep it, unless the connection is closed."""
@@ -80,6 +81,38 @@ class FakeConnection(Connection):
     def close(self) -> None:
         """Close it; nobody hears of that."""
         self.state = State.ENDED
+
+    def news(self) -> list[Event]:
+        """What was sent since this was asked last."""
+        news, self._seen = self.sent[self._seen:], len(self.sent)
+        return news
+
+
+class LastingConnection(FakeConnection):
+    """The same for parts that may not close it."""
+
+    def close(self) -> None:
+        """It is not for this part to close connections."""
+        raise AssertionError("closed by a part")
+
+
+class FakeFetcher:
+    """In the place of a fetcher: notes who was to be asked for what."""
+
+    def __init__(self) -> None:
+        self.needed: list[tuple[Connection, list[str]]] = []
+
+    def need(self, ids: Iterable[str], connection: Connection) -> None:
+        """Note it, if it is anything."""
+        if needed := list(ids):
+            self.needed.append((connection, needed))
+
+    def room(self, connection: Connection) -> int:
+        """There is room for three."""
+        return 3
+
+    def forget(self, ids: Iterable[str]) -> None:
+        """Nothing was asked for."""
 
 
 class Stranger(ChatNode):

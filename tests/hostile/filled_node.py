@@ -28,6 +28,7 @@ from stage5_pos.genesis import make_genesis
 from stage5_pos.node import StakeNode
 from tests.network.journals import SENDER, some_base64, winning_block
 from tests.fixtures import kept_key
+from tests.memory import FakeNetwork
 
 START_MS = 1_700_000_000_000
 RICH, STAKE, SEQUENCER, POOR = 1, 2, 3, 4
@@ -49,25 +50,16 @@ FRAME = make_frame(b'{"type":"transaction"}'.ljust(900))
 NEIGHBOURS = 10
 
 
-class QuietNetwork:
-    """The verbs of a network with nobody in it; its time stands still until the test moves it."""
+class QuietNetwork(FakeNetwork):
+    """A network with nobody in it, of which nothing is noted; its time stands still until the test moves it."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.random = random.Random(11)
-        self.time = 0.0
-        self.timers: list[tuple[float, Callable[[], None]]] = []
-
-    def now(self) -> float:
-        """Seconds since the beginning."""
-        return self.time
 
     def unix_ms(self) -> int:
         """Milliseconds since 1970."""
-        return START_MS + round(self.time * 1000)
-
-    def after(self, seconds: float, action: Callable[[], None]) -> None:
-        """Keep the timer for `due`."""
-        self.timers.append((self.time + seconds, action))
+        return START_MS + super().unix_ms()
 
     def due(self) -> list[Callable[[], None]]:
         """What has to be called by now, each once."""
@@ -80,13 +72,6 @@ class QuietNetwork:
 
     def report(self, event: str, members: Members, lines: Lines) -> None:
         """Nobody looks."""
-
-    def read_lines(self) -> None:
-        """Nobody types."""
-
-    def stop(self, status: int = 0) -> None:
-        """A node that ends cannot be measured."""
-        raise AssertionError(f"the node has ended with status {status}")
 
 
 class Recorder(Connection):

@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 
 from lab.simulation import World
 from stage1_chat.node import ChatNode
+from tests.random_life import cut_one, random_life, take_steps
 
 
 def texts(world: World, node: ChatNode) -> list[str]:
@@ -32,28 +33,30 @@ Said = dict[str | None, Counter[str]]
 """What was said in each network; under None, nothing: a node reads no lines before it has joined."""
 
 
-def random_life(seed: int, cuts: bool) -> tuple[World, list[ChatNode], Said]:
+def random_talk(seed: int, cuts: bool) -> tuple[World, list[ChatNode], Said]:
     """Nodes join, call others, talk and (with `cuts`) lose connections, in an order that `seed` decides."""
-    world = World(seed)
-    choose = random.Random(seed)
+    world, chance = World(seed), random.Random(seed)
     nodes = [world.add(ChatNode)]
     said: Said = defaultdict(Counter)
-    for _ in range(choose.randint(10, 40)):
-        action = choose.random()
-        node = choose.choice(nodes)
-        if action < 0.2 and len(nodes) < 8:
-            nodes.append(world.add(ChatNode, choose.choice(nodes).address))
-        elif action < 0.35:  # a second way, and so a circle
-            world.open(world.networks[node.address], choose.choice(nodes).address)
-        elif action < 0.45 and cuts and world.open_connections():
-            world.cut(choose.choice(world.open_connections()))
-        elif action < 0.75 and is_reading(world, node):
-            text = choose.choice(["hi", "ho", "hum"])
+
+    def join() -> bool:
+        if len(nodes) == 8:
+            return False
+        nodes.append(world.add(ChatNode, chance.choice(nodes).address))
+        return True
+
+    def call() -> None:  # a second way, and so a circle
+        world.open(world.networks[chance.choice(nodes).address], chance.choice(nodes).address)
+
+    def talk() -> bool:
+        node, text = chance.choice(nodes), chance.choice(["hi", "ho", "hum"])
+        if is_reading(world, node):
             said[node.network_name][text] += 1
             node.on_line(text)
-        elif action < 0.9:
-            for _ in range(choose.randint(1, 20)):
-                world.step()
-        else:
-            world.run(choose.random() * 0.1)
+            return True
+        return False
+
+    random_life(chance, chance.randint(10, 40), {
+        0.2: join, 0.35: call, 0.45: lambda: cuts and cut_one(world, chance), 0.75: talk,
+        0.9: lambda: take_steps(world, chance, 20), 1.0: lambda: world.run(chance.random() * 0.1)})
     return world, nodes, said

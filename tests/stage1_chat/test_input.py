@@ -9,7 +9,7 @@ import pytest
 from stage1_chat.node import ChatNode
 from tests.memory import add_linked_stranger
 from tests.processes import chat_message
-from tests.stage1_chat.rooms import errors, founded_world, random_life, texts
+from tests.stage1_chat.rooms import errors, founded_world, random_talk, texts
 
 
 # --- bad input --------------------------------------------------------------------------------------
@@ -84,7 +84,7 @@ def test_unknown_types_are_ignored(message: dict[str, object]) -> None:
 
 def test_bad_input_of_one_leaves_all_random_schedules_of_the_others_as_they_were() -> None:
     for seed in range(200):
-        world, nodes, said = random_life(seed, cuts=False)
+        world, nodes, said = random_talk(seed, cuts=False)
         choose = random.Random(seed)
         world.run(6.0)
         room = [node for node in nodes if node.network_name == nodes[0].network_name]

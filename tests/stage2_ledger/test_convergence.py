@@ -8,6 +8,7 @@ from lab.simulation import World
 from stage1_chat.node import ChatNode
 from stage2_ledger.node import LedgerNode
 from tests.memory import Event
+from tests.random_life import cut_one, random_life, take_steps
 from tests.sizes import and_long
 from tests.stage2_ledger.scenes import (add_linked_peer, balances, founded_world, grown_world, ledger_of, list_of,
                                         pairs, ring_order, transaction)
@@ -15,31 +16,36 @@ from tests.stage2_ledger.scenes import (add_linked_peer, balances, founded_world
 Sent = dict[str, Event]
 
 
-def random_life(seed: int, has_cuts: bool) -> tuple[World, list[LedgerNode], Sent]:
+def random_sending(seed: int, has_cuts: bool) -> tuple[World, list[LedgerNode], Sent]:
     """Nodes join, send and (with `has_cuts`) lose connections and are parted, in an order that `seed` decides.
 
     Who is parted for 5 seconds from the node that it joins by founds another network (contract §4).
     """
-    world, choose = World(seed), random.Random(seed)
+    world, chance = World(seed), random.Random(seed)
     nodes = [world.add(LedgerNode)]
     sent: Sent = {}
-    for _ in range(choose.randint(15, 40)):
-        action, node = choose.random(), choose.choice(nodes)
-        if action < 0.15 and len(nodes) < 6:
-            nodes.append(world.add(LedgerNode, choose.choice(nodes).address))
-        elif action < 0.25 and has_cuts and world.open_connections():
-            world.cut(choose.choice(world.open_connections()))
-        elif action < 0.32 and has_cuts:
-            world.part({one.address for one in nodes if choose.random() < 0.5})
-        elif action < 0.37:
-            world.heal()
-        elif action < 0.75 and world.networks[node.address].is_reading:
-            sent |= send_randomly(world, node, choose)
-        elif action < 0.9:
-            for _ in range(choose.randint(1, 20)):
-                world.step()
-        else:
-            world.run(choose.random() * 0.3)
+
+    def join() -> bool:
+        if len(nodes) == 6:
+            return False
+        nodes.append(world.add(LedgerNode, chance.choice(nodes).address))
+        return True
+
+    def part() -> bool:
+        if has_cuts:
+            world.part({one.address for one in nodes if chance.random() < 0.5})
+        return has_cuts
+
+    def send() -> bool:
+        node = chance.choice(nodes)
+        if world.networks[node.address].is_reading:
+            sent.update(send_randomly(world, node, chance))
+            return True
+        return False
+
+    random_life(chance, chance.randint(15, 40), {
+        0.15: join, 0.25: lambda: has_cuts and cut_one(world, chance), 0.32: part, 0.37: world.heal, 0.75: send,
+        0.9: lambda: take_steps(world, chance, 20), 1.0: lambda: world.run(chance.random() * 0.3)})
     return world, nodes, sent
 
 
@@ -63,7 +69,7 @@ def check_ledgers(world: World, nodes: list[LedgerNode], sent: Sent, note: str) 
 @pytest.mark.parametrize("first_seed", range(0, 800, 200))
 def test_all_ledgers_become_equal_while_nodes_join(first_seed: int) -> None:
     for seed in range(first_seed, first_seed + 200):
-        world, nodes, sent = random_life(seed, has_cuts=False)
+        world, nodes, sent = random_sending(seed, has_cuts=False)
         world.run(6.0)
         check_ledgers(world, nodes, sent, f"seed {seed}")
 
@@ -71,7 +77,7 @@ def test_all_ledgers_become_equal_while_nodes_join(first_seed: int) -> None:
 @pytest.mark.parametrize("first_seed", and_long(range(10_000, 10_300, 150), range(10_300, 11_500, 150)))
 def test_all_ledgers_become_equal_after_cuts_and_partitions(first_seed: int) -> None:
     for seed in range(first_seed, first_seed + 150):
-        world, nodes, sent = random_life(seed, has_cuts=True)
+        world, nodes, sent = random_sending(seed, has_cuts=True)
         world.heal()
         world.run(40.0)
         check_ledgers(world, nodes, sent, f"seed {seed}")
@@ -183,7 +189,7 @@ def test_a_node_that_does_not_take_part_in_a_network_of_another_stage() -> None:
 
 def test_no_two_links_are_left_after_any_life() -> None:
     for seed in range(100):
-        world = random_life(seed, has_cuts=True)[0]
+        world = random_sending(seed, has_cuts=True)[0]
         world.heal()
         world.run(40.0)
         assert set(pairs(world).values()) <= {1}, f"seed {seed}: {pairs(world)}"

@@ -17,6 +17,7 @@ from stage3_signed.node import SignedNode, SignedSetup
 from tests.common.keys_by_hand import account_of, der_of, odd_number
 from tests.fixtures import kept_key
 from tests.memory import Event
+from tests.random_life import random_life, take_steps
 from tests.sizes import and_long
 from tests.stage2_ledger.scenes import (PolitePeer, add_linked_peer, balances, calls_of, errors, ledger_of,
                                         transaction_id)
@@ -379,24 +380,25 @@ def mixed_life(seed: int, genuine: list[Event], forged: list[Event]) -> None:
     scripted = {peer.address for peer in peers}
     world.is_parted = lambda one, other: other in scripted  # nodes need not call them: they would say no hello
     liars, faults, sent = peers[:2], [0, 0], []
-    for _ in range(choose.randint(10, 50)):
-        action = choose.random()
-        if action < 0.35:
-            liar = choose.randrange(2)
-            if not liars[liar].is_closed:
-                liars[liar].send(choose.choice(forged))
-                faults[liar] += 1
-        elif action < 0.65:
-            sent.append(choose.choice(genuine))
-            choose.choice(peers[2:]).send(sent[-1])
-        elif action < 0.7:
-            ends = [end for end in world.open_connections()
-                    if isinstance(end.owner, SignedNode) and isinstance(end.other.owner, SignedNode)]
-            for end in choose.sample(ends, min(1, len(ends))):
-                world.cut(end)
-        else:
-            for _ in range(choose.randint(1, 15)):
-                world.step()
+
+    def lie() -> None:
+        liar = choose.randrange(2)
+        if not liars[liar].is_closed:
+            liars[liar].send(choose.choice(forged))
+            faults[liar] += 1
+
+    def tell() -> None:
+        sent.append(choose.choice(genuine))
+        choose.choice(peers[2:]).send(sent[-1])
+
+    def cut() -> None:
+        ends = [end for end in world.open_connections()
+                if isinstance(end.owner, SignedNode) and isinstance(end.other.owner, SignedNode)]
+        for end in choose.sample(ends, min(1, len(ends))):
+            world.cut(end)
+
+    random_life(choose, choose.randint(10, 50), {
+        0.35: lie, 0.65: tell, 0.7: cut, 1.0: lambda: take_steps(world, choose, 15)})
     world.run(14.0)
     ids = {transaction_id(nodes[0].network_name, message) for message in sent}
     for node in nodes:

@@ -2,10 +2,12 @@
 
 import json
 import random
+from functools import partial
 
 import pytest
 
 from common.encoding import encode_frame
+from tests.random_life import Action, cut_one, random_life, take_steps
 from tests.stage2_ledger.scenes import errors, ledger_of, transaction_id
 from tests.stage4_sequencer.scenes import (TOY_KEYS, TOY_SEQUENCER, add_node, blocks_of, execute_naively, founded_world,
                                            note_arrivals, signed_transaction, states_of, status_of, toy_signatures)
@@ -40,25 +42,28 @@ class Life:
             share = self.choose.random() * max(0, node.available(node.key.account))
             node.on_line(f"/send {receiver.account} {int(share)}")
 
-    def act(self) -> None:
-        """Do one thing."""
-        action = self.choose.random()
-        if action < 0.5:
-            self.send()
-        elif action < 0.6 and len(self.nodes) < 6 and not self.is_parted():
-            self.join()
-        elif action < 0.68 and self.world.open_connections():
-            self.world.cut(self.choose.choice(self.world.open_connections()))
-        elif action < 0.73:
-            side = self.choose.sample([node.address for node in self.nodes], len(self.nodes) // 2)
-            self.world.part(set(side))
-        elif action < 0.8:
-            self.world.heal()
-        elif action < 0.9:
-            for _ in range(self.choose.randint(1, 30)):
-                self.world.step()
-        else:
-            self.world.run(self.choose.random() * 4.0)
+    def live(self) -> None:
+        """Anything happens, up to fifty times; what must hold at every moment is checked each time."""
+        random_life(self.choose, self.choose.randint(20, 50), {end: partial(self._act, act) for end, act in {
+            0.5: self.send, 0.6: self.join_if_possible, 0.68: lambda: cut_one(self.world, self.choose), 0.73: self.part,
+            0.8: self.world.heal, 0.9: lambda: take_steps(self.world, self.choose, 30),
+            1.0: lambda: self.world.run(self.choose.random() * 4.0)}.items()})
+
+    def _act(self, act: Action) -> object:
+        done = act()
+        self.check()
+        return done
+
+    def join_if_possible(self) -> bool:
+        """One node more, of six at most, unless there is a wall."""
+        if len(self.nodes) == 6 or self.is_parted():
+            return False
+        self.join()
+        return True
+
+    def part(self) -> None:
+        """A wall, with half of the nodes on each side."""
+        self.world.part(set(self.choose.sample([node.address for node in self.nodes], len(self.nodes) // 2)))
 
     def is_parted(self) -> bool:
         """Is there any wall?"""
@@ -85,9 +90,7 @@ class Life:
 def test_all_nodes_execute_the_same_whatever_is_cut_parted_and_late(first_seed: int) -> None:
     for seed in range(first_seed, first_seed + 20):
         life = Life(seed)
-        for _ in range(life.choose.randint(20, 50)):
-            life.act()
-            life.check()
+        life.live()
         life.world.heal()
         life.world.run(75.0)
         order = [one for block in life.founder.blocks for one in block.transactions]

@@ -9,7 +9,7 @@ from stage4_sequencer.block import Block
 from stage4_sequencer.catching_up import BLOCKS_PING, HeightSync
 from stage4_sequencer.order import ORDER_PING, Comparison, Order
 from stage4_sequencer.waiting import Waiting, WaitingBlocks
-from tests.parts import Asked, Remembering
+from tests.memory import FakeFetcher, LastingConnection
 
 
 def order_of(*ids: str) -> Order:
@@ -24,7 +24,7 @@ def order_of(*ids: str) -> Order:
 
 def test_whoever_is_behind_asks_and_asks_on_after_each_answer() -> None:
     blocks: list[Block] = []
-    sync, peer = HeightSync(blocks, Waiting(), lambda: 0.0, lambda connection: 1), Remembering()
+    sync, peer = HeightSync(blocks, Waiting(), lambda: 0.0, lambda connection: 1), LastingConnection()
     sync.on_height(peer, {"type": "height", "number": 2}, b"")
     assert peer.news() == [{"type": "get_blocks", "from": 0}, {"type": "ping", "nonce": BLOCKS_PING}]
     blocks.append(Block("a", 0, [], b""))
@@ -43,7 +43,7 @@ def test_whoever_is_behind_asks_and_asks_on_after_each_answer() -> None:
 
 def test_two_orders_that_differ_are_compared_until_the_first_block_that_differs_is_asked_for() -> None:
     same, other, third = ("0" * 64, "1" * 64, "2" * 64)
-    comparison, peer = Comparison(order_of(same, other, same), lambda number: True), Remembering()
+    comparison, peer = Comparison(order_of(same, other, same), lambda number: True), LastingConnection()
     theirs = order_of(same, third, same)
     comparison.tell(peer)
     assert peer.news()[0]["type"] == "order"
@@ -61,9 +61,9 @@ def test_two_orders_that_differ_are_compared_until_the_first_block_that_differs_
 # --- blocks that wait ---------------------------------------------------------------------------
 
 def test_what_a_block_lacks_is_asked_of_whoever_sent_it_and_later_of_anybody() -> None:
-    world, fetcher = World(1), Asked()
+    world, fetcher = World(1), FakeFetcher()
     complete: list[str] = []
-    sender, other = Remembering("the sender"), Remembering("another")
+    sender, other = LastingConnection(remote="the sender"), LastingConnection(remote="another")
     links: list[Connection] = [sender]
     waiting = WaitingBlocks(MemoryNetwork(world, "here"), links, fetcher, complete.extend)
     waiting.wait_for("block", ["a", "b", "c", "d"], sender)
@@ -83,7 +83,7 @@ def test_what_a_block_lacks_is_asked_of_whoever_sent_it_and_later_of_anybody() -
 
 
 def test_whoever_has_sent_a_block_is_asked_on_where_the_last_question_ended() -> None:
-    waiting, sender = Waiting(), Remembering()
+    waiting, sender = Waiting(), LastingConnection()
     waiting.add("block", ["1", "2", "3", "4", "5"], 0.0)
     waiting.on_sent("block", sender)
     assert [list(islice(waiting.to_ask(sender), 2)) for _ in range(3)] == [["1", "2"], ["3", "4"], ["5"]]

@@ -9,7 +9,7 @@ from stage4_sequencer.catching_up import BLOCKS_PING
 from stage4_sequencer.limits import MAX_ANSWER_BLOCKS
 from stage5_pos.catching_up import ChainSync
 from stage5_pos.tree import Block, Tree
-from tests.parts import Remembering
+from tests.memory import LastingConnection
 
 PING = {"type": "ping", "nonce": BLOCKS_PING}
 
@@ -54,7 +54,7 @@ class Scene:
         self.waits = Waits(self.tree)
         self.timers: list[Callable[[], None]] = []
         self.sync = ChainSync(self.tree, self.waits, lambda seconds, action: self.timers.append(action))  # type: ignore[arg-type]
-        self.peer = Remembering()
+        self.peer = LastingConnection()
         for number in range(1, height + 1):
             self.grow(number)
 
@@ -141,4 +141,4 @@ def test_whoever_sends_very_many_blocks_is_being_caught_up_with() -> None:
     scene.told(2 * MAX_FLOODED)
     assert not scene.sync.is_catching_up_with(scene.peer)
     scene.answered(1, MAX_FLOODED + 1)
-    assert scene.sync.is_catching_up_with(scene.peer) and not scene.sync.is_catching_up_with(Remembering())
+    assert scene.sync.is_catching_up_with(scene.peer) and not scene.sync.is_catching_up_with(LastingConnection())

@@ -5,7 +5,7 @@ from stage4_sequencer.pool import Pool, Refused
 from stage5_pos.put_off import PutOff, PutOffBlocks
 from stage5_pos.side import Aside
 from stage5_pos.tree import Block, Tree
-from tests.parts import Asked, Remembering
+from tests.memory import FakeFetcher, LastingConnection
 
 
 class Scene:
@@ -14,7 +14,7 @@ class Scene:
     def __init__(self) -> None:
         self.tree = Tree("b0")
         self.entered: list[str] = []
-        self.peer, self.fetcher = Remembering(), Asked()
+        self.peer, self.fetcher = LastingConnection(), FakeFetcher()
         self.refused = Refused()
         self.aside = Aside({}, {}, Pool(len), self.refused, lambda one: None)
         self.waits = PutOffBlocks(MemoryNetwork(World(1), "here"), [self.peer], self.fetcher, self.tree, self.aside,
