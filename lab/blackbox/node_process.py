@@ -272,7 +272,7 @@ class NodeProcess:
         try:
             self.process.wait(patience)
         except subprocess.TimeoutExpired:
-            raise self._explained(f"{self.name} still runs after {patience:g} seconds") from None
+            raise self._explained(f"{self.name} still runs after {patience:g} seconds, expected its end") from None
         for reader in self._readers:
             reader.join(patience)
         return self.process.returncode

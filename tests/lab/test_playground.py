@@ -11,7 +11,7 @@ from lab.live.launcher import Launcher
 from lab.live.playground import PlaygroundError
 from lab.nodes.processes import NodeProcess
 from lab.nodes.workload import KeyRing
-from tests.lab.playing import Play
+from tests.lab.scenes import Play
 
 
 def test_chat_along_a_line_that_is_cut_and_heals(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from lab.simulation import World
 from stage1_chat.node import ChatNode
 from tests.memory import Stranger, add_linked_stranger, add_stranger
 from tests.processes import chat_message
-from tests.stage1_chat.rooms import errors, founded_world, is_reading, texts
+from tests.stage1_chat.scenes import errors, founded_world, is_reading, texts
 
 
 # --- joining and calling again ----------------------------------------------------------------------

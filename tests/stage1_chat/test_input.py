@@ -9,7 +9,7 @@ import pytest
 from stage1_chat.node import ChatNode
 from tests.memory import add_linked_stranger
 from tests.processes import chat_message
-from tests.stage1_chat.rooms import errors, founded_world, random_talk, texts
+from tests.stage1_chat.scenes import errors, founded_world, random_talk, texts
 
 
 # --- bad input --------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from lab.simulation import MemoryConnection
 from stage1_chat.node import ChatNode
 from tests.memory import add_linked_stranger
 from tests.processes import chat_message
-from tests.stage1_chat.rooms import founded_world, random_talk, texts
+from tests.stage1_chat.scenes import founded_world, random_talk, texts
 
 
 # --- flooding ---------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from lab.simulation import World
 from stage1_chat.node import ChatNode
 from common.reach import host_of
 from tests.memory import Stranger, add_linked_stranger, add_stranger
-from tests.stage1_chat.rooms import founded_world
+from tests.stage1_chat.scenes import founded_world
 
 
 def reasons(world: World, node: ChatNode) -> list[str]:
