@@ -65,8 +65,9 @@ test test1 test2 test3 test4 test5: $(VENV)/installed-test
 test-long: $(VENV)/installed-test ## the tests that take minutes each
 	@exec $(RUN) pytest -m long --timeout=900 $(value ARGS)
 
-lint: $(VENV)/installed-lint ## ruff and mypy over the tree
-	@$(RUN) ruff check --quiet --output-format=concise; ruff=$$?; $(RUN) mypy && exit $$ruff
+lint: $(VENV)/installed-lint ## ruff and mypy over the tree, and no ten lines twice
+	@$(RUN) ruff check --quiet --output-format=concise; ruff=$$?; $(RUN) mypy; mypy=$$?; \
+	$(RUN) pylint --score=n common stage*_* lab tests && exit $$((ruff | mypy))
 
 bench: $(VENV)/installed-run ## measure ten nodes on this machine; JSON=1 prints JSON
 	@exec $(RUN) lab.bench $(if $(filter-out 0,$(value JSON)),--json) $(value ARGS)

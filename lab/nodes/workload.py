@@ -8,8 +8,7 @@ from pathlib import Path
 
 from common.advice import describe_call_error
 from common.limits import MEBIBYTE
-from common.rsa import PrivateKey
-from common.rsa import load_or_make_keys
+from common.rsa import PrivateKey, load_or_make_keys
 from lab.blackbox.node_process import NodeError
 from lab.blackbox.peer import Peer, frames_of
 from lab.nodes.processes import NodeProcess
