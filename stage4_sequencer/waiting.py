@@ -29,7 +29,10 @@ class WaitingBlock:
 
     def still_lacking(self) -> Iterator[str]:
         """What it lacks, in the order of the block; what has come by then is passed over."""
-        return (one for one in self.order if one in self.lacking)
+        # It must not refer to this object, which refers to it: what waits in a cycle stays in memory for some seconds
+        # after the block is given up, and a block may lack fifty thousand ids.
+        lacking = self.lacking
+        return (one for one in self.order if one in lacking)
 
 
 class Waiting:

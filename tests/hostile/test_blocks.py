@@ -49,9 +49,10 @@ def test_signed_orphans(slots: int, twins: int, start_node: Launch) -> None:
 
 @quick_and_long("count", 4, 100)
 def test_signed_blocks_of_as_many_unknown_transactions_as_fit(count: int, start_node: Launch) -> None:
+    """Blocks of 16 MiB wait; with all the ids that they lack they take less than 100 MiB of memory."""
     node = start_quick_slots(start_node)
     minter = Minter(node)
-    with Healthy(node):
+    with Healthy(node, growth_mib=100):
         with Villain(node) as villain:
             for ticket in islice(minter.tickets(), count):
                 villain.insist(frames_of(minter.block(ticket, minter.network, random_ids(50_000))))

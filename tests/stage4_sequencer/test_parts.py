@@ -1,5 +1,7 @@
 """The parts of a node of stage 4, without a node: what they send, and what they wait for."""
 
+import gc
+import weakref
 from itertools import islice
 
 from common.fetch_limits import WANT_AGAIN
@@ -87,3 +89,23 @@ def test_whoever_has_sent_a_block_is_asked_on_where_the_last_question_ended() ->
     waiting.add("block", ["1", "2", "3", "4", "5"], 0.0)
     waiting.on_sent("block", sender)
     assert [list(islice(waiting.to_ask(sender), 2)) for _ in range(3)] == [["1", "2"], ["3", "4"], ["5"]]
+
+
+def test_a_block_that_is_given_up_leaves_memory_at_once() -> None:
+    """Not only when the garbage collector looks for cycles: a block may lack fifty thousand ids."""
+    class Id(str):
+        """A string that can be watched."""
+
+    waiting, sender = Waiting(), LastingConnection()
+    ids = [Id("one"), Id("two")]
+    watched = weakref.ref(ids[1])
+    gc.disable()
+    try:
+        waiting.add("block", ids, 0.0)
+        waiting.on_sent("block", sender)
+        assert list(islice(waiting.to_ask(sender), 1)) == ["one"]
+        waiting.discard("block")
+        ids.clear()
+        assert watched() is None
+    finally:
+        gc.enable()
