@@ -4,6 +4,7 @@ with the project finds each value in them right."""
 import ast
 import copy
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from common.rsa import InvalidAccount, InvalidSignature, check_account, verify
 from lab.simulation import World
 from stage2_ledger.node import LedgerNode
 from tests.house import second_opinion
+from tests.house.test_house import ROOT
 from tests.house.vectors import COMMAND, PAGE, make_page
 
 VECTORS = json.loads(PAGE.read_text("ascii"))
@@ -27,6 +29,11 @@ OPINION = second_opinion.__file__
 
 def test_the_file_is_what_the_code_makes() -> None:
     assert PAGE.read_text("ascii") == make_page(), f"{COMMAND} brings docs/vectors.json up to date"
+
+
+def test_the_contract_says_what_is_in_each_part() -> None:
+    section = (ROOT / "docs" / "contract.md").read_text("utf-8").partition("## 6. Test vectors")[2].partition("\n## ")[0]
+    assert re.findall(r"(?m)^\| `(\w+)` \|", section) == [part for part in VECTORS if part != "about"]
 
 
 # --- what the code does with them -----------------------------------------------------------------

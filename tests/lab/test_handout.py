@@ -111,7 +111,7 @@ def test_the_contract_has_no_later_stages(stage: int) -> None:
     expected = {1: "/help", 2: "/ledger", 3: "/account", 4: "/blocks", 5: "/tree"}
     assert [number for number, command in expected.items() if f"\n| `{command}`" in contract] == list(range(1, stage + 1))
     assert ("--slot SECONDS" in contract) == ("| block (stage 5)" in contract) == (stage == 5)
-    for heading in ("## 1. Bytes", "## 2. Connections", "## 4. Command line", "## Where building decided"):
+    for heading in ("## 1. Bytes", "## 2. Connections", "## 4. Command line", "## 7. What has changed"):
         assert heading in contract
     assert stage != 5 or contract == (ROOT / "docs" / "contract.md").read_text("utf-8")
 
