@@ -26,12 +26,12 @@ node_options = $(call option,--peer,$(value PEER)) $(call option,--host,$(call g
 	$(call option,--port,$(call given,PORT)) $(call option,--announce,$(call given,ANNOUNCE)) \
 	$(call option,--wait,$(call given,WAIT)) $(value ARGS)
 
-.PHONY: help clean bench soak compare attacks handout network lint test test-long test1 test2 test3 test4 test5 \
+.PHONY: help clean bench soak compare attacks experiment experiments handout network lint test test-long test1 test2 test3 test4 test5 \
 	stage1 stage2 stage3 stage4 stage5 again
 .NOTPARALLEL:
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-10s%s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-12s%s\n", $$1, $$2 }' Makefile
 	@echo 'A node takes PEER=host:port HOST=... PORT=... ANNOUNCE=host:port WAIT=seconds ARGS="more options".'
 	@echo 'PYTHON=python3.12 picks the interpreter.'
 
@@ -86,6 +86,14 @@ compare: $(VENV)/installed-lab ## a table of all stages; A=3 B=4 side by side; H
 attacks: $(VENV)/installed-lab ## the same attacks on real nodes of every stage; HTML=out.html SEED=7 ARGS="--only overdraft --stage 4"
 	@exec $(RUN) lab.attacks $(call option,--html,$(call given,HTML)) $(call option,--seed,$(call given,SEED)) $(value ARGS)
 
+experiment: $(VENV)/installed-experiments ## measure NAME=lottery beside theory, into run/experiments/; QUICK=1 SEED=7
+	@exec $(RUN) lab.experiments $(experiment_options) $(call option,--,$(value NAME))
+
+experiments: $(VENV)/installed-experiments ## all of them, one after the other; QUICK=1 SEED=7
+	@exec $(RUN) lab.experiments $(experiment_options)
+
+experiment_options = $(if $(call is_set,QUICK),--quick) $(call option,--seed,$(call given,SEED)) $(value ARGS)
+
 handout: $(VENV)/installed-run ## STAGE=3 TO=folder: what students get, that stage without its bodies
 	@exec $(RUN) lab.handout $(call option,--stage,$(call given,STAGE)) $(call option,--to,$(call given,TO))
 
@@ -131,7 +139,7 @@ $(VENV)/made:
 	echo '$(PYTHON)' > $@
 
 # What pip says is shown only if it fails. --no-compile halves the time; Python compiles what it imports.
-$(VENV)/installed-run $(VENV)/installed-lab $(VENV)/installed-test $(VENV)/installed-lint: $(VENV)/installed-%: pyproject.toml $(VENV)/made
+$(VENV)/installed-run $(VENV)/installed-lab $(VENV)/installed-experiments $(VENV)/installed-test $(VENV)/installed-lint: $(VENV)/installed-%: pyproject.toml $(VENV)/made
 	@$(alone); \
 	if [ $@ -nt pyproject.toml ] && [ $@ -nt $(VENV)/made ]; then exit; fi; \
 	echo 'installing into $(VENV) what pyproject.toml lists for $*' >&2; \
@@ -141,5 +149,6 @@ $(VENV)/installed-run $(VENV)/installed-lab $(VENV)/installed-test $(VENV)/insta
 	touch $@
 
 $(VENV)/installed-lab: $(VENV)/installed-run
-$(VENV)/installed-test: $(VENV)/installed-lab
+$(VENV)/installed-experiments: $(VENV)/installed-lab
+$(VENV)/installed-test: $(VENV)/installed-experiments
 $(VENV)/installed-lint: $(VENV)/installed-test

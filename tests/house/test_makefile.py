@@ -32,12 +32,13 @@ QUOTED = [("stage1", "PEER", "--peer"), ("stage5", "HOST", "--host"), ("stage2",
           ("stage4", "WAIT", "--wait"), ("stage3", "ANNOUNCE", "--announce"), ("soak", "MINUTES", "--minutes"), ("soak", "STAGE", "--stage"),
           ("compare", "A", "-A"), ("compare", "B", "-B"), ("compare", "HTML", "--html"),
           ("attacks", "HTML", "--html"), ("attacks", "SEED", "--seed"),
+          ("experiment", "NAME", "--"), ("experiment", "SEED", "--seed"), ("experiments", "SEED", "--seed"),
           ("handout", "STAGE", "--stage"), ("handout", "TO", "--to"), ("network", "STAGE", "--stage"),
           ("network", "N", "--nodes")]
 """Targets, a value each, and the option by which the program gets it."""
 
-CUT = [*((target, "ARGS") for target in ("stage3", "test", "test1", "test-long", "bench", "soak", "attacks", "network")),
-       ("bench", "JSON"), ("compare", "WHOLE"), ("compare", "HIDE"), ("stage1", "SOMETHING_ELSE")]
+CUT = [*((target, "ARGS") for target in ("stage3", "test", "test1", "test-long", "bench", "soak", "attacks", "network", "experiment")),
+       ("experiment", "QUICK"), ("bench", "JSON"), ("compare", "WHOLE"), ("compare", "HIDE"), ("stage1", "SOMETHING_ELSE")]
 """Targets, and what the shell cuts, what is only set or not, and what nobody reads."""
 
 
@@ -64,7 +65,7 @@ def furnish(folder: Path, makefile: str) -> Path:
     python.write_text(PRINTER)
     python.chmod(0o755)
     (folder / ".venv" / "made").write_text("python3\n")
-    for group in ("", "-run", "-lab", "-test", "-lint"):
+    for group in ("", "-run", "-lab", "-experiments", "-test", "-lint"):
         (folder / ".venv" / f"installed{group}").touch()
     return folder
 
