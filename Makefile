@@ -26,7 +26,8 @@ node_options = $(call option,--peer,$(value PEER)) $(call option,--host,$(call g
 	$(call option,--port,$(call given,PORT)) $(call option,--announce,$(call given,ANNOUNCE)) \
 	$(call option,--wait,$(call given,WAIT)) $(value ARGS)
 
-.PHONY: help clean bench soak compare attacks experiment experiments handout network lint test test-long test1 test2 test3 test4 test5 \
+.PHONY: help clean bench soak compare attacks experiment experiments handout network lint test test-long test1 \
+	test2 test3 test4 test5 grade \
 	stage1 stage2 stage3 stage4 stage5 again
 .NOTPARALLEL:
 
@@ -93,6 +94,12 @@ experiments: $(VENV)/installed-experiments ## all of them, one after the other; 
 	@exec $(RUN) lab.experiments $(experiment_options)
 
 experiment_options = $(if $(call is_set,QUICK),--quick) $(call option,--seed,$(call given,SEED)) $(value ARGS)
+
+grade: $(VENV)/installed-test ## a node of STAGE=3: ours, or NODE="./theirs --stage 3" IN=folder; TO=results SEED=7 ONLY=criterion CLI_ONLY=1 ONLY_THIS_STAGE=1 SLOW=1
+	@exec $(RUN) lab.grade $(call option,--stage,$(call given,STAGE)) $(call option,--node,$(call given,NODE)) \
+		$(call option,--in,$(call given,IN)) $(call option,--to,$(call given,TO)) $(call option,--seed,$(call given,SEED)) \
+		$(call option,--only,$(call given,ONLY)) $(if $(call is_set,CLI_ONLY),--cli-only) \
+		$(if $(call is_set,ONLY_THIS_STAGE),--only-this-stage) $(if $(call is_set,SLOW),--slow) $(value ARGS)
 
 handout: $(VENV)/installed-run ## STAGE=3 TO=folder: what students get, that stage without its bodies
 	@exec $(RUN) lab.handout $(call option,--stage,$(call given,STAGE)) $(call option,--to,$(call given,TO))

@@ -13,8 +13,11 @@ import pytest
 from hypothesis import settings
 from Crypto.PublicKey import RSA
 
+from lab.grade.plugin import scene_fixture
 from tests.processes import ROOT, NodeProcess, RawPeer
 from tests.watchdog import Watchdog
+
+__all__ = ["scene_fixture"]
 
 PASSPHRASE = "correct horse"
 """Of the wallets that the tests make."""

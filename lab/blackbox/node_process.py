@@ -10,6 +10,7 @@ the watcher next to nothing.
 
 import contextlib
 import json
+import math
 import os
 import subprocess
 import sys
@@ -30,6 +31,9 @@ READ_BYTES = 1024 * 1024
 class NodeError(AssertionError):
     """A node has not done what was expected of it. The message is one line for the user."""
 
+    wanted = ""
+    """What was waited for, if anything was."""
+
 
 class NodeProcess:
     """One client, as a process of its own."""
@@ -37,13 +41,18 @@ class NodeProcess:
     patience = DEADLINE
     """Seconds to wait for what is said to come, unless the one who waits knows better."""
 
+    most_output: float = math.inf
+    """Bytes that it may write to standard output. A node that writes more is ended, so that it does not fill us."""
+
     def __init__(self, stage: int, *options: str, folder: Path, program: Sequence[str] = (),
-                 through: Sequence[str] = (), environment: Mapping[str, str] | None = None, as_json: bool = True,
-                 error_output: IO[bytes] | int | None = subprocess.PIPE, own_session: bool = False) -> None:
+                 command: Sequence[str] = (), through: Sequence[str] = (), environment: Mapping[str, str] | None = None,
+                 as_json: bool = True, error_output: IO[bytes] | int | None = subprocess.PIPE,
+                 own_session: bool = False, inherits: bool = True) -> None:
         """Start the client of `stage` with `options`, in the folder that holds the stages.
 
-        `program` names another module to start in its place, with its arguments. `through` is a command that starts it,
-        such as `ip netns exec`. `environment` is added to this process's own. `error_output` is where standard error
+        `program` names another module to start in its place, with its arguments; `command` is a client that is no
+        Python module, with its first arguments. `through` is a command that starts it, such as `ip netns exec`.
+        `environment` is added to this process's own, which the node `inherits`. `error_output` is where standard error
         goes: None is where this program's own does, and a pipe is read into `errors`.
         """
         self.stage = stage
@@ -56,16 +65,19 @@ class NodeProcess:
         self._output = bytearray()
         self._parsed = 0
         self._is_finished = False
+        self.is_flooding = False
+        """Has it written more than `most_output`?"""
         self._news = threading.Condition()
         program = program or [STAGES[stage]]
-        command = [*through, sys.executable, "-m", *program, *(["--json"] if as_json else []), *options]
-        self.process = subprocess.Popen(command, cwd=folder, env={**os.environ, **(environment or {})},
+        client = [*through, *(command or [sys.executable, "-m", *program])]
+        self.process = subprocess.Popen([*client, *(["--json"] if as_json else []), *options], cwd=folder,
+                                        env={**(os.environ if inherits else {}), **(environment or {})},
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=error_output,
                                         start_new_session=own_session)
         assert self.process.stdin is not None and self.process.stdout is not None
         self.stdin, self.stdout = self.process.stdin, self.process.stdout
         self.pid = self.process.pid
-        self.name = f"node {self.pid} ({' '.join([*program, *options])})"
+        self.name = f"node {self.pid} ({' '.join([*(command or program), *options])})"
         """What to call it when something is wrong with it."""
         self._readers = [threading.Thread(target=self._read, name=f"reader of {self.pid}", daemon=True)]
         if self.process.stderr is not None:
@@ -81,27 +93,50 @@ class NodeProcess:
                 self._output += data
                 self.read_at = time.monotonic()
                 self._news.notify_all()
+                self.note_output(data)
+            if len(self._output) > self.most_output:
+                self.is_flooding = True
+                self.process.kill()
+                break
         with self._news:
             self._is_finished = True
             self._news.notify_all()
 
     def _read_errors(self, stream: IO[bytes]) -> None:
         for line in stream:
-            self.errors.append(line.decode().removesuffix("\n"))
+            self.errors.append(line.decode(errors="replace").removesuffix("\n"))
+
+    def note_output(self, data: bytes) -> None:
+        """A hook: this has just come on standard output. Called by the thread that reads it."""
+
+    def read_event(self, line: bytes) -> Event:
+        """The event that a line of output is; NodeError if it is none (contract §4)."""
+        try:
+            event: Event = json.loads(line)
+        except (ValueError, RecursionError):
+            event = {}
+        if not isinstance(event, dict) or not isinstance(event.get("event"), str):
+            raise NodeError(f"{self.name} has written a line that is no JSON object with a member `event`: "
+                            f"{line[:300]!r}")
+        return event
 
     def _wait_for_news(self, wanted: str, deadline: float) -> None:
         """Wait for more output; NodeError if there will be none. Called with `_news` held."""
         left = max(0.0, deadline - time.monotonic())
+        if self.is_flooding:
+            raise self._explained(f"{self.name} has written more than {self.most_output / 2**20:g} MiB, and was ended",
+                                  wanted)
         if self._is_finished:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 status = self.process.wait(left)
-                raise self._explained(f"{self.name} ended with status {status}, expected {wanted}")
+                raise self._explained(f"{self.name} ended with status {status}, expected {wanted}", wanted)
         if self._is_finished or not left:
-            raise self._explained(f"{self.name} has not reported {wanted} in time")
+            raise self._explained(f"{self.name} has not reported {wanted} in time", wanted)
         self._news.wait(left)
 
-    def _explained(self, message: str) -> NodeError:
+    def _explained(self, message: str, wanted: str = "") -> NodeError:
         error = NodeError(message)
+        error.wanted = wanted
         error.add_note(self.describe())
         return error
 
@@ -111,7 +146,7 @@ class NodeProcess:
         with self._news:
             end = self._output.rfind(b"\n") + 1
             if self._as_json:
-                self._events += map(json.loads, self._output[self._parsed:end].splitlines())
+                self._events += map(self.read_event, bytes(self._output[self._parsed:end]).splitlines())
             self._parsed = end
             return self._events
 
@@ -272,7 +307,8 @@ class NodeProcess:
         try:
             self.process.wait(patience)
         except subprocess.TimeoutExpired:
-            raise self._explained(f"{self.name} still runs after {patience:g} seconds, expected its end") from None
+            raise self._explained(f"{self.name} still runs after {patience:g} seconds, expected its end",
+                                  "its end") from None
         for reader in self._readers:
             reader.join(patience)
         return self.process.returncode

@@ -10,7 +10,7 @@
 
 import contextlib
 import json
-import secrets
+import random
 import socket
 import struct
 import time
@@ -23,13 +23,28 @@ LAST_SHOWN = 15
 """Events and lines that are shown of a node when something is wrong with it."""
 
 RECEIVE_BYTES = 64 * 1024
+MAX_FRAME = 4 * 1024 * 1024
+"""Bytes of a frame, its length not counted (contract §1)."""
 
 Event = dict[str, Any]
 """One line of a node's `--json` output (contract §4), or one message of the wire (contract §3)."""
 
 
+randomness: random.Random = random.SystemRandom()
+"""Where nonces come from. Whoever must be able to do the same again puts a seeded one here."""
+
+
+def make_nonce() -> str:
+    """32 hex digits that nobody has used before (contract §1)."""
+    return f"{randomness.getrandbits(128):032x}"
+
+
 class NoAnswer(AssertionError):
     """A node has not answered in time; the message is one line."""
+
+
+class NotAMessage(AssertionError):
+    """A node has sent what is no message of contract §1; the message is one line."""
 
 
 def has_members(event: Event, kind: str, name: str, members: Event) -> bool:
@@ -40,6 +55,9 @@ def has_members(event: Event, kind: str, name: str, members: Event) -> bool:
 
 class Peer:
     """A connection to a node, on which nothing is said yet. What comes is read when somebody waits for something."""
+
+    patience = DEADLINE
+    """Seconds to wait for what should come, unless the one who waits knows better."""
 
     def __init__(self, address: str | socket.socket, stage: int = 1, network: str | None = None,
                  listen: str | None = None, receive_buffer: int = 0) -> None:
@@ -77,7 +95,7 @@ class Peer:
     def _set_up(self) -> None:
         if self._receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._receive_buffer)
-        self.socket.settimeout(DEADLINE)
+        self.socket.settimeout(self.patience)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     # --- out ------------------------------------------------------------------------------------
@@ -96,8 +114,9 @@ class Peer:
 
     # --- in -------------------------------------------------------------------------------------
 
-    def receive(self, timeout: float = DEADLINE) -> Event | None:
+    def receive(self, timeout: float | None = None) -> Event | None:
         """The next message; None at the end of the stream; NoAnswer if none comes in time."""
+        timeout = self.patience if timeout is None else timeout
         deadline = time.monotonic() + timeout
         while (body := self._next_body()) is None:
             try:
@@ -110,24 +129,39 @@ class Peer:
             if not data:
                 return None
             self._unread += data
-        message: Event = json.loads(body)
+        message = self.read_message(body)
         self.received.append(message)
+        return message
+
+    def read_message(self, body: bytes) -> Event:
+        """The message that a frame's body is; NotAMessage if it is none."""
+        try:
+            message: Event = json.loads(body)
+        except (ValueError, RecursionError):
+            message = {}
+        if not isinstance(message, dict) or not isinstance(message.get("type"), str):
+            raise self._explained(NotAMessage(f"{self.address} has sent a frame that is no JSON object with a text "
+                                              f"`type`: {body[:300]!r}"))
         return message
 
     def _next_body(self) -> bytes | None:
         if len(self._unread) < 4:
             return None
-        end = 4 + struct.unpack(">I", self._unread[:4])[0]
+        length = struct.unpack(">I", self._unread[:4])[0]
+        if not 1 <= length <= MAX_FRAME:
+            raise self._explained(NotAMessage(f"{self.address} has sent a frame of {length} bytes, which begins with "
+                                              f"{bytes(self._unread[:40])!r}"))
+        end = 4 + length
         if len(self._unread) < end:
             return None
         body = bytes(self._unread[4:end])
         del self._unread[:end]
         return body
 
-    def find(self, kind: str, timeout: float = DEADLINE, **members: Any) -> Event | None:
+    def find(self, kind: str, timeout: float | None = None, **members: Any) -> Event | None:
         """The next message of that type with these `members`; others that come before are passed over. None if the
         node ends the connection before."""
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + (self.patience if timeout is None else timeout)
         while (message := self.receive(deadline - time.monotonic())) is not None:
             if has_members(message, "type", kind, members):
                 return message
@@ -188,23 +222,23 @@ class RawPeer(Peer):
         self.barrier()
         return hello
 
-    def expect(self, kind: str, timeout: float = DEADLINE, **members: Any) -> Event:
+    def expect(self, kind: str, timeout: float | None = None, **members: Any) -> Event:
         """The same as `find`, and AssertionError if the connection ends before."""
         message = self.find(kind, timeout, **members)
         if message is None:
             raise self._explained(AssertionError(f"closed before {kind} {members} came"))
         return message
 
-    def barrier(self, timeout: float = DEADLINE) -> list[Event]:
+    def barrier(self, timeout: float | None = None) -> list[Event]:
         """Ping, wait for the pong, and give what came before it: all that was sent has then been handled."""
-        start, nonce = len(self.received), secrets.token_hex(16)
+        start, nonce = len(self.received), make_nonce()
         self.send({"type": "ping", "nonce": nonce})
         self.expect("pong", timeout, nonce=nonce)
         return self.received[start:-1]
 
-    def expect_closed(self, with_error: str | None = None, timeout: float = DEADLINE) -> list[Event]:
+    def expect_closed(self, with_error: str | None = None, timeout: float | None = None) -> list[Event]:
         """Read to the end of the stream. The last message must be `error` of that code; with None, no error."""
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + (self.patience if timeout is None else timeout)
         while self.receive(deadline - time.monotonic()) is not None:
             pass
         codes = [message["code"] for message in self.received if message["type"] == "error"]
@@ -243,4 +277,4 @@ def make_hello(stage: int, network: str | None, listen: str) -> Event:
 
 def chat_message(text: str) -> Event:
     """A chat message that is new to everyone."""
-    return {"type": "chat", "nonce": secrets.token_hex(16), "text": text}
+    return {"type": "chat", "nonce": make_nonce(), "text": text}

@@ -33,12 +33,15 @@ QUOTED = [("stage1", "PEER", "--peer"), ("stage5", "HOST", "--host"), ("stage2",
           ("compare", "A", "-A"), ("compare", "B", "-B"), ("compare", "HTML", "--html"),
           ("attacks", "HTML", "--html"), ("attacks", "SEED", "--seed"),
           ("experiment", "NAME", "--"), ("experiment", "SEED", "--seed"), ("experiments", "SEED", "--seed"),
+          *(("grade", option.removeprefix("--").upper(), option) for option in
+            ("--stage", "--node", "--in", "--to", "--seed", "--only")),
           ("handout", "STAGE", "--stage"), ("handout", "TO", "--to"), ("network", "STAGE", "--stage"),
           ("network", "N", "--nodes")]
 """Targets, a value each, and the option by which the program gets it."""
 
 CUT = [*((target, "ARGS") for target in ("stage3", "test", "test1", "test-long", "bench", "soak", "attacks", "network", "experiment")),
-       ("experiment", "QUICK"), ("bench", "JSON"), ("compare", "WHOLE"), ("compare", "HIDE"), ("stage1", "SOMETHING_ELSE")]
+       ("experiment", "QUICK"), ("bench", "JSON"), ("grade", "CLI_ONLY"), ("grade", "SLOW"), ("grade", "ONLY_THIS_STAGE"),
+       ("grade", "ARGS"), ("compare", "WHOLE"), ("compare", "HIDE"), ("stage1", "SOMETHING_ELSE")]
 """Targets, and what the shell cuts, what is only set or not, and what nobody reads."""
 
 

@@ -54,6 +54,8 @@ MAY_USE_FOREIGN_WORDS = {
     "stage4_sequencer/total_order.py: TotalOrderNode.on_genesis": OURS,
     "stage5_pos/rules.py: Rules.check_block": OURS,
     "stage5_pos/rules.py: Rules.check_signature": OURS,
+    "lab/grade/scene.py: setting_up": "what has failed is told to whoever has written the node",
+    "lab/grade/shortcomings.py: judge": "the words are those of lab/blackbox and lab/grade, or name a defect of the grader",
     "lab/handout/handout.py: main": "argparse's error is raised in this file, for want of a better one",
     "lab/attacks/attacks.py: Run.measure": A_DEFECT,
     "lab/live/live.py: Conductor._run": A_DEFECT,

@@ -1,0 +1,23 @@
+"""Grades anybody's node, in any language: `python -m lab.grade --stage 3 --node "./theirs --stage 3"`, or `make grade`.
+
+In: a command that starts a node by the command line of contract §4, and a stage. Out: a verdict for each criterion, the
+points, and a folder with the evidence. For other programs: `lab.grade.runner.grade(command, stage, folder, seed=…) ->
+Result`, and `lab.grade.formats.write_all(result)` for the files of Gradescope and others.
+
+A criterion is a test with a marker in a file `tests/stageN_*/test_criteria*.py`, so `make test` asks it of our own
+nodes. It knows a node only from outside: it imports lab/grade and lab/blackbox, and nothing of a stage.
+
+    @pytest.mark.criterion("A line reaches everybody", points=5, clause="§4", hint="Flood what you have not seen.")
+    def test_a_line_reaches_everybody(scene: Scene) -> None:
+        '''What anyone types is printed at every node, once.'''
+        alice = scene.found()
+        bob = scene.join(alice)
+        bob.type("hi")
+        alice.wait_for("chat", text="hi")
+        check_equal(len(alice.told("chat")), 1, "the number of chat events at the first node")
+
+The docstring is the rule that a student reads, so it says what the contract says. The members of the marker are listed
+in lab/grade/criteria.py. `scene` starts nodes and peers, see lab/grade/scene.py. `check` and `check_equal` say what was
+expected and what was there. What fails in `scene.found`, `scene.join`, `scene.call` or `scene.link` makes a criterion
+inconclusive and not failed: another criterion is about that.
+"""

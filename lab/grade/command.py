@@ -1,0 +1,60 @@
+"""The command of `make grade`: options in, a table and a folder out.
+
+    make grade STAGE=3                                  ours
+    make grade STAGE=3 NODE="./theirs --stage 3"        anybody's
+    make grade STAGE=3 NODE=… SEED=7 ONLY=1.a-line…     one criterion again
+
+The exit status is 0 when all criteria were asked, whatever came out, 2 if an option is wrong, and 3 if the grader
+itself has failed in a criterion: that is never the student's fault.
+"""
+
+import os
+import secrets
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from common.console import Options, integer_from, read_path
+from lab.grade.runner import grade
+from lab.grade.settings import read_command
+from lab.grade.terminal import Bar, draw
+from lab.surroundings import has_colours
+
+GRADER_HAS_FAILED = 3
+
+
+def make_options() -> Options:
+    """The options of the command."""
+    options = Options(prog="python -m lab.grade", description="Grade a node of one stage.", allow_abbrev=False)
+    options.add_argument("--stage", type=integer_from(1, 5), required=True, metavar="N", help="1 to 5")
+    options.add_argument("--node", default="", metavar="COMMAND", help="what starts the node; nothing: ours")
+    options.add_argument("--in", dest="directory", type=read_path, default=Path.cwd(), metavar="FOLDER",
+                         help="the folder that the node is started in")
+    options.add_argument("--to", type=read_path, metavar="FOLDER", help="where the results go (run/grade/…)")
+    options.add_argument("--seed", type=integer_from(0, 2**32), metavar="N", help="repeat the random choices of a run")
+    options.add_argument("--only", default="", metavar="CRITERION", help="ask this one criterion")
+    options.add_argument("--only-this-stage", action="store_true", help="leave out what earlier stages ask")
+    options.add_argument("--cli-only", action="store_true", help="only what needs no wire format")
+    options.add_argument("--slow", action="store_true", help="also what takes a minute or more")
+    return options
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Grade one submission."""
+    parser = make_options()
+    options = parser.parse_args(arguments)
+    seed = secrets.randbelow(100_000) if options.seed is None else options.seed
+    folder = options.to or Path("run") / "grade" / f"stage-{options.stage}-seed-{seed}"
+    try:
+        factor = float(os.environ.get("TIMEOUT_FACTOR", "") or 1)
+        command = read_command(options.node, options.directory)
+    except ValueError:
+        parser.exit(2, f"{parser.prog}: TIMEOUT_FACTOR must be a number, and --node a command as a shell takes it\n")
+    with Bar(sys.stderr) as bar:
+        result = grade(command, options.stage, folder, seed=seed, only=options.only, factor=factor,
+                       only_this_stage=options.only_this_stage, cli_only=options.cli_only, slow=options.slow,
+                       directory=options.directory, progress=bar.show)
+    print(draw(result, has_colours(sys.stdout)), end="")
+    return GRADER_HAS_FAILED if result.errors or not result.outcomes else 0
+
+

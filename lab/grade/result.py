@@ -1,0 +1,89 @@
+"""What a run of the grader gives: the outcomes, the points, and how to do the same again."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Self
+
+from lab.grade.criteria import Criterion, share_out
+from lab.grade.settings import Settings
+from lab.grade.shortcomings import ERROR, PASSED
+
+
+@dataclass
+class Outcome:
+    """What became of one criterion."""
+
+    criterion: Criterion
+    verdict: str
+    expected: str = ""
+    actual: str = ""
+    seconds: float = 0.0
+    folder: str = ""
+    """Where its conversation and the outputs of its nodes are, within the folder of the run."""
+    points: int = 0
+    """What it counts, once the points are shared out."""
+
+    @property
+    def score(self) -> int:
+        """The points that it brings."""
+        return self.points if self.verdict == PASSED else 0
+
+    @classmethod
+    def read(cls, text: str) -> Self:
+        """An outcome from JSON."""
+        members = json.loads(text)
+        return cls(Criterion(**members.pop("criterion")), **members)
+
+
+@dataclass
+class Result:
+    """One submission, graded."""
+
+    settings: Settings
+    outcomes: list[Outcome]
+    """In the order of the table: the stage's own criteria first."""
+    began: str
+    """When, in UTC, as of RFC 3339."""
+    seconds: float
+    name: str = "submission"
+    remarks: list[str] = field(default_factory=list)
+    """What the reader must know before the points: which isolation is missing, what the grader could not do."""
+
+    def score(self, hardening: bool = False) -> int:
+        """The points of the basics, or of the hardening."""
+        return sum(one.score for one in self.outcomes if one.criterion.hardening == hardening)
+
+    def full(self, hardening: bool = False) -> int:
+        """The points that there are: 100, unless no such criterion was asked."""
+        return sum(one.points for one in self.outcomes if one.criterion.hardening == hardening)
+
+    @property
+    def errors(self) -> list[Outcome]:
+        """The criteria that the grader itself has failed to ask."""
+        return [one for one in self.outcomes if one.verdict == ERROR]
+
+    @property
+    def replay(self) -> str:
+        """The command that grades it again in the same way."""
+        return self.settings.replay("")
+
+    def save(self, path: Path) -> None:
+        """Write all of it as JSON."""
+        path.write_text(json.dumps({
+            "name": self.name, "stage": self.settings.stage, "seed": self.settings.seed, "began": self.began,
+            "seconds": self.seconds, "replay": self.replay, "remarks": self.remarks,
+            "basics": [self.score(), self.full()], "hardening": [self.score(True), self.full(True)],
+            "outcomes": [asdict(one) for one in self.outcomes]}, indent=1, ensure_ascii=False))
+
+
+def complete(criteria: Sequence[Criterion], outcomes: Iterable[Outcome], stage: int) -> list[Outcome]:
+    """An outcome for each criterion, with its points. One that has none is an error of the grader."""
+    known = {one.criterion.key: one for one in outcomes}
+    points = share_out(criteria, stage)
+    all_of_them = [known.get(one.key) or Outcome(one, ERROR, one.rule, "the grader has ended before it was asked")
+                   for one in criteria]
+    for one in all_of_them:
+        one.points = points[one.criterion.key]
+    return all_of_them

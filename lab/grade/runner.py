@@ -1,0 +1,94 @@
+"""Grades one submission: pytest is run on the criteria, and what it reports becomes a `Result`."""
+
+import contextlib
+import datetime
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from lab.blackbox.node_process import STAGES
+from lab.grade.criteria import Criterion
+from lab.grade.result import Outcome, Result, complete
+from lab.grade.settings import ROOT, Settings
+from lab.grade.sweep import sweep
+
+WORKERS = 4
+"""Criteria at a time, on two cores: most wait more than they compute."""
+END_SECONDS = 30.0
+
+Progress = Callable[[int, int, Outcome], None]
+"""Told how many criteria are done, of how many, and the last outcome."""
+
+
+def grade(command: Sequence[str], stage: int, folder: Path, *, seed: int = 1, name: str = "submission",
+          only: str = "", only_this_stage: bool = False, cli_only: bool = False, slow: bool = False,
+          factor: float = 1.0, directory: Path = ROOT, through: Sequence[str] = (),
+          environment: dict[str, str] | None = None, workers: int = WORKERS, remarks: Sequence[str] = (),
+          progress: Progress | None = None) -> Result:
+    """Grade the node that `command` starts, or our own if it is empty, and leave the evidence in `folder`.
+
+    `name` is what the submission is called. `only` is the key of a single criterion. `directory` is where the
+    submission runs, `through` a command that starts its command and keeps it in, `environment` all of its environment.
+    `remarks` are shown first. The formats of lab/grade/formats.py are not written here: `write_all` does that.
+    """
+    folder = folder.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    settings = Settings(stage, folder, list(command), directory, list(through), environment, seed, factor,
+                        secrets.token_hex(8), only, only_this_stage, cli_only, slow)
+    path = folder / "settings.json"
+    settings.save(path)
+    (folder / "criteria.json").unlink(missing_ok=True)
+    began, started = datetime.datetime.now(datetime.UTC), time.monotonic()
+    outcomes = []
+    for outcome in _run(settings, path, 0 if only else workers):
+        outcomes.append(outcome)
+        if progress:
+            progress(len(outcomes), len(read_criteria(folder)), outcome)
+    result = Result(Settings.load(path), complete(read_criteria(folder), outcomes, stage),
+                    began.isoformat(timespec="seconds").replace("+00:00", "Z"), round(time.monotonic() - started, 1),
+                    name, list(remarks))
+    if not result.outcomes:
+        result.remarks.append(f"No criterion was asked. What pytest says is in {folder / 'pytest.txt'}.")
+    result.save(folder / "grade.json")
+    return result
+
+
+def read_criteria(folder: Path) -> list[Criterion]:
+    """The criteria that are asked in a run; none before the workers have found out."""
+    path = folder / "criteria.json"
+    return [Criterion(**members) for members in json.loads(path.read_text())] if path.exists() else []
+
+
+def files_of(stage: int) -> list[str]:
+    """The files with the criteria of a stage and of those before it."""
+    folders = [ROOT / "tests" / STAGES[number] for number in range(1, stage + 1)]
+    return [str(path) for folder in folders for path in sorted(folder.glob("test_criteria*.py"))]
+
+
+def _run(settings: Settings, path: Path, workers: int) -> Iterator[Outcome]:
+    """The outcomes, as they come."""
+    options = ["-p", "lab.grade.plugin", "--grade", str(path), "-p", "no:cacheprovider", "-o", "addopts=", "-q",
+               "--import-mode=importlib", "--strict-markers", "--numprocesses", str(workers), "--dist=load",
+               "--basetemp", str(settings.folder / "pytest"), *files_of(settings.stage)]
+    reading, writing = os.pipe()
+    with (settings.folder / "pytest.txt").open("wb") as log, os.fdopen(reading) as outcomes:
+        pytest = subprocess.Popen(
+            [sys.executable, "-m", "pytest", *options], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            pass_fds=[writing], env={**os.environ, "GRADE_OUTCOMES_TO": str(writing)}, start_new_session=True)
+        os.close(writing)
+        try:
+            yield from map(Outcome.read, outcomes)
+            pytest.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
+            pass  # what is missing is an error of the grader, which `complete` says
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(pytest.pid, signal.SIGKILL)
+            pytest.wait()
+            sweep(settings.token)

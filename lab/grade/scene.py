@@ -1,0 +1,218 @@
+"""What a criterion plays on: nodes of the submission, ours, and scripted peers, all on loopback.
+
+    def test_a_line_reaches_everybody_once(scene: Scene) -> None:
+        alice = scene.found()
+        bob = scene.join(alice)
+        bob.type("hi")
+        alice.wait_for("chat", text="hi")
+
+`found`, `join`, `call` and `link` set the scene: what fails there is Inconclusive. `start` only starts a node.
+"""
+
+import contextlib
+import os
+import random
+import shutil
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Self
+
+from lab.blackbox import peer
+from lab.blackbox.node_process import STAGES, NodeError
+from lab.grade.actors import Conversation, GradedNode, GradedPeer
+from lab.grade.settings import KEYS, ROOT, Settings
+from lab.grade.shortcomings import Inconclusive, Shortcoming
+from lab.grade.sweep import MARK, alive, descendants, marked, sweep
+
+PASSPHRASE = "correct horse"
+"""Of the wallets in tests/keys."""
+WALLETS = (11, 12, 13, 14)
+WATCH_SECONDS = 0.2
+
+
+class Scene:
+    """One criterion's nodes and peers. All that was started is gone at its end, and what was said is in its folder."""
+
+    def __init__(self, settings: Settings, key: str, folder: Path) -> None:
+        self.settings, self.stage, self.folder = settings, settings.stage, folder
+        self.factor, self.patience = settings.factor, settings.patience
+        self.random = random.Random(f"{settings.seed} {key}")
+        self.conversation = Conversation()
+        self.nodes: list[GradedNode] = []
+        self.violation = ""
+        """What the submission has done that ends the criterion at once: too many processes, too many bytes."""
+        self._mark = f"{settings.token}-{os.getpid()}-{time.monotonic_ns()}"
+        self._spared = descendants(os.getpid())
+        self._open = contextlib.ExitStack()
+        self._over = threading.Event()
+        self._watcher = threading.Thread(target=self._watch, daemon=True)
+        self._peers = 0
+
+    # --- setting the scene ----------------------------------------------------------------------
+
+    def start(self, peer: str | None = "none", *options: str, ours: bool = False, as_json: bool = True,
+              wallet: bool = True, environment: dict[str, str] | None = None) -> GradedNode:
+        """Start a node: of the submission, or one of `ours` of the same stage. `peer` None: without `--peer`.
+
+        It gets what makes it start quickly: from stage 3 on a wallet, and in stage 5 the genesis keys.
+        """
+        settings, number = self.settings, len(self.nodes) + 1
+        is_foreign = not ours and not settings.is_ours
+        if is_foreign and settings.does_not_start:
+            raise NodeError(settings.does_not_start)
+        more = self._wallet(number) if wallet and self.stage >= 3 and (settings.takes_wallets or not is_foreign) else []
+        more += ["--keys", str(self.keys)] if self.stage == 5 and "--keys" not in options else []
+        base = (settings.environment or {}) if is_foreign else {}
+        surroundings = {**base, "WALLET_PASSPHRASE": PASSPHRASE, MARK: self._mark, **(environment or {})}
+        node = GradedNode(
+            f"{'ours' if ours else 'node'}-{number}", self.conversation, self.stage,
+            *([] if peer is None else ["--peer", peer]), *more, *options, folder=self.folder,
+            directory=settings.directory if is_foreign else ROOT,
+            command=settings.client if is_foreign else [sys.executable, "-m", STAGES[self.stage]],
+            through=settings.through if is_foreign else [],
+            environment=surroundings, inherits=not is_foreign or settings.environment is None, as_json=as_json,
+            patience=self.patience, most_output=settings.most_mib << 20)
+        self.nodes.append(node)
+        return node
+
+    def _wallet(self, number: int) -> list[str]:
+        if number > len(WALLETS):
+            return []
+        path = self.folder / f"wallet-{number}.pem"
+        path.touch(mode=0o600)
+        shutil.copyfile(KEYS / f"wallet-{WALLETS[number - 1]}.pem", path)
+        return ["--wallet", str(path)]
+
+    @property
+    def keys(self) -> Path:
+        """A folder with the ten genesis keys of stage 5."""
+        folder = self.folder / "keys"
+        if not folder.exists():
+            folder.mkdir(mode=0o700)
+            for number in range(1, 11):
+                copy = folder / f"key-{number}.pem"
+                copy.touch(mode=0o600)
+                shutil.copyfile(KEYS / copy.name, copy)
+        return folder
+
+    def found(self, *options: str, **how: Any) -> GradedNode:
+        """A node that has founded a network."""
+        with setting_up("a node that founds a network"):
+            node = self.start("none", *options, **how)
+            assert node.address
+        return node
+
+    def join(self, other: GradedNode, *options: str, **how: Any) -> GradedNode:
+        """A node that has joined `other`, and both know it."""
+        with setting_up("a node that joins another"):
+            node = self.start(other.address, *options, **how)
+            node.wait_for("joined")
+            other.wait_for("peer", address=node.address, state="up")
+        return node
+
+    def call(self, node: GradedNode, **changes: Any) -> GradedPeer:
+        """A scripted peer that is connected to a node, and has said nothing yet; `changes` are those of `Peer`."""
+        self._peers += 1
+        options = {"stage": self.stage, "network": node.network, **changes}
+        with setting_up("a connection to a node"):
+            return self._open.enter_context(GradedPeer(f"peer-{self._peers}", self.conversation, node.address,
+                                                       patience=self.patience, **options))
+
+    def link(self, node: GradedNode, **changes: Any) -> GradedPeer:
+        """A scripted peer that a node has let in."""
+        one = self.call(node, **changes)
+        with setting_up("the handshake with a node"):
+            one.join()
+        return one
+
+    def listen(self) -> socket.socket:
+        """A listening socket on loopback, for a peer that a node calls: `accept` waits as long as is fair."""
+        listener = self._open.enter_context(socket.create_server(("127.0.0.1", 0)))
+        listener.settimeout(self.patience)
+        return listener
+
+    def accept(self, listener: socket.socket, network: str | None) -> GradedPeer:
+        """The peer that a node calls at this socket; Shortcoming if none does."""
+        try:
+            connection = listener.accept()[0]
+        except TimeoutError:
+            raise Shortcoming("a call to the address of --peer", "nobody has called") from None
+        self._peers += 1
+        return self._open.enter_context(GradedPeer(
+            f"peer-{self._peers}", self.conversation, connection, self.stage, network, self.patience,
+            listen=address_of(listener)))
+
+    def eventually(self, question: Callable[[], object], expected: str, state: Callable[[], object]) -> None:
+        """Ask until the answer is yes; Shortcoming with `state()` when that takes too long."""
+        deadline = time.monotonic() + self.patience
+        while not question():
+            if time.monotonic() > deadline:
+                raise Shortcoming(expected, f"after {self.patience:g} seconds: {state()!r}")
+            time.sleep(0.02)  # between two questions; nobody announces the answer
+
+    # --- its end --------------------------------------------------------------------------------
+
+    def __enter__(self) -> Self:
+        peer.randomness = self.random
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._watcher.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        peer.randomness = random.SystemRandom()
+        self._over.set()
+        self._watcher.join()
+        self._sweep()
+        self._open.close()
+        for node in self.nodes:
+            node.put_away()
+        self.conversation.save(self.folder / "conversation.jsonl")
+
+    def left_behind(self) -> set[int]:
+        """Processes of nodes that run, apart from the nodes themselves."""
+        return alive((descendants(os.getpid()) - self._spared) | marked(self._mark)) - {one.pid for one in self.nodes}
+
+    def _sweep(self) -> None:
+        sweep(self._mark, self._spared, [node.pid for node in self.nodes])
+
+    def _watch(self) -> None:
+        """End what takes more than its share, while the criterion runs."""
+        while not self._over.wait(WATCH_SECONDS):
+            processes = len(descendants(os.getpid()) - self._spared)
+            if processes > self.settings.most_processes:
+                self.violation = f"it had {processes} processes at once; {self.settings.most_processes} are allowed"
+            elif (mib := size_of(self.folder) >> 20) > self.settings.most_mib:
+                self.violation = f"it has written {mib} MiB of files; {self.settings.most_mib} are allowed"
+            if self.violation:
+                self._sweep()
+                return
+
+
+def size_of(folder: Path) -> int:
+    """Bytes of all files in a folder."""
+    total = 0
+    for where, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += os.lstat(os.path.join(where, name)).st_size
+    return total
+
+
+def address_of(listener: socket.socket) -> str:
+    """The address of a listening socket on loopback."""
+    return f"127.0.0.1:{listener.getsockname()[1]}"
+
+
+@contextlib.contextmanager
+def setting_up(what: str) -> Iterator[None]:
+    """What fails in here is no answer to the criterion's question."""
+    try:
+        yield
+    except Inconclusive:
+        raise
+    except (AssertionError, OSError) as error:
+        raise Inconclusive(f"{what} was needed first: {error}") from None

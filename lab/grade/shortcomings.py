@@ -1,0 +1,72 @@
+"""What a criterion raises, and how an exception becomes a verdict with words for the student."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from lab.blackbox.node_process import NodeError
+
+PASSED, FAILED, INCONCLUSIVE, ERROR = "passed", "failed", "inconclusive", "error"
+"""The verdicts. Inconclusive: what a criterion begins with could not be set up. Error: the grader's own fault."""
+
+LONGEST_TEXT = 2_000
+
+
+class Shortcoming(AssertionError):
+    """The submission does not do what the criterion asks."""
+
+    def __init__(self, expected: str, actual: str) -> None:
+        super().__init__(f"expected {expected}; {actual}")
+        self.expected, self.actual = expected, actual
+
+
+class Inconclusive(AssertionError):
+    """What this criterion begins with could not be set up, so it says nothing about its rule."""
+
+
+def check(holds: object, expected: str, actual: object) -> None:
+    """Shortcoming unless it holds. `expected` and `actual` are shown to the student."""
+    if not holds:
+        raise Shortcoming(expected, actual if isinstance(actual, str) else f"it was {actual!r}")
+
+
+def check_equal(actual: Any, expected: Any, what: str) -> None:
+    """Shortcoming unless both are equal; `what` they are is shown."""
+    if actual != expected:
+        raise Shortcoming(f"{what} to be {expected!r}", f"it was {actual!r}")
+
+
+@dataclass
+class Judgement:
+    """A verdict, and its reason."""
+
+    verdict: str
+    expected: str = ""
+    actual: str = ""
+
+
+def judge(error: BaseException | None, rule: str) -> Judgement:
+    """What an exception says of the submission. `rule` is what was expected, where the exception does not say.
+
+    Only an error of ours is none of the submission: what it says is read by lab/blackbox and lab/grade/actors.py,
+    which raise AssertionErrors for whatever the contract does not allow.
+    """
+    if error is None:
+        return Judgement(PASSED)
+    if isinstance(error, Inconclusive):
+        return Judgement(INCONCLUSIVE, rule, shorten(str(error)))
+    if isinstance(error, Shortcoming):
+        return Judgement(FAILED, shorten(error.expected), shorten(error.actual))
+    if isinstance(error, NodeError):
+        return Judgement(FAILED, shorten(error.wanted) or rule, shorten(str(error)))
+    if isinstance(error, AssertionError):
+        return Judgement(FAILED, rule, shorten(str(error).partition("\nassert ")[0]))
+    if isinstance(error, ConnectionError):
+        return Judgement(FAILED, rule, "it does not take the connection, or has ended it at once")
+    if type(error).__name__ == "Failed" and "Timeout" in str(error):  # pytest-timeout
+        return Judgement(FAILED, rule, "the criterion was not over in its time")
+    return Judgement(ERROR, rule, shorten(f"{type(error).__name__}: {error}"))
+
+
+def shorten(text: str) -> str:
+    """A text that fits on a page."""
+    return text if len(text) <= LONGEST_TEXT else text[:LONGEST_TEXT] + " …"
