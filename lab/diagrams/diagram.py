@@ -1,0 +1,59 @@
+"""What a space-time diagram shows. It is drawn as text (text.py) and as SVG (svg.py).
+
+    diagram = Diagram(["alice", "bob"], [Message(0.1, "alice", "bob", "chat", "hi")], [Event(0.2, "bob", "prints hi")])
+    print(*draw_text(diagram, width=80), sep="\\n")
+
+Nodes are columns, and time runs down. It is Lamport's diagram (Time, Clocks, and the Ordering of Events, 1978), turned
+so that it fits a terminal.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+
+class Message(NamedTuple):
+    """One message from a node to another."""
+
+    at: float
+    """When it was sent, or when it came, in seconds. All messages of a diagram mean the same."""
+    sender: str
+    receiver: str
+    kind: str
+    """Its type, such as `chat`."""
+    text: str = ""
+    """What it says, in short."""
+    is_marked: bool = False
+    """Is it the one that the reader must look at?"""
+
+    @property
+    def label(self) -> str:
+        """Its type, and what it says."""
+        return f"{self.kind} {self.text}".strip()
+
+
+class Event(NamedTuple):
+    """Something that happened at one node."""
+
+    at: float
+    node: str
+    text: str
+    is_marked: bool = False
+
+
+class Diagram(NamedTuple):
+    """What is drawn."""
+
+    nodes: Sequence[str]
+    """Their names, from left to right. Nodes that only `messages` or `events` name come after them."""
+    messages: Sequence[Message] = ()
+    events: Sequence[Event] = ()
+
+    def columns(self) -> list[str]:
+        """All nodes, from left to right."""
+        named = [*self.nodes, *(name for one in self.messages for name in (one.sender, one.receiver)),
+                 *(one.node for one in self.events)]
+        return list(dict.fromkeys(named))
+
+    def rows(self) -> list[Message | Event]:
+        """What happens, in order of time. At one time the order is that of the lists, messages first."""
+        return sorted([*self.messages, *self.events], key=lambda row: row.at)
