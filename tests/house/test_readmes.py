@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from lab.compare import compare
+from tests.house.map import PAGE, make_page
 from tests.house.test_house import FILES
 from tests.processes import ROOT
 
@@ -25,9 +26,23 @@ def files_of_the_map(readme: str) -> Iterator[str]:
 
 
 def test_the_map_names_every_file_once() -> None:
-    named = [name for name in files_of_the_map((ROOT / "README.md").read_text()) if name != "lab/"]
+    named = [name for name in files_of_the_map((ROOT / "README.md").read_text()) if name.endswith(".py")]
     left_out = ("__init__.py", "__main__.py")
     assert sorted(named) == [path for path in FILES if not path.endswith(left_out)]
+
+
+def test_the_readme_can_be_read_in_one_go() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) < 250
+
+
+def test_the_full_map_is_that_of_today() -> None:
+    assert PAGE.read_text() == make_page(), "python -m tests.house.map writes it"
+
+
+def test_the_full_map_names_every_file_and_says_what_it_is_for() -> None:
+    rows = re.findall(r"^\| \[`(\S+)`\]\(\S+\) \| (.*) \|$", PAGE.read_text(), re.MULTILINE)
+    assert len(rows) > 250 and {"lab/live/screen.py", "tests/house/map.py", "stage5_pos/tree.py"} <= {name for name, _ in rows}
+    assert [name for name, what in rows if not what] == []
 
 
 def test_the_map_of_the_lab_names_every_file_once() -> None:
@@ -94,4 +109,4 @@ def test_the_terms_of_each_stage_are_led_to_what_does_them() -> None:
 def test_the_table_of_make_compare_is_that_of_today(capsys: pytest.CaptureFixture[str]) -> None:
     compare.main([])
     table = capsys.readouterr().out.partition("\n\n")[0]
-    assert f"$ make compare\n{table}\n```" in (ROOT / "README.md").read_text()
+    assert f"$ make compare\n{table}\n```" in (ROOT / "docs" / "commands.md").read_text()
