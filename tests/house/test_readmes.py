@@ -74,11 +74,11 @@ def test_members_are_missed_that_do_not_exist() -> None:
 
 
 def is_defined(path: str, name: str) -> bool:
-    """Does that file define this function, or, with a dot, this method of this class?"""
+    """Does that file define this class or function, or, with a dot, this method of this class?"""
     owner, _, function = name.rpartition(".")
     found = re.search(rf"^class {owner}\b.*?(?=^class |\Z)", SOURCES[path], re.MULTILINE | re.DOTALL) if owner else None
     source = found[0] if found else "" if owner else SOURCES[path]
-    return re.search(rf"^ *def {function}\(", source, re.MULTILINE) is not None
+    return re.search(rf"^ *(def {function}\(|class {function}\b)", source, re.MULTILINE) is not None
 
 
 def test_the_life_of_a_block_leads_to_functions_that_exist() -> None:
@@ -89,13 +89,30 @@ def test_the_life_of_a_block_leads_to_functions_that_exist() -> None:
     assert len(named) > 20 and [one for one in named if not is_defined(*one)] == []
 
 
-def test_the_answers_of_the_readme_lead_to_functions_that_exist() -> None:
-    named = re.findall(r"`([\w.]+)`\s+in\s+`(stage\w+/\w+\.py)`", (ROOT / "README.md").read_text())
-    assert len(named) >= 6 and [(path, name) for name, path in named if not is_defined(path, name)] == []
+def test_the_answers_lead_to_functions_that_exist() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    named = re.findall(r"`([\w.]+)`\s+in\s+`((?:stage\w+|common)/\w+\.py)`", page)
+    assert len(named) >= 25 and [(path, name) for name, path in named if not is_defined(path, name)] == []
+
+
+def anchors_of(page: str) -> set[str]:
+    """What a link can lead to on a page: its headings, as GitHub names them."""
+    headings = re.findall(r"^#+ (.*)$", (ROOT / page).read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_link_leads_to_a_file_and_a_heading(page: str) -> None:
+    text = re.sub(r"^```.*?^```", "", (ROOT / page).read_text(), flags=re.MULTILINE | re.DOTALL)
+    for path, _, anchor in (link.partition("#") for link in re.findall(r"\]\(([^)\s:]+)\)", text)):
+        target = ((ROOT / page).parent / path).resolve() if path else ROOT / page
+        assert target.exists(), f"{page}: {path}"
+        assert not anchor or anchor in anchors_of(target.relative_to(ROOT).as_posix()), f"{page}: {path}#{anchor}"
 
 
 def test_functions_are_missed_that_do_not_exist() -> None:
     assert is_defined("stage5_pos/tree.py", "Tree.add") and is_defined("stage5_pos/rules.py", "check_place")
+    assert is_defined("stage5_pos/tree.py", "Tree")
     assert not is_defined("stage5_pos/tree.py", "Block.add") and not is_defined("stage5_pos/rules.py", "check_places")
 
 
