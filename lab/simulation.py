@@ -36,7 +36,8 @@ class MemoryConnection(Connection):
         self.owner = owner
         self.other: MemoryConnection
         self.arriving: deque[bytes | None] = deque()
-        """Frames on their way to this end; None is the end of the stream. Only `arrive` puts some in."""
+        """Frames on their way to this end; None is the end of the stream. Only `arrive` puts some in, once they have
+        flown as long as the world says."""
         self.is_busy = False
         """Is it among those of the world that something is on its way to?"""
 
@@ -53,7 +54,13 @@ class MemoryConnection(Connection):
             self.world.after(0, lambda: self.owner.on_close(self))
 
     def arrive(self, frame: bytes | None) -> None:
-        """Something is on its way to this end."""
+        """Something was sent to this end."""
+        if self.world.flight_seconds:
+            self.world.after(self.world.flight_seconds, lambda: self._queue(frame))
+        else:
+            self._queue(frame)
+
+    def _queue(self, frame: bytes | None) -> None:
         self.arriving.append(frame)
         if not self.is_busy:
             self.is_busy = True
@@ -125,6 +132,8 @@ class World:
         self.start_ms = start_ms
         self.longest_delay = longest_delay
         self.step_seconds = step_seconds
+        self.flight_seconds = 0.0
+        """How long each frame flies that is sent from now on."""
         self.networks: dict[str, MemoryNetwork] = {}
         self.connections: list[MemoryConnection] = []
         self.busy: list[MemoryConnection] = []

@@ -28,7 +28,7 @@ class Experiment(ABC):
     MEASURED: ClassVar[dict[str, str]]
     """The measured columns that the report's table shows, and what each is, with its unit."""
     IS_ALONE: ClassVar[bool] = False
-    """Does a run need the machine for itself? Real nodes do."""
+    """Does each run need the machine for itself? Real nodes do."""
 
     @abstractmethod
     def points(self, is_quick: bool) -> list[Point]:
@@ -37,6 +37,14 @@ class Experiment(ABC):
     @abstractmethod
     def runs(self, is_quick: bool) -> int:
         """How many runs each point gets, each with a seed of its own."""
+
+    def runs_of(self, point: Point, is_quick: bool) -> int:
+        """How many runs this point gets: fewer, where it has real nodes and the others do not. A hook."""
+        return self.runs(is_quick)
+
+    def is_alone(self, point: Point) -> bool:
+        """Do the runs of this point need the machine for themselves? A hook."""
+        return self.IS_ALONE
 
     @abstractmethod
     def run(self, point: Point, seed: int) -> list[Row]:

@@ -83,9 +83,12 @@ def measure(experiment: Experiment, options: argparse.Namespace, finished: Finis
     done = sum(task.key in finished.rows for task in tasks)
     if done == len(tasks):
         return finished.table(tasks)
-    with make_bar() as bar, open_engine(experiment.IS_ALONE) as executor:
+    with make_bar() as bar:
         line = bar.add_task(experiment.NAME, total=len(tasks), completed=done)
-        sweep(experiment, tasks, options.seed, executor, finished, lambda: bar.advance(line))
+        for is_alone in (False, True):
+            those = [task for task in tasks if experiment.is_alone(task.point) == is_alone]
+            with open_engine(is_alone) as executor:
+                sweep(experiment, those, options.seed, executor, finished, lambda: bar.advance(line))
     return finished.table(tasks)
 
 

@@ -33,7 +33,9 @@ def make_tasks(experiment: Experiment, is_quick: bool) -> list[Task]:
     """All runs, in the order of the table. The first run of each point comes before any second one, so that what an
     interrupted sweep has is spread over all points."""
     points = experiment.points(is_quick)
-    return [Task(point, number) for number in range(experiment.runs(is_quick)) for point in points]
+    most = max(experiment.runs_of(point, is_quick) for point in points)
+    return [Task(point, number) for number in range(most) for point in points
+            if number < experiment.runs_of(point, is_quick)]
 
 
 class Finished:
