@@ -19,8 +19,8 @@ class Forks(Experiment):
 
     NAME: ClassVar[str] = "forks"
     TITLE: ClassVar[str] = "Slow news makes forks, and forks cost blocks"
-    QUESTION: ClassVar[str] = ("What does it cost that blocks travel for Δ slots: how fast does the chain grow, which share"
-                               " of them is orphaned, and how long is the longest rollback?")
+    QUESTION: ClassVar[str] = ("What does it cost that blocks travel for Δ slots: how fast does the chain grow, what"
+                               " share of them is orphaned, and how long is the longest rollback?")
     METHOD: ClassVar[str] = (
         "Ten nodes of stage 5, each with a tenth of the stake, run in memory for 3,600 slots. A slot has a block with"
         " chance F = 0.1. A block of slot t is known to all others in slot t + Δ + 1. Growth is the height of the best"
