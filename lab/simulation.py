@@ -1,4 +1,4 @@
-"""A network in memory with a clock that is turned by hand: the same nodes, without threads or sockets.
+"""A network in memory, with a clock that the test sets: the same nodes, without threads or sockets.
 
     world = World(seed=1)
     alice, bob = world.add(ChatNode), world.add(ChatNode, peer="node-1:1")
@@ -7,8 +7,8 @@
     world.settle()
     assert world.reported(bob, "chat") == [{"text": "hi"}]
 
-What arrives when is decided by a random generator whose seed is known, so that a
-failure can be had again. On one connection frames stay in order, as with TCP.
+A random generator with a known seed decides when each frame arrives, so that a
+failure can be repeated. On one connection frames stay in order, as with TCP.
 """
 
 import heapq
@@ -24,7 +24,7 @@ from stage1_chat.node import ChatNode
 Node = TypeVar("Node", bound=ChatNode)
 
 MAX_STEPS = 2_000_000
-"""Deliveries in one `run`; more means that nodes talk in circles."""
+"""The most deliveries in one `run`; more mean that nodes talk in circles."""
 
 
 class MemoryConnection(Connection):
@@ -39,7 +39,7 @@ class MemoryConnection(Connection):
         """Frames on their way to this end; None is the end of the stream. Only `arrive` puts some in, once they have
         flown as long as the world says."""
         self.is_busy = False
-        """Is it among those of the world that something is on its way to?"""
+        """Is this end in the list `busy` of the world?"""
 
     def send(self, frame: bytes) -> None:
         """Put `frame` on its way to the other end."""
@@ -47,7 +47,7 @@ class MemoryConnection(Connection):
             self.other.arrive(frame)
 
     def close(self) -> None:
-        """End this direction behind what was sent; the node hears `on_close` as from the sockets."""
+        """End this direction after what was sent. The node hears `on_close`, as it would from the sockets."""
         if self.is_open:
             self.state = State.ENDED
             self.other.arrive(None)
@@ -67,7 +67,7 @@ class MemoryConnection(Connection):
             self.world.busy.append(self)
 
     def deliver(self) -> None:
-        """Let the node at this end have the next frame."""
+        """Give the next frame to the node at this end."""
         frame = self.arriving.popleft()
         if frame is None:
             self.close()
@@ -97,15 +97,15 @@ class MemoryNetwork:
         return self.world.start_ms + round(self.world.now * 1000)
 
     def after(self, seconds: float, action: Callable[[], None]) -> None:
-        """Call `action` once, that much later, if the node still runs."""
+        """Call `action` once after `seconds`, if the node still runs."""
         self.world.after(seconds, lambda: action() if self.is_running else None)
 
     def connect(self, address: str) -> None:
-        """Reach the node at `address`, unless it is gone or the two are parted."""
+        """Reach the node at `address`, unless it is gone or a partition lies between the two."""
         self.after(self.world.delay(), lambda: self.world.open(self, address))
 
     def report(self, event: str, members: Members, lines: Lines) -> None:
-        """Keep the event for the test that asks."""
+        """Keep the event for `World.reported`."""
         self.reported.append({"event": event, **members})
 
     def read_lines(self) -> None:
@@ -113,7 +113,7 @@ class MemoryNetwork:
         self.is_reading = True
 
     def stop(self, status: int = 0) -> None:
-        """End the node: its connections close in order, its timers are void."""
+        """End the node: its connections close in order, its timers no longer run."""
         for connection in list(self.node.connections):
             connection.close()
         self.status = status
@@ -137,10 +137,10 @@ class World:
         self.networks: dict[str, MemoryNetwork] = {}
         self.connections: list[MemoryConnection] = []
         self.busy: list[MemoryConnection] = []
-        """The ends that something is on its way to, in no order; those that were cut meanwhile are still among them.
-        With a hundred neighbours, looking through all of them at each step would take most of the time."""
+        """The ends that something is on its way to, in no order. Ends that were cut meanwhile are still among them.
+        With a hundred neighbours, a search through all ends at each step would take most of the time."""
         self.is_parted: Callable[[str, str], bool] = lambda one, other: False
-        """Can these two addresses not reach each other? For new connections; `part` also cuts the old."""
+        """Does a partition separate these two addresses? For new connections only; `part` also cuts the old ones."""
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = itertools.count()
 
@@ -148,8 +148,8 @@ class World:
 
     def add(self, make_node: Callable[..., Node], peer: str | None = None, *arguments: Any,
             address: str | None = None) -> Node:
-        """Start a node, made by `make_node(network, address, *arguments)`; its addresses are node-1:1, node-2:1, …
-        One that is given was another node's, which is gone."""
+        """Start a node, made by `make_node(network, address, *arguments)`. The addresses are node-1:1, node-2:1, …
+        Give an `address` to start a node in the place of one that is gone."""
         address = address or f"node-{len(self.networks) + 1}:1"
         network = self.networks[address] = MemoryNetwork(self, address)
         node = network.node = make_node(network, address, *arguments)
@@ -157,7 +157,7 @@ class World:
         return node
 
     def open(self, caller: MemoryNetwork, address: str) -> None:
-        """Open a connection, or tell the caller that there is nobody."""
+        """Open a connection, or tell the caller that nobody is there."""
         called = self.networks.get(address)
         if called is None or not called.is_running or self.is_parted(caller.address, address):
             caller.node.on_dial_failed(address, "nobody listens there")
@@ -178,18 +178,18 @@ class World:
                 self.after(0, lambda end=end: end.owner.on_close(end))  # type: ignore[misc]
 
     def part(self, side: set[str]) -> None:
-        """Part the addresses of `side` from all others: cut what connects them, and let nothing new through."""
+        """Partition the network: cut all connections between `side` and the other addresses, and let none open."""
         self.is_parted = lambda one, other: (one in side) != (other in side)
         for connection in self.open_connections():
             if self.is_parted(connection.owner.address, connection.other.owner.address):
                 self.cut(connection)
 
     def heal(self) -> None:
-        """End a parting: new connections get through again."""
+        """End a partition: new connections get through again."""
         self.is_parted = lambda one, other: False
 
     def kill(self, node: ChatNode) -> None:
-        """End a node without a farewell: what it has sent and was not delivered is lost."""
+        """End a node without a farewell: what it sent and was not delivered is lost."""
         self.networks[node.address].is_running = False
         for connection in self.open_connections():
             if connection.owner is node:
@@ -203,15 +203,15 @@ class World:
     # --- time -----------------------------------------------------------------------------------
 
     def after(self, seconds: float, action: Callable[[], None]) -> None:
-        """Call `action` that much later."""
+        """Call `action` after `seconds`."""
         heapq.heappush(self._timers, (self.now + seconds, next(self._numbers), action))
 
     def delay(self) -> float:
-        """A random time that something takes on its way."""
+        """A random delay for opening a connection."""
         return self.random.random() * self.longest_delay
 
     def step(self) -> bool:
-        """Deliver one frame on a connection picked at random; False if none is on its way."""
+        """Deliver one frame on a random connection. False if none is on its way."""
         while self.busy:
             place = self.random.randrange(len(self.busy))
             end = self.busy[place]
@@ -231,14 +231,14 @@ class World:
             end.arriving.clear()
 
     def settle(self) -> None:
-        """Deliver all that is on its way, and what that causes, and let no other time pass."""
+        """Deliver all that is on its way, and all that follows from it, but let no other time pass."""
         for _ in range(MAX_STEPS):
             if not self._run_due() and not self.step():
                 return
         raise AssertionError(f"seed {self.seed}: nodes still talk after {MAX_STEPS} deliveries")
 
     def run(self, seconds: float) -> None:
-        """Let time pass, from timer to timer; before each, all that is on its way arrives."""
+        """Let time pass, from timer to timer. All that is on its way arrives before each timer runs."""
         end = self.now + seconds
         self.settle()
         while self._timers and self._timers[0][0] <= end:
@@ -260,6 +260,6 @@ class World:
                 for entry in self.networks[node.address].reported if entry["event"] == event]
 
     def ask(self, node: ChatNode, command: str, event: str) -> dict[str, Any]:
-        """Type a command and give the event that answers it."""
+        """Type a command, and return the event that answers it."""
         node.on_line(command)
         return self.reported(node, event)[-1]

@@ -11,26 +11,26 @@ from common.advice import describe_file_error
 from common.console import is_dumb_terminal, open_closed_streams
 
 USUAL_COLUMNS = 80
-"""Of a terminal that does not say how wide it is."""
+"""The width assumed for a terminal that does not say how wide it is."""
 
 OUTPUT_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
-"""What is wrong with output that is full, or that goes to a terminal which is gone."""
+"""The errors of output to a full disk, or to a terminal that is gone."""
 
 
 def takes_escapes(stream: TextIO) -> bool:
-    """Is this a terminal that moves its cursor?"""
+    """Is this a terminal that understands escape sequences?"""
     return stream.isatty() and not is_dumb_terminal()
 
 
 def has_colours(stream: TextIO) -> bool:
-    """Is this a terminal that takes colours, and does the user want them (https://no-color.org)?"""
+    """Does this terminal show colours, and does the user want them (https://no-color.org)?"""
     return takes_escapes(stream) and not os.environ.get("NO_COLOR")
 
 
 def columns(stream: TextIO, elsewhere: int) -> int:
-    """How wide a terminal is now. `elsewhere` is for what is no terminal, unless COLUMNS says something.
+    """The current width of a terminal. `elsewhere` is the width of any other output, unless COLUMNS is set.
 
-    A terminal is asked first: COLUMNS in the environment may be from before the window was changed.
+    A terminal is asked first: COLUMNS in the environment may be older than the last change of the window.
     """
     try:
         here = os.get_terminal_size(stream.fileno()).columns
@@ -42,14 +42,15 @@ def columns(stream: TextIO, elsewhere: int) -> int:
 
 
 def ending_signals() -> list[signal.Signals]:
-    """The signals that end a tool in order. A hang-up that is ignored stays ignored (nohup)."""
+    """The signals on which a tool ends in order. A hang-up that is ignored stays ignored (nohup)."""
     hangup = [signal.SIGHUP] if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN else []
     return [signal.SIGINT, signal.SIGTERM, *hangup]
 
 
 def run_tool(main: Callable[[], int]) -> None:
-    """Run a tool's `main`, and end the process with its status. What the output's encoding lacks is printed as `?`.
-    Output that nobody reads any more is no error; output that cannot be written is one line, and status 1."""
+    """Run a tool's `main`, and end the process with its status. A character that the output's encoding lacks is printed
+    as `?`. It is no error if nobody reads the output any longer. Output that cannot be written causes one line on
+    standard error, and status 1."""
     open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]
@@ -69,5 +70,5 @@ def run_tool(main: Callable[[], int]) -> None:
 
 
 def _throw_away_output() -> None:
-    # What is still in the buffer would be written at the interpreter's end, and fail again.
+    # Otherwise the interpreter would write the rest of the buffer at its end, and fail again.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -1,7 +1,7 @@
 """The attackers that need neither a block nor a stake: nodes of any stage that pass on what they should not.
 
-They are written for the stage that brings in what they misuse. `node_of` makes a node of a later stage of them: it
-shows what that stage does about it. Those who make blocks are in dishonest_nodes.py.
+Each is written for the stage that introduces what it misuses. `node_of` turns it into a node of a later stage, which
+shows what that stage does about it. Attackers that make blocks are in dishonest_nodes.py.
 """
 
 import json
@@ -23,7 +23,7 @@ NODES: dict[int, type[ChatNode]] = {1: ChatNode, 2: LedgerNode, 3: SignedNode, 4
 
 
 def node_of(kind: type[ChatNode], stage: int) -> type[ChatNode]:
-    """An attacker as a node of this stage: what it overrides comes before what the stage does."""
+    """An attacker as a node of this stage: its methods come before those of the stage."""
     if issubclass(kind, NODES[stage]):
         return kind
     made: type[ChatNode] = type(f"{kind.__name__}OfStage{stage}", (kind, NODES[stage]), {"__doc__": kind.__doc__})
@@ -38,7 +38,7 @@ class Confessing(ChatNode):
         self.network.report("evil", {"deed": deed, **members}, lambda _: [f"evil: {deed}"])
 
     def flood_in_halves(self, first: bytes, second: bytes) -> None:
-        """Send one frame to every other neighbour, and the second frame to the rest; both to an only one."""
+        """Send one frame to every second neighbour, and the other frame to the rest. A single neighbour gets both."""
         links = list(self.links)
         for connection in links[0::2]:
             connection.send(first)
@@ -46,8 +46,8 @@ class Confessing(ChatNode):
             connection.send(second)
 
     def send_around(self, *messages: Message, source: Connection | None = None) -> None:
-        """Send messages on every link but one. Whoever passes one of them back brings something new: unlike `flood`,
-        this does not note that it has been here."""
+        """Send messages on every link but one. Unlike `flood`, this does not note them as seen, so a neighbour that
+        passes one back brings something new."""
         for message in messages:
             for connection in self.links:
                 if connection is not source:
@@ -55,9 +55,9 @@ class Confessing(ChatNode):
 
 
 class Duplicate(Confessing):
-    """Passes each message on five times over, and sends it once more later, in other bytes that say the same.
+    """Passes each message on five times, and later sends it once more, with the same content in other bytes.
 
-    Every stage stops it: the content makes the id, and what has an id that was seen is not new.
+    Every stage stops it: the id depends on the content alone, and a message whose id was seen before is not new.
     """
 
     TIMES = 5
@@ -66,7 +66,7 @@ class Duplicate(Confessing):
     """Time for a transaction to be executed before it is replayed."""
 
     def flood(self, frame: bytes, source: Connection | None) -> None:
-        """Do it five times. Only what people have written is confessed: nodes pass on much more than that."""
+        """Send it five times. Confess only what people have written: nodes pass on much more than that."""
         for _ in range(self.TIMES):
             super().flood(frame, source)
         message = decode_frame(frame)
@@ -75,7 +75,7 @@ class Duplicate(Confessing):
             self.network.after(self.LATER_SECONDS, lambda: self.replay(message))
 
     def replay(self, message: Message) -> None:
-        """Say the same in other bytes: members in another order, and blanks between them."""
+        """Say the same in other bytes: with members in another order, and blanks between them."""
         frame = make_frame(json.dumps(dict(reversed(message.items())), indent=4).encode())
         for connection in self.links:
             connection.send(frame)
@@ -83,7 +83,7 @@ class Duplicate(Confessing):
 
 
 class Forge(LedgerNode, Confessing):
-    """Makes a transaction in the name of whoever sends something: once from each account, 1,000 into its own.
+    """Takes 1,000, once, from each account that sends something: it makes a transaction in the sender's name.
 
     Stage 2 executes it: an account is a name, and anybody can write a name. Stage 3 stops it: an account is a key, and
     its owner must have signed.
@@ -95,18 +95,18 @@ class Forge(LedgerNode, Confessing):
     """Its account in stage 2, where accounts are names."""
 
     victim: str | None = None
-    """The only account that it takes from; None: all that it hears of."""
+    """The only account that it takes from. None: every account that it hears of."""
 
     robbed: frozenset[str] = frozenset()
     """The accounts that it has taken from."""
 
     @property
     def own_account(self) -> str:
-        """Where the money goes."""
+        """The account that receives the money."""
         return self.key.account if isinstance(self, SignedNode) else self.MALLORY
 
     def on_transaction(self, connection: Connection | None, message: Message, frame: bytes) -> None:
-        """A neighbour has brought something: its sender is there to be robbed."""
+        """A neighbour has brought a transaction: rob its sender."""
         super().on_transaction(connection, message, frame)
         sender = message["from"]
         if (connection is not None and sender not in self.robbed | {self.own_account}
@@ -115,7 +115,7 @@ class Forge(LedgerNode, Confessing):
             self.rob(sender)
 
     def rob(self, account: str) -> None:
-        """Move somebody's money. It is signed, where that is needed, with a key that is not the account's."""
+        """Move somebody's money. Where a signature is needed, another account's key makes it."""
         message = self.transaction_message(account, self.own_account, self.LOOT)
         if isinstance(self, SignedNode):
             message["signature"] = self.key.sign(self.transaction_bytes(message))
@@ -126,7 +126,7 @@ class Forge(LedgerNode, Confessing):
 
 
 class Tamper(LedgerNode, Confessing):
-    """Makes a thousand times the amount of each transaction that it passes on.
+    """Multiplies the amount of each transaction that it passes on by a thousand.
 
     In stage 2 the changed copy is one more transaction, and everyone executes both. Stage 3 stops it: the amount is
     signed.
@@ -135,10 +135,10 @@ class Tamper(LedgerNode, Confessing):
     TIMES = 1_000
 
     made: frozenset[str] = frozenset()
-    """The ids of what it has made."""
+    """The ids of the transactions that it has made."""
 
     def flood(self, frame: bytes, source: Connection | None) -> None:
-        """Pass on another amount than what has come. Its own transactions are as they should be."""
+        """Pass on a changed amount. Its own transactions stay as they are."""
         message = decode_frame(frame)
         if source is None or message["type"] != "transaction" or self.transaction_id(message) in self.made:
             super().flood(frame, source)
@@ -146,7 +146,7 @@ class Tamper(LedgerNode, Confessing):
             self.change(message, source)
 
     def change(self, message: Message, source: Connection) -> None:
-        """Send the changed copy, with the signature of the genuine one if that has one."""
+        """Send the changed copy, with the signature of the genuine transaction if there is one."""
         changed = {**message, "amount": message["amount"] * self.TIMES}
         self.made |= {self.transaction_id(changed)}
         self.send_around(changed, source=source)
@@ -156,10 +156,10 @@ class Tamper(LedgerNode, Confessing):
 
 
 class Strangers(LedgerNode, Confessing):
-    """Announces three hundred nodes that are not there.
+    """Announces three hundred nodes that do not exist.
 
-    The list of peers comes in with stage 2, as does this. It does no harm: real neighbours are kept, one address a
-    second is called, and one that does not answer leaves the list.
+    It starts in stage 2, which introduces the list of peers. It does no harm: nodes keep their real neighbours, call
+    one address a second, and drop an address that does not answer.
     """
 
     COUNT = 300
@@ -170,15 +170,15 @@ class Strangers(LedgerNode, Confessing):
         self.network.after(1.0, self.announce)
 
     def announce(self) -> None:
-        """Announce them all, once there is somebody who hears it."""
+        """Announce them all, once there is a neighbour to hear it."""
         if not self.links:
             self.network.after(1.0, self.announce)
             return
         self.send_around(*({"type": "presence", "nonce": secrets.token_hex(16), "address": self.invent_address()}
                            for _ in range(self.COUNT)))
-        self.confess(f"announces {self.COUNT} nodes that are not there", count=self.COUNT)
+        self.confess(f"announces {self.COUNT} nodes that do not exist", count=self.COUNT)
 
     def invent_address(self) -> str:
-        """An address at which nobody lies: 127.x.y.z is this machine."""
+        """An address at which nobody listens: 127.x.y.z is this machine."""
         choose = self.network.random.randrange
         return f"127.{choose(2, 250)}.{choose(2, 250)}.{choose(2, 250)}:{choose(1_024, 65_536)}"

@@ -3,11 +3,11 @@
     world.add(make_node)                         in memory, where make_node gives a `Withhold` (lab/simulation.py)
     python -m lab.adversaries.evil withhold …    as a process, with the options of the stage's client (evil.py)
 
-Here are those of stages 4 and 5, that make blocks. Those of any stage are in bad_neighbour.py. Those that need no node,
-since they only say what no node would, are in raw_peers.py. Both can be had from here, too.
+This file has the attackers of stages 4 and 5 that make blocks. Attackers of any stage are in bad_neighbour.py, and can
+be imported from here, too. Attackers that need no node, since they only send frames, are in raw_peers.py.
 
-What an attacker does it reports as an event of its own, `evil`, so that nobody takes an attack that did not take place
-for one that was withstood.
+An attacker reports each of its deeds as an event `evil`. So an attack that did not take place is not mistaken for one
+that was withstood.
 """
 
 from collections.abc import Callable
@@ -40,10 +40,10 @@ __all__ = ["EVIL", "LATE", "RAW", "BlockForger", "Censor", "Deaf", "Duplicate", 
 # --- stage 4: the sequencer -----------------------------------------------------------------------
 
 class TwoOrders(SequencedNode, Confessing):
-    """Signs two blocks with one number, in opposite orders, and gives one to each half of its neighbours.
+    """Signs two blocks with the same number and opposite orders, and gives one to each half of its neighbours.
 
-    In stage 4 it splits the network for good: who has executed one order cannot take it back. All that everyone can do
-    is to keep both blocks as proof. Stage 5 stops it, since there a tree of blocks decides, and undoes.
+    In stage 4 it splits the network for good: a node that has executed one order cannot take it back. All that a node
+    can do is keep both blocks as proof. Stage 5 stops it: there a tree of blocks decides, and a node can roll back.
     """
 
     def make_block(self) -> None:
@@ -63,13 +63,13 @@ class TwoOrders(SequencedNode, Confessing):
         return {**message, "signature": key.sign(self.block_bytes(message))}
 
     def flood(self, frame: bytes, source: Connection | None) -> None:
-        """Pass on what others have made. Its own blocks have gone to those who shall have them."""
+        """Pass on what others have made. Its own blocks were already sent to the neighbours chosen for them."""
         if not (source is None and self.blocks and frame == self.blocks[-1].frame):
             super().flood(frame, source)
 
 
 class LeaveOut(SequencedNode, Confessing):
-    """A sequencer that never orders what one user sends: the first one, other than itself, that it hears of.
+    """A sequencer that never orders the transactions of one user: the first that it hears of, other than itself.
 
     In stage 4 nothing stops it, and nobody can prove it. Stage 5 stops it: others make blocks too (see `Censor`).
     """
@@ -78,7 +78,7 @@ class LeaveOut(SequencedNode, Confessing):
     """The account that is left out."""
 
     def on_new_transaction(self, transaction: Transaction) -> None:
-        """Forget what the victim sends, in place of putting it into the pool."""
+        """Drop what the victim sends instead of putting it into the pool."""
         if self.victim is None and transaction.sender != self.key.account:
             self.victim = transaction.sender
         if transaction.sender == self.victim:
@@ -90,25 +90,25 @@ class LeaveOut(SequencedNode, Confessing):
 # --- stage 5: a stake holder ----------------------------------------------------------------------
 
 class ForgersMaker(BlockMaker):
-    """What makes the blocks of an attacker: it knows its whole node, as that of an honest one does not."""
+    """Makes the blocks of an attacker. Unlike an honest maker it knows its whole node."""
 
     node: "Forger"
 
 
 class Forger(StakeNode, Confessing):
-    """What those of stage 5 have in common. Most of them differ from honest nodes in what makes their blocks."""
+    """What the attackers of stage 5 have in common. Most of them differ from honest nodes in their block maker."""
 
     BLOCK_MAKER: type[BlockMaker] = ForgersMaker
 
     def begin_with(self, genesis: Genesis) -> None:
-        """Let what makes the blocks know its node."""
+        """Make the block maker know its node."""
         super().begin_with(genesis)
         assert isinstance(self.maker, ForgersMaker)
         self.maker.node = self
 
 
 LATE = 8
-"""Blocks by which the others are further when the withheld branch is shown."""
+"""The withheld branch is shown when the others have made this many blocks since the fork."""
 
 
 class WithholdingMaker(ForgersMaker):
@@ -117,10 +117,10 @@ class WithholdingMaker(ForgersMaker):
     fork_height = 0
     """The height of the block that the secret branch builds on."""
     secret: tuple[Message, ...] = ()
-    """That branch, oldest block first."""
+    """The secret branch, oldest block first."""
 
     def make_block(self, slot: int, value: int, draw: str, key: PrivateKey) -> None:
-        """Sign a block on the last one in secret, without transactions, and tell nobody."""
+        """Sign a block without transactions on the last secret one, and tell nobody."""
         if self.secret:
             parent_id = make_id(self.rules.block_bytes(self.secret[-1]))
         else:
@@ -131,7 +131,7 @@ class WithholdingMaker(ForgersMaker):
         self.node.confess(f"withholds its block of slot {slot}, {count_secret} by now", withheld=count_secret)
 
     def on_slot(self) -> None:
-        """Show the branch if it is late enough."""
+        """Show the branch once it is late enough."""
         super().on_slot()
         others = self.tree.best.height - self.fork_height
         if self.secret and others >= LATE:
@@ -143,11 +143,11 @@ class WithholdingMaker(ForgersMaker):
 
 
 class Withhold(Forger):
-    """Builds a branch in secret, and shows it when the others have made eight since it began.
+    """Builds a branch in secret, and shows it when the others have made eight blocks since it began.
 
-    Whoever holds most of the stake has the longer branch, and all that the others have executed since is undone. With
-    less than half of it, stage 5 withstands: the longest chain counts, and the branch that most of the stake has
-    built on is the longest, nearly always, and the more surely the longer the secret was kept.
+    With more than half of the stake it has the longer branch, and the others undo all that they executed since. With
+    less than half, stage 5 withstands it: the longest chain counts, and that is nearly always the branch that most of
+    the stake builds on. The longer the secret was kept, the surer this is.
     """
 
     BLOCK_MAKER = WithholdingMaker
@@ -157,11 +157,11 @@ class TwinMaker(ForgersMaker):
     """Makes the two blocks of `Equivocate`."""
 
     def make_block(self, slot: int, value: int, draw: str, key: PrivateKey) -> None:
-        """Sign one block with all transactions, and one without the last."""
+        """Sign one block with all transactions, and one without the last of them."""
         parent = self.find_parent(slot)
         ids = self.choose_transactions(parent)
         if not ids:
-            # Two blocks that differ must differ in something.
+            # The two blocks need at least one transaction to differ in.
             self.node.send_transaction(self.node.signed_message(key, key.account, FEE))
             ids = self.choose_transactions(parent)
         twins = [self.sign_block(slot, parent.id, draw, key, chosen) for chosen in (ids, ids[:-1])]
@@ -175,20 +175,20 @@ class TwinMaker(ForgersMaker):
 class Equivocate(Forger):
     """Makes two blocks with one ticket, and gives one to each half of its neighbours.
 
-    Stage 5 stops it: both are in everybody's tree sooner or later, and the next block decides between them, the same
-    for all. Everyone keeps both as proof. It costs the creator nothing, since no stake is taken away for it.
+    Stage 5 stops it: sooner or later both are in every node's tree, and the next block decides between them, for all
+    nodes alike. Every node keeps both as proof. It costs the creator nothing, since no stake is taken away for it.
     """
 
     BLOCK_MAKER = TwinMaker
 
     def flood(self, frame: bytes, source: Connection | None) -> None:
-        """Pass on what others have made, and transactions. Its own blocks have gone to those who shall have them."""
+        """Pass on transactions and the blocks of others. Its own blocks were already sent to the chosen neighbours."""
         if source is not None or b'"type":"block"' not in frame:
             super().flood(frame, source)
 
 
 BRANCHES = 10
-"""Blocks by which a branch may be shorter than the best chain to be built on still."""
+"""It still builds on a branch that is at most this many blocks shorter than the best chain."""
 
 
 class ForkingMaker(ForgersMaker):
@@ -210,11 +210,11 @@ class ForkingMaker(ForgersMaker):
 
 
 class ForkEverything(Forger):
-    """Builds on the tip of every branch with one and the same ticket, in place of deciding for one.
+    """Builds on the tip of every branch with the same ticket, instead of choosing one branch.
 
-    Signing costs nothing, so whichever branch wins, its block is on it: "nothing at stake". Stage 5 does not prevent
-    that, it withstands: the branch that most of the stake builds on still grows fastest. With more stake that
-    behaves so, two branches would live on side by side.
+    Signing costs nothing, so it has a block on whichever branch wins: "nothing at stake". Stage 5 does not prevent
+    that, but it withstands it: the branch that most of the stake builds on still grows fastest. If more stake behaved
+    like this, two branches could live on side by side.
     """
 
     BLOCK_MAKER = ForkingMaker
@@ -226,7 +226,7 @@ class CensoringMaker(ForgersMaker):
     node: "Censor"
 
     def choose_transactions(self, parent: Block) -> list[str]:
-        """All that an honest creator would take, but the victim's."""
+        """All that an honest creator would take, except the victim's."""
         waiting = self.pool.transactions()
         left_out = [one for one in waiting if one.sender == self.node.victim]
         if left_out:
@@ -236,10 +236,10 @@ class CensoringMaker(ForgersMaker):
 
 
 class Censor(Forger):
-    """Leaves what one user sends out of its blocks: the first one, other than those played here, that it hears of.
+    """Leaves the transactions of one user out of its blocks: the first that it hears of and does not play itself.
 
-    Stage 5 stops it: the next creator puts it in. With a share q of the stake, a transaction waits for 1 / (1 − q) as
-    long as it would.
+    Stage 5 stops it: the next creator puts them in. If the censor has a share q of the stake, a transaction waits
+    1 / (1 − q) times as long as usual.
     """
 
     BLOCK_MAKER = CensoringMaker
@@ -271,7 +271,7 @@ class EarlyMaker(ForgersMaker):
     """Makes the blocks of `Future`."""
 
     def make_block(self, slot: int, value: int, draw: str, key: PrivateKey) -> None:
-        """Make it as an honest node of that time would."""
+        """Make the block as an honest node would at that time."""
         super().make_block(slot, value, draw, key)
         self.node.confess(f"makes a block of slot {slot}, which is {AHEAD} slots away", slot=slot)
 
@@ -279,8 +279,8 @@ class EarlyMaker(ForgersMaker):
 class Future(Forger):
     """Makes blocks for slots that have not begun, as if its clock were twenty slots fast.
 
-    So its chain would always be the longest. Stage 5 stops it: a block of a slot that is more than one ahead of a
-    node's own clock is not looked at.
+    Its chain would always be the longest. Stage 5 stops it: a node refuses to look at a block whose slot is more than
+    one ahead of its own clock.
     """
 
     SLOT_CLOCK = FastClock
@@ -293,14 +293,14 @@ class GrindingMaker(ForgersMaker):
     TRIES = 100_000
 
     def on_slot(self) -> None:
-        """Make a block for each account that is played here, whether it has won or not."""
+        """Make a block for each account that this node plays, whether the account has won or not."""
         slot = self.clock.slot()
         if slot > self.last_slot and slot > self.tree.best.slot:
             self.last_slot = slot
             for key in self.stakes.values():
                 draw = self.grind_draw(slot, key)
                 message = self.sign_block(slot, self.tree.best.id, draw, key, [])
-                self.node.flood(encode_frame(message), None)  # its own node would not take it either
+                self.node.flood(encode_frame(message), None)  # not through its own node, which would refuse it, too
                 self.node.confess(f"makes a block of slot {slot} with a draw of its choice", slot=slot,
                                   id=make_id(self.rules.block_bytes(message)))
         self.await_slot()
@@ -309,7 +309,7 @@ class GrindingMaker(ForgersMaker):
         """A number as long as a signature, with a lottery value that wins."""
         size = key.key.size_in_bytes()
         for _ in range(self.TRIES):
-            # It begins with a zero byte, so that it is smaller than the modulus, as a signature is.
+            # The leading zero byte makes it smaller than the modulus, as a signature is.
             draw = encode_base64(b"\0" + self.node.network.random.randbytes(size - 1))
             value = lottery.ticket_value(self.rules.seed, slot, key.account, draw)
             if lottery.is_winning(value, self.rules.thresholds[key.account]):
@@ -320,7 +320,7 @@ class GrindingMaker(ForgersMaker):
 class Grind(Forger):
     """Tries draws at random until one wins, in every slot.
 
-    Stage 5 stops it: a draw is a signature, there is one for a key and a slot, and everyone checks it.
+    Stage 5 stops it: a draw is a signature, a key has exactly one for each slot, and every node checks it.
     """
 
     BLOCK_MAKER = GrindingMaker
@@ -331,7 +331,7 @@ class Evil(NamedTuple):
 
     kind: type[ChatNode]
     sights: dict[int, str]
-    """What one sees of it in `make network`, in each stage in which there is something to see."""
+    """What one sees of it in `make network`: stage -> a sentence, for each stage where there is something to see."""
 
     @property
     def meaning(self) -> str:
@@ -349,26 +349,26 @@ EVIL: dict[str, Evil] = {
         2: "send something at another node, then `all /ledger`: mallory has 1,000 of the sender's",
         **dict.fromkeys((3, 4, 5), f"{REFUSED} the owner has not signed")}),
     "tamper": Evil(Tamper, {
-        2: "send something at another node, then `all /ledger`: a thousand times as much was paid on top",
+        2: "send something at another node, then `all /ledger`: a thousand times the amount was paid as well",
         **dict.fromkeys((3, 4, 5), f"{REFUSED} the amount is signed")}),
     "strangers": Evil(Strangers, {
-        **dict.fromkeys((2, 3), "the table says how many the others list; who seeks neighbours strikes some out"),
-        **dict.fromkeys((4, 5), "`/peers` at another node lists them; who seeks neighbours strikes some out")}),
+        **dict.fromkeys((2, 3), "the table counts them in the others' lists; a node that seeks neighbours drops some"),
+        **dict.fromkeys((4, 5), "`/peers` at another node lists them; a node that seeks neighbours drops some")}),
     "two-orders": Evil(TwoOrders, {
         4: "it waits for two pending transactions: send two at once; then EQUIVOCATION, and perhaps two ledgers"}),
-    "leave-out": Evil(LeaveOut, {4: "send something at two nodes: what the first has sent stays in the pool"}),
+    "leave-out": Evil(LeaveOut, {4: "send something at two nodes: what the first one sent stays in the pool"}),
     "withhold": Evil(Withhold, {5: f"when the others have made {LATE} blocks it shows its own: FORK, rarely ROLLBACK"}),
     "equivocate": Evil(Equivocate, {5: "when it has a turn: EQUIVOCATION, a FORK, and soon one branch again"}),
     "fork-everything": Evil(ForkEverything, {5: "where there are two branches: EQUIVOCATION; soon one again"}),
     "censor": Evil(Censor, {5: "send something at a node: it takes until somebody else has a turn"}),
     "future": Evil(Future, {5: "its height runs ahead, and nobody follows"}),
-    "grind": Evil(Grind, {5: "its neighbours report INVALID: a draw that is no signature"})}
+    "grind": Evil(Grind, {5: "its neighbours report INVALID: the draw is not a signature"})}
 """The names by which `python -m lab.adversaries.evil` and `make network` start them."""
 
 RAW = [BlockForger, Deaf, Garbage, Namer, NegativePayer, Outsider, Spender, StakeOwner]
-"""Those of raw_peers.py."""
+"""The attackers of raw_peers.py."""
 
 
 def evil_names(stage: int) -> list[str]:
-    """The attackers that there are for a stage."""
+    """The attackers for a stage."""
     return [name for name, evil in EVIL.items() if stage in evil.sights]

@@ -1,9 +1,8 @@
 """An attacker as a process: `python -m lab.adversaries.evil withhold --peer 127.0.0.1:5001 --forge 7`.
 
-The first word names one of dishonest_nodes.py. Those that there are for several stages take the stage as the second
-word, as in `forge 3`; without it they are nodes of the first one of these. The options after that are those of the
-stage's own client. The sequencers among those of stage 4 found their network (`--peer none`), since the founder is the
-sequencer.
+The first word names an attacker of dishonest_nodes.py. If it exists for several stages, the second word may be the
+stage, as in `forge 3`; the default is the earliest of them. The options after that are those of the stage's own
+client. A dishonest sequencer of stage 4 founds its network (`--peer none`), since the founder is the sequencer.
 """
 
 import argparse
@@ -28,7 +27,7 @@ CLIENTS: dict[int, type[ChatClient]] = {1: ChatClient, 2: LedgerClient, 3: Signe
                                         5: StakeClient}
 
 AGAINST_ONE = (Censor, LeaveOut, Forge)
-"""Those that work against one account, if they are told which."""
+"""The attackers that work against one account, if they are told which."""
 
 
 class EvilClient(ChatClient):
@@ -39,14 +38,14 @@ class EvilClient(ChatClient):
         self.kind, self.stage, self.client = node_of(evil.kind, stage), stage, CLIENTS[stage]()
 
     def add_options(self, options: Options) -> None:
-        """Add whom it works against, where it does."""
+        """Add the option for the account that it works against, if it has one."""
         self.client.add_options(options)
         if issubclass(self.kind, AGAINST_ONE):
             options.add_argument("--against", type=read_name if self.stage == 2 else read_account, metavar="ACCOUNT",
-                                 help="the account that it works against (default: who sends something)")
+                                 help="the account that it works against (default: whoever sends something)")
 
     def make_node(self, network: SocketNetwork, address: str, options: argparse.Namespace) -> ChatNode:
-        """Make the attacker from what the client has made for an honest node."""
+        """Make the attacker from the parts that the client has made for an honest node."""
         node = make_evil(self.kind, network, address, self.client.make_node(network, address, options))
         if isinstance(node, AGAINST_ONE):
             node.victim = options.against
@@ -54,7 +53,7 @@ class EvilClient(ChatClient):
 
 
 def make_evil(kind: type[ChatNode], network: Network, address: str, honest: ChatNode) -> ChatNode:
-    """An attacker with all that an honest node was given."""
+    """An attacker with everything that an honest node was given."""
     if isinstance(honest, StakeNode):
         given = [honest.stakes, honest.found_with]
     elif isinstance(honest, SequencedNode):
@@ -74,7 +73,7 @@ def read_account(text: str) -> str:
 
 
 def read_name(text: str) -> str:
-    """The same in stage 2, where it is a name."""
+    """Read the same option in stage 2, where an account is a name."""
     if not NAME.is_good(text):
         raise argparse.ArgumentTypeError(f"expected {NAME.expected}, not {text!r}")
     return text
@@ -86,7 +85,7 @@ def main() -> int:
     parser = Options(prog="python -m lab.adversaries.evil", allow_abbrev=False, add_help=len(sys.argv) < 3,
                      description="Run one of the attackers of lab/adversaries/; NAME --help shows its options.")
     parser.add_argument("name", choices=EVIL, metavar="NAME", help=f"one of {', '.join(EVIL)}")
-    parser.add_argument("stage", nargs="?", type=integer_from(1, 5), metavar="STAGE", help="one that it is for")
+    parser.add_argument("stage", nargs="?", type=integer_from(1, 5), metavar="STAGE", help="a stage that it is for")
     given = parser.parse_args(own)
     evil = EVIL[given.name]
     stage = given.stage or min(evil.sights)

@@ -24,11 +24,11 @@ class Target(NamedTuple):
 
 
 class Intruder(Peer):
-    """A peer that says hello, and then only what it is told. It expects nothing, also not that it may stay."""
+    """A peer that says hello, and then only what it is told. It does not even expect to stay connected."""
 
     def __init__(self, target: Target, receive_buffer: int = 0, listen: str = "") -> None:
-        """Connect to the node. `receive_buffer`: bytes that the system keeps unread, if not as many as usual; `listen`:
-        where it says that it listens, if not at an address of its own."""
+        """Connect to the node. `receive_buffer`: bytes that the system keeps unread; 0 for the usual number. `listen`:
+        the address that the hello names; an address of its own if empty."""
         super().__init__(target.address, target.stage, target.network, listen, receive_buffer)
         self.target = target
         self.send(self.hello_message())
@@ -38,13 +38,13 @@ class Intruder(Peer):
         self.send_bytes(frames_of(*messages))
 
     def barrier(self, timeout: float = DEADLINE) -> bool:
-        """Wait until the node has handled all that was sent; False if it has ended the connection instead."""
+        """Wait until the node has handled all that was sent. False if it ended the connection instead."""
         nonce = secrets.token_hex(16)
         self.send({"type": "ping", "nonce": nonce})
         return self.find("pong", timeout, nonce=nonce) is not None
 
     def has(self, transaction_id: str) -> bool:
-        """Has the node this transaction, or in stage 5 this block? It is asked by `want`."""
+        """Does the node have this transaction, or in stage 5 this block? It is asked by `want`."""
         before = len(self.received)
         self.send({"type": "want", "ids": [transaction_id]})
         self.barrier()
@@ -69,7 +69,7 @@ def transaction_id(target: Target, message: Message) -> str:
 
 
 def make_transaction(target: Target, sender: str, receiver: str, amount: int, key: PrivateKey | None) -> Message:
-    """A transaction that is new to everyone, signed by `key`, whoever that is; in stage 2 nobody signs."""
+    """A transaction that is new to everyone, signed with `key`, perhaps not the sender's; in stage 2 unsigned."""
     message: Message = {"type": "transaction", "nonce": secrets.token_hex(16), "from": sender, "to": receiver,
                         "amount": amount}
     if key is not None:

@@ -1,10 +1,10 @@
-"""Attackers that are no nodes: a socket, and frames that no node would send.
+"""Attackers that are not nodes: a socket, and frames that no node would send.
 
     with Spender(target) as spender:
         spender.spend(own_account, own_key, receiver, 100)
         spender.barrier()                    # the node has handled it
 
-Those that break one rule of a node and keep the others are in bad_neighbour.py and dishonest_nodes.py.
+Attackers that break one rule of a node and keep the others are in bad_neighbour.py and dishonest_nodes.py.
 """
 
 import contextlib
@@ -30,19 +30,19 @@ class NegativePayer(Intruder):
     """Sends a negative amount, so that money flows the other way. Every stage stops it: an amount is 0 or more."""
 
     def take(self, own: str, key: PrivateKey | None, victim: str, amount: int) -> None:
-        """Send the victim less than nothing, properly signed."""
+        """Send the victim a negative amount, properly signed."""
         self.send(make_transaction(self.target, own, victim, -amount, key))
 
 
 class Spender(Intruder):
-    """Spends what it likes from its own account, whether the account has it or not, as often as it likes.
+    """Spends from its own account as much and as often as it likes, whether the account has the money or not.
 
-    Stages 2 and 3 cannot refuse that: a node that did would have another ledger than one that heard it earlier. Stage 4
-    stops it: all execute in one order, so all refuse the same.
+    Stages 2 and 3 cannot refuse that: nodes hear transactions in different orders, so each would refuse a different
+    one, and their ledgers would differ. Stage 4 stops it: all execute in one order, so all refuse the same.
     """
 
     def spend(self, own: str, key: PrivateKey | None, receiver: str, amount: int) -> str:
-        """Send a proper transaction; its id."""
+        """Send a proper transaction, and return its id."""
         message = make_transaction(self.target, own, receiver, amount, key)
         self.send(message)
         return transaction_id(self.target, message)
@@ -51,13 +51,13 @@ class Spender(Intruder):
 # --- blocks ---------------------------------------------------------------------------------------
 
 class BlockForger(Intruder):
-    """Sends a block in the name of somebody who may make it, signed with a key of its own.
+    """Sends a block in the name of somebody who may make it, but signed with another key.
 
     Stages 4 and 5 stop it: the sequencer, or the creator, must have signed.
     """
 
     def forge_next(self, key: PrivateKey, ids: list[str]) -> str:
-        """Stage 4: order these transactions in the sequencer's place; the id of the block."""
+        """Stage 4: order these transactions in the sequencer's place. Return the id of the block."""
         height = self.find("height")
         assert height is not None
         message: Message = {"type": "block", "number": height["number"], "transactions": ids}
@@ -66,8 +66,8 @@ class BlockForger(Intruder):
         return make_id(canonical)
 
     def forge_copy(self, key: PrivateKey, known: str) -> str:
-        """Stage 5: take a block of the chain, with its winning draw, and leave its transactions out, or put the known
-        one in if it has none; its new id."""
+        """Stage 5: take a block of the chain, with its winning draw, and leave out its transactions. If it has none,
+        put the transaction `known` in. Return the new id."""
         self.send({"type": "get_chain", "locator": [self.target.network]})
         genuine = self.find("block")
         assert genuine is not None
@@ -78,10 +78,10 @@ class BlockForger(Intruder):
 
 
 class Outsider(Intruder):
-    """Makes a block for an account that has no stake. Stage 5 stops it: who is not in the genesis wins nothing."""
+    """Makes a block for an account without stake. Stage 5 stops it: an account outside the genesis wins nothing."""
 
     def make_block(self, key: PrivateKey) -> str:
-        """Draw for the slot that is now, and sign a block, whatever the draw says; the id of the block."""
+        """Draw for the current slot and sign a block, whether the draw wins or not. Return the id of the block."""
         genesis, tip = self.find("genesis"), self.find("tip")
         assert genesis is not None and tip is not None
         slot = (time.time_ns() // 1_000_000 - genesis["start_ms"]) // genesis["slot_ms"]
@@ -93,10 +93,10 @@ class Outsider(Intruder):
 
 
 class StakeOwner(Intruder):
-    """Owns one stake, and says nothing but blocks of slots that it has won, each signed as it should be.
+    """Owns one stake, and sends only blocks of slots that it has won, each properly signed.
 
-    Those without a parent cost it nothing. Stage 5 stops it: what hangs in the air gives way to what continues the
-    chain, and holds up nobody's questions.
+    Orphans cost it nothing. Stage 5 stops it: orphans give way to blocks that continue the chain, and delay nobody's
+    questions.
     """
 
     def __init__(self, target: Target, key: PrivateKey) -> None:
@@ -109,19 +109,19 @@ class StakeOwner(Intruder):
         self._threshold = int(genesis["thresholds"][genesis["accounts"].index(key.account)], 16)
 
     def send_chain(self, length: int) -> None:
-        """Send so many blocks, the first on the genesis and each on the one before."""
+        """Send a chain of `length` blocks, the first of them on the genesis."""
         parent = self.target.network
         for slot, draw in itertools.islice(self._tickets(), length):
             parent = self._send_block(slot, draw, parent)
 
     def send_orphans(self, slots: int, generator: random.Random) -> None:
-        """Send two blocks on parents that do not exist for each of so many slots."""
+        """Send two orphans for each of `slots` slots."""
         for slot, draw in itertools.islice(self._tickets(), slots):
             for _ in range(2):
                 self._send_block(slot, draw, f"{generator.getrandbits(256):064x}")
 
     def _tickets(self) -> Iterator[tuple[int, str]]:
-        """The slots that it has won, from the first on, and its draws."""
+        """The slots that it has won, from the first on, with its draws."""
         for slot in itertools.count(1):
             draw = lottery.make_draw(self._key, self._seed, slot)
             if lottery.ticket_value(self._seed, slot, self._key.account, draw) < self._threshold:
@@ -144,13 +144,13 @@ def block_bytes(target: Target, message: Message) -> bytes:
 # --- what costs others time and memory ------------------------------------------------------------
 
 class Garbage:
-    """Sends bytes that mean nothing, as many as the node takes, and comes back whenever it is thrown out.
+    """Sends as many meaningless bytes as the node takes, and comes back whenever it is thrown out.
 
-    Every stage withstands it: bad input ends its connection before anything is changed, and everyone has a turn.
+    Every stage withstands it: bad input ends its connection before it changes anything, and every peer has its turn.
     """
 
     PORTION = 1024 * 1024
-    """Bytes on one connection, about. Where it is ended at the first of them, the rest says nothing new."""
+    """Roughly the bytes on one connection. The node ends it at the first bad frame; more would show nothing new."""
 
     def __init__(self, target: Target, generator: random.Random) -> None:
         self.target, self._random = target, generator
@@ -170,7 +170,7 @@ class Garbage:
                 self.bytes_sent += sent
 
     def _kinds(self) -> Iterator[bytes]:
-        """Noise; frames that are no JSON; JSON that is no message; messages of a wrong form; nested without end."""
+        """Noise; frames that are not JSON; JSON that is no message; messages of a wrong form; very deep nesting."""
         yield self._random.randbytes(RECEIVE_BYTES)
         yield b"".join(make_frame(self._random.randbytes(1_000)) for _ in range(64))
         yield make_frame(b'{"type":7}') * 1_000
@@ -180,9 +180,9 @@ class Garbage:
 
 
 class Deaf(Intruder):
-    """Reads nothing, and lets the node send it all that was ever said in the chat.
+    """Reads nothing, while the node sends it all that was ever said in the chat.
 
-    Every stage withstands it: what waits for a slow peer waits in that peer's outbox, and when it is too much the
+    Every stage withstands it: messages for a slow peer wait in that peer's outbox, and if they become too many the
     connection ends.
     """
 
@@ -191,22 +191,22 @@ class Deaf(Intruder):
 
 
 def fill_history(target: Target, messages: int) -> int:
-    """Say that many of the longest chat messages, so that each newcomer is sent them all; their bytes."""
+    """Send `messages` chat messages of the greatest length, which every late joiner is sent. Return their bytes."""
     frames = [encode_frame({"type": "chat", "nonce": secrets.token_hex(16), "text": "漢" * MAX_TEXT})
               for _ in range(messages)]
     with Intruder(target) as talker:
         for frame in frames:
             talker.send_bytes(frame)
         if not talker.barrier():
-            raise NoAnswer(f"{target.address} has ended the connection of somebody who only talks")
+            raise NoAnswer(f"{target.address} has ended the connection of a peer that only chats")
     return sum(map(len, frames))
 
 
 class Namer(Intruder):
-    """Names what a node lacks, answers its pings as if it had sent that, and sends nothing.
+    """Lists ids that a node lacks and answers its pings as if it had sent them, but sends nothing.
 
-    Every stage from the second on stops it: whoever else has named an id is asked next, and first those that the node
-    has called itself.
+    Every stage from the second on stops it: the node then asks another peer that listed the id, beginning with peers
+    that it has called itself.
     """
 
     def __init__(self, target: Target) -> None:
@@ -214,7 +214,7 @@ class Namer(Intruder):
         self.was_asked = threading.Event()
 
     def name(self, ids: Sequence[str]) -> None:
-        """Name these ids. From now on a thread answers what comes, until the connection ends."""
+        """List these ids. From now on a thread answers what comes, until the connection ends."""
         for bucket in sorted({one[:2] for one in ids}):
             self.send({"type": "inventory", "bucket": bucket, "ids": [one for one in ids if one[:2] == bucket]})
         threading.Thread(target=self._answer, name="namer", daemon=True).start()

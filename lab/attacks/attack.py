@@ -1,4 +1,4 @@
-"""What an attack is to the table of `make attacks`, and what comes out of it."""
+"""An attack as the table of `make attacks` knows it, and its outcome."""
 
 import inspect
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from lab.attacks.scene import Scene
 
 
 class Outcome(StrEnum):
-    """What a cell of the table says."""
+    """The word in a cell of the table."""
 
     HOLDS = "holds"
     BROKEN = "broken"
@@ -19,14 +19,14 @@ class Outcome(StrEnum):
 
 
 class Finding(NamedTuple):
-    """What came out, and what was measured."""
+    """The outcome, and what was measured."""
 
     outcome: Outcome
     evidence: str
 
 
 def holds_if(condition: bool, evidence: str) -> Finding:
-    """It holds, or else it is broken; the evidence is for either."""
+    """HOLDS if the condition is true, otherwise BROKEN, with the same evidence."""
     return Finding(Outcome.HOLDS if condition else Outcome.BROKEN, evidence)
 
 
@@ -42,9 +42,9 @@ class Attack:
 
     name: str
     carry_out: Callable[[Scene], Finding]
-    """Carries the attack out in a scene, and says what came of it. Its docstring is what the page says about it."""
+    """Carries the attack out in a scene, and returns the finding. Its docstring is the text on the page."""
     reasons: dict[int, str] = field(default_factory=dict)
-    """Stage -> why the attack is not applicable there."""
+    """Stage -> why there is nothing to attack there."""
 
     @property
     def story(self) -> str:

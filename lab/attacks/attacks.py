@@ -1,11 +1,11 @@
 """The same attacks on real nodes of every stage: `python -m lab.attacks`, or `make attacks`.
 
-Each cell of the table, an attack on a stage, has a small network of its own, of real processes on loopback; several
-cells run at once. What comes out is measured: it holds, or it is broken, with the evidence. What does not come out
-as docs/security.md promises is marked, and so is what could not be measured; the exit status is then 1.
+Each cell of the table is one attack on one stage. It has a small network of its own, of real processes on loopback;
+several cells run at once. The outcome is measured: the stage holds, or it is broken, with the evidence. An outcome
+that docs/security.md does not promise is marked, and so is one that could not be measured; the exit status is then 1.
 
-- `make attacks SEED=7` repeats the random choices of an earlier run. How processes take turns it cannot repeat.
-- `make attacks ARGS="--only 'double spend' --stage 4"` runs what is named, `ARGS=--list` lists what there is.
+- `make attacks SEED=7` repeats the random choices of an earlier run. It cannot repeat how processes take turns.
+- `make attacks ARGS="--only 'double spend' --stage 4"` runs only these cells. `ARGS=--list` lists all attacks.
 - `make attacks HTML=out.html` writes a page as well.
 """
 
@@ -43,7 +43,7 @@ ATTACKS: list[Attack] = [*attack_money.ATTACKS, *attack_network.ATTACKS, *attack
                          *attack_strangers.ATTACKS]
 
 JOBS = 3 * (os.cpu_count() or 2)
-"""Cells at a time. They wait more than they compute."""
+"""The number of cells that run at a time. They wait more than they compute."""
 
 TICK_SECONDS = 0.2
 
@@ -56,7 +56,7 @@ class Cell(NamedTuple):
 
 
 Findings = dict[str, dict[int, Finding]]
-"""Attack -> stage -> what came out."""
+"""Attack -> stage -> finding."""
 
 
 def make_options() -> Options:
@@ -69,8 +69,8 @@ def make_options() -> Options:
                          help="only the attacks with these words in their name; may be given more than once")
     options.add_argument("--stage", action="append", type=integer_from(1, 5), metavar="N",
                          help="only this stage; may be given more than once")
-    options.add_argument("--html", type=read_path, metavar="FILE", help="write a page as well")
-    options.add_argument("--list", action="store_true", help="list the attacks, and run none")
+    options.add_argument("--html", type=read_path, metavar="FILE", help="write an HTML page as well")
+    options.add_argument("--list", action="store_true", help="list the attacks without running them")
     options.add_argument("--jobs", type=integer_from(1, 100), default=JOBS, metavar="N",
                          help="cells that run at a time (default: %(default)s)")
     options.add_argument("--keys", type=read_path, default=ROOT / "run" / "bench-keys", metavar="DIR",
@@ -81,11 +81,11 @@ def make_options() -> Options:
 def check_writable(parser: Options, path: Path) -> None:
     """End the program now if the page could not be written in the end."""
     if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
-        parser.exit(2, f"{parser.prog}: cannot write {path}: expected a file in a folder that may be written to\n")
+        parser.exit(2, f"{parser.prog}: cannot write {path}: expected a file in a writable folder\n")
 
 
 def select(parser: Options, options: argparse.Namespace) -> tuple[list[Attack], list[int]]:
-    """The attacks and the stages that the options name; the parser ends the program if there are none."""
+    """The attacks and stages that the options name. The parser ends the program if there are none."""
     attacks = [attack for attack in ATTACKS
                if options.only is None or any(words in attack.name for words in options.only)]
     for words in options.only or ():
@@ -104,7 +104,7 @@ class Run:
         self.crew = Crew()
 
     def measure(self, cell: Cell) -> Finding:
-        """Carry out one attack on one stage. Whatever goes wrong is a finding as well: unknown, and why."""
+        """Carry out one attack on one stage. If anything goes wrong, the finding is unknown, with the reason."""
         if cell.stage in cell.attack.reasons:
             return Finding(Outcome.NOT_APPLICABLE, cell.attack.reasons[cell.stage])
         folder = Path(tempfile.mkdtemp(dir=self._folder))
@@ -114,12 +114,12 @@ class Run:
                 return cell.attack.carry_out(scene)
         except (Unmeasured, NodeError, NoAnswer) as error:
             return Finding(Outcome.UNKNOWN, str(error))
-        except Exception as error:  # a defect in one attack must not end what is measured by the others
+        except Exception as error:  # a defect in one attack must not end the others
             return Finding(Outcome.UNKNOWN, f"{type(error).__name__}: {error}")
 
     def measure_all(self, cells: Sequence[Cell], jobs: int) -> Iterator[tuple[Cell, Finding]]:
-        """Carry them all out, so many at a time; what comes out, as it comes. If it is interrupted, all ends."""
-        # Those of the later stages take longest, and come first.
+        """Carry out all cells, `jobs` at a time, and yield the findings as they come. An interrupt ends them all."""
+        # The cells of the later stages take longest, so they come first.
         ordered = sorted(cells, key=lambda cell: -cell.stage)
         with ThreadPoolExecutor(jobs) as pool:
             futures = {pool.submit(self.measure, cell): cell for cell in ordered}
@@ -139,7 +139,7 @@ class Run:
 
 
 class Progress:
-    """A line on standard error that says how far it is, if that is a terminal that can take it away again."""
+    """A line of progress on standard error, if that is a terminal on which it can be erased again."""
 
     def __init__(self, cells: int) -> None:
         self._cells = cells
@@ -159,7 +159,7 @@ class Progress:
                   file=sys.stderr, flush=True)
 
     def end(self) -> None:
-        """Take the line away."""
+        """Erase the line."""
         if self._is_shown:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
@@ -167,8 +167,8 @@ class Progress:
 def run_cells(run: Run, attacks: Sequence[Attack], stages: Sequence[int], jobs: int) -> Findings:
     """Measure all cells of these attacks and stages, in the order of the table.
 
-    What could not be measured is tried once more in the end, when less goes on: a node that is not answered within
-    five seconds founds a network of its own.
+    A cell that could not be measured is tried once more at the end, when the machine is less busy: a node that gets
+    no answer within five seconds founds its own network.
     """
     cells = [Cell(attack, stage) for attack in attacks for stage in stages]
     progress = Progress(len(cells))
@@ -186,7 +186,7 @@ def run_cells(run: Run, attacks: Sequence[Attack], stages: Sequence[int], jobs: 
 # --- what came out --------------------------------------------------------------------------------
 
 def compare_with(promises: Promises, findings: Findings) -> list[str]:
-    """What did not come out as promised, or could not be measured, one line each."""
+    """The outcomes that were not promised or could not be measured, one line each."""
     complaints = []
     for name, stages in findings.items():
         for stage, finding in stages.items():
@@ -200,7 +200,7 @@ def compare_with(promises: Promises, findings: Findings) -> list[str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the attacks; 0 if all came out as promised, 1 if not, 2 for wrong options, 130 if it was interrupted."""
+    """Run the attacks. 0 if all came out as promised, 1 if not, 2 for wrong options, 130 after an interrupt."""
     parser = make_options()
     options = parser.parse_args(arguments)
     attacks, stages = select(parser, options)
@@ -214,7 +214,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.list:
         print(draw_list(attacks, promises))
         return 0
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the nodes shall be ended then too
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # then the nodes are ended, too
     seed = secrets.randbits(32) if options.seed is None else options.seed
     try:
         with tempfile.TemporaryDirectory(prefix="attacks-", ignore_cleanup_errors=True) as folder:
@@ -229,7 +229,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def attack_all(attacks: Sequence[Attack], stages: Sequence[int], promises: Promises, seed: int, folder: Path,
                options: argparse.Namespace) -> int:
-    """Measure, print, write; the exit status."""
+    """Measure, print, and write the page. Return the exit status."""
     print(f"seed {seed}", flush=True)
     keys = KeyRing(options.keys, folder, ACCOUNTS, lambda text: print(text, file=sys.stderr))
     started = time.monotonic()

@@ -1,4 +1,4 @@
-"""Attacks of strangers on whoever joins or comes back: they stand between a node and what it lacks."""
+"""Attacks of strangers on nodes that join or come back: the strangers stand between a node and what it lacks."""
 
 from contextlib import ExitStack
 
@@ -8,28 +8,28 @@ from lab.attacks.scene import STAKES, Scene, Unmeasured
 from lab.adversaries.intruder import Intruder
 
 LENGTH = 520
-"""Blocks of the chain: more than one answer has, so that a node that catches up must ask again."""
+"""The number of blocks in the chain: more than one answer holds, so that a node that catches up must ask again."""
 
 ORPHAN_SLOTS = 260
-"""Slots of which there are two orphans each."""
+"""The number of slots with two orphans each."""
 
 OFTEN, BEGAN_AGO = 999, 600.0
-"""How many of a thousand slots have a block, and how many seconds ago the first was: each stake holder wins every
-second slot, and has won enough."""
+"""How many of a thousand slots have a block, and how many seconds ago the first slot was. With these, each stake
+holder wins every second slot, and has already won enough of them."""
 
 
 def orphans_that_hold_up_a_newcomer(scene: Scene) -> Finding:
-    """A node that has just joined is cut off, and one stake holder of ten sends it five hundred blocks whose parents
-    nobody has. Meanwhile the others have a chain of more blocks than one answer holds. In stage 5, which has stakes,
-    orphans cost their maker nothing, and a node that asks for no more while too much waits stays behind for ten
-    minutes. Stage 5 stops it as well: what hangs in the air gives way to what continues the chain."""
+    """A node that has just joined is cut off, and one stake holder of ten sends it five hundred orphans. Meanwhile the
+    others have a chain of more blocks than one answer holds. In stage 5, which introduces stakes, orphans cost their
+    maker nothing. A node that asks for no more while too many wait would stay behind for ten minutes. Stage 5 also
+    stops it: orphans give way to blocks that continue the chain."""
     scene.add(stakes="none", proxied=True, permille=OFTEN, began_ago=BEGAN_AGO)
     newcomer = scene.add(stakes="none", proxied=True)
     scene.partition([0], [newcomer])
     with StakeOwner(scene.target(newcomer), scene.stake(2)) as evil:
         evil.send_orphans(ORPHAN_SLOTS, scene.random)
         if not evil.barrier() or not scene.status(newcomer, "waiting"):
-            raise Unmeasured("none of the orphans waits at the newcomer")
+            raise Unmeasured("no orphan waits at the newcomer")
         with StakeOwner(scene.target(0), scene.stake(3)) as honest:
             honest.send_chain(LENGTH)
             honest.barrier()
@@ -47,10 +47,10 @@ NEWS = 10
 
 
 def strangers_that_name_and_never_answer(scene: Scene) -> Finding:
-    """A node is cut off while money is paid. Twenty strangers call it, name all the payments that it lacks before
-    anybody else does, and answer each question for them with nothing but a pong. From stage 2 on, where a node fetches
-    what it lacks, it must not wait for those. Stage 2 withstands it: whoever else has named an id is asked next, first
-    those that the node has called itself, and who has not kept its word is asked last."""
+    """A node is cut off while money is paid. Twenty strangers call it, and list all the payments that it lacks before
+    anybody else does. They answer each request for them with nothing but a pong. From stage 2 on a node fetches what it
+    lacks, and must not wait for such peers. Stage 2 withstands it: the node next asks another peer that listed the id,
+    beginning with peers that it called itself. A peer that did not keep its word is asked last."""
     scene.start(2, proxied=True, stakes=[",".join(map(str, STAKES)), "none"])
     scene.partition([0], [1])
     scene.tell(0, NEWS)
@@ -70,10 +70,10 @@ def strangers_that_name_and_never_answer(scene: Scene) -> Finding:
 
 
 def a_claimed_name(scene: Scene) -> Finding:
-    """Two neighbours are cut off from each other. A stranger calls each of them and says that it listens where the
-    other one does. A node that believed it would take the neighbour for found, and call it no more: the cut would never
-    heal. Stage 1 withstands it, and so do all later ones: what a caller says of itself proves nothing, and a node
-    calls whom it has lost until it has reached it itself."""
+    """Two neighbours are cut off from each other. A stranger calls each of them, and claims the address of the other. A
+    node that believed this would take the neighbour as found, and stop calling it: the cut would never heal. Stage 1
+    withstands it, and so do all later stages: a caller's claim proves nothing, and a node calls a lost neighbour until
+    it has reached it itself."""
     scene.start(2, proxied=True)
     addresses = [scene.nodes[number].address for number in (0, 1)]
     before = [count_up(scene, number, addresses[1 - number]) for number in (0, 1)]
@@ -82,14 +82,14 @@ def a_claimed_name(scene: Scene) -> Finding:
         claimants = [stack.enter_context(Intruder(scene.target_behind_proxy(number), listen=addresses[1 - number]))
                      for number in (0, 1)]
         if not all(claimant.barrier() for claimant in claimants):
-            raise Unmeasured("a node does not let in whoever claims a neighbour's name")
+            raise Unmeasured("a node did not let in a stranger that claims a neighbour's address")
         if not all(count_up(scene, number, addresses[1 - number]) > before[number] for number in (0, 1)):
-            raise Unmeasured("nobody was taken in by a claimed name")
+            raise Unmeasured("no node took the stranger for its neighbour")
         scene.faults.heal()
         scene.tell(0)
         heard = scene.all_heard()
-    return holds_if(heard, f"a stranger at each of two neighbours in the other's name; after the cut node 1 has heard"
-                           f" {scene.heard(1)} of {scene.told}")
+    return holds_if(heard, f"a stranger called each of two neighbours in the other's name; after the cut node 1 has"
+                           f" heard {scene.heard(1)} of {scene.told}")
 
 
 def count_up(scene: Scene, number: int, address: str) -> int:
@@ -101,6 +101,6 @@ ATTACKS = [
     Attack("orphans that hold up a newcomer", orphans_that_hold_up_a_newcomer,
            {**dict.fromkeys((1, 2, 3), NO_BLOCKS), 4: NO_STAKE}),
     Attack("strangers that name and never answer", strangers_that_name_and_never_answer,
-           {1: "nothing is asked for: each newcomer is sent all that was said"}),
+           {1: "nodes ask for nothing: each newcomer is sent all that was said"}),
     Attack("a claimed name", a_claimed_name),
 ]

@@ -53,7 +53,7 @@ dt { white-space: nowrap; } dd { margin: 0; overflow-wrap: anywhere; }
 
 
 def attacks_page(attacks: Sequence[Attack], findings: Findings, promises: Promises, summary: str) -> str:
-    """The page of a run: the table, and a section on each attack. `summary` says in a line what run that was."""
+    """The page of a run: the table, and a section on each attack. `summary` describes the run in one line."""
     title = "What each stage withstands"
     return "\n".join(["<!doctype html>", '<html lang="en">', "<head>", '<meta charset="utf-8">',
                       '<meta name="viewport" content="width=device-width, initial-scale=1">',
@@ -66,8 +66,8 @@ def attacks_page(attacks: Sequence[Attack], findings: Findings, promises: Promis
 def _introduction(summary: str) -> Iterator[str]:
     yield ("<p>Each cell was measured: the attack was carried out on real nodes of that stage, on a network of its own."
            " It <span class=\"mark holds\">✓ holds</span>, or it is <span class=\"mark broken\">✗ broken</span>; where"
-           " there is nothing to attack, it is <span class=\"none\">–</span>. Below, for each attack, is what is done,"
-           " which stage stops it and why, and what came out.</p>")
+           " there is nothing to attack, it is <span class=\"none\">–</span>. Below, for each attack: what is done,"
+           " which stage stops it and why, and what was measured.</p>")
     yield f'<p class="pale">{escape(summary)}</p>'
 
 
@@ -82,7 +82,7 @@ def _table(findings: Findings, promises: Promises) -> Iterator[str]:
 
 
 def _mark(finding: Finding, promised: Outcome | None) -> str:
-    """An outcome as a sign and a word; on a narrow screen the sign alone. One that is not as promised has a frame."""
+    """An outcome as a sign and a word; on a narrow screen only the sign. A frame marks one that was not promised."""
     if finding.outcome == Outcome.NOT_APPLICABLE == promised:
         return f'<span class="none" title="{escape(finding.evidence)}">{MARKS[finding.outcome]}</span>'
     differs = "" if finding.outcome == promised else " differs"

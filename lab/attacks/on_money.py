@@ -1,4 +1,4 @@
-"""The attacks on money, and on what a message says. How each is carried out is in the function of its name."""
+"""The attacks on money, and on the content of messages. The function of its name carries each attack out."""
 
 from lab.adversaries.dishonest_nodes import Duplicate, Forge, NegativePayer, Spender, Tamper
 from lab.attacks.attack import NO_MONEY, Attack, Finding, Outcome, holds_if
@@ -6,15 +6,15 @@ from lab.attacks.scene import Scene, Unmeasured
 from lab.adversaries.intruder import Intruder, transaction_id
 
 LOOT = 1_000
-"""What is sent of what is not there."""
+"""The amount that is sent and does not exist."""
 
 PURSE = 100
-"""What mallory has, where she spends more than that."""
+"""The money that mallory has in attacks in which she spends more."""
 
 
 def duplicate_delivery(scene: Scene) -> Finding:
-    """One message is delivered many times, to two nodes. Stage 1 stops it, and so do all later ones: the id of a
-    message is the hash of what it says, and a node that has seen an id does nothing when it comes again."""
+    """One message is delivered many times, to two nodes. Stage 1 stops it, and so do all later stages: the id of a
+    message is the hash of its content, and a node ignores a message whose id it has seen."""
     scene.start(2)
     evil = scene.add(evil="duplicate")
     scene.tell(evil)
@@ -25,25 +25,25 @@ def duplicate_delivery(scene: Scene) -> Finding:
 
 
 def hear_one_more(scene: Scene, number: int = 0) -> list[int]:
-    """Tell one more piece of news at a node, and wait until it is heard: what that node has sent before has then been
-    dealt with. How many pieces each node has heard beside that one."""
+    """Tell one more piece of news at a node, and wait until it is heard: by then the others have handled what that node
+    sent before. Return how many pieces each node has heard besides that one."""
     scene.tell(number)
     if not scene.all_heard():
-        raise Unmeasured("news that came after the attack did not arrive; without it nothing can be said")
+        raise Unmeasured("news that was told after the attack did not arrive, so nothing can be said")
     if scene.stage > 1:
         scene.all_agree()
     return [scene.heard(number) - 1 for number in range(len(scene.nodes))]
 
 
 def replay_of_an_old_transaction(scene: Scene) -> Finding:
-    """A transaction is recorded and sent again when it has long been executed, in other bytes that say the same. Stage
-    2 stops it, and so do all later ones: the id is that of the content, and the network is part of it. So one signature
-    pays once, in one network."""
+    """A transaction is recorded, and sent again long after it was executed, with the same content in other bytes. Stage
+    2 stops it, and so do all later stages: the id depends on the content alone, and the network is part of the content.
+    So one signature pays once, in one network."""
     scene.start(2)
     evil = scene.add(evil="duplicate")
     scene.tell(0)
     if not scene.all_heard():
-        raise Unmeasured("the transaction to be replayed was not executed")
+        raise Unmeasured("the transaction was not executed before the replay")
     if any("replayed" in deed for deed in scene.reported(evil, "evil")):
         raise Unmeasured("the transaction was replayed before all had executed it")
     scene.wait_for(evil, "evil", replayed=True)
@@ -54,8 +54,8 @@ def replay_of_an_old_transaction(scene: Scene) -> Finding:
 
 def spending_from_somebody_elses_account(scene: Scene) -> Finding:
     """Mallory sends a transaction from the bank's account to her own. Stage 2 executes it: an account is a name, and
-    whoever knows it can write it. Stage 3 stops it: an account is a public key, and only who has the private key can
-    sign for it."""
+    anybody who knows it can write it. Stage 3 stops it: an account is a public key, and only the owner of the private
+    key can sign for it."""
     scene.start(2)
     evil = scene.add(evil="forge", options=scene.wallet_of_mallory())
     scene.tell(0)
@@ -65,32 +65,32 @@ def spending_from_somebody_elses_account(scene: Scene) -> Finding:
     hear_one_more(scene)
     taken = stolen(scene)
     if taken == [0] * 3:
-        return Finding(Outcome.HOLDS, f"{refusal(scene, evil)}; nothing has moved")
+        return Finding(Outcome.HOLDS, f"{refusal(scene, evil)}; no money has moved")
     return holds_if(False, f"of the bank's money, mallory has {scene.each(lambda one: taken[one])};"
                            " the bank has signed nothing")
 
 
 def stolen(scene: Scene) -> list[int]:
-    """What mallory has at each node."""
+    """Mallory's balance at each node."""
     return [scene.has(number, scene.mallory) for number in range(len(scene.nodes))]
 
 
 def is_refused(scene: Scene, evil: int) -> bool:
-    """Has some other node reported that what it was sent is not valid?"""
+    """Has another node reported INVALID?"""
     return refusal(scene, evil) != ""
 
 
 def refusal(scene: Scene, evil: int) -> str:
-    """Why some other node has refused what it was sent; empty if none has."""
+    """The reason that another node gave for INVALID; empty if none did."""
     reasons = [error["reason"].partition(": ")[2] for number in range(len(scene.nodes)) if number != evil
                for error in scene.reported(number, "error") if error["code"] == "INVALID"]
     return str(reasons[0]) if reasons else ""
 
 
 def an_amount_changed_on_the_way(scene: Scene) -> Finding:
-    """A node passes on a thousand times the one coin that the bank pays to alice. In stage 2 the changed copy is one
-    more transaction, and every node executes both. Stage 3 stops it: the amount is signed. The genuine one arrives by
-    another neighbour."""
+    """The bank pays one coin to alice, and a node passes that on as a thousand coins. In stage 2 the changed copy is
+    one more transaction, and every node executes both. Stage 3 stops it: the amount is signed. The genuine transaction
+    arrives by another neighbour."""
     scene.start(2)
     evil = scene.add(evil="tamper")
     scene.tell(0)
@@ -103,8 +103,8 @@ def an_amount_changed_on_the_way(scene: Scene) -> Finding:
 
 
 def negative_amount(scene: Scene) -> Finding:
-    """Mallory sends alice −1,000, so that alice would pay. Stage 2 stops it, and so do all later ones: an amount is an
-    integer from 0 on, and who sends another one is not listened to any longer."""
+    """Mallory sends alice −1,000, so that alice would pay. Stage 2 stops it, and so do all later stages: an amount is
+    an integer of 0 or more, and a peer that sends anything else is disconnected."""
     scene.start(2)
     with NegativePayer(scene.target(0)) as payer:
         payer.take(scene.mallory.account, scene.mallory.key, scene.alice.account, LOOT)
@@ -116,15 +116,15 @@ def negative_amount(scene: Scene) -> Finding:
 
 
 def overdraft(scene: Scene) -> Finding:
-    """Mallory has 100 and sends 1,000. Stages 2 and 3 execute it, and her balance is negative: a node that refused it
-    would have another ledger, for ever, than one that heard of her income earlier. Stage 4 stops it: all nodes execute
-    one order, so all come to the same conclusion."""
+    """Mallory has 100 and sends 1,000. Stages 2 and 3 execute it, and her balance becomes negative. They must not
+    refuse it: a node that had heard of an income of hers first would accept it, and the ledgers would differ for ever.
+    Stage 4 stops it: all nodes execute in one order, so all decide the same."""
     scene.start(2)
     scene.fund(scene.mallory, PURSE)
     with Spender(scene.target(0)) as spender:
         spent = spender.spend(scene.mallory.account, scene.mallory.key, scene.alice.account, LOOT)
         if not spender.has(spent):
-            raise Unmeasured("the node has not taken the transaction")
+            raise Unmeasured("the node has not accepted the transaction")
     hear_one_more(scene)
     left = [scene.has(number, scene.mallory) for number in (0, 1)]
     return holds_if(left == [PURSE] * 2,
@@ -132,10 +132,10 @@ def overdraft(scene: Scene) -> Finding:
 
 
 def double_spend(scene: Scene) -> Finding:
-    """The network is cut in two. Mallory has 100, and pays them to alice in one half and to bob in the other. When
-    the halves find each other again, stages 2 and 3 have executed both. In stage 4 only the half with the sequencer
-    had an order, and the other payment is refused when its turn comes. In stage 5 both halves have made blocks; the
-    shorter branch is undone, and what it paid is not valid on the longer one."""
+    """The network is partitioned. Mallory has 100, and pays them to alice in one half and to bob in the other. When the
+    halves meet again, stages 2 and 3 have executed both payments. In stage 4 only the half with the sequencer had an
+    order, and the other payment is refused when its turn comes. In stage 5 both halves have made blocks. The shorter
+    branch is undone, and its payment is invalid on the longer one."""
     scene.start(2, proxied=True)
     scene.fund(scene.mallory, PURSE)
     scene.partition([0], [1])
@@ -159,7 +159,7 @@ def spend_in_both_halves(scene: Scene) -> list[str]:
         with Spender(scene.target(number)) as spender:
             ids.append(spender.spend(scene.mallory.account, scene.mallory.key, receiver.account, PURSE))
             if not spender.has(ids[-1]):
-                raise Unmeasured(f"node {number} has not taken mallory's payment")
+                raise Unmeasured(f"node {number} has not accepted mallory's payment")
     # In stage 4 the half without the sequencer can execute nothing.
     halves = [0] if scene.stage == 4 else [0, 1]
     if not scene.eventually(lambda: all(scene.has(number, scene.mallory) == 0 for number in halves)):
@@ -168,14 +168,14 @@ def spend_in_both_halves(scene: Scene) -> list[str]:
 
 
 def knows(scene: Scene, number: int, wanted: str) -> bool:
-    """Has a node this transaction?"""
+    """Does a node have this transaction?"""
     with Intruder(scene.target(number)) as intruder:
         return intruder.has(wanted)
 
 
 def two_orders_of_arrival(scene: Scene) -> Finding:
     """Two messages reach two nodes in opposite orders: the bank pays mallory 100, and mallory, who has nothing, pays
-    alice 100. In the chat room each shows its own order. Stage 2 stops it without an order: additions come out the same
+    alice 100. In the chat room each node shows its own order. Stage 2 stops it without an order: sums come out the same
     either way, as long as nothing is refused. Stages 4 and 5 have one order for all."""
     scene.start(2, proxied=True)
     scene.partition([0], [1])
@@ -191,7 +191,7 @@ def two_orders_of_arrival(scene: Scene) -> Finding:
         with Intruder(scene.target(number)) as intruder:
             intruder.send(message)
             if not intruder.has(transaction_id(scene.target(0), message)):
-                raise Unmeasured(f"node {number} has not taken its transaction")
+                raise Unmeasured(f"node {number} has not accepted its transaction")
     scene.faults.heal()
     scene.eventually(lambda: all(scene.has(number, scene.alice) == PURSE - scene.gross(0) for number in (0, 1)))
     paid = [scene.has(number, scene.alice) for number in (0, 1)]

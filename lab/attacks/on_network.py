@@ -12,25 +12,25 @@ from lab.blackbox.peer import NoAnswer
 from lab.adversaries.raw_peers import fill_history
 
 NEWS = 3
-"""Pieces of news that are told before or while something goes wrong."""
+"""The number of pieces of news told before or while something goes wrong."""
 
 
 def late_joiner(scene: Scene) -> Finding:
-    """A node joins when much has been said already. In the chat room each neighbour sends a newcomer what it has kept,
-    the newest 1,000 messages. From stage 2 on two neighbours compare all that they have; stages 4 and 5 send the blocks
-    behind it, so the newcomer comes to the same ledger."""
+    """A node joins late, when much was said already. In the chat room each neighbour sends a newcomer its history,
+    the newest 1,000 messages. From stage 2 on two neighbours compare all that they have; stages 4 and 5 then send the
+    blocks, so the late joiner reaches the same ledger."""
     scene.start(1)
     scene.tell(0, NEWS)
     scene.all_heard()
     number = scene.add()
     heard = scene.all_heard()
-    return holds_if(heard, f"node {number}, which came later, has heard {scene.heard(number)} of {scene.told}")
+    return holds_if(heard, f"node {number}, a late joiner, has heard {scene.heard(number)} of {scene.told}")
 
 
 def message_lost_with_its_connection(scene: Scene) -> Finding:
-    """A message is on its way when the line breaks, and is lost with it. TCP has nothing to say about that: what was
-    written is not what has arrived. In stage 1 the lost neighbour is called again, and sent the history. From stage 2
-    on neighbours compare what they have whenever they are linked, and every five seconds."""
+    """A message is on its way when the line breaks, and is lost with it. TCP does not tell: bytes that were written
+    have not always arrived. In stage 1 the node calls its lost neighbour again, and sends it the history. From stage
+    2 on neighbours compare what they have when they are linked, and every five seconds."""
     scene.start(2, proxied=True)
     scene.faults.stall("0", "1")
     scene.tell(0)
@@ -44,17 +44,17 @@ def message_lost_with_its_connection(scene: Scene) -> Finding:
 
 
 def partition_and_heal(scene: Scene) -> Finding:
-    """The network is cut in two, news is told in both halves, and the cut is healed. Lost neighbours are called again.
-    Then stage 1 sends the history (1,000 messages: of a longer cut the oldest are lost), stage 2 what one has and the
-    other has not, stage 4 the blocks, and stage 5 the longer branch, on which what the shorter one had is executed
-    again."""
+    """The network is partitioned, news is told in both halves, and the partition heals. Nodes call lost neighbours
+    again. Then stage 1 sends the history (1,000 messages; after a longer partition the oldest are lost). Stage 2 sends
+    what the other side lacks, stage 4 the blocks, and stage 5 the longer branch. The transactions of the shorter branch
+    are executed again on the longer one."""
     scene.start(3, proxied=True)
     scene.partition([0], [1, 2])
     for number in (0, 1):
         scene.tell(number, NEWS)
     apart = [scene.heard(number) for number in range(3)]
     if max(apart) > NEWS:
-        raise Unmeasured("news has crossed the cut")
+        raise Unmeasured("news has crossed the partition")
     scene.faults.heal()
     heard = scene.all_heard()
     agree = scene.stage == 1 or scene.all_agree()
@@ -63,15 +63,15 @@ def partition_and_heal(scene: Scene) -> Finding:
 
 
 def crash_of_a_node_in_the_middle(scene: Scene) -> Finding:
-    """Of three nodes, each of which joined by the one before, the middle one is killed. In the chat room a node keeps
-    one connection, and the room falls apart. Stage 2 stops it: each node has ten connections along a ring and two at
-    random, and calls others when it loses one."""
+    """Three nodes each joined by the one before, and the middle one is killed. In the chat room a node keeps one
+    connection, so the room falls apart. Stage 2 stops it: each node has ten connections along a ring and two at random,
+    and calls other nodes when it loses one."""
     scene.start(3)
     scene.kill(1)
     if not scene.eventually(lambda: any(event["state"] == "down" for event in scene.reported(2, "peer"))):
         raise Unmeasured("node 2 has not noticed that node 1 is gone")
     scene.tell(0)
-    # What nobody can carry to node 2 does not arrive later either.
+    # If node 2 has no connection, waiting longer does not help.
     seconds = PATIENCE if scene.nodes[2].ask("/peers", "peers")["connections"] else GRACE
     heard = scene.all_heard(seconds, [0, 2])
     connections = scene.nodes[2].ask("/peers", "peers")["connections"]
@@ -80,7 +80,7 @@ def crash_of_a_node_in_the_middle(scene: Scene) -> Finding:
 
 def crash_of_the_sequencer(scene: Scene) -> Finding:
     """The node that founded the network is killed. In stage 4 it is the sequencer: payments wait until it is back,
-    which may be never. Stage 5 stops it: nobody in particular makes the blocks, and the others go on."""
+    perhaps for ever. Stage 5 stops it: no single node makes the blocks, and the others go on."""
     scene.start(3)
     scene.tell(0)
     if not scene.all_heard():
@@ -99,7 +99,7 @@ def crash_of_the_sequencer(scene: Scene) -> Finding:
 # --- peers that cost time and memory ----------------------------------------------------------------
 
 class Witness:
-    """A well-behaved peer of a node, that pings it all the time and notes the slowest answer, in seconds."""
+    """A well-behaved peer that pings a node all the time, and notes the slowest answer, in seconds."""
 
     def __init__(self, scene: Scene, number: int) -> None:
         self.slowest, self.answers, self.failure = 0.0, 0, ""
@@ -138,9 +138,9 @@ class Witness:
 
 
 def flood_of_garbage(scene: Scene) -> Finding:
-    """Somebody sends noise, frames that are no JSON, messages of no form, and comes back as often as it is thrown out.
-    Stage 1 withstands it, and so do all later ones: what is not of the declared form ends its connection before
-    anything is changed, every connection has its turn, and new ones are opened slowly."""
+    """A stranger sends noise, frames that are not JSON, and malformed messages. It comes back whenever it is thrown
+    out. Stage 1 withstands it, and so do all later stages: a malformed message ends its connection before it changes
+    anything, every connection has its turn, and new ones are accepted slowly."""
     scene.start(2)
     garbage = Garbage(scene.target(0), scene.random)
     with Witness(scene, 0) as witness:
@@ -155,13 +155,13 @@ def flood_of_garbage(scene: Scene) -> Finding:
 
 
 DEAF = 10
-"""Connections of somebody who never reads."""
+"""The connections of the peer that never reads."""
 
 
 def a_peer_that_never_reads(scene: Scene) -> Finding:
-    """Somebody has itself sent all that was ever said, ten times over, and reads nothing. A node that waited for it
-    would stop. Stage 1 withstands it, and so do all later ones: one thread writes to each peer, the node itself waits
-    for nobody, and who leaves too much unread is closed."""
+    """A stranger opens ten connections. The node sends it the whole history on each, and it reads nothing. A node that
+    waited for it would stop. Stage 1 withstands it, and so do all later stages: each peer has its own writer thread,
+    the node itself waits for nobody, and a peer that leaves too much unread is disconnected."""
     scene.start(2)
     with Witness(scene, 0) as witness, ExitStack() as stack:
         size = fill_history(scene.target(0), 1_000)
@@ -179,15 +179,14 @@ def a_peer_that_never_reads(scene: Scene) -> Finding:
 
 
 def count_dropped(scene: Scene) -> int:
-    """How many peers node 0 has given up since they read too slowly."""
+    """How many peers node 0 has disconnected because they read too slowly."""
     return sum(event["code"] == "BUSY" for event in scene.reported(0, "error"))
 
 
 def invented_peers(scene: Scene) -> Finding:
-    """A node announces three hundred others that are not there. They come into the list of peers, which is new in stage
-    2, and a node calls the next ones on the ring. It withstands that from the start: real neighbours are kept, one
-    address a second is called, and one that does not answer is crossed out. Who joins has the peer that it joined
-    by."""
+    """A node announces three hundred nodes that do not exist. They enter the list of peers, which is new in stage 2,
+    and a node calls the next ones on the ring. Stage 2 already withstands it: a node keeps its real neighbours, calls
+    one address a second, and drops an address that does not answer. A newcomer keeps the peer by which it joined."""
     scene.start(2)
     evil = scene.add(evil="strangers")
     scene.wait_for(evil, "evil")
@@ -220,4 +219,4 @@ COSTLY = [
     Attack("a peer that never reads", a_peer_that_never_reads),
     Attack("invented peers", invented_peers, {1: "there is no list of peers"}),
 ]
-"""The last ones of the table."""
+"""The last rows of the table."""

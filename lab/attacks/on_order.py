@@ -14,12 +14,12 @@ EQUAL = {True: "ledgers equal", False: "ledgers DIFFER"}
 
 
 def executed(heard: bool) -> str:
-    """Was a payment executed that was made meanwhile?"""
+    """Whether a payment made during the attack was executed, as words for the evidence."""
     return f"a payment made meanwhile was {'' if heard else 'NOT '}executed"
 
 
 def evil_deeds(scene: Scene, number: int, seconds: float, is_enough: Callable[[list[Event]], bool]) -> list[Event]:
-    """What an attacker has confessed, once that is enough; Unmeasured if it does not come to that."""
+    """An attacker's confessions, once they are enough; Unmeasured if that takes too long."""
     if not scene.eventually(lambda: is_enough(scene.reported(number, "evil")), seconds):
         deeds = len(scene.reported(number, "evil"))
         raise Unmeasured(f"the attack has not taken place: {deeds} deeds in {seconds:g} seconds")
@@ -27,13 +27,13 @@ def evil_deeds(scene: Scene, number: int, seconds: float, is_enough: Callable[[l
 
 
 ATTACK_SECONDS = 60.0
-"""Time for an attacker to have its chance: who holds a tenth of the stake must win first."""
+"""Time for an attacker to have its chance: with a tenth of the stake it must first win a slot."""
 
 
 # --- leaving out ------------------------------------------------------------------------------------
 
 def pay_as_victim(scene: Scene, number: int) -> str:
-    """Let mallory, for once the victim, pay bob one coin at a node; the id."""
+    """Let mallory, for once the victim, pay bob one coin at a node. Return the id."""
     payment = scene.payment(scene.mallory, scene.bob, scene.gross(1))
     with Intruder(scene.target(number)) as victim:
         victim.send(payment)
@@ -42,9 +42,9 @@ def pay_as_victim(scene: Scene, number: int) -> str:
 
 
 def sequencer_leaves_one_user_out(scene: Scene) -> Finding:
-    """Whoever founded the network leaves out what one user sends. In stage 4 it is the sequencer: the payment waits for
+    """The founder of the network leaves out what one user sends. In stage 4 it is the sequencer: the payment waits for
     ever, while others' are executed, and nobody can prove that the sequencer has heard of it. Stage 5 stops it: the
-    founder plays four of eight stakes and leaves it out of its blocks, and somebody else puts it in."""
+    founder plays four of eight stakes and leaves the payment out of its blocks, but another creator puts it in."""
     victim = ["--against", scene.mallory.account]
     scene.add(stakes="2,3,4,5", evil="leave-out" if scene.stage == 4 else "censor", options=victim)
     scene.add(stakes="6,7,8,9")
@@ -52,8 +52,8 @@ def sequencer_leaves_one_user_out(scene: Scene) -> Finding:
 
 
 def one_of_ten_creators_censors(scene: Scene) -> Finding:
-    """One stake holder of ten leaves out of its blocks what one user sends. Stage 5 stops it: the next creator puts it
-    in, and gets the fee for that."""
+    """One stake holder of ten leaves one user's transactions out of its blocks. Stage 5 stops it: the next creator puts
+    them in, and gets the fee for that."""
     scene.add(stakes="3,4,5")
     scene.add(stakes="6,7,8,9")
     evil = scene.add(stakes="2", evil="censor", options=["--against", scene.mallory.account])
@@ -61,7 +61,7 @@ def one_of_ten_creators_censors(scene: Scene) -> Finding:
 
 
 def leave_out(scene: Scene, evil: int, honest: int) -> Finding:
-    """Let the victim pay at an honest node until the attacker has left something out; has it all been executed?"""
+    """Let the victim pay at an honest node until the attacker has left something out. Was all of it executed?"""
     scene.fund(scene.mallory, 10 * PURSE)
     paid = 0
     while not scene.reported(evil, "evil"):
@@ -81,15 +81,15 @@ def leave_out(scene: Scene, evil: int, honest: int) -> Finding:
 # --- two orders, forged blocks ----------------------------------------------------------------------
 
 def sequencer_signs_two_orders(scene: Scene) -> Finding:
-    """The sequencer signs two blocks with one number, in opposite orders, and sends one to each half of the network.
-    Mallory pays the same 100 to alice and to bob: which payment counts, depends on the order. In stage 4 the network is
-    split for good: everyone keeps both blocks as proof, and nobody can take back what it has executed. Stage 5 stops
-    it: there, two blocks of one creator are two branches, and one of them is undone."""
+    """The sequencer signs two blocks with the same number and opposite orders, and sends one to each half of the
+    network. Mallory pays the same 100 to alice and to bob; the order decides which payment counts. In stage 4 the
+    network is split for good: every node keeps both blocks as proof, but none can take back what it has executed. Stage
+    5 stops it: there, two blocks of one creator are two branches, and one of them is undone."""
     scene.add(evil="two-orders", proxied=True)
     scene.add(proxied=True)
     scene.add(proxied=True)
     fund_twice(scene)
-    # The line between the two is slow. Else, on a busy machine, one may hear the other's block before its own.
+    # Hold up the line between nodes 1 and 2: on a busy machine one might hear the other's block before its own.
     scene.faults.stall("1", "2")
     spend_twice(scene)
     scene.faults.heal()
@@ -102,12 +102,12 @@ def sequencer_signs_two_orders(scene: Scene) -> Finding:
 
 
 def count_proofs(scene: Scene, number: int) -> int:
-    """How many pairs of blocks a node has reported that are proof of two orders, or of two blocks with one ticket."""
+    """How many pairs of blocks a node has reported as proof of two orders, or of two blocks with one ticket."""
     return len(scene.reported(number, "equivocation"))
 
 
 def fund_twice(scene: Scene) -> None:
-    """Give mallory money in two payments: this sequencer orders nothing before it has two."""
+    """Give mallory money in two payments: this sequencer orders nothing until it has two."""
     before = scene.has(1, scene.mallory)
     for amount in (PURSE - 1, 1):
         scene.nodes[0].type(scene.command(scene.mallory, amount))
@@ -116,7 +116,7 @@ def fund_twice(scene: Scene) -> None:
 
 
 def spend_twice(scene: Scene) -> None:
-    """Let mallory pay all that she has to alice and to bob, and wait until one of it has been executed everywhere."""
+    """Let mallory pay all her money to alice and also to bob, and wait until one of the two is executed everywhere."""
     with Spender(scene.target(1)) as spender:
         for receiver in (scene.alice, scene.bob):
             spender.spend(scene.mallory.account, scene.mallory.key, receiver.account, PURSE)
@@ -126,8 +126,9 @@ def spend_twice(scene: Scene) -> None:
 
 
 def forged_block(scene: Scene) -> Finding:
-    """Somebody makes a block in the name of who may: in stage 4 the sequencer, in stage 5 the creator of a block whose
-    winning draw is copied. Both stages stop it: the block must be signed by the key that the genesis names."""
+    """A stranger makes a block in the name of somebody who may: in stage 4 the sequencer, in stage 5 the creator of a
+    block whose winning draw it copies. Both stages stop it: the block must be signed by the key that the genesis
+    names."""
     scene.start(2)
     scene.tell(0)
     if not scene.all_heard():
@@ -144,7 +145,7 @@ def forged_block(scene: Scene) -> Finding:
 
 
 def was_refused(scene: Scene, number: int, forged: str) -> Finding:
-    """Has a node refused a block, and gone on?"""
+    """Did a node refuse a block, and go on?"""
     hear_one_more(scene)
     taken = [one for one in range(len(scene.nodes)) if forged in block_ids(scene, one)]
     reason = "taken" if taken else reason_of_refusal(scene, number)
@@ -152,20 +153,20 @@ def was_refused(scene: Scene, number: int, forged: str) -> Finding:
 
 
 def reason_of_refusal(scene: Scene, number: int) -> str:
-    """Why a node has found something invalid; Unmeasured if it has not, since then it may not have looked at it."""
+    """Why a node reported INVALID. Unmeasured if it did not: then it may not have looked at the block."""
     scene.wait_for(number, "error", code="INVALID")
     return str(scene.reported(number, "error")[0]["reason"].partition(": ")[2])
 
 
 def block_ids(scene: Scene, number: int) -> dict[str, Event]:
-    """The blocks that a node has: in stage 5 all of its tree."""
+    """The blocks that a node has; in stage 5 its whole tree."""
     event = "blocks" if scene.stage == 4 else "tree"
     return {block["id"]: block for block in scene.nodes[number].ask(f"/{event}", event)["blocks"]}
 
 
 def block_from_an_account_without_stake(scene: Scene) -> Finding:
-    """Somebody who is not in the genesis draws, and makes a block whatever the draw says. Stage 5 stops it: the chance
-    to win follows the stake, and who has none has none."""
+    """An account that is not in the genesis draws, and makes a block whatever the draw says. Stage 5 stops it: the
+    chance to win follows the stake, and an account without stake has no chance."""
     scene.start(2)
     scene.tell(0)
     scene.all_heard()
@@ -181,7 +182,7 @@ def block_from_an_account_without_stake(scene: Scene) -> Finding:
 
 def future_slot(scene: Scene) -> Finding:
     """A stake holder makes blocks for slots that have not begun yet, so that its chain would always be the longest.
-    Stage 5 stops it: a block of a slot that is more than one ahead of a node's own clock is not looked at."""
+    Stage 5 stops it: a node refuses to look at a block whose slot is more than one ahead of its own clock."""
     scene.add(stakes="6,7")
     scene.add(stakes="8,9")
     evil = scene.add(stakes="2,3,4,5", evil="future")
@@ -190,7 +191,7 @@ def future_slot(scene: Scene) -> Finding:
     blocks = block_ids(scene, 0)
     ahead = {one: block for one, block in block_ids(scene, evil).items() if block["slot"] > slot + 2}
     if not ahead:
-        raise Unmeasured("the attacker was not ahead when that was looked at")
+        raise Unmeasured("the attacker was not ahead when its blocks were counted")
     taken = [one for one in ahead if one in blocks]
     scene.tell(0)
     heard = scene.all_heard(numbers=[0, 1])
@@ -202,8 +203,8 @@ def future_slot(scene: Scene) -> Finding:
 
 
 def ground_draw(scene: Scene) -> Finding:
-    """A stake holder tries numbers in the place of its draw until one wins, in every slot. Stage 5 stops it: a draw is
-    a signature that everyone can check, and there is only one for a key and a slot."""
+    """In every slot a stake holder tries numbers in place of its draw until one wins. Stage 5 stops it: a draw is a
+    signature that everyone can check, and a key has exactly one for each slot."""
     scene.add(stakes="3,4,5")
     scene.add(stakes="6,7,8,9")
     evil = scene.add(stakes="2", evil="grind")
@@ -217,9 +218,9 @@ def ground_draw(scene: Scene) -> Finding:
 
 
 def building_on_every_branch(scene: Scene) -> Finding:
-    """A stake holder builds on every branch that it knows, in place of deciding for one. It costs nothing here, since
-    no stake is taken away for it, and stage 5 does not prevent it. What it withstands is the damage: as long as most
-    of the stake decides, one branch grows faster, and payments become certain a little later."""
+    """A stake holder builds on every branch that it knows, instead of choosing one. Here that costs nothing, since no
+    stake is taken away for it, and stage 5 does not prevent it. But stage 5 withstands the damage: as long as most of
+    the stake chooses, one branch grows faster, and payments become certain a little later."""
     scene.add(stakes="5,6,7", permille=900)
     scene.add(stakes="8,9")
     evil = scene.add(stakes="2,3,4", evil="fork-everything")
@@ -235,20 +236,20 @@ def building_on_every_branch(scene: Scene) -> Finding:
 
 def withheld_branch(scene: Scene) -> Finding:
     """A stake holder builds a branch in secret, and shows it when the others have made eight blocks since. If it is
-    the longer one, all that was executed since is undone, and what was paid may be paid again. Stage 5 withstands it:
-    of ten stakes, one is too few for that. How deep a payment must lie for a given stake is in the stage's README.
-    Whoever has most of the stake has the longest branch, which is the stated limit."""
+    the longer one, the others undo all that they executed since, and the same money may be paid again. Stage 5
+    withstands it: one stake of ten is too little for that. How deep a payment must lie for a given stake is in the
+    stage's README. With most of the stake the secret branch is the longest, which is the stated limit."""
     scene.add(stakes="3,4,5,10", permille=800)
     scene.add(stakes="1,6,7,8,9")
     evil = scene.add(stakes="2", evil="withhold")
     evil_deeds(scene, evil, ATTACK_SECONDS, lambda deeds: any("withheld" in deed for deed in deeds))
     scene.tell(0)
     if not scene.all_heard(numbers=[0, 1]):
-        raise Unmeasured("the payment that was to be undone was never executed")
+        raise Unmeasured("the payment that the attack would undo was never executed")
     deeds = evil_deeds(scene, evil, ATTACK_SECONDS, lambda deeds: any("shown" in deed for deed in deeds))
     shown = next(deed for deed in deeds if "shown" in deed)
     if not scene.eventually(lambda: all(set(shown["shown"]) <= set(block_ids(scene, number)) for number in (0, 1))):
-        raise Unmeasured("the branch was shown, and has not come to all")
+        raise Unmeasured("the branch was shown, but did not reach all nodes")
     heard = scene.all_heard(numbers=[0, 1])
     longest = max(scene.status(number, "longest_rollback") for number in (0, 1))
     return holds_if(heard and longest < LATE,
@@ -257,9 +258,9 @@ def withheld_branch(scene: Scene) -> Finding:
 
 
 def one_ticket_used_for_two_blocks(scene: Scene) -> Finding:
-    """A stake holder makes two blocks with one winning draw and sends one to each half of the network. Stage 5 stops
-    it: both blocks come to everyone, the next block decides between them, and the branch that loses is undone. Everyone
-    keeps both as proof."""
+    """A stake holder makes two blocks with one winning draw, and sends one to each half of the network. Stage 5 stops
+    it: both blocks reach every node, the next block decides between them, and the branch that loses is undone. Every
+    node keeps both as proof."""
     scene.add(stakes="5,6,7")
     scene.add(stakes="8,9")
     evil = scene.add(stakes="2,3,4", evil="equivocate")

@@ -16,7 +16,7 @@ STAGES = range(1, 6)
 
 
 class PromiseError(Exception):
-    """The page has no such table, or one that cannot be read; the message is one line for the user."""
+    """The page has no such table, or the table cannot be read. The message is one line for the user."""
 
 
 Promises = dict[str, dict[int, Outcome]]
@@ -24,7 +24,7 @@ Promises = dict[str, dict[int, Outcome]]
 
 
 def read_promises(page: Path = PAGE) -> Promises:
-    """The promises of the page, in its order; PromiseError if they cannot be read."""
+    """The promises of the page, in the page's order. PromiseError if they cannot be read."""
     section = page.read_text("utf-8").partition(f"\n{HEADING}\n")[2].partition("\n## ")[0]
     rows = [[cell.strip() for cell in line.strip("|").split("|")]
             for line in section.splitlines() if line.startswith("|")]

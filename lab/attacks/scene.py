@@ -1,12 +1,12 @@
-"""The small network that one attack is measured on, and what can be asked of it.
+"""The small network on which one attack is measured, and the questions that it answers.
 
     with Scene(stage=4, crew, keys, folder, seed) as scene:
         scene.start(2)
         scene.tell(0)                       # a piece of news at node 0: a line of chat, or a coin for alice
         assert scene.all_heard()            # each node has printed it, or executed it
 
-The bank has money, and no node makes blocks with its stake; alice and bob have none and only receive; mallory is
-who attacks. All nodes have the bank's wallet.
+The bank has money, and no node makes blocks with its stake. Alice and bob have none, and only receive. Mallory is
+the attacker. All nodes have the bank's wallet.
 """
 
 import random
@@ -31,29 +31,29 @@ from stage5_pos.genesis import make_genesis
 from stage5_pos.rules import FEE
 
 ACCOUNTS = 11
-"""Keys that are needed beside alice's: ten for the genesis of stage 5, and mallory's."""
+"""The number of keys besides alice's: ten for the genesis of stage 5, and mallory's."""
 
 STAKES = range(2, 10)
-"""The genesis accounts of stage 5 that nodes play. Those of the bank and of bob are not among them, so that rewards
-do not change what these have."""
+"""The genesis accounts of stage 5 that nodes play. The bank and bob are not among them, so that rewards do not change
+their balances."""
 
 INTERVAL = ["--interval", "0.2"]
-"""What a founder of stage 4 decides, so that blocks come quickly."""
+"""The founder's options in stage 4, so that blocks come quickly."""
 
 SLOT_MS, BLOCK_PERMILLE = 200, 500
-"""The same in stage 5: the length of a slot, and how many of a thousand have a block."""
+"""The same for stage 5: the length of a slot, and how many slots of a thousand have a block."""
 
 PATIENCE = 30.0
-"""Seconds to wait for what takes one or two, on a machine that is busy with other work."""
+"""Seconds to wait for what takes one or two seconds, on a machine that is busy with other work."""
 
 GRACE = 5.0
-"""Seconds after which what should come at once is taken not to come."""
+"""If something that should come at once has not come after this many seconds, it counts as not coming."""
 
 POLL_SECONDS = 0.05
 
 
 class Unmeasured(Exception):
-    """The attack could not be carried out, so that nothing can be said about it; the message says why."""
+    """The attack could not be carried out, so nothing can be said about it. The message says why."""
 
 
 class Crew:
@@ -73,7 +73,7 @@ class Crew:
             return self._nodes[-1]
 
     def end(self) -> None:
-        """Kill all that still runs, and let nothing be started any more. Who waits for a node sees it end."""
+        """Kill all that still runs, and let nothing start any more. A thread that waits for a node sees it end."""
         with self._lock:
             self._is_over = True
             for node in self._nodes:
@@ -81,7 +81,7 @@ class Crew:
 
 
 class Person(NamedTuple):
-    """An account, and the key to it, if it is one that can pay."""
+    """An account, and its key if it can pay."""
 
     account: str
     key: PrivateKey | None
@@ -92,12 +92,12 @@ class Scene:
     """One small network of one stage."""
 
     def __init__(self, stage: int, crew: Crew, keys: KeyRing, folder: Path, seed: str) -> None:
-        """Nothing runs yet; `folder` is for this scene alone. The seed decides what is random here."""
+        """No node runs yet. `folder` is for this scene alone. The seed decides all that is random here."""
         self.stage, self._crew, self._keys, self.folder = stage, crew, keys, folder
         self.random = random.Random(seed)
         self.nodes: list[NodeProcess] = []
         self.told = 0
-        """Pieces of news that were told."""
+        """How many pieces of news were told."""
         self.faults = Faults(self.random.getrandbits(32))
         million = {4: 1_000_000, 5: 1_000_000}.get(stage, 0)
         if stage <= 2:
@@ -119,9 +119,10 @@ class Scene:
     # --- nodes ----------------------------------------------------------------------------------
 
     def start(self, count: int = 2, *, proxied: bool = False, stakes: Sequence[str] = ()) -> None:
-        """Start that many nodes, each joining by the one before, all linked; behind the proxy if `proxied`.
+        """Start that many nodes, each of which joins by the one before, and wait until all are linked. With `proxied`
+        they are behind the proxy.
 
-        `stakes` are the genesis accounts that each plays in stage 5; by default they are dealt like cards.
+        `stakes` are the genesis accounts that each node plays in stage 5. By default they are dealt like cards.
         """
         for number in range(count):
             dealt = ",".join(map(str, list(STAKES)[number::count]))
@@ -129,9 +130,9 @@ class Scene:
 
     def add(self, *, stakes: str = "none", proxied: bool = False, evil: str = "", peer: str = "",
             options: Sequence[str] = (), permille: int = BLOCK_PERMILLE, began_ago: float = 0, links: int = 0) -> int:
-        """Start one more node and wait until it is linked, to all others or to so many; its number. `peer` is the
-        address to join by; in stage 5, if it is the first, `permille` says how often there is a block, and `began_ago`
-        how many seconds ago the first slot was."""
+        """Start one more node, and wait until it is linked to `links` others, or to all. Return its number. `peer` is
+        the address to join by. For the first node of stage 5, `permille` says how often there is a block, and
+        `began_ago` how many seconds ago the first slot was."""
         number = len(self.nodes)
         peer = peer or (self.nodes[-1].address if self.nodes else "none")
         options = [*self._options(stakes), *options, *([] if number else self._founding(permille, began_ago))]
@@ -149,8 +150,8 @@ class Scene:
         return options + (["--keys", str(self._keys.folder), "--forge", stakes] if self.stage == 5 else [])
 
     def _founding(self, permille: int, began_ago: float) -> list[str]:
-        """The options of the first node, which keeps its data. In stage 5 it goes on with a genesis that is in them
-        already, so that the scene's seed decides who wins which slot."""
+        """The options of the first node, which keeps its data. In stage 5 its data holds a genesis beforehand, so that
+        the scene's seed decides who wins which slot."""
         if self.stage == 5:
             accounts = [key.account for key in self._keys.keys[:STAKE_HOLDERS]]
             seed, now_ms = f"{self.random.getrandbits(256):064x}", time.time_ns() // 1_000_000
@@ -170,7 +171,7 @@ class Scene:
         return self.folder / "founder"
 
     def restart_founder(self) -> None:
-        """Start the first node again, that was killed, with its data."""
+        """Start the first node again after it was killed, with its data."""
         options = [*self._options("none"), "--data", str(self._founders_data)]
         self.nodes[0] = self._crew.start(self.stage, "--peer", "none", *options)
         self.nodes[0].wait_for("listening")
@@ -182,23 +183,23 @@ class Scene:
         self.nodes[number].end_input()
 
     def wallet_of_mallory(self) -> list[str]:
-        """The options of a node whose account is mallory's. The others have the bank's."""
+        """The options of a node with mallory's account. The others have the bank's."""
         return ["--wallet", str(self._keys.wallet(10))] if self.stage >= 3 else []
 
     def target(self, number: int) -> Target:
-        """A node, for those who attack it."""
+        """A node as a target of an attack."""
         return Target(self.nodes[number].address, self.stage, self.nodes[number].network)
 
     def target_behind_proxy(self, number: int) -> Target:
-        """The same without the proxy, which would take whoever claims a node's name for that node."""
+        """The same without the proxy, which would mistake a peer that claims a node's address for that node."""
         return self.target(number)._replace(address=f"{HOST}:{self.faults.places[str(number)].port}")
 
     def partition(self, *groups: Sequence[int]) -> None:
-        """Part nodes behind the proxy, and wait until they know."""
+        """Partition nodes behind the proxy, and wait until they notice."""
         self.faults.partition([list(map(str, group)) for group in groups])
         parted = [number for group in groups for number in group]
         if not self.eventually(lambda: all(self._is_parted(one, groups) for one in parted)):
-            raise Unmeasured("the network was not parted in time")
+            raise Unmeasured("the network was not partitioned in time")
 
     def _is_parted(self, number: int, groups: Sequence[Sequence[int]]) -> bool:
         own = next(group for group in groups if number in group)
@@ -211,17 +212,17 @@ class Scene:
     # --- money and news -------------------------------------------------------------------------
 
     def command(self, receiver: Person, amount: int) -> str:
-        """The line that sends somebody so many coins from the bank; in stage 5 the fee goes on top."""
+        """The command that sends somebody `amount` coins from the bank; in stage 5 the fee is added."""
         if self.stage == 2:
             return f"/send {self.bank.account} {receiver.account} {amount}"
         return f"/send {receiver.account} {self.gross(amount)}"
 
     def gross(self, amount: int) -> int:
-        """What must be sent so that `amount` arrives."""
+        """The amount to send so that `amount` arrives."""
         return amount + FEE if self.stage == 5 else amount
 
     def tell(self, number: int, times: int = 1) -> None:
-        """A piece of news at a node: a line of chat, or from stage 2 on one coin from the bank to alice."""
+        """Tell a piece of news at a node: a line of chat, or from stage 2 on one coin from the bank to alice."""
         for _ in range(times):
             self.told += 1
             if self.stage == 1:
@@ -230,14 +231,14 @@ class Scene:
                 self.nodes[number].ask(self.command(self.alice, 1), "sent")
 
     def news(self) -> Message:
-        """A piece of news as it goes over the wire, for who delivers it by itself."""
+        """A piece of news as a message, for an attack that delivers it by itself."""
         self.told += 1
         if self.stage == 1:
             return {"type": "chat", "nonce": f"{self.random.getrandbits(128):032x}", "text": f"news {self.told}"}
         return self.payment(self.bank, self.alice, self.gross(1))
 
     def payment(self, sender: Person, receiver: Person, amount: int) -> Message:
-        """A transaction, signed as it should be."""
+        """A properly signed transaction."""
         return make_transaction(self.target(0), sender.account, receiver.account, amount, sender.key)
 
     def heard(self, number: int) -> int:
@@ -253,12 +254,12 @@ class Scene:
         return [event["text"] for event in node.events if event["event"] == "chat" and event["text"].startswith("news")]
 
     def ledger(self, number: int) -> dict[str, int]:
-        """What `/ledger` shows at a node."""
+        """The balances that `/ledger` shows at a node."""
         accounts: dict[str, int] = self.nodes[number].ask("/ledger", "ledger")["accounts"]
         return accounts
 
     def has(self, number: int, person: Person) -> int:
-        """What somebody has at a node, more than at the start."""
+        """What somebody has gained since the start, as a node sees it."""
         return self.ledger(number).get(person.account, 0) - person.starts_with
 
     def status(self, number: int, member: str) -> int:
@@ -266,16 +267,16 @@ class Scene:
         return int(self.nodes[number].ask("/status", "status")[member])
 
     def fund(self, person: Person, amount: int) -> None:
-        """Give somebody money from the bank, and wait until all nodes have executed that; Unmeasured if not."""
+        """Give somebody money from the bank, and wait until all nodes have executed that. Unmeasured if they do not."""
         expected = amount + self.has(0, person)
         self.nodes[0].type(self.command(person, amount))
         if not self.eventually(lambda: all(self.has(number, person) == expected for number in range(len(self.nodes)))):
-            raise Unmeasured("the attacker did not get the money that it was to misuse")
+            raise Unmeasured("the attacker did not get the money for its attack")
 
     # --- waiting --------------------------------------------------------------------------------
 
     def eventually(self, question: Callable[[], bool], seconds: float = PATIENCE) -> bool:
-        """Ask until the answer is yes; False if it is not in time."""
+        """Ask until the answer is yes. False if that takes too long."""
         deadline = time.monotonic() + seconds
         while not question():
             if time.monotonic() > deadline:
@@ -284,12 +285,12 @@ class Scene:
         return True
 
     def all_heard(self, seconds: float = PATIENCE, numbers: Sequence[int] = ()) -> bool:
-        """Have all nodes, or those named, heard all news, or more than that? They are given so much time."""
+        """Have all nodes, or those in `numbers`, heard at least all news? Wait up to `seconds` for it."""
         numbers = numbers or range(len(self.nodes))
         return self.eventually(lambda: all(self.heard(number) >= self.told for number in numbers), seconds)
 
     def all_agree(self, seconds: float = PATIENCE, numbers: Sequence[int] = ()) -> bool:
-        """Have they all one ledger?"""
+        """Do they all have one ledger? Wait up to `seconds` for it."""
         numbers = numbers or range(len(self.nodes))
         return self.eventually(lambda: len({tuple(sorted(self.ledger(number).items())) for number in numbers}) == 1,
                                seconds)
@@ -308,7 +309,7 @@ class Scene:
         return [one for one in node.events if one["event"] == event]
 
     def wait_for(self, number: int, event: str, **members: Any) -> None:
-        """Wait until a node reports that; Unmeasured if it does not, since then the attack has not taken place."""
+        """Wait until a node reports that event. Unmeasured if it does not: then the attack has not taken place."""
         try:
             self.nodes[number].wait_for(event, PATIENCE, **members)
         except NodeError as error:

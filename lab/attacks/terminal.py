@@ -1,4 +1,4 @@
-"""The table of `make attacks` on a terminal: attacks down, stages across, and below it what was measured."""
+"""The table of `make attacks` on a terminal: attacks down, stages across. Below it is what was measured."""
 
 import sys
 import textwrap
@@ -15,13 +15,13 @@ from lab.attacks.promises import STAGES, Promises
 from lab.surroundings import columns
 
 WIDTH = 100
-"""Of the output, where no terminal has one; COLUMNS=120 gives another."""
+"""The width of output that goes to no terminal; COLUMNS=120 sets another."""
 
 SHOWN = {Outcome.HOLDS: "holds", Outcome.BROKEN: "broken", Outcome.NOT_APPLICABLE: "–", Outcome.UNKNOWN: "unknown"}
 STYLES = {Outcome.HOLDS: "green", Outcome.BROKEN: "bold red", Outcome.NOT_APPLICABLE: "dim", Outcome.UNKNOWN: "yellow"}
 
 DIFFERS = " ≠"
-"""Behind an outcome that docs/security.md does not promise."""
+"""The mark after an outcome that docs/security.md does not promise."""
 
 Findings = Mapping[str, Mapping[int, Finding]]
 
@@ -58,7 +58,7 @@ def _cell(finding: Finding, promised: Outcome | None) -> Text:
 
 
 def evidence_lines(stages: Mapping[int, Finding], width: int) -> Iterable[Text]:
-    """What was measured; stages that have the same to say share a line."""
+    """What was measured. Stages with the same evidence share a line."""
     for finding, group in groupby(stages, key=lambda stage: stages[stage]):
         mark = f"  {numbers(list(group))} "
         lead = mark + (f"{finding.outcome}: " if finding.outcome != Outcome.NOT_APPLICABLE else "– ")
@@ -67,7 +67,7 @@ def evidence_lines(stages: Mapping[int, Finding], width: int) -> Iterable[Text]:
 
 
 def numbers(stages: Sequence[int]) -> str:
-    """`2`, or `1-3`: neighbours."""
+    """Consecutive stages as text: `2`, or `1-3`."""
     return str(stages[0]) if len(stages) == 1 else f"{stages[0]}-{stages[-1]}"
 
 

@@ -1,15 +1,15 @@
 """How fast the stages are: `python -m lab.bench`, or `make bench`.
 
-Some nodes run as processes on this machine, over loopback. Measured is what all of them get done:
+Some nodes run as processes on this machine, over loopback. It measures what they get done together:
 
 - stage 1: chat messages a second, typed at all nodes and printed by all;
 - stage 3: signed transactions a second, applied by all;
 - stages 4 and 5: transactions a second that are ordered in blocks and executed by all.
 
-The transactions are signed beforehand and sent by a peer at each node. The last three are also given over
-a ceiling, c / (10 · V) for ten nodes and c cores: each node must verify each signature, and V is the time of one
-verification by pycryptodome in one thread. So the ratio tells how much of what the machine can do
-is spent on what must be done.
+The transactions are signed beforehand and sent by a peer at each node. For stages 3 to 5 the speed is also divided by
+a ceiling. For ten nodes and c cores the ceiling is c / (10 · V): each node must verify each signature, and V is the
+time of one verification by pycryptodome in one thread. So the ratio tells which share of the machine's power goes into
+the work that cannot be avoided.
 
 The exit status is 1 if something was lost or any ledger is wrong; a missed mark does not change it.
 """
@@ -39,11 +39,11 @@ from lab.nodes.workload import KeyRing
 from stage5_pos.__main__ import STAKE_HOLDERS
 
 FULL_BLOCK = 2_500
-"""Transactions that there would be in a block of stages 4 and 5 if the ceiling were reached. A machine that reaches
-the mark has blocks of a thousand then, and waits no longer for them than it must: a slow one has them less often."""
+"""Transactions in a block of stages 4 and 5 if the ceiling were reached. A machine that reaches the mark then has
+blocks of a thousand, and waits no longer for them than necessary. On a slow machine blocks come less often."""
 
 BUSY = 0.1
-"""Other programs that have used more of the cores than this have made the figures too low."""
+"""If other programs used more than this share of the cores, the figures are too low."""
 
 
 def make_options() -> Options:
@@ -59,7 +59,7 @@ def make_options() -> Options:
     options.add_argument("--transactions", type=integer_from(1, 10**6), default=20_000, metavar="N",
                          help="transactions in each other stage (default: %(default)s)")
     options.add_argument("--block-seconds", type=thousandths_from(4, 3_600_000, "seconds"), metavar="SECONDS",
-                         help=f"mean time between two blocks (default: what the ceiling takes for {FULL_BLOCK})")
+                         help=f"mean time between two blocks (default: time for {FULL_BLOCK} at the ceiling)")
     options.add_argument("--data", action="store_true", help="stages 3 to 5: the nodes keep what they accept on disk")
     options.add_argument("--timeout", type=thousandths_from(1, 3_600_000, "seconds"), default=180_000,
                          metavar="SECONDS", help="the longest that one stage may take (default: 180)")
@@ -78,9 +78,9 @@ def read_stages(text: str) -> list[int]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the benchmark and print what came out; the exit status is 1 if something was lost or is wrong."""
+    """Run the benchmark, and print the result. The exit status is 1 if something was lost or is wrong."""
     options = make_options().parse_args(arguments)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the nodes shall be ended then too
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # then the nodes are ended, too
     options.seed = secrets.randbits(32) if options.seed is None else options.seed
     try:
         rows = measure(options)
@@ -93,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def complain(reason: str, status: int) -> int:
-    """Say in one line why there are no figures; give the exit status."""
+    """Say in one line why there are no figures. Return the exit status."""
     print(f"python -m lab.bench: {reason}", file=sys.stderr)
     return status
 
@@ -155,12 +155,12 @@ def draw_row(row: Row) -> list[str]:
 
 
 def shown(number: float | None, digits: int = 0) -> str:
-    """A number in a table; nothing where there is none."""
+    """A number in a table; empty if there is none."""
     return "" if number is None else f"{number:.{digits}f}"
 
 
 def micros(seconds: float | None) -> str:
-    """Seconds as microseconds in a table; nothing where there are none."""
+    """Seconds as microseconds in a table; empty if there are none."""
     return "" if seconds is None else f"{seconds * 1e6:.0f}"
 
 
@@ -173,7 +173,7 @@ def draw_blocks(blocks: dict[str, float]) -> str:
 
 
 def draw_cores(row: Row) -> str:
-    """Who has used the cores; a warning, if others have."""
+    """The use of the cores, with a warning if other programs used them."""
     shares = row.cores or {}
     text = "cores: " + ", ".join(f"{name} {share:.0%}" for name, share in shares.items())
     text += f"; a node needed {micros(row.node_seconds)} µs for one"

@@ -1,4 +1,4 @@
-"""What this machine can do: its cores, who uses them, and how long one signature takes to verify."""
+"""What this machine can do: its cores, who uses them, and how long it takes to verify one signature."""
 
 import os
 import time
@@ -11,13 +11,13 @@ from Crypto.Signature import pkcs1_15
 
 RUNS = 50
 PAUSE_SECONDS = 0.005
-"""Between two runs. A shared machine is faster in one moment and slower in the next; 50 runs take some 0.3 s."""
+"""Seconds between two runs. A shared machine changes its speed from moment to moment; 50 runs take about 0.3 s."""
 
 VERIFICATIONS = 10
-"""In one run, which takes about a millisecond: most runs are not interrupted."""
+"""Verifications in one run, which takes about a millisecond, so that most runs are not interrupted."""
 
 SIGNED_BYTES = 900
-"""About as long as the canonical bytes of a transaction."""
+"""Some bytes, about as long as the canonical bytes of a transaction."""
 
 
 def count_cores() -> int:
@@ -26,8 +26,8 @@ def count_cores() -> int:
 
 
 def find_ceiling(nodes: int, verification: float) -> float:
-    """Transactions a second if the cores did nothing but verify each one at each of `nodes` nodes, in `verification`
-    seconds: c / (nodes · V)."""
+    """Transactions a second, if the cores only verified each transaction at each of `nodes` nodes, which takes
+    `verification` seconds: c / (nodes · V)."""
     return count_cores() / (nodes * verification)
 
 
@@ -49,7 +49,7 @@ class VerificationTimer:
 
     def measure_once(self) -> float:
         """Seconds for one verification, in one short run."""
-        # The thread's own time: what other programs take in between is not the cost of a verification.
+        # The thread's own time: the time of other programs is not the cost of a verification.
         start = time.thread_time()
         for _ in range(VERIFICATIONS):
             self._verifier.verify(SHA256.new(self._message), self._signature)
@@ -60,22 +60,22 @@ class CoreWatch:
     """Who uses the cores from now on: the nodes, this process, and all other programs."""
 
     def __init__(self, pids: Iterable[int]) -> None:
-        """`pids` are the nodes' processes. Where the system has no /proc, nothing is known of them."""
+        """`pids` are the nodes' processes. Without /proc the watch knows nothing of them."""
         self._pids = list(pids)
         self._before = self._read()
 
     def shares(self) -> dict[str, float] | None:
-        """Of all that the cores could do since the watch began, the shares of the three, and what was left idle."""
+        """The shares of the three in the cores' time since the watch began, and the idle share."""
         if self._before is None or (after := self._read()) is None:
             return None
         *spent, total = (new - old for new, old in zip(after, self._before, strict=True))
         if not total:
-            return None  # less than the hundredth of a second in which the system counts
+            return None  # less than a hundredth of a second, the unit in which the system counts
         nodes, own, used = (one / total for one in spent)
         return {"nodes": nodes, "bench": own, "others": max(0.0, used - nodes - own), "idle": max(0.0, 1.0 - used)}
 
     def _read(self) -> tuple[float, float, float, float] | None:
-        """Seconds that the nodes, this process and everybody have used, and what there was to use, since boot."""
+        """Since boot, the seconds used by the nodes, by this process, and by all; and the seconds there were to use."""
         try:
             everybody, total = _read_all_cores()
             return sum(map(_read_process, self._pids)), time.process_time(), everybody, total
@@ -84,7 +84,8 @@ class CoreWatch:
 
 
 def _read_all_cores() -> tuple[float, float]:
-    """Seconds used, and used or idle, by the first line of /proc/stat (proc(5)); time stolen by a host is used."""
+    """Seconds used, and all seconds, from the first line of /proc/stat (proc(5)). Time stolen by a host counts as
+    used."""
     user, nice, system, idle, waiting, interrupts, soft_interrupts, stolen = (
         int(ticks) / os.sysconf("SC_CLK_TCK") for ticks in Path("/proc/stat").read_text().split()[1:9])
     used = user + nice + system + interrupts + soft_interrupts + stolen

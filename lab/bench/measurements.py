@@ -1,7 +1,7 @@
 """What the benchmark measures: how much of the same work all nodes of a network get done in a second.
 
-A measurement ends when the last node has everything. Then it is checked that nothing was lost,
-nothing came twice, and all ledgers are what they must be: a fast node that is wrong is not fast.
+A measurement ends when the last node has everything. Then it checks that nothing was lost, nothing came twice, and
+all ledgers are right: a fast node that is wrong is not fast.
 """
 
 import random
@@ -28,19 +28,20 @@ from stage5_pos.__main__ import FOUNDING_BALANCE, STAKE_HOLDERS
 from stage5_pos.rules import FEE, REWARD
 
 MARKS = {1: 5_000.0, 3: 0.5, 4: 0.4, 5: 0.4}
-"""What is to be reached: in stage 1 messages a second, then the share of the ceiling."""
+"""The mark of each stage: in stage 1 messages a second, in later stages a share of the ceiling."""
 
 NAMES = {1: "chat messages that reached all nodes", 3: "signed transactions, applied at all nodes",
          4: "ordered by a sequencer, executed at all nodes", 5: "ordered by a blockchain, executed at all nodes"}
 
 MEAN_BLOCK = 1_000
-"""Transactions that a block has at least on average, or the mark does not count."""
+"""The least mean number of transactions in a block. With fewer, the mark does not count."""
 
 BLOCK_RATE = 0.25
-"""Probability that a slot of stage 5 has a block. A larger one gives more slots two blocks, and so more forks."""
+"""Probability that a slot of stage 5 has a block. With a larger one more slots have two blocks, so there are more
+forks."""
 
 SETTLE_SECONDS = 30.0
-"""Time for ten ledgers to be equal once everything has been executed."""
+"""Time for ten ledgers to become equal once everything has been executed."""
 
 
 @dataclass
@@ -62,7 +63,7 @@ class Settings:
 
 @dataclass
 class Row:
-    """What one stage has achieved."""
+    """The result of one stage."""
 
     stage: int
     number: int
@@ -75,11 +76,11 @@ class Row:
     verifications_meanwhile: list[float] = field(default_factory=list)
     """The same while the nodes were at work. If it differs, the machine was not equally fast all the time."""
     cores: dict[str, float] | None = None
-    """Who has used the cores meanwhile, as shares of all that they could do."""
+    """The use of the cores meanwhile, as shares of their time."""
     blocks: dict[str, float] = field(default_factory=dict)
     """Stages 4 and 5: how many blocks there were, and how large."""
     faults: list[str] = field(default_factory=list)
-    """What was lost or is wrong; empty as it should be."""
+    """What was lost or is wrong; empty if all is well."""
 
     @property
     def per_second(self) -> float | None:
@@ -93,7 +94,7 @@ class Row:
 
     @property
     def ratio(self) -> float | None:
-        """Transactions a second over the ceiling."""
+        """Transactions a second, divided by the ceiling."""
         return self.per_second / self.ceiling if self.per_second and self.ceiling else None
 
     @property
@@ -105,8 +106,8 @@ class Row:
 
     @property
     def node_seconds(self) -> float | None:
-        """Seconds of a core that one node has used for one message or transaction: what other programs do
-        to the figures above, they hardly do to this one."""
+        """Seconds of a core that one node used for one message or transaction. Other programs hardly change this
+        figure, unlike those above."""
         if self.cores is None or self.seconds is None:
             return None
         return self.cores["nodes"] * count_cores() * self.seconds / (self.number * self.nodes)
@@ -160,7 +161,7 @@ def measure_chat(settings: Settings) -> Row:
 
 def _type_in_background(node: NodeProcess, lines: list[str]) -> None:
     def type_all() -> None:
-        with suppress(NodeError):  # it has ended, which whoever waits for its output is told
+        with suppress(NodeError):  # the node has ended, which the waiter for its output notices
             node.type("\n".join(lines))
 
     if lines:
@@ -168,7 +169,7 @@ def _type_in_background(node: NodeProcess, lines: list[str]) -> None:
 
 
 def find_chat_fault(output: bytes, marker: str, messages: int) -> str:
-    """What is wrong with the messages in a node's output; nothing if each is there once."""
+    """What is wrong with the messages in a node's output; empty if each is there once."""
     printed = Counter(map(int, re.findall(marker.encode() + rb" ([0-9]+)", output)))
     lost, twice = messages - len(printed), sum(printed.values()) - len(printed)
     return f"{lost} messages lost, {twice} printed again" if lost or twice else ""
@@ -206,7 +207,7 @@ class LedgerMeasurement:
         return self.row
 
     def node_options(self, number: int, data: Path) -> list[str]:
-        """The options of one node. The accounts of the genesis of stage 5 are dealt out among all nodes."""
+        """The options of one node. In stage 5 the genesis accounts are dealt out among all nodes."""
         options = ["--wallet", str(self.key_ring.wallet(number % STAKE_HOLDERS))]
         if self.settings.keeps_data:
             options += ["--data", str(data / str(number))]
@@ -219,7 +220,7 @@ class LedgerMeasurement:
         return options
 
     def make_loads(self, network: str) -> list[bytes]:
-        """What each node is sent: its share of the transactions, as frames, all from one account."""
+        """The frames for each node: its share of the transactions, all from one account."""
         nonces = [f"{self.settings.random.getrandbits(128):032x}" for _ in range(self.row.number)]
         return sign_all([Order(str(self.key_ring.file(number % len(self.senders))), network, self.key_ring.sink,
                                self.amount, nonces[number::self.settings.nodes])
@@ -240,7 +241,7 @@ class LedgerMeasurement:
         self.row.verifications += self.timer.measure()
 
     def wait_until_executed(self, node: NodeProcess, deadline: float) -> None:
-        """Wait until `node` has executed everything; NodeError if it has not by `deadline`, of the monotonic clock."""
+        """Wait until `node` has executed everything. NodeError if it has not by `deadline` (monotonic clock)."""
         while True:
             self.row.verifications_meanwhile.append(self.timer.measure_once())
             executed = _ask_ledger(node).get(self.key_ring.sink, 0)
@@ -254,7 +255,7 @@ class LedgerMeasurement:
     # --- checking -------------------------------------------------------------------------------
 
     def check(self, nodes: Sequence[NodeProcess]) -> None:
-        """Compare all ledgers with each other, and with what follows from the transactions and the blocks."""
+        """Compare all ledgers with each other, and with the one that follows from the transactions and the blocks."""
         ledgers, blocks = self.settle(nodes)
         expected = self.expected_ledger(blocks)
         for number, ledger in enumerate(ledgers):
@@ -270,10 +271,10 @@ class LedgerMeasurement:
                                 "longest_rollback": max(state["longest_rollback"] for state in states)}
 
     def settle(self, nodes: Sequence[NodeProcess]) -> tuple[list[dict[str, int]], list[Event]]:
-        """All ledgers, and the blocks that count at node 0: at one moment at which all are equal, if one comes."""
+        """All ledgers, and the blocks of node 0's best chain, at a moment when all are equal, if there is one."""
         deadline = time.monotonic() + SETTLE_SECONDS
         while True:
-            # New blocks come in between, with their rewards, so the chain must be the same before and after.
+            # New blocks may come in between, with rewards, so the chain must be the same before and after.
             before = self.ask_blocks(nodes[0])
             ledgers = [_ask_ledger(node) for node in nodes]
             is_settled = all(ledger == ledgers[0] for ledger in ledgers) and before == self.ask_blocks(nodes[0])
@@ -282,7 +283,7 @@ class LedgerMeasurement:
             time.sleep(POLL_SECONDS)
 
     def ask_blocks(self, node: NodeProcess) -> list[Event]:
-        """The blocks that count at a node; none before stage 4."""
+        """The blocks of a node's best chain; none before stage 4."""
         return list(node.ask("/blocks", "blocks")["blocks"]) if self.stage >= 4 else []
 
     def expected_ledger(self, blocks: Sequence[Event]) -> dict[str, int]:
@@ -304,6 +305,6 @@ def _ask_ledger(node: NodeProcess) -> dict[str, int]:
 
 
 def _describe_blocks(blocks: Sequence[Event]) -> dict[str, float]:
-    """How many blocks have transactions, and how many those are."""
+    """The number of blocks with transactions, and how large they are."""
     sizes = [block["transactions"] for block in blocks if block["transactions"]]
     return {"number": len(sizes), "mean_transactions": mean(sizes or [0]), "largest": max(sizes, default=0)}

@@ -4,8 +4,8 @@
         node.type("hi")
         node.wait_for("sent")
 
-Output is kept as bytes and read as JSON only when somebody asks for an event, so that a thousand events a second cost
-the watcher next to nothing.
+Output is kept as bytes, and read as JSON only when somebody asks for an event. So a thousand events a second cost the
+watcher next to nothing.
 """
 
 import contextlib
@@ -29,7 +29,7 @@ READ_BYTES = 1024 * 1024
 
 
 class NodeError(AssertionError):
-    """A node has not done what was expected of it. The message is one line for the user."""
+    """A node did not do what was expected of it. The message is one line for the user."""
 
     wanted = ""
     """What was waited for, if anything was."""
@@ -39,7 +39,7 @@ class NodeProcess:
     """One client, as a process of its own."""
 
     patience = DEADLINE
-    """Seconds to wait for what is said to come, unless the one who waits knows better."""
+    """Seconds to wait for an event, unless the caller gives a timeout."""
 
     most_output: float = math.inf
     """Bytes that it may write to standard output. A node that writes more is ended, so that it does not fill us."""
@@ -57,7 +57,7 @@ class NodeProcess:
         """
         self.stage = stage
         self.errors: list[str] = []
-        """The lines that it has written to standard error so far, if they come here."""
+        """The lines that it has written to standard error so far, if that is a pipe."""
         self.read_at = time.monotonic()
         """When its last output came, in seconds of the monotonic clock."""
         self._as_json = as_json
@@ -121,7 +121,7 @@ class NodeProcess:
         return event
 
     def _wait_for_news(self, wanted: str, deadline: float) -> None:
-        """Wait for more output; NodeError if there will be none. Called with `_news` held."""
+        """Wait for more output. NodeError if there will be none. The caller holds `_news`."""
         left = max(0.0, deadline - time.monotonic())
         if self.is_flooding:
             raise self._explained(f"{self.name} has written more than {self.most_output / 2**20:g} MiB, and was ended",
@@ -152,13 +152,13 @@ class NodeProcess:
 
     @property
     def lines(self) -> list[str]:
-        """The lines that it has written to standard output so far; the last may lack its end once there is no more."""
+        """The lines that it has written to standard output so far. After its end the last may lack its line end."""
         with self._news:
             *lines, rest = self._output.split(b"\n")
             return [line.decode() for line in ([*lines, rest] if rest and self._is_finished else lines)]
 
     def wait_for(self, event: str, timeout: float | None = None, since: int = 0, **members: Any) -> Event:
-        """The first event of that name with these `members`, of those from number `since` on.
+        """The first event of that name with these `members`, searched from event number `since` on.
 
         NodeError if it has not come in `timeout` seconds, or the node ends.
         """
@@ -181,9 +181,9 @@ class NodeProcess:
         return found
 
     def wait_for_text(self, text: bytes, times: int, timeout: float | None = None) -> float:
-        """Wait until whole lines of the output hold `text` that often; when the last output came (monotonic).
+        """Wait until whole lines of the output hold `text` that often. Return the monotonic time of the last output.
 
-        For events by the ten thousand, which it would take too long to read as JSON. NodeError as above.
+        For tens of thousands of events, which would take too long to read as JSON. NodeError as above.
         """
         deadline = time.monotonic() + (self.patience if timeout is None else timeout)
         found = start = 0
@@ -197,7 +197,7 @@ class NodeProcess:
                 self._wait_for_news(f"{text.decode()} {times} times, only {found} times", deadline)
 
     def take(self) -> list[Event]:
-        """The events that have come since the last call. They are forgotten here, so that a long life takes no room:
+        """The events that have come since the last call. They are then forgotten, so that a long run takes no memory:
         `wait_for`, `output` and `events` begin anew."""
         with self._news:
             taken, self._events = self.events, []
@@ -210,13 +210,13 @@ class NodeProcess:
         return [one for one in list(self.events) if has_members(one, "event", event, members)]
 
     def told(self, event: str, **members: Any) -> list[Event]:
-        """The same, once all has come that it has reported so far: a command's answer comes after that."""
+        """The same, once everything that it has reported so far has come: it answers a command only after that."""
         self.ask("/peers", "peers")
         return self.all_of(event, **members)
 
     @property
     def has_ended(self) -> bool:
-        """Has it closed its standard output, which it does by ending?"""
+        """Has it closed its standard output? It does so when it ends."""
         with self._news:
             return self._is_finished
 
@@ -243,18 +243,18 @@ class NodeProcess:
 
     @property
     def cpu_seconds(self) -> float:
-        """The processor time that it has taken (utime and stime of /proc)."""
+        """The processor time that it has used (utime and stime of /proc)."""
         times = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[11:13]
         return sum(map(int, times)) / os.sysconf("SC_CLK_TCK")
 
     @property
     def resident_kib(self) -> int:
-        """The memory that it takes, in KiB (VmRSS of /proc)."""
+        """The memory that it uses, in KiB (VmRSS of /proc)."""
         return self._memory("VmRSS")
 
     @property
     def peak_kib(self) -> int:
-        """The most memory that it has taken so far, in KiB (VmHWM of /proc)."""
+        """The most memory that it has used so far, in KiB (VmHWM of /proc)."""
         return self._memory("VmHWM")
 
     def _memory(self, name: str) -> int:
@@ -262,14 +262,14 @@ class NodeProcess:
         return int(next(line for line in status.splitlines() if line.startswith(name)).split()[1])
 
     def describe(self) -> str:
-        """What it has reported last, for a person who wonders what has gone wrong."""
+        """Its last reports, for a person who wonders what went wrong."""
         status = "runs" if self.process.poll() is None else f"ended with status {self.process.returncode}"
         lines = self.output.rsplit(b"\n", LAST_SHOWN + 1)[-LAST_SHOWN - 1:]
         last = [f"    {line.decode(errors='replace')[:300]}" for line in lines if line]
         errors = [f"    standard error: {line[:300]}" for line in self.errors[-LAST_SHOWN:]]
         return "\n".join([f"  {self.name}  {status}", *last, *errors])
 
-    # --- what it is told ------------------------------------------------------------------------
+    # --- what is typed to it --------------------------------------------------------------------
 
     def type_bytes(self, data: bytes) -> None:
         """Write to its standard input; NodeError if it has ended."""
@@ -277,14 +277,14 @@ class NodeProcess:
             self.stdin.write(data)
             self.stdin.flush()
         except (BrokenPipeError, ValueError):
-            raise NodeError(f"{self.name} has ended, and can be told nothing") from None
+            raise NodeError(f"{self.name} has ended, and reads no more input") from None
 
     def type(self, lines: str) -> None:
         """Type one line, or several with line ends between them; NodeError if it has ended."""
         self.type_bytes(lines.encode() + b"\n")
 
     def ask(self, command: str, event: str, timeout: float | None = None, **members: Any) -> Event:
-        """Type a command and give the event that answers it: the first one of that name that comes after."""
+        """Type a command, and return the event that answers it: the first of that name that comes afterwards."""
         since = len(self.events)
         self.type(command)
         return self.wait_for(event, timeout, since, **members)
@@ -297,12 +297,12 @@ class NodeProcess:
             self.process.send_signal(number)
 
     def end_input(self) -> None:
-        """Close its standard input, which ends it in order, unless it is a `--daemon`."""
+        """Close its standard input. It then ends in order, unless it is a `--daemon`."""
         with contextlib.suppress(BrokenPipeError):
             self.stdin.close()
 
     def wait_exit(self, timeout: float | None = None) -> int:
-        """Its exit status, once it has ended and all that it wrote has been read; NodeError if that takes too long."""
+        """Its exit status, once it has ended and all its output has been read. NodeError if that takes too long."""
         patience = self.patience if timeout is None else timeout
         try:
             self.process.wait(patience)
@@ -314,7 +314,7 @@ class NodeProcess:
         return self.process.returncode
 
     def kill(self) -> int:
-        """End it without a farewell (SIGKILL), unless it has ended; its exit status, once all has been read."""
+        """End it without a farewell (SIGKILL), unless it has ended. Return its exit status once all has been read."""
         self.process.kill()
         status = self.process.wait()
         self.end_input()

@@ -1,11 +1,12 @@
-"""A peer made of a socket, json and struct: it says only what it is told, also what no node would say.
+"""A peer made of a socket, json and struct: it says exactly what it is told, even what no node would say.
 
     with RawPeer(address, stage=2, network=network) as peer:
         peer.join()
         peer.send(chat_message("hi"))
         peer.barrier()                   # the node has handled it
 
-`Peer` is what all scripted peers have in common. `RawPeer` expects, and raises AssertionError when it is disappointed.
+`Peer` is what all scripted peers have in common. `RawPeer` also expects answers, and raises AssertionError if they do
+not come.
 """
 
 import contextlib
@@ -17,10 +18,10 @@ import time
 from typing import Any, Self
 
 DEADLINE = 30.0
-"""Seconds to wait for what takes a fraction of one, on a machine that is busy with other work."""
+"""Seconds to wait for what takes a fraction of a second, on a machine that is busy with other work."""
 
 LAST_SHOWN = 15
-"""Events and lines that are shown of a node when something is wrong with it."""
+"""The number of events and lines shown of a node when something is wrong with it."""
 
 RECEIVE_BYTES = 64 * 1024
 MAX_FRAME = 4 * 1024 * 1024
@@ -40,7 +41,7 @@ def make_nonce() -> str:
 
 
 class NoAnswer(AssertionError):
-    """A node has not answered in time; the message is one line."""
+    """A node did not answer in time. The message is one line."""
 
 
 class NotAMessage(AssertionError):
@@ -48,25 +49,25 @@ class NotAMessage(AssertionError):
 
 
 def has_members(event: Event, kind: str, name: str, members: Event) -> bool:
-    """Is member `kind` of `event` this `name`, and has it these `members` among its own?"""
+    """Is member `kind` of `event` this `name`, and does it have these `members`, too?"""
     return event.get(kind) == name and all(member in event and event[member] == value
                                            for member, value in members.items())
 
 
 class Peer:
-    """A connection to a node, on which nothing is said yet. What comes is read when somebody waits for something."""
+    """A connection to a node, on which nothing was said yet. What comes is read only when somebody waits for it."""
 
     patience = DEADLINE
     """Seconds to wait for what should come, unless the one who waits knows better."""
 
     def __init__(self, address: str | socket.socket, stage: int = 1, network: str | None = None,
                  listen: str | None = None, receive_buffer: int = 0) -> None:
-        """Connect to the node at `address`, or be the peer that a node has called: then it is a socket.
+        """Connect to the node at `address`. If `address` is a socket, be the peer that a node has called.
 
-        `listen` is what `hello` announces: by default an address of its own where nobody answers.
-        `receive_buffer`: bytes that the system keeps unread for it; 0 leaves that as it is.
+        `listen` is the address that `hello` announces; by default one of its own, where nobody answers.
+        `receive_buffer`: bytes that the system keeps unread for it; 0 for the usual number.
         """
-        # Bound and not listening: nobody else gets this port, and who calls it is refused at once.
+        # Bound but not listening: nobody else gets this port, and a call to it is refused at once.
         self._reserved = socket.socket()
         self._reserved.bind(("127.0.0.1", 0))
         self.stage, self.network = stage, network
@@ -101,11 +102,11 @@ class Peer:
     # --- out ------------------------------------------------------------------------------------
 
     def hello_message(self, **changes: Any) -> Event:
-        """The hello that this peer says, with members changed as asked."""
+        """The hello that this peer says, with these members changed."""
         return {**make_hello(self.stage, self.network, self.listen), **changes}
 
     def send_bytes(self, data: bytes) -> bool:
-        """Send bytes as they are; False if the node has ended the connection, and they did not all go."""
+        """Send bytes as they are. False if the node has ended the connection before all were sent."""
         try:
             self.socket.sendall(data)
         except OSError:
@@ -168,7 +169,7 @@ class Peer:
         return None
 
     def describe(self) -> str:
-        """What came last, for a person who wonders what has gone wrong."""
+        """The last messages that came, for a person who wonders what went wrong."""
         last = [json.dumps(message)[:300] for message in self.received[-LAST_SHOWN:]]
         return f"{len(self.received)} messages came, the last of them:\n    " + "\n    ".join(last)
 
@@ -179,7 +180,7 @@ class Peer:
     # --- its end --------------------------------------------------------------------------------
 
     def cut(self) -> None:
-        """End the connection now, also for a thread that is sending on it."""
+        """End the connection now, even while a thread is sending on it."""
         with contextlib.suppress(OSError):
             self.socket.shutdown(socket.SHUT_RDWR)
 
@@ -196,7 +197,7 @@ class Peer:
 
 
 class RawPeer(Peer):
-    """A peer that does what a test tells it, also what no node would do, and expects what should come."""
+    """A peer that does what a test tells it, even what no node would do, and expects answers."""
 
     def send_bytes(self, data: bytes) -> bool:
         """Send bytes as they are; OSError if the node has ended the connection."""
@@ -212,12 +213,12 @@ class RawPeer(Peer):
         self.send_bytes(frames_of(*messages))
 
     def hello(self, **changes: Any) -> Event:
-        """Say hello, and give the node's. It has sent that at once: `join` also waits until it has let this one in."""
+        """Say hello, and return the node's hello, which it sends at once. `join` waits until it has let us in."""
         self.send(self.hello_message(**changes))
         return self.expect("hello")
 
     def join(self, **changes: Any) -> Event:
-        """Say hello, give the node's, and wait until it has let this one in: from now on it forwards to this peer."""
+        """Say hello, wait until the node has let us in, and return its hello. From now on it forwards to this peer."""
         hello = self.hello(**changes)
         self.barrier()
         return hello
@@ -249,11 +250,11 @@ class RawPeer(Peer):
         return self.received
 
     def end_output(self) -> None:
-        """Shut down this peer's half of the connection: it still reads."""
+        """Shut down the sending half of the connection. This peer still reads."""
         self.socket.shutdown(socket.SHUT_WR)
 
     def reset(self) -> None:
-        """End the connection as a crash of the machine would: with a reset, and without a farewell."""
+        """End the connection with a reset and no farewell, as a crash of the machine would."""
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.close()
 

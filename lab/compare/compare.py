@@ -1,11 +1,11 @@
 """What changes from one stage to the next: `python -m lab.compare`, or `make compare`.
 
-- `make compare A=3 B=4` shows two stages side by side: file beside file of the same name, function beside
-  function. Each piece is marked: new, changed, left alone, or not run any more. A function that overrides one of an
-  earlier stage stands beside the one that it overrides, wherever that is.
-- `make compare A=3 B=4 WHOLE=1` shows both sides with all that they take over from earlier stages: the code that
-  runs. Every method has its place, and there what overrides comes before what it overrides.
-- `HIDE=1` leaves out what is left alone, and says how many pieces that are.
+- `make compare A=3 B=4` shows two stages side by side: each file next to the file of the same name, each function next
+to its counterpart. Each piece is marked: new, changed, left alone, or not run any more. A function that overrides
+one of an earlier stage stands next to that one, wherever it is.
+- `make compare A=3 B=4 WHOLE=1` shows both sides with all the code that they take over from earlier stages: the code
+that runs. Every method has one place; there, what overrides comes before what it overrides.
+- `HIDE=1` leaves out the pieces that are left alone, and says how many they are.
 - `make compare` prints a table of all stages.
 - `HTML=out.html` writes a page instead.
 
@@ -37,13 +37,13 @@ from lab.compare.stagecode import ClassCode, Stage, handlers_of, messages_of, re
 from lab.surroundings import columns, has_colours, takes_escapes
 
 WIDTH = 160
-"""Of the output, where no terminal has one; COLUMNS=100 gives another."""
+"""The width of output that goes to no terminal; COLUMNS=100 sets another."""
 
 NARROWEST = 40
-"""What is narrower cannot hold two columns."""
+"""The narrowest output that can hold two columns."""
 
 NODE = "PeeringNode"
-"""The class that the nodes of all stages are built on."""
+"""The class from which the nodes of all stages inherit."""
 
 
 def make_options() -> Options:
@@ -52,14 +52,14 @@ def make_options() -> Options:
                       allow_abbrev=False)
     options.add_argument("-A", type=read_stage, metavar="STAGE", help="a stage, 1 to 5")
     options.add_argument("-B", type=read_stage, metavar="STAGE", help="the stage to compare it with")
-    options.add_argument("--html", type=read_path, metavar="FILE", help="write a page instead")
+    options.add_argument("--html", type=read_path, metavar="FILE", help="write an HTML page instead")
     options.add_argument("--whole", action="store_true", help="with the code taken over from earlier stages")
-    options.add_argument("--hide", action="store_true", help="on a terminal: only count what is left alone")
+    options.add_argument("--hide", action="store_true", help="on a terminal: only count the pieces that are left alone")
     return options
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Compare; the exit status is 2 if the arguments are wrong or the page cannot be written."""
+    """Compare. The exit status is 2 if the arguments are wrong or the page cannot be written."""
     parser = make_options()
     options = parser.parse_args(arguments)
     if (options.A is None) != (options.B is None):
@@ -79,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 # --- what is shown ------------------------------------------------------------------------------
 
 def draw(stages: dict[int, Stage], options: argparse.Namespace) -> str:
-    """The comparison or the table as text for the terminal, in colours if there is one."""
+    """The comparison or the table as text, in colours if it goes to a terminal."""
     width = max(columns(sys.stdout, WIDTH), NARROWEST)
     if options.A is None:
         return draw_table(stages, width)
@@ -90,13 +90,13 @@ def draw(stages: dict[int, Stage], options: argparse.Namespace) -> str:
 
 
 def show(text: str) -> None:
-    """Print, through a pager if there is somebody to page."""
+    """Print the text, on a terminal through a pager."""
     pager = find_pager() if takes_escapes(sys.stdout) else []
     if not pager:
         print(text, end="", flush=True)
         return
     encoding = sys.stdout.encoding
-    # -F ends where all fits on the screen, -X leaves it there.
+    # -F ends less at once if all fits on the screen, -X leaves the text there.
     environment = {**os.environ, "LESS": os.environ.get("LESS", "FRX")}
     if encoding.lower() == "utf-8":
         environment["LESSCHARSET"] = "utf-8"
@@ -104,11 +104,11 @@ def show(text: str) -> None:
 
 
 def find_pager() -> list[str]:
-    """The words of the pager's command line: that of PAGER if it can be run, else less; empty if there is none."""
+    """The words of the pager's command line: PAGER if it can be run, otherwise less; empty if there is neither."""
     for wish in (os.environ.get("PAGER", ""), "less"):
         try:
             words = shlex.split(wish)
-        except ValueError:  # a quotation mark without its other half
+        except ValueError:  # a quotation mark that is not closed
             continue
         if words and shutil.which(words[0]):
             # -R lets colours through, whatever LESS says.
@@ -137,14 +137,14 @@ class Facts(NamedTuple):
     files: list[str]
     lines: int
     messages: list[str]
-    """The types that it declares, also those that it declares anew."""
+    """The types that it declares, including those that it redefines."""
     handlers: list[str]
     hooks: list[str]
-    """The methods of its nodes that override one of an earlier stage, constructors not counted."""
+    """The methods of its nodes that override one of an earlier stage, without constructors."""
     tests: list[str]
 
     def figures(self) -> list[int]:
-        """One number each."""
+        """The number of items in each list."""
         return [member if isinstance(member, int) else len(member) for member in self]
 
 
@@ -176,11 +176,11 @@ LEGEND = ("Messages: those declared, also anew. Handlers: methods on_TYPE. Hooks
           " take the place of, or add to, one of an earlier stage. Tests: functions in the stage's folder under"
           " tests/; many run on many cases.")
 NAMED = ("files", "messages", "handlers", "hooks")
-"""What is listed by name below the table."""
+"""The lists that stand below the table."""
 
 
 def draw_table(stages: dict[int, Stage], width: int) -> str:
-    """The table of all stages as text, and below it what the numbers count."""
+    """The table of all stages as text, and below it the names that the numbers count."""
     facts = {number: find_facts(stages, number) for number in stages}
     rows = [HEADINGS, *([stage_name(number), *map(str, one.figures())] for number, one in facts.items())]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -192,7 +192,7 @@ def draw_table(stages: dict[int, Stage], width: int) -> str:
 
 
 def list_names(facts: Facts, width: int) -> list[str]:
-    """What the numbers of one stage count."""
+    """The names that the numbers of one stage count."""
     return [line for name in NAMED if getattr(facts, name)
             for line in textwrap.wrap(", ".join(getattr(facts, name)), width, initial_indent=f"  {name:<9} ",
                                       subsequent_indent=" " * 12, break_on_hyphens=False)]

@@ -12,10 +12,10 @@ from lab.compare.pairing import Comparison, LinePair, Row, Section, Status, alig
 from lab.compare.stagecode import Piece, SourceFile
 
 CODE_STYLE = "default"
-"""Of pygments: dark on light, as paper is."""
+"""The style of pygments: dark on light, for paper."""
 
 LEXER, FORMATTER = PythonLexer(stripnl=False, ensurenl=False), HtmlFormatter(nowrap=True)
-"""Made once: making them takes as long as a piece of some lines does."""
+"""Made once: it takes as long to make them as to highlight a piece of some lines."""
 
 CLASSES = {Status.NEW: "new", Status.CHANGED: "changed", Status.ALONE: "alone", Status.GONE: "gone"}
 MARK_CLASSES = {"+": "added", "-": "removed", "~": "other", " ": "same"}
@@ -133,7 +133,7 @@ def _docstring(file: SourceFile | None, side: int, column: str) -> str:
 
 
 def _one_column(row: Row, comparison: Comparison) -> Iterator[str]:
-    """What is the same on both sides is shown once."""
+    """A piece that is the same on both sides is shown once."""
     piece = row.right or row.left
     assert piece is not None
     yield f'<div class="place">{_place(piece, comparison.right)}</div>\n<div class="code">'
@@ -163,14 +163,14 @@ def _half(piece: Piece | None, lines: list[str], index: int | None, pair: LinePa
 
 
 def _line(mark: str, column: str, number: int, code: str) -> str:
-    """One line of code; where it is too long, the rest is put below it, a little deeper."""
+    """One line of code. If it is too long, the rest goes below it, a little deeper."""
     text = re.sub("<[^>]*>", "", code)
     deep = len(text) - len(text.lstrip()) + 2
     return f'<div class="line {mark} {column}"><i>{number}</i><span style="--deep:{deep}">{code or " "}</span></div>'
 
 
 def _place(piece: Piece, side: int) -> str:
-    """Where a piece is, and the stage that it comes from if it is not of the stage on its side."""
+    """Where a piece is, and its stage if that is not the stage on its side."""
     mark = "" if piece.stage == side else f" <b>from stage {piece.stage}</b>"
     return escape(piece.place) + mark
 

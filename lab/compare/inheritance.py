@@ -1,7 +1,7 @@
-"""What of the earlier stages a stage runs, and what it overrides; found by following names, and nothing is run.
+"""Which code of earlier stages a stage runs, and which it overrides. It is found by following names; nothing is run.
 
-A stage runs all of its own pieces. With its classes it takes over what their bases have and they do not override,
-and what they call by `super()`. Whatever these pieces name is run too: functions, constants, other classes.
+A stage runs all of its own pieces. Its classes take over what their bases have and they do not override, and what
+they call by `super()`. All that these pieces name is run, too: functions, constants, other classes.
 """
 
 import ast
@@ -11,8 +11,8 @@ from functools import cache
 from lab.compare.stagecode import ClassCode, Piece, SourceFile, Stage
 
 Key = tuple[str, str]
-"""What two pieces have in common that stand beside each other: the family of their classes (or where that says
-nothing, their file), and their name."""
+"""Two pieces stand side by side if they have the same key: the family of their classes (for a piece outside classes,
+the file), and the name."""
 
 
 class Inheritance:
@@ -24,12 +24,12 @@ class Inheritance:
         self._by_path = {file.path: file for file in self._files.values()}
         self._lines: dict[ClassCode, list[ClassCode]] = {}
         self._keys: dict[Piece, Key] = {}
-        """What was found before: a comparison asks for each a thousand times."""
+        """Keys found before: a comparison asks for each of them a thousand times."""
 
     # --- classes --------------------------------------------------------------------------------
 
     def line_of(self, one: ClassCode) -> list[ClassCode]:
-        """A class and the classes of the stages that it is built on, itself first. (None has two such bases.)"""
+        """A class and its bases in the stages, itself first. (No class has two such bases.)"""
         if one not in self._lines:
             line = self._lines[one] = [one]
             for base in one.bases:
@@ -39,21 +39,21 @@ class Inheritance:
         return self._lines[one]
 
     def class_of(self, piece: Piece) -> ClassCode:
-        """The class that a piece is in; KeyError if it is in none."""
+        """The class that contains a piece; KeyError if it is in none."""
         return self._by_path[piece.path].classes[piece.owner]
 
     def overridden(self, piece: Piece) -> Piece | None:
-        """What a piece of a class takes the place of; None if it is new there."""
+        """The piece that a piece of a class overrides; None if it is new there."""
         if not piece.owner or piece.name == piece.owner:
             return None
         return self._find_in(self.line_of(self.class_of(piece))[1:], piece.name)
 
     def is_adding(self, piece: Piece) -> bool:
-        """Does a method call what it overrides, so that it adds to it and does not replace it?"""
+        """Does a method call what it overrides, so that it adds to it instead of replacing it?"""
         return any(name == piece.name for name in _super_calls(piece))
 
     def key(self, piece: Piece) -> Key:
-        """By what a piece is paired with one of another stage."""
+        """The key by which a piece is paired with one of another stage."""
         if piece not in self._keys:
             self._keys[piece] = self._make_key(piece)
         return self._keys[piece]
@@ -72,7 +72,7 @@ class Inheritance:
     # --- what a stage runs ----------------------------------------------------------------------
 
     def runs(self, number: int) -> list[Piece]:
-        """Its own pieces, and those of earlier stages that it runs; what overrides before what is overridden."""
+        """All pieces that a stage runs, its own and earlier ones; what overrides comes before what it overrides."""
         own = self._stages[number]
         found: dict[Piece, None] = dict.fromkeys(own.pieces())
         for file in own.files.values():
@@ -89,14 +89,14 @@ class Inheritance:
         return sorted(found, key=lambda piece: (*self.age(piece), piece.path, piece.first_line))
 
     def _taken_over(self, one: ClassCode) -> Iterator[Piece]:
-        """What a class has, the nearest of each name, and the heads of its bases."""
+        """The pieces of a class, of each name the nearest, and the heads of its bases."""
         names: set[str] = set()
         for member in self.line_of(one):
             yield from (piece for name, piece in member.pieces.items() if name not in names)
             names.update(member.pieces)
 
     def _named_by(self, piece: Piece) -> Iterator[Piece]:
-        """The pieces of the stages that a piece names, or calls by `super()`."""
+        """The pieces that a piece names, or calls by `super()`."""
         file = self._by_path[piece.path]
         if piece.owner:
             bases = self.line_of(self.class_of(piece))[1:]
@@ -134,7 +134,7 @@ class Inheritance:
             yield module.pieces[attribute]
 
     def _home_of(self, file: SourceFile, name: str) -> tuple[SourceFile | None, str]:
-        """The file of the stages that defines what is called `name` in `file`, and its name there."""
+        """The file that defines what is called `name` in `file`, and its name there; None if no stage defines it."""
         if name not in file.imports:
             return file, name
         module, there = file.imports[name]
@@ -143,7 +143,7 @@ class Inheritance:
 
 @cache
 def _super_calls(piece: Piece) -> list[str]:
-    """The names of the methods that a piece calls by `super()`, without arguments as everywhere here."""
+    """The names of the methods that a piece calls by `super()`. (This project never gives `super` arguments.)"""
     return [node.attr for statement in piece.statements for node in ast.walk(statement)
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Call)
             and ast.unparse(node.value) == "super()"]
@@ -151,7 +151,7 @@ def _super_calls(piece: Piece) -> list[str]:
 
 @cache
 def _names(piece: Piece) -> list[tuple[str, str | None]]:
-    """The names in a piece, each with the attribute that is taken of it, or None where it stands by itself."""
+    """The names in a piece, each with the attribute that is read from it, or None where it stands alone."""
     nodes = [node for statement in piece.statements for node in ast.walk(statement)]
     owners = {id(node.value) for node in nodes if isinstance(node, ast.Attribute)}
     names: list[tuple[str, str | None]] = []

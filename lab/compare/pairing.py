@@ -1,4 +1,4 @@
-"""Two stages beside each other: which piece of the one belongs to which of the other, and what became of it."""
+"""Two stages side by side: which piece of one belongs to which piece of the other, and what became of it."""
 
 import difflib
 from collections import defaultdict
@@ -11,7 +11,8 @@ from lab.compare.inheritance import Inheritance, Key
 from lab.compare.stagecode import FOLDERS, Piece, SourceFile, Stage
 
 FIRST_FILES, LAST_FILES = ["node.py"], ["__main__.py", "__init__.py"]
-"""In a comparison; the others lie between them. The node's file says what is unlike the stage before."""
+"""The order of files in a comparison; all others lie between these. The node's file says what differs from the stage
+before."""
 
 
 class Status(StrEnum):
@@ -30,11 +31,11 @@ class Row(NamedTuple):
     left: Piece | None
     right: Piece | None
     remark: str
-    """How the right one is related to what it overrides."""
+    """How the right piece is related to what it overrides."""
 
     @property
     def title(self) -> str:
-        """What it is about."""
+        """The name of the piece."""
         piece = self.right or self.left
         assert piece is not None, "a row has at least one side"
         return piece.title
@@ -66,12 +67,12 @@ class Comparison(NamedTuple):
         return ", ".join(f"{self.count(status)} {status}" for status in Status)
 
     def mark(self, piece: Piece, side: int) -> str:
-        """What is said of a piece that is not of the stage on its side."""
+        """A note on a piece that comes from an earlier stage than the one on its side."""
         return "" if piece.stage == side else f"from stage {piece.stage}"
 
 
 def compare(stages: dict[int, Stage], left: int, right: int, is_whole: bool = False) -> Comparison:
-    """Compare two stages, `is_whole` with what each takes over from earlier ones in place."""
+    """Compare two stages; with `is_whole`, each with the code that it takes over from earlier stages."""
     inheritance = Inheritance(stages)
     runs = {number: inheritance.runs(number) for number in (left, right)}
     shown = runs if is_whole else {number: stages[number].pieces() for number in (left, right)}
@@ -86,10 +87,10 @@ def compare(stages: dict[int, Stage], left: int, right: int, is_whole: bool = Fa
         Section(name, left_files.get(name), right_files.get(name), ordered.get(name, [])) for name in names])
 
 
-# --- which piece stands beside which ------------------------------------------------------------
+# --- which pieces stand side by side ------------------------------------------------------------
 
 def _pair_all(inheritance: Inheritance, lefts: Iterable[Piece], rights: Iterable[Piece]) -> Iterator[Row]:
-    """Put pieces of one key beside each other, both sides sorted: what overrides comes first."""
+    """Put pieces of one key side by side. Both sides are sorted: what overrides comes first."""
     by_key: dict[Key, tuple[list[Piece], list[Piece]]] = defaultdict(lambda: ([], []))
     for side, pieces in enumerate((lefts, rights)):
         for piece in sorted(pieces, key=inheritance.age):
@@ -100,13 +101,13 @@ def _pair_all(inheritance: Inheritance, lefts: Iterable[Piece], rights: Iterable
 
 
 def _pair(lefts: list[Piece], rights: list[Piece]) -> Iterator[tuple[Piece | None, Piece | None]]:
-    """First what is the same piece, then what is in files of the same name, then what is left over, in order."""
+    """Pair identical pieces first, then pieces in files of the same name, then the rest in order."""
     pairs = [(piece, piece) for piece in lefts if piece in rights]
     pairs += _pair_by_file([one for one in lefts if one not in rights], [one for one in rights if one not in lefts])
     yield from pairs
     left_over = [one for one in lefts if one not in [left for left, _ in pairs]]
     right_over = [one for one in rights if one not in [right for _, right in pairs]]
-    if all(map(_is_head, [*left_over, *right_over])):  # two classes are not one only because of their bases
+    if all(map(_is_head, [*left_over, *right_over])):  # two classes are not the same just because their bases are
         yield from ((left, None) for left in left_over)
         yield from ((None, right) for right in right_over)
     else:
@@ -129,8 +130,8 @@ def _is_head(piece: Piece) -> bool:
 
 def _fill(inheritance: Inheritance, rows: list[Row], left_runs: list[Piece],
           right_runs: list[Piece]) -> Iterator[Row]:
-    """Beside a piece that stands alone, show what the other stage runs in its place, wherever that comes from.
-    But not what stands beside another piece already."""
+    """Next to a piece that stands alone, show what the other stage runs in its place, wherever that comes from. A
+    piece that already stands next to another one is not used again."""
     shown = {piece for row in rows for piece in (row.left, row.right) if piece is not None}
     for row in rows:
         known = row.right or row.left
@@ -144,13 +145,13 @@ def _fill(inheritance: Inheritance, rows: list[Row], left_runs: list[Piece],
 
 
 def _counterpart(inheritance: Inheritance, known: Piece, others: list[Piece]) -> Piece | None:
-    """What a stage runs in the place of a piece: that itself, or what has its key and comes first."""
+    """What a stage runs in the place of a piece: the piece itself, or the first piece with its key."""
     key = inheritance.key(known)
     return known if known in others else next((one for one in others if inheritance.key(one) == key), None)
 
 
 def _judge(inheritance: Inheritance, row: Row, left_runs: list[Piece], right_runs: list[Piece]) -> Row:
-    """Say what became of the piece."""
+    """Add what became of the piece."""
     left, right = row.left, row.right
     if right is None:
         assert left is not None
@@ -165,7 +166,7 @@ def _judge(inheritance: Inheritance, row: Row, left_runs: list[Piece], right_run
 
 
 def _relation(inheritance: Inheritance, piece: Piece) -> str:
-    """How a method is related to what it overrides; nothing if it overrides nothing."""
+    """How a method is related to what it overrides; empty if it overrides nothing."""
     overridden = inheritance.overridden(piece)
     if overridden is None or not piece.is_method:
         return ""
@@ -180,13 +181,14 @@ def _file_rank(name: str) -> tuple[int, str]:
 
 
 def _files(stages: dict[int, Stage], number: int, is_whole: bool) -> dict[str, SourceFile]:
-    """The files of a stage by name; with those before it, the newest of each name."""
+    """The files of a stage by name; with `is_whole` also those of earlier stages, the newest of each name."""
     return {name: file for earlier in range(1 if is_whole else number, number + 1)
             for name, file in stages[earlier].files.items()}
 
 
 def _order_by_file(rows: list[Row], later: Stage) -> dict[str, list[Row]]:
-    """As the later stage has them; what only the earlier one has, behind what it follows there."""
+    """In the order of the later stage. A piece that only the earlier stage has comes after the piece that it follows
+    there."""
     sections: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         piece = row.right if row.right is not None and row.right.stage == later.number else row.left
@@ -214,7 +216,7 @@ def _right_line(row: Row) -> int:
 
 
 def _order_by_origin(inheritance: Inheritance, rows: list[Row]) -> dict[str, list[Row]]:
-    """Every method where it was first defined, and there what overrides before what is overridden."""
+    """Every method at the place where it was first defined; there, what overrides comes before what is overridden."""
     origins: dict[Key, Piece] = {}
     for piece in sorted({piece for row in rows for piece in (row.left, row.right) if piece}, key=inheritance.age):
         origins[inheritance.key(piece)] = piece  # the last one is the oldest
@@ -238,7 +240,7 @@ def _order_by_origin(inheritance: Inheritance, rows: list[Row]) -> dict[str, lis
 # --- lines --------------------------------------------------------------------------------------
 
 class LinePair(NamedTuple):
-    """Two lines beside each other, each an index into its text, or None; `mark` is ` `, `~`, `-` or `+`."""
+    """Two lines side by side, each an index into its text, or None; `mark` is ` `, `~`, `-` or `+`."""
 
     mark: str
     left: int | None
@@ -246,11 +248,11 @@ class LinePair(NamedTuple):
 
 
 SIMILAR = 0.6
-"""Two lines are one that was changed, if they have as much as this in common (`difflib` measures it)."""
+"""Two lines count as one changed line if they have at least this much in common (as `difflib` measures it)."""
 
 
 def align(left: Sequence[str], right: Sequence[str]) -> list[LinePair]:
-    """Put equal lines beside each other, and what was changed beside what it was."""
+    """Put equal lines side by side, and a changed line next to its old form."""
     pairs: list[LinePair] = []
     for tag, *span in difflib.SequenceMatcher(None, left, right, autojunk=False).get_opcodes():
         start, end, other_start, other_end = span
@@ -262,7 +264,7 @@ def align(left: Sequence[str], right: Sequence[str]) -> list[LinePair]:
 
 
 def _align_changed(left: Sequence[str], right: Sequence[str], ones: range, others: range) -> Iterator[LinePair]:
-    """Lines that are not equal: the two that are most similar are one line, and so on above and below it."""
+    """Pair lines that are not equal: first the two most similar ones, then in the same way above and below them."""
     likeness = {(one, other): difflib.SequenceMatcher(None, left[one], right[other]).ratio()
                 for one in ones for other in others if len(ones) > 1 or len(others) > 1}
     best = max(likeness, key=lambda pair: likeness[pair], default=(0, 0))
@@ -277,5 +279,5 @@ def _align_changed(left: Sequence[str], right: Sequence[str], ones: range, other
 
 
 def stage_name(number: int) -> str:
-    """What a stage is called: `3 signed`."""
+    """The name of a stage: `3 signed`."""
     return f"{number} {FOLDERS[number].partition('_')[2]}"

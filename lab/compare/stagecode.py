@@ -1,6 +1,6 @@
-"""What the code of a stage is made of: files, and in them pieces such as functions, methods and attributes.
+"""The code of a stage as files, and in them pieces such as functions, methods and attributes.
 
-The files are read and never run, so a comparison needs neither keys nor sockets, and what it shows is the text.
+The files are read and never run, so a comparison needs neither keys nor sockets, and shows the text as it is.
 """
 
 import argparse
@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 """The folder that holds the stages."""
 
 FOLDERS = {1: "stage1_chat", 2: "stage2_ledger", 3: "stage3_signed", 4: "stage4_sequencer", 5: "stage5_pos"}
-"""Where each stage is."""
+"""The folder of each stage."""
 
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 DEFINITIONS = (*FUNCTIONS, ast.ClassDef)
@@ -27,12 +27,12 @@ class Piece:
 
     stage: int
     path: str
-    """Of its file, from the root: `stage3_signed/node.py`."""
+    """The path of its file, from the root: `stage3_signed/node.py`."""
     owner: str
-    """The class that it is in, or the empty string."""
+    """The class that contains it, or the empty string."""
     name: str
     first_line: int
-    """Its number, from 1; the comments above the piece belong to it."""
+    """The number of its first line, from 1. The comments above the piece belong to it."""
     lines: tuple[str, ...]
     statements: tuple[ast.stmt, ...]
 
@@ -43,7 +43,7 @@ class Piece:
 
     @property
     def title(self) -> str:
-        """What people call it: `SignedNode.check_transaction`."""
+        """Its name for people: `SignedNode.check_transaction`."""
         return f"{self.owner}.{self.name}" if self.owner and self.name != self.owner else self.name
 
     @property
@@ -58,29 +58,29 @@ class Piece:
 
     @cached_property
     def code(self) -> str:
-        """Its text without the comments above it, which are headings of a part of the file more often than not."""
+        """Its text without the comments above it, which are mostly headings of a part of the file."""
         start = next(number for number, line in enumerate(self.lines) if not line.lstrip().startswith("#"))
         return "\n".join(self.lines[start:])
 
     @cached_property
     def shown(self) -> list[str]:
-        """Its lines where there is little room: methods without the indentation that they all have, and headings
-        (`# --- name ---`) without most of their dashes."""
+        """Its lines, shortened: methods without their common indentation, and headings (`# --- name ---`) without most
+        of their dashes."""
         lines = (line.removeprefix("    ") if self.owner != self.name else line for line in self.lines)
         return [re.sub("(?<=^# --- )(.*?) -+$", r"\1 ---", line) for line in lines]
 
 
 @dataclass(frozen=True, eq=False)
 class ClassCode:
-    """A class: its pieces, and what it is built on. Its head, down to the docstring and the fields, is a piece."""
+    """A class: its pieces and its bases. Its head, with the docstring and the fields, is one piece."""
 
     stage: int
     path: str
     name: str
     bases: tuple[str, ...]
-    """As the file names them."""
+    """The base classes, as the file names them."""
     pieces: dict[str, Piece]
-    """By name; the head has the name of the class."""
+    """Its pieces by name. The head has the name of the class."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,14 +92,14 @@ class SourceFile:
     text: str
     docstring: str
     pieces: dict[str, Piece]
-    """What stands outside of all classes, by name."""
+    """The pieces outside all classes, by name."""
     classes: dict[str, ClassCode]
     imports: dict[str, tuple[str, str]]
-    """The names that it takes from other files: name here -> module, name there."""
+    """The names that it imports: name here -> (module, name there)."""
 
     @property
     def module(self) -> str:
-        """What others import it by: `stage3_signed.node`."""
+        """The name under which it is imported: `stage3_signed.node`."""
         return self.path.removesuffix(".py").replace("/", ".")
 
     def all_pieces(self) -> list[Piece]:
@@ -121,7 +121,7 @@ class Stage:
 
 
 def read_stage(text: str) -> int:
-    """Read the number of a stage that was given as an option."""
+    """Read an option that is the number of a stage."""
     if text not in map(str, FOLDERS):
         raise argparse.ArgumentTypeError(f"expected a stage from 1 to {max(FOLDERS)}, not {text!r}")
     return int(text)
@@ -135,7 +135,7 @@ def read_stages(root: Path = ROOT) -> dict[int, Stage]:
 
 
 def read_source(stage: int, path: Path, root: Path) -> SourceFile:
-    """Read one file; OSError or SyntaxError if that cannot be done."""
+    """Read one file; OSError or SyntaxError if that fails."""
     text, name = path.read_text("utf-8"), path.relative_to(root).as_posix()
     tree, lines = ast.parse(text, name), text.splitlines()
     file = SourceFile(stage, name, text, ast.get_docstring(tree) or "", {}, {}, dict(_imported_names(tree)))
@@ -151,7 +151,7 @@ def read_source(stage: int, path: Path, root: Path) -> SourceFile:
 
 
 def _read_class(file: SourceFile, tree: ast.ClassDef, lines: list[str], end: int) -> ClassCode:
-    """Read a class whose predecessor in the file ends at line `end`."""
+    """Read a class. What precedes it in the file ends at line `end`."""
     bases = tuple(ast.unparse(base) for base in tree.bases)
     found = ClassCode(file.stage, file.path, tree.name, bases, {})
     head_size = next((number for number, statement in enumerate(tree.body) if not _is_of_head(statement)),
@@ -168,12 +168,12 @@ def _read_class(file: SourceFile, tree: ast.ClassDef, lines: list[str], end: int
 
 
 def _is_of_head(statement: ast.stmt) -> bool:
-    """Does it say what the class is, as the docstring does and the fields of a NamedTuple?"""
+    """Does it belong to the head of a class, as the docstring and the fields of a NamedTuple do?"""
     return isinstance(statement, ast.Expr) or (isinstance(statement, ast.AnnAssign) and statement.value is None)
 
 
 def _group(body: Sequence[ast.stmt]) -> Iterator[list[ast.stmt]]:
-    """Statements that are one piece: imports in a row, a value and the string below it that explains it."""
+    """Group statements that form one piece: consecutive imports, or a value and the string below that explains it."""
     group: list[ast.stmt] = []
     for statement in body:
         if group and not _belongs_to(statement, group[-1]):
@@ -192,7 +192,7 @@ def _belongs_to(statement: ast.stmt, before: ast.stmt) -> bool:
 
 
 def _make_piece(file: SourceFile, owner: str, group: Sequence[ast.stmt], lines: list[str], end: int) -> Piece:
-    """The piece of these statements, with the comments between line `end`, where the one before ends, and it."""
+    """The piece of these statements, with the comments above it. The piece before it ends at line `end`."""
     first = min(end + 1, _first_line(group[0]))
     while not lines[first - 1].strip():
         first += 1
@@ -227,7 +227,7 @@ def _imported_names(tree: ast.Module) -> Iterator[tuple[str, tuple[str, str]]]:
 # --- what a stage declares ----------------------------------------------------------------------
 
 def messages_of(stage: Stage) -> list[str]:
-    """The types of message that the stage declares in `SHAPES`, also those that it declares anew."""
+    """The types of message that the stage declares in `SHAPES`, including those that it redefines."""
     shapes = [one.pieces["SHAPES"].statements[0] for file in stage.files.values()
               for one in file.classes.values() if "SHAPES" in one.pieces]
     tables = [shape.value for shape in shapes if isinstance(shape, ast.AnnAssign | ast.Assign)]

@@ -1,4 +1,4 @@
-"""A comparison of two stages for the terminal: two columns, as wide as there is room."""
+"""A comparison of two stages for the terminal: two columns that fill its width."""
 
 from collections.abc import Iterator, Sequence
 
@@ -14,10 +14,10 @@ MARK_STYLES = {"+": "green", "-": "red", "~": "yellow", " ": "dim"}
 
 BETWEEN = " │ "
 GUTTER = 7
-"""Columns before a line of code: its mark, and its number in the file."""
+"""Columns before a line of code, for its mark and its number in the file."""
 
 INDENT = 4
-"""By how much the rest of a line goes in that did not fit."""
+"""The indentation of the rest of a line that did not fit."""
 
 LEGEND = "+ only in the later stage   - only in the earlier one   ~ not the same in both"
 
@@ -26,7 +26,7 @@ class Drawing:
     """Draws a comparison on a console."""
 
     def __init__(self, console: Console, comparison: Comparison, hides_alone: bool = False) -> None:
-        """`hides_alone`: what is left alone is only counted."""
+        """`hides_alone`: pieces that are left alone are only counted."""
         self._console = console
         self._comparison = comparison
         self._hides_alone = hides_alone
@@ -115,7 +115,7 @@ def _highlight(piece: Piece | None) -> list[Text]:
 
 
 def _wrap(text: Text, width: int) -> list[Text]:
-    """The lines of a line that is too long for `width`; all but the first go in."""
+    """Wrap a line that is too long for `width`. All lines but the first are indented."""
     if text.cell_len <= width:
         return [text]
     start = min(len(text.plain) - len(text.plain.lstrip()), width // 2)

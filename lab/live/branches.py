@@ -1,29 +1,29 @@
-"""The tree of blocks of stage 5, as several nodes together know it: in colours, and drawn on its side.
+"""The tree of blocks of stage 5, as several nodes together know it: in colours, and drawn from left to right.
 
-Every branch has a colour: a block takes that of its parent, unless another child has it already. So nodes whose tips
-have one colour are on one branch, also when one of them is behind.
+Every branch has a colour: a block takes that of its parent, unless another child already has it. So nodes whose tips
+have the same colour are on one branch, even if one of them lags.
 """
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 COLOURS = 6
-"""Colours that branches take in turn, 0 to 5."""
+"""The number of colours that branches take in turn, 0 to 5."""
 
 CELL = 8
-"""Columns that a block takes in a drawing: a dash, its creator's number, and the first digits of its id."""
+"""Columns of a block in a drawing: a dash, its creator's number, and the first digits of its id."""
 
 ROOM_FOR_NODES = 16
-"""Columns after a branch, for the nodes that stand at its tip; more if they need more."""
+"""The least columns after a branch for the nodes at its tip."""
 
 LEAST_CELLS = 3
-"""Blocks that have room beside each other however narrow the drawing is: a common block, what is left out, a tip."""
+"""Blocks that always fit next to each other, however narrow the drawing is: a common block, a gap, a tip."""
 
 WIDE_GAP = 2
-"""Cells for blocks that are left out, in which `… 27 blocks …` can be written, if there is room; otherwise one."""
+"""Cells for a gap, in which `… 27 blocks …` stands if there is room. Otherwise a gap has one cell."""
 
 DEEP = 4
-"""A branch of so many blocks is drawn also when its end is older than what else is drawn: it was a deep rollback."""
+"""A branch of at least this many blocks is drawn even if its end is older than the rest: it was a deep rollback."""
 
 
 class Known(NamedTuple):
@@ -33,12 +33,12 @@ class Known(NamedTuple):
     parent: str
     height: int
     creator: str
-    """Who made it, in a few characters."""
+    """Its creator, in a few characters."""
     colour: int
 
 
 class Piece(NamedTuple):
-    """Some text in one colour; None is no colour."""
+    """A text in one colour; None is no colour."""
 
     text: str
     colour: int | None = None
@@ -71,7 +71,7 @@ class Branches:
         return self._last_colour
 
     def colour(self, block_id: str) -> int:
-        """The colour of a block; that of the genesis is 0, and so is that of one that is not known here."""
+        """The colour of a block; 0 for the genesis, and for a block that is not known here."""
         return self.blocks[block_id].colour if block_id in self.blocks else 0
 
     def rivals(self, block: Known) -> list[Known]:
@@ -81,9 +81,9 @@ class Branches:
     # --- the drawing ----------------------------------------------------------------------------
 
     def draw(self, tips: Mapping[str, str], width: int, only: Collection[str] | None = None) -> list[list[Piece]]:
-        """The newest heights of all blocks, or of those with the ids `only`: one branch a line, from left to right.
-        `tips` says what to write after the tips at which nodes stand; those further back get a line each, below. Long
-        straight parts are left out where there is no room for them, never the block at which two branches part."""
+        """The newest heights of all blocks, or of those with the ids `only`: one line for each branch, from left to
+        right. `tips` are the words after the tips of nodes; a tip inside a branch gets its own line, below. If room is
+        short, long straight parts are left out, but never the block at which two branches part."""
         blocks = [block for block in self.blocks.values() if only is None or block.id in only]
         if not blocks:
             return [[Piece("no blocks yet")]]
@@ -100,7 +100,7 @@ class Branches:
         return [_cut(line, width) for line in lines]
 
     def _choose_branches(self, ends: Sequence[Known], tips: Collection[str], places: int) -> list["Branch"]:
-        """What is drawn: what ends in the newest heights, where nodes stand, and the last deep rollback."""
+        """The branches to draw: those that end in the newest heights, those with tips, and the last deep rollback."""
         chosen: list[Branch] = []
         drawn: set[str] = set()
         has_deep = False
@@ -123,17 +123,17 @@ class Branch(NamedTuple):
 
     end: Known
     own: list[Known]
-    """The blocks that no line before has, the lowest first; none where a node stands inside of another branch."""
+    """The blocks that no earlier line has, lowest first; none if the node's tip is inside another branch."""
     parent: Known | None
-    """The block of another line that they are built on."""
+    """The block of another line that they build on."""
 
     @property
     def parting(self) -> int:
-        """The height at which it parts from the others: of the block in common, or if there is none, of its first."""
+        """The height at which it leaves the others: that of the common block, or without one, of its first block."""
         return self.parent.height if self.parent is not None else self.own[0].height
 
     def matters(self, tips: Collection[str]) -> bool:
-        """Is it drawn also if there is room for none of its blocks?"""
+        """Is it drawn even if there is no room for any of its blocks?"""
         return bool(self.own) and (self.end.id in tips or len(self.own) >= DEEP)
 
 
@@ -143,16 +143,16 @@ class Part(NamedTuple):
     low: int
     high: int
     column: int
-    """Where it begins, in columns."""
+    """The column at which it begins."""
     width: int
 
     @property
     def is_gap(self) -> bool:
-        """Are these heights left out? One alone never is."""
+        """Are these heights left out? A single height never is."""
         return self.low != self.high
 
     def __str__(self) -> str:
-        """What stands above it."""
+        """The heading above it."""
         if not self.is_gap:
             return f"{self.low:>{self.width}}"
         count = self.high - self.low + 1
@@ -165,12 +165,12 @@ class Axis(NamedTuple):
     parts: list[Part]
 
     def find(self, height: int) -> Part | None:
-        """The part that a height is in; None if it lies before all that is drawn."""
+        """The part that contains a height; None if it lies before all that is drawn."""
         return next((part for part in self.parts if part.low <= height <= part.high), None)
 
     def has_line(self, branch: Branch, tips: Collection[str]) -> bool:
-        """Does this branch come into the drawing? Not if all its blocks lie before it, or it is too small to be missed
-        among those that are left out."""
+        """Is this branch drawn? Not if all its blocks lie before the drawing, or if they are all left out and it does
+        not matter."""
         end = self.find(branch.end.height)
         if end is None or not branch.own:
             return end is not None and not end.is_gap
@@ -179,7 +179,8 @@ class Axis(NamedTuple):
 
 
 def _choose_axis(branches: Sequence[Branch], tips: Collection[str], places: int) -> Axis:
-    """The highest block, where branches that matter part, the larger first, and where they end; then the newest."""
+    """Choose the heights by importance: the highest block; where branches that matter part, larger ones first, and
+    where they end; then the newest heights."""
     highest = branches[0].end.height
     others = sorted((branch for branch in branches[1:] if branch.matters(tips)), key=lambda one: -len(one.own))
     wanted = [highest, *(branch.parting for branch in others), max(1, highest - 1),
@@ -201,7 +202,7 @@ def _count_cells(heights: Collection[int], gap: int) -> int:
 
 
 def _make_parts(heights: Collection[int], gap: int) -> list[Part]:
-    """The axis with these heights. What would take as much room when left out is not left out."""
+    """The parts of an axis with these heights. A gap that would save no room is drawn in full."""
     parts: list[Part] = []
 
     def add(low: int, high: int, width: int) -> None:
@@ -218,7 +219,7 @@ def _make_parts(heights: Collection[int], gap: int) -> list[Part]:
 
 
 def _draw_branch(branch: Branch, axis: Axis, label: str) -> list[Piece]:
-    """A branch from where it leaves those drawn before."""
+    """Draw a branch, from where it leaves those drawn before."""
     found = [(block, part) for block in branch.own if (part := axis.find(block.height)) is not None]
     words = Piece(f" {label}" if label else "", branch.end.colour)
     if not found:
@@ -236,7 +237,7 @@ def _draw_branch(branch: Branch, axis: Axis, label: str) -> list[Piece]:
 
 
 def _cut(line: Sequence[Piece], width: int) -> list[Piece]:
-    """A line that does not wrap: many nodes may stand at one block."""
+    """Cut a line so that it does not wrap: many nodes may have their tip at one block."""
     left, cut = width, []
     for piece in line:
         text = piece.text if len(piece.text) <= left else piece.text[:max(0, left - 1)] + "…" * (left > 0)
@@ -246,7 +247,7 @@ def _cut(line: Sequence[Piece], width: int) -> list[Piece]:
 
 
 def _ends(blocks: Sequence[Known], tips: Collection[str]) -> list[Known]:
-    """Where branches end, the highest first, and the tips that others have built on."""
+    """The ends of branches, highest first, and the nodes' tips that others have built on."""
     parents = {block.parent for block in blocks}
     ends = [block for block in blocks if block.id not in parents or block.id in tips]
     return sorted(ends, key=lambda block: (block.height, block.id in tips), reverse=True)

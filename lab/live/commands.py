@@ -1,6 +1,7 @@
-"""What can be typed at the playground's prompt, and what each line does to the network.
+"""The commands of the playground's prompt, and what each does to the network.
 
-`run` reads a line and carries it out. A line that means nothing is a `PlaygroundError`, which says what was expected.
+`run` reads a line and carries it out. For a line that it does not understand it raises a `PlaygroundError`, which says
+what was expected.
 """
 
 import re
@@ -16,17 +17,17 @@ from lab.live.words import shown_nodes
 from stage4_sequencer.node import SequencedNode
 
 LONGEST_WAIT = 600.0
-"""Seconds that `wait` may take."""
+"""The longest `wait`, in seconds."""
 
 EQUAL_SECONDS = 120.0
-"""So long `wait equal` waits. Connections that were cut come back within 30 s."""
+"""How long `wait equal` waits, in seconds. Connections that were cut come back within 30 s."""
 
 LONGEST_DELAY = 60.0
-"""Seconds that `slow` may put on the way of a message."""
+"""The longest delay that `slow` may add to a message, in seconds."""
 
 
 BLANKS = " \t\r\n"
-"""What may stand around a line; other spaces belong to what somebody says."""
+"""Characters that are stripped from a line; other spaces belong to the text."""
 
 
 class Quit(Exception):
@@ -39,11 +40,11 @@ class Command(NamedTuple):
     usage: str
     meaning: str
     run: Callable[[Playground, list[str]], None]
-    """Is given the words behind it."""
+    """Carries the command out; it gets the words after the command."""
 
 
 def run(playground: Playground, line: str) -> None:
-    """Carry out one line; PlaygroundError if it means nothing or cannot be done, Quit if it is `quit`."""
+    """Carry out one line. PlaygroundError if it has no meaning or cannot be done, Quit if it is `quit`."""
     first, _, rest = line.strip(BLANKS).partition(" ")
     rest = rest.strip(BLANKS)
     if not first or first.startswith("#"):
@@ -69,7 +70,7 @@ def read_node(playground: Playground, text: str) -> int:
 
 
 def read_nodes(playground: Playground, text: str) -> list[int]:
-    """Nodes as people write them: `4`, `1-5`, `1,3,7-9`."""
+    """Read nodes as people write them: `4`, `1-5`, `1,3,7-9`."""
     numbers: set[int] = set()
     for part in text.split(","):
         if not re.fullmatch("[0-9]+(-[0-9]+)?", part):
@@ -82,7 +83,7 @@ def read_nodes(playground: Playground, text: str) -> list[int]:
 
 
 def read_seconds(text: str, longest: float) -> float:
-    """A time as people write it: `200ms`, `0.2s`, `1.5`."""
+    """Read a time as people write it: `200ms`, `0.2s`, `1.5`."""
     match = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]{1,6})?)(ms|s|)", text)
     seconds = float(match[1]) / (1000 if match[2] == "ms" else 1) if match else -1.0
     if not 0 <= seconds <= longest:
@@ -91,7 +92,7 @@ def read_seconds(text: str, longest: float) -> float:
 
 
 def expect(words: list[str], name: str, *counts: int) -> None:
-    """PlaygroundError, with the usage, unless there are so many words."""
+    """Raise PlaygroundError, with the usage, unless the number of words is one of `counts`."""
     if len(words) not in counts:
         raise PlaygroundError(f"expected {COMMANDS[name].usage}")
 
@@ -107,7 +108,7 @@ def type_at(playground: Playground, number: int, text: str) -> None:
 
 
 def type_at_all(playground: Playground, text: str) -> None:
-    """Type something at every node that is up. Ledgers are shown compactly: which are equal, what differs."""
+    """Type something at every node that is up. Ledgers are shown briefly: which are equal, and what differs."""
     if not text:
         raise PlaygroundError("expected what to type at every node, as in `all /ledger`")
     numbers = playground.up()
@@ -122,8 +123,8 @@ def type_at_all(playground: Playground, text: str) -> None:
 
 
 def with_accounts(playground: Playground, number: int, text: str) -> str:
-    """Where a `/send` takes accounts, a node's number stands for the node's account. In stage 2 `/send TO AMOUNT`
-    sends from the account of the node where it is typed."""
+    """Replace the number of a node in a `/send` with the account of that node. In stage 2 `/send TO AMOUNT` sends from
+    the account of the node where it is typed."""
     words = text.split()
     if words[:1] != ["/send"] or playground.settings.stage == 1:
         return text
@@ -139,7 +140,7 @@ def account_of(playground: Playground, text: str) -> str:
     """The account of the node with this number."""
     view = playground.view(read_node(playground, text))
     if not view.account:
-        raise PlaygroundError(f"the account of node {text} is not known, since it has never come up")
+        raise PlaygroundError(f"the account of node {text} is not known, since it has never started")
     return view.account
 
 
@@ -173,7 +174,7 @@ def cut(playground: Playground, words: list[str]) -> None:
 
 
 def read_pair(playground: Playground, words: list[str]) -> tuple[int, int]:
-    """Two nodes that are not the same."""
+    """Read two different nodes."""
     one, other = [read_node(playground, word) for word in words]
     if one == other:
         raise PlaygroundError(f"expected two different nodes, not {one} twice")
@@ -188,7 +189,7 @@ def partition(playground: Playground, words: list[str]) -> None:
     if twice:
         raise PlaygroundError(f"expected groups that share no node, but {shown_nodes(twice)} is in two of them")
     if not groups or (len(groups) == 1 and len(named) == playground.settings.nodes):
-        raise PlaygroundError(f"expected {COMMANDS['partition'].usage}, groups that leave somebody on the other side")
+        raise PlaygroundError(f"expected {COMMANDS['partition'].usage}, groups that leave a node on the other side")
     playground.wiring.partition(groups)
 
 
@@ -211,7 +212,7 @@ def slow(playground: Playground, words: list[str]) -> None:
 
 
 def evil(playground: Playground, words: list[str]) -> None:
-    """`evil NODE`, `evil NODE NAME`, or against somebody `evil NODE NAME NODE`."""
+    """`evil NODE`, `evil NODE NAME`, or against one node `evil NODE NAME NODE`."""
     expect(words, "evil", 1, 2, 3)
     number, stage = read_node(playground, words[0]), playground.settings.stage
     if len(words) == 1:
@@ -225,14 +226,14 @@ def evil(playground: Playground, words: list[str]) -> None:
 
 
 NAME_COLUMNS = 16
-"""For the name of an adversary."""
+"""The width for the name of an adversary."""
 
 MIN_COLUMNS = 40
-"""Of a line that is wrapped, however narrow the log is."""
+"""The least width of a wrapped line, however narrow the log is."""
 
 
 def list_evil(playground: Playground, number: int) -> None:
-    """Say which adversaries there are for the stage, what each does, and what one sees of it."""
+    """List the adversaries for the stage: what each does, and what one sees of it."""
     stage, log = playground.settings.stage, playground.log
     for name in evil_names(stage):
         start = f"evil {number} {name:<{NAME_COLUMNS}}"
@@ -244,7 +245,7 @@ def list_evil(playground: Playground, number: int) -> None:
 
 
 def expect_evil(name: str, stage: int) -> None:
-    """PlaygroundError, with those that there are, unless this is an adversary for the stage."""
+    """Raise PlaygroundError, with the right names, unless this is an adversary for the stage."""
     offered = f"those of stage {stage} are: {', '.join(evil_names(stage))}"
     if name not in EVIL:
         raise PlaygroundError(f"no adversary {name!r}; {offered}")
@@ -253,7 +254,7 @@ def expect_evil(name: str, stage: int) -> None:
 
 
 def read_victim(playground: Playground, words: list[str]) -> str:
-    """The account that an adversary shall work against; empty if it is to choose."""
+    """The account that the adversary works against; empty if it chooses one."""
     if len(words) < 3:
         return ""
     if not issubclass(EVIL[words[1]].kind, AGAINST_ONE):
@@ -305,4 +306,4 @@ COMMANDS: dict[str, Command] = {
     "help": Command("help", "this list", show_help),
     "quit": Command("quit", "end all nodes and leave", leave),
 }
-"""All words but `all` and numbers."""
+"""All commands except `all` and the numbers of nodes."""

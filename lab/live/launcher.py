@@ -1,4 +1,4 @@
-"""How the nodes of the playground are started: with which keys, data and peers, honest or not."""
+"""Starts the nodes of the playground, honest or not, with their keys, data and peers."""
 
 import shutil
 from collections.abc import Sequence
@@ -19,19 +19,19 @@ class Settings:
     nodes: int
     seed: int
     founding: tuple[str, ...] = ()
-    """Options for the node that founds it."""
+    """Options for the node that founds the network."""
 
 
 class Launcher:
-    """Starts the client of a node, or an adversary in its place, each with what it needs."""
+    """Starts the client of a node, or an adversary in its place."""
 
     def __init__(self, settings: Settings, keys: KeyRing | None, folder: Path) -> None:
         """`keys` are for stages 3 to 5; the nodes' data goes into `folder`."""
         self.settings, self._keys, self._folder = settings, keys, folder
         self.evil: dict[int, str] = {}
-        """Which adversary is in the place of a node."""
+        """Node -> the name of the adversary in its place."""
         self._victims: dict[int, str] = {}
-        """Against which account that is, where it is against one in particular."""
+        """Node -> the account that its adversary works against, if it works against one."""
 
     @property
     def keys(self) -> KeyRing:
@@ -56,12 +56,12 @@ class Launcher:
                                evil=self.evil.get(number, ""))
 
     def stakes(self, number: int) -> Sequence[int]:
-        """Stage 5: the genesis accounts that a node plays, dealt in turn, its own first."""
+        """Stage 5: the genesis accounts that a node plays, its own first. They are dealt in turn."""
         return range(1, STAKE_HOLDERS + 1)[number - 1::self.settings.nodes]
 
     def make_evil(self, number: int, name: str, victim: str = "") -> None:
-        """From its next start on, an adversary is in a node's place, with a copy of its data: so it spoils nothing.
-        `victim` is an account that it works against, for those that work against one."""
+        """From its next start on, an adversary is in a node's place. It has a copy of the node's data, so it spoils
+        nothing. `victim` is the account that it works against, if it works against one."""
         self.make_good(number)
         honest = self._data(number)
         self.evil[number] = name
@@ -77,11 +77,11 @@ class Launcher:
         self._victims.pop(number, None)
 
     def forget_data(self, number: int) -> None:
-        """Let a node begin anew."""
+        """Delete a node's data, so that it begins anew."""
         shutil.rmtree(self._data(number), ignore_errors=True)
 
     def last_words(self, number: int) -> str:
-        """What a node has written to standard error last; empty if nothing."""
+        """The last line that a node wrote to standard error; empty if there is none."""
         lines = self._errors(number).read_text(errors="replace").strip().splitlines()
         return lines[-1] if lines else ""
 

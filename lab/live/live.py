@@ -1,13 +1,13 @@
 """A network in one terminal: `python -m lab.live --stage 5 --nodes 10`, or `make network STAGE=5 N=10`.
 
-Real nodes, a table of how they are, a log of what happens, and a prompt; `help` there says what it takes. Where there
-is no terminal, events are printed line by line and the same commands are read from standard input.
+It shows a table of real nodes, a log of what happens, and a prompt; `help` lists its commands. Without a terminal it
+prints the log line by line, and reads the same commands from standard input.
 
     main thread: the screen, or the one that waits       conductor thread: owns the playground
         lines ───────────────────────> queue ──────────────> carries them out, one after the other
         log lines, snapshots <────────────────────────────── ticks in between
 
-When this program ends, however it does, so do the nodes: in order, or since their standard input ends.
+When this program ends, in whatever way, the nodes end, too: in order, or because their standard input ends.
 """
 
 import errno
@@ -41,7 +41,7 @@ from stage4_sequencer.genesis import MAX_MILLISECONDS
 from stage5_pos.__main__ import STAKE_HOLDERS
 
 FOUNDING = {4: {"interval": 5_000}, 5: {"slot": 1_000, "rate": 200}}
-"""What a founder decides, in thousandths: a block every five seconds."""
+"""The founder's default, in thousandths: a block every five seconds."""
 
 
 def make_options() -> Options:
@@ -58,28 +58,28 @@ def make_options() -> Options:
     options.add_argument("--keys", type=read_path, default=ROOT / "run" / "network-keys", metavar="DIR",
                          help="keys of the accounts, made there if missing (default: run/network-keys)")
     options.add_argument("--seed", type=integer_from(0, 2**32 - 1), metavar="N",
-                         help="seed of what is random in slow connections (default: random, printed)")
+                         help="seed of the random delays of slow connections (default: random, printed)")
     return options
 
 
 class Conductor:
-    """Owns the playground in a thread of its own: starts it, lets it run, carries out what is typed, ends it."""
+    """Owns the playground in a thread of its own: starts it, lets it run, carries out commands, ends it."""
 
     def __init__(self, settings: Settings, keys_folder: Path, on_line: Callable[[Line], None],
                  width: Callable[[], int]) -> None:
-        """`on_line` gets the log, which has `width()` columns now; both are called in the conductor's thread."""
+        """`on_line` gets the lines of the log; `width` returns its current width. The conductor's thread calls both."""
         self.settings = settings
         self._keys_folder, self._on_line, self._width = keys_folder, on_line, width
         self.lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        """What was typed; None is the end of input."""
+        """The typed lines; None is the end of input."""
         self.snapshot: Snapshot | None = None
-        """How all is, some times a second a new one."""
+        """The current state of all nodes, renewed several times a second."""
         self.status = 1
         """The exit status, once all has ended."""
         self.error = ""
-        """Why it is not 0."""
+        """Why the status is not 0."""
         self.refused = 0
-        """Lines that meant nothing, or could not be carried out."""
+        """The number of lines that had no meaning or could not be carried out."""
         self._is_stopping = False
         self._thread = threading.Thread(target=self._run, name="conductor", daemon=True)
 
@@ -88,12 +88,13 @@ class Conductor:
         self._thread.start()
 
     def stop(self) -> None:
-        """Begin to end; may be called by any thread, also a second time, and by a handler of signals."""
-        # No threading.Event: its lock would be waited for forever, if a signal came while another one sets it.
+        """Begin to end. Any thread may call this, more than once, and a signal handler, too."""
+        # No threading.Event: if a signal came while `set` holds its lock, the handler would wait for that lock for
+        # ever.
         self._is_stopping = True
 
     def wait(self, seconds: float | None = None) -> bool:
-        """Wait until all has ended, or so long; has it?"""
+        """Wait until all has ended, or for `seconds`. Has it?"""
         self._thread.join(seconds)
         return not self._thread.is_alive()
 
@@ -107,7 +108,7 @@ class Conductor:
             self.status = 0
         except (NodeError, WalletError, OSError) as error:
             self.error = describe_error(error)
-        except Exception:  # a defect of this program: it is shown once the screen is gone
+        except Exception:  # a defect of this program, shown once the screen is gone
             self.error = traceback.format_exc()
         finally:
             self.stop()
@@ -136,7 +137,7 @@ class Conductor:
         self.snapshot = self._table.snapshot()
 
     def _next_line(self, playground: Playground) -> str:
-        """The next line that was typed; Quit at the end of input, Stopped if the user wants no more."""
+        """The next typed line. Quit at the end of input, Stopped if the user ends the program."""
         while True:
             if self._is_stopping:
                 raise Stopped
@@ -163,22 +164,22 @@ class Conductor:
 # --- without a terminal -------------------------------------------------------------------------
 
 def run_plain(settings: Settings, keys_folder: Path) -> int:
-    """Print the log, read commands from standard input, and wait for the end; the exit status, which is 1 if a line of
-    a script was refused."""
+    """Print the log, read commands from standard input, and wait for the end. The exit status is 1 if a line of a
+    script was refused."""
     conductor = Conductor(settings, keys_folder, print_line, lambda: columns(sys.stdout, LOG_COLUMNS))
     for number in ending_signals():
         signal.signal(number, lambda *_: conductor.stop())
     conductor.start()
     threading.Thread(target=read_lines, args=(conductor,), name="standard input", daemon=True).start()
     while not conductor.wait(TICK_SECONDS):
-        pass  # Not without end: a signal that comes just before this thread waits would be handled after that.
+        pass  # With a timeout: a signal that comes just before this thread waits is handled only when the wait ends.
     status = finish(conductor)
     return 1 if conductor.refused and not sys.stdin.isatty() else status
 
 
 def read_lines(conductor: Conductor) -> None:
-    """Hand over what is typed, and None at its end."""
-    # os.read and not sys.stdin, whose lock the interpreter stumbles over at its end (common/console.py).
+    """Pass on what is typed, and None at the end of input."""
+    # Not sys.stdin: if a thread still holds its lock, the interpreter crashes at its end (common/console.py).
     rest = b""
     try:
         while data := read_in_foreground(65_536):
@@ -187,8 +188,8 @@ def read_lines(conductor: Conductor) -> None:
                 conductor.lines.put(line.decode(errors="replace"))
     except OSError as error:
         if error.errno == errno.EBADF:
-            return  # `nohup` opens an input that cannot be read: it is to run on without
-        # A terminal that is gone is the end of input.
+            return  # `nohup` opens an input that cannot be read: go on without it
+        # A terminal that is gone counts as the end of input.
     if rest:
         conductor.lines.put(rest.decode(errors="replace"))
     conductor.lines.put(None)
@@ -200,13 +201,13 @@ def print_line(line: Line) -> None:
 
 
 def has_screen() -> bool:
-    """Is there a terminal that takes colours and moves its cursor, and does the user want that?"""
+    """Is there a terminal that shows colours and moves its cursor, and does the user want that?"""
     # textual draws on standard error.
     return not is_in_background() and all(map(has_colours, (sys.stdin, sys.stdout, sys.stderr)))
 
 
 def finish(conductor: Conductor) -> int:
-    """Wait until all has ended, and say what went wrong, if something did; the exit status."""
+    """Wait until all has ended, and say what went wrong, if anything. Return the exit status."""
     conductor.stop()
     conductor.wait()
     if conductor.error:
@@ -217,10 +218,10 @@ def finish(conductor: Conductor) -> int:
 # --- on a terminal ------------------------------------------------------------------------------
 
 def run_on_screen(settings: Settings, keys_folder: Path) -> int:
-    """Show the screen until all has ended; the exit status."""
-    from lab.live.screen import Screen  # takes half a second, which scripts need not wait for
+    """Show the screen until all has ended. Return the exit status."""
+    from lab.live.screen import Screen  # here, since it takes half a second, which scripts need not wait for
 
-    for name in ("COLUMNS", "LINES"):  # textual would take them for the size of the window, whatever that is now
+    for name in ("COLUMNS", "LINES"):  # textual would take them for the window's size, which may have changed
         os.environ.pop(name, None)
     news: queue.SimpleQueue[Line] = queue.SimpleQueue()
     conductor = Conductor(settings, keys_folder, news.put, lambda: screen.log_columns)
@@ -236,7 +237,7 @@ def run_on_screen(settings: Settings, keys_folder: Path) -> int:
 # --- main ---------------------------------------------------------------------------------------
 
 def founding_options(options: Any) -> tuple[str, ...]:
-    """What node 1 is told as the founder of the network."""
+    """The options of node 1, which founds the network."""
     words: list[str] = []
     for name, default in FOUNDING.get(options.stage, {}).items():
         given = getattr(options, name)
@@ -245,7 +246,7 @@ def founding_options(options: Any) -> tuple[str, ...]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the network; 0 after an orderly end, 1 if the network could not be started, 2 for wrong options."""
+    """Run the network. 0 after an orderly end, 1 if the network could not be started, 2 for wrong options."""
     options = make_options().parse_args(arguments)
     seed = secrets.randbits(32) if options.seed is None else options.seed
     settings = Settings(options.stage, options.nodes, seed, founding_options(options))
@@ -255,7 +256,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def main_to_the_end() -> int:
-    """The same; signals that come after the end do nothing. Python would let another Ctrl-C kill it while it ends."""
+    """The same, but signals after the end do nothing. Otherwise another Ctrl-C would kill Python while it ends."""
     status = main()
     for number in ending_signals():
         signal.signal(number, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""The log of the playground: what nodes report is gathered, so that equal news of many are one line."""
+"""The log of the playground. It gathers what nodes report, so that equal news of many nodes are one line."""
 
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -10,10 +10,11 @@ from lab.blackbox.peer import Event
 from lab.live.words import SHOWN_DIGITS, Line, Names, announce, people_lines, shown_nodes
 
 GATHER_SECONDS = 0.3
-"""So long the log waits for other nodes to report the same."""
+"""How long the log waits for other nodes to report the same, in seconds."""
 
 OLD_SECONDS = 2.0
-"""Who reports a block so long after others has not followed them: that is told as such, not as a new block."""
+"""A node that reports a block this many seconds after others is catching up. The log says that instead of telling of a
+new block."""
 
 LEDGER_ACCOUNTS = 12
 """How many accounts of a ledger are shown in one line."""
@@ -23,17 +24,17 @@ class Newsroom:
     """Hears what the nodes report, and writes the log."""
 
     def __init__(self, stage: int, on_line: Callable[[Line], None], width: Callable[[], int]) -> None:
-        """`on_line` gets the lines; `width` says how many columns they have room in."""
+        """`on_line` gets the lines; `width` returns the columns that they may use."""
         self._stage, self._on_line, self.width = stage, on_line, width
         self.names, self.branches = Names(), Branches()
         self.is_starting = True
-        """Do the nodes only come up? Then connections and transactions are no news."""
+        """Are the nodes still starting? Then connections and transactions are no news."""
         self._gathered: dict[tuple[str, tuple[Piece, ...]], tuple[float, list[int]]] = {}
-        """What was reported: when first, by the monotonic clock, and by whom."""
+        """News -> when it was first reported, by the monotonic clock, and by which nodes."""
         self._quiet: set[str] = set()
-        """The ids of transactions that the user has not made."""
+        """The ids of transactions that the user did not make."""
         self._heard: dict[str, float] = {}
-        """When a block was reported first."""
+        """Id of a block -> when it was first reported."""
 
     # --- writing --------------------------------------------------------------------------------
 
@@ -46,18 +47,18 @@ class Newsroom:
         self._on_line(Line(kind, shown_nodes(who), "".join(piece.text for piece in pieces), tuple(pieces)))
 
     def say_answer(self, number: int, event: Event | None) -> None:
-        """Write what a node has answered; None is no answer."""
+        """Write a node's answer; None is no answer."""
         for line in people_lines(event, self.names, NODES[self._stage].EVENTS) if event is not None else []:
             self.say("answer", line, [number])
 
     def say_tree(self, tips: Mapping[str, Collection[int]], only: Collection[str] | None = None) -> None:
-        """Draw the tree of blocks, or of those `only`, and which nodes stand where."""
+        """Draw the tree of all blocks, or of those in `only`, with the nodes at their tips."""
         words = {tip: f"<- {shown_nodes(numbers)}" for tip, numbers in tips.items()}
         for pieces in self.branches.draw(words, self.width(), only):
             self.say_pieces("answer", pieces)
 
     def say_ledgers(self, answers: Mapping[int, Event]) -> None:
-        """Say which ledgers are equal; of those that are not, only what differs."""
+        """Say which ledgers are equal. Of those that are not, show only what differs."""
         groups: dict[tuple[tuple[str, int], ...], list[int]] = {}
         for number, event in answers.items():
             accounts = sorted((account, balance) for account, balance in event["accounts"].items() if balance)
@@ -83,11 +84,11 @@ class Newsroom:
 
     @property
     def is_gathering(self) -> bool:
-        """Was something reported that is not written yet?"""
+        """Are there reports that are not written yet?"""
         return bool(self._gathered)
 
     def flush(self, all_of_it: bool = False) -> None:
-        """Write what was reported, once others had the time to report the same."""
+        """Write what was reported, once other nodes had time to report the same."""
         ripe = [key for key, (since, _) in self._gathered.items()
                 if all_of_it or time.monotonic() - since > GATHER_SECONDS]
         for kind, pieces in ripe:
@@ -96,7 +97,7 @@ class Newsroom:
     # --- hearing --------------------------------------------------------------------------------
 
     def hear(self, view: NodeView, event: Event, used: Collection[int]) -> bool:
-        """A node has reported something, which `view` knows already; is it news? New branches get none of the `used`
+        """A node has reported something, and `view` has noted it. Is it news? New branches get none of the `used`
         colours."""
         if event["event"] == "listening":
             self.names.add(view.number, view.account, view.address)
@@ -109,7 +110,7 @@ class Newsroom:
         return news is not None
 
     def _tell(self, number: int, event: Event, kind: str, text: str) -> None:
-        """Answers are written at once; what others may report too is gathered."""
+        """Write an answer at once. Gather what others may report, too."""
         if kind == "answer":
             self.say(kind, text, [number])
         else:
@@ -117,13 +118,13 @@ class Newsroom:
             self._gather(kind, [Piece(text, self.branches.colour(event["id"]) if is_of_branch else None)], number)
 
     def _gather(self, kind: str, pieces: Sequence[Piece], *who: int) -> None:
-        """Written in this order; `who` has reported it, if it is about somebody."""
+        """Keep news until `flush`, which writes it in this order. `who` are the nodes that reported it."""
         numbers = self._gathered.setdefault((kind, tuple(pieces)), (time.monotonic(), []))[1]
         numbers += [number for number in who if number not in numbers]
 
     def _is_for_log(self, view: NodeView, event: Event) -> bool:
-        """Not a second connection between the same two, nor a block that all have heard of, nor the confusion while
-        all join at once."""
+        """Leave out a second connection between the same two nodes, a block that all have heard of, and the confusion
+        while all join at once."""
         match event["event"]:
             case "peer":
                 count = view.neighbours[event["address"]]
@@ -138,11 +139,11 @@ class Newsroom:
         return True
 
     def _is_old(self, block_id: str) -> bool:
-        """Have other nodes reported this block some time ago?"""
+        """Did other nodes report this block some time ago?"""
         return time.monotonic() - self._heard.setdefault(block_id, time.monotonic()) > OLD_SECONDS
 
     def _hear_of_block(self, number: int, event: Event, used: Collection[int]) -> list[Known]:
-        """Note a block; if it is news and makes a fork, all blocks on its parent, itself first."""
+        """Note a block. If it is news and makes a fork, return all blocks on its parent, itself first."""
         if self._stage == 4:
             self.names.call(event["creator"], "sequencer")
         if self._is_old(event["id"]):

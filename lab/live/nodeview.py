@@ -1,4 +1,4 @@
-"""What is known of one node of the playground, from what it reports."""
+"""What the playground knows of one node, from the node's reports."""
 
 import hashlib
 from collections import Counter, deque
@@ -8,14 +8,14 @@ from lab.blackbox.peer import Event
 from lab.live.words import SHOWN_DIGITS
 
 OnAnswer = Callable[[Event | None], None]
-"""Is given the event that answers a question, or None if the node ends before."""
+"""Called with the event that answers a question, or None if the node ends before."""
 
 ANSWERS = {"peers": 1, "help": 1, "ledger": 2, "account": 3, "status": 4, "blocks": 4, "tree": 5}
-"""Events that answer the command of the same name, and come for no other reason: from which stage on."""
+"""Events that only come as answers to the command of the same name -> the stage from which on they exist."""
 
 
 class NodeView:
-    """What is known of one node."""
+    """What the playground knows of one node."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -24,7 +24,7 @@ class NodeView:
         self.forget()
 
     def forget(self) -> None:
-        """The node is gone: what it would know, and what it was asked, is void."""
+        """The node is gone: forget what it knew, and what it was asked."""
         self.is_up = False
         """Does it take commands?"""
         self.connections = self.known = self.height = self.pool = self.said = 0
@@ -33,22 +33,22 @@ class NodeView:
         """Its last event, in a few words."""
         self.ledger: dict[str, int] = {}
         self.neighbours: Counter[str] = Counter()
-        """How many connections it has to whom."""
+        """Neighbour -> the number of connections to it."""
         self._chat_sum = 0
         void, self._asked = self._asked, {}
         for on_answer in [one for asked in void.values() for one in asked]:
             on_answer(None)
 
     def expect(self, event: str, on_answer: OnAnswer) -> None:
-        """The node was asked something that it answers with such an event."""
+        """The node was asked something, and will answer with such an event."""
         self._asked.setdefault(event, deque()).append(on_answer)
 
     def is_waiting(self) -> bool:
-        """Is some question not answered yet?"""
+        """Is a question still unanswered?"""
         return any(self._asked.values())
 
     def note(self, event: Event) -> None:
-        """Learn from what the node has reported."""
+        """Learn from an event that the node has reported."""
         name = event["event"]
         learn = getattr(self, f"_on_{name}", None)
         if learn is not None:
@@ -80,14 +80,14 @@ class NodeView:
         self.digest = _digest(repr(balances))
 
     def _on_chat(self, event: Event) -> None:
-        # A sum, since the order does not count.
+        # A sum, since the order does not matter.
         self.said += 1
         self._chat_sum += int(_digest(event["text"]), 16)
         self.digest = f"{self._chat_sum % 16**SHOWN_DIGITS:0{SHOWN_DIGITS}x}"
 
     @property
     def balance(self) -> int:
-        """What this node's account has, as the node sees it."""
+        """The balance of this node's account, as the node sees it."""
         return self.ledger.get(self.account, 0)
 
 
@@ -96,7 +96,7 @@ def _digest(text: str) -> str:
 
 
 def agreeing(views: Sequence[NodeView]) -> list[list[int]]:
-    """The groups of nodes that have the same: tip and ledger (stage 5), ledger (2 to 4), chat messages (1)."""
+    """The groups of nodes that agree: on tip and ledger (stage 5), ledger (2 to 4), or chat messages (1)."""
     groups: dict[str, list[int]] = {}
     for view in views:
         if view.is_up:

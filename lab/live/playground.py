@@ -1,15 +1,15 @@
-"""Real nodes on one machine to play with: typed to, killed, parted, slowed down, replaced by adversaries.
+"""Real nodes on one machine to play with: typed to, killed, partitioned, slowed down, replaced by adversaries.
 
     playground = Playground(Settings(stage=5, nodes=10, seed=7), keys, folder, print)
     playground.start_all()
     playground.partition([[1, 2, 3, 4, 5], [6, 7, 8, 9, 10]])
     while ...:
-        playground.tick()           # some times a second: hear what the nodes report, ask them how they are
+        playground.tick()           # several times a second: hear what the nodes report, ask them how they are
 
-All methods are for one thread. What people see of it is drawn elsewhere (table.py, live.py). Nodes are
-numbered from 1. A node's number stands for its account: in stage 2 that is the name node-1, node-2, …; in stages 3 to
-5 the key in its wallet. In stage 5 the keys of the first ten are those of the genesis accounts, so that what a node
-earns by blocks and what `/send` takes is one account. Fewer than ten nodes play the other accounts in turn.
+Only one thread may call the methods. What people see is drawn elsewhere (table.py, live.py). Nodes are numbered from 1,
+and a node's number stands for its account: in stage 2 the name node-1, node-2, …; in stages 3 to 5 the key in its
+wallet. In stage 5 the first ten nodes have the keys of the genesis accounts, so a node's rewards go to the account that
+`/send` spends from. If there are fewer than ten nodes, they play the other accounts in turn.
 """
 
 import time
@@ -32,29 +32,29 @@ from stage4_sequencer.genesis import FOUNDERS_BALANCE
 TICK_SECONDS = 0.1
 
 POLL_SECONDS = 1.5
-"""Between two looks at a node that reports nothing; after news it is looked at sooner."""
+"""Seconds between two looks at a node that reports nothing. After news the next look comes sooner."""
 
 SOON_SECONDS = 0.4
 
 ANSWER_SECONDS = 5.0
-"""Time for a node to answer what was typed, before the next command has its turn."""
+"""Time for a node to answer a typed line before the next command has its turn."""
 
 MOMENT_SECONDS = 1.0
 
 LOG_COLUMNS = 98
-"""Of a log that is on no terminal: it fits on one of 100 later."""
+"""The width of a log that goes to no terminal. It later fits on a terminal of 100 columns."""
 
 POLLS = {1: ["peers"], 2: ["peers", "ledger"], 3: ["peers", "ledger"], 4: ["status", "ledger"],
          5: ["status", "ledger"]}
-"""What a node is asked to see how it is."""
+"""The questions that show how a node is."""
 
 
 class PlaygroundError(Exception):
-    """What was asked for cannot be done. The message is one line for the user."""
+    """A command cannot be carried out. The message is one line for the user."""
 
 
 class Stopped(Exception):
-    """The user wants no more, in the middle of something."""
+    """The user ends the program in the middle of something."""
 
 
 class Playground:
@@ -63,9 +63,9 @@ class Playground:
     def __init__(self, settings: Settings, keys: KeyRing | None, folder: Path, on_line: Callable[[Line], None],
                  is_stopping: Callable[[], bool] = lambda: False, on_tick: Callable[[], None] = lambda: None,
                  width: Callable[[], int] = lambda: LOG_COLUMNS) -> None:
-        """Nothing runs yet. `keys` are for stages 3 to 5, the nodes' data goes into `folder`, `on_line` gets the log,
-        `on_tick` is called with every tick; once `is_stopping` says yes, whatever takes long raises `Stopped`.
-        `width` says how many columns the log has."""
+        """No node runs yet. `keys` are for stages 3 to 5. The nodes' data goes into `folder`. `on_line` gets the lines
+        of the log, `on_tick` is called with every tick. Once `is_stopping` says yes, long waits raise `Stopped`.
+        `width` returns the width of the log."""
         self.settings, self._is_stopping, self._on_tick = settings, is_stopping, on_tick
         self.log = Newsroom(settings.stage, on_line, width)
         self.launcher = Launcher(settings, keys, folder)
@@ -88,13 +88,13 @@ class Playground:
         return [view.number for view in self.views if view.is_up]
 
     def is_down(self, number: int) -> bool:
-        """Was this node started, and runs no more?"""
+        """Was this node started, and is it no longer running?"""
         return number in self.members and self.members[number].process is None
 
     # --- the beginning --------------------------------------------------------------------------
 
     def start_all(self) -> None:
-        """Start all nodes and wait until they are one network; NodeError if that fails."""
+        """Start all nodes, and wait until they are one network. NodeError if that fails."""
         for number in self.numbers:
             self._begin(number)
         self._wait_until_joined()
@@ -113,8 +113,8 @@ class Playground:
             self.members[number] = Member(place, lambda: self.launcher.launch(number, place, self._peer_of(number)))
 
     def _peer_of(self, number: int) -> str:
-        """Whom a node calls first: in stage 1 one next to it, later the lowest that it reaches. That one may only be
-        starting: the node calls it until it is there (`--wait`)."""
+        """The node that a node calls first: in stage 1 one next to it, in later stages the lowest that it reaches. If
+        that node is still starting, the caller tries until it is there (`--wait`)."""
         reached = [other for other in self.members if other != number and not self.is_down(other)
                    and not self.wiring.is_cut(number, other)]
         if self.settings.stage == 1:
@@ -122,7 +122,7 @@ class Playground:
         return self.wiring.places[reached[0]].address if reached else "none"
 
     def _wait_until_joined(self) -> None:
-        """Until all nodes are in one network; NodeError if one has ended, or has found nobody."""
+        """Wait until all nodes are in one network. NodeError if a node has ended, or has found nobody."""
         self.wait_until(lambda: all(view.is_up for view in self.views) or any(map(self.is_down, self.numbers)),
                         START_SECONDS, "the nodes to come up")
         if gone := [number for number in self.numbers if self.is_down(number)]:
@@ -147,7 +147,7 @@ class Playground:
     # --- what is typed --------------------------------------------------------------------------
 
     def type(self, number: int, line: str) -> None:
-        """Type a line at a node; PlaygroundError if it is not there. What comes of it the log tells."""
+        """Type a line at a node. PlaygroundError if the node is not up. The log tells the result."""
         view = self.view(number)
         self._expect_up(number)
         try:
@@ -165,7 +165,7 @@ class Playground:
             raise PlaygroundError(f"node {number} is {hint}")
 
     def ask(self, numbers: Sequence[int], name: str, on_answers: Callable[[dict[int, Event]], None]) -> None:
-        """Ask nodes the same, and give all answers at once, without those of nodes that end before."""
+        """Ask several nodes the same, and pass on all answers at once. Nodes that end before are left out."""
         answers: dict[int, Event] = {}
         waiting = set(numbers)
 
@@ -184,7 +184,7 @@ class Playground:
         self.view(number).expect(name, on_answer)
 
     def wait_until_answered(self, numbers: Collection[int]) -> None:
-        """Until these nodes have handled what was typed, or a while has passed."""
+        """Wait until these nodes have handled what was typed, or a while has passed."""
         passed: list[int] = []
         for number in numbers:
             if self.view(number).is_up:
@@ -193,7 +193,7 @@ class Playground:
             self.wait_until(lambda: set(passed) >= set(numbers) & set(self.up()), ANSWER_SECONDS, "an answer")
 
     def draw_tree(self, number: int | None = None) -> None:
-        """Stage 5: draw the tree of blocks in the log: all that any node knows, or what one does."""
+        """Stage 5: draw the tree of blocks in the log, of all nodes together or of one node."""
         if self.settings.stage != 5:
             raise PlaygroundError(f"stage {self.settings.stage} has no tree of blocks; that is what stage 5 brings")
         if number is None:
@@ -218,7 +218,7 @@ class Playground:
     # --- what is done to nodes ------------------------------------------------------------------
 
     def kill(self, numbers: Collection[int]) -> None:
-        """`kill -9`; PlaygroundError if one is down already."""
+        """`kill -9` these nodes. PlaygroundError if one is down already."""
         for number in numbers:
             if self.is_down(number):
                 raise PlaygroundError(f"node {number} is down already")
@@ -228,10 +228,10 @@ class Playground:
         self.log.say("fault", "killed", numbers)
 
     def start(self, numbers: Collection[int]) -> None:
-        """Start nodes that are down, with their data; an adversary makes room for the honest node."""
+        """Start nodes that are down, with their data. In the place of an adversary the honest node returns."""
         for number in numbers:
             if not self.is_down(number) and number not in self.launcher.evil:
-                raise PlaygroundError(f"node {number} runs already")
+                raise PlaygroundError(f"node {number} is already running")
         for number in numbers:
             self._end(number)
             self.launcher.make_good(number)
@@ -240,8 +240,8 @@ class Playground:
         self.log.say("fault", f"started again, {how}", numbers)
 
     def make_evil(self, number: int, name: str, victim: str = "") -> None:
-        """Let an adversary take a node's place, its account and a copy of its data. `victim` is an account that it
-        works against, for those that work against one."""
+        """Put an adversary in a node's place, with its account and a copy of its data. `victim` is the account that it
+        works against, if it works against one."""
         self._end(number)
         self.launcher.make_evil(number, name, victim)
         self._begin(number)
@@ -254,10 +254,10 @@ class Playground:
             member.kill()
         self.view(number).forget()
 
-    # --- what is heard of them ------------------------------------------------------------------
+    # --- what the nodes report ------------------------------------------------------------------
 
     def wait_until(self, question: Callable[[], bool], seconds: float, wanted: str) -> None:
-        """Tick until the answer is yes; NodeError after that many seconds, Stopped if the user wants no more."""
+        """Tick until the answer is yes. NodeError after that many seconds, Stopped if the user ends the program."""
         deadline = time.monotonic() + seconds
         while not question():
             if self._is_stopping():
@@ -268,17 +268,17 @@ class Playground:
             time.sleep(TICK_SECONDS)
 
     def wait(self, seconds: float) -> None:
-        """Let so much time pass."""
+        """Let `seconds` pass."""
         end = time.monotonic() + seconds
         self.wait_until(lambda: time.monotonic() >= end, seconds + 1, "time to pass")
 
     def wait_for_log(self) -> None:
-        """Until the log has told what has come so far, or a moment has passed: so a command follows what is before."""
+        """Wait until the log has told all so far, or a moment has passed: a command comes after earlier news."""
         with suppress(NodeError):
             self.wait_until(lambda: not self.log.is_gathering, MOMENT_SECONDS, "the log")
 
     def wait_until_equal(self, seconds: float) -> None:
-        """Until all nodes that run are up and agree; PlaygroundError if they do not in that time."""
+        """Wait until all running nodes are up and agree. PlaygroundError if that takes longer."""
         def do_agree() -> bool:
             for number in self.up():
                 self._look(number)
@@ -292,7 +292,7 @@ class Playground:
             raise PlaygroundError(f"the nodes do not agree after {seconds:g} seconds") from None
 
     def tick(self) -> None:
-        """Hear what the nodes report, put it into the log, and look how they are."""
+        """Hear what the nodes report, put it into the log, and ask them how they are."""
         for number, member in self.members.items():
             if member.process is not None:
                 self._hear(number, member.process)
@@ -330,13 +330,13 @@ class Playground:
     # --- the end --------------------------------------------------------------------------------
 
     def close(self) -> list[int]:
-        """Write the rest of the log, end all nodes, then the proxies; the exit statuses."""
+        """Write the rest of the log, end all nodes, then the proxies. Return the exit statuses."""
         for number, member in self.members.items():
             if member.process is not None:
                 self._hear(number, member.process)
         try:
             self.log.flush(all_of_it=True)
-        finally:  # also if it cannot be written
+        finally:  # even if the log cannot be written
             statuses = end_all([member.process for member in self.members.values() if member.process is not None])
             self.wiring.close()
         return statuses

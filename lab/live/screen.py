@@ -1,6 +1,6 @@
 """The screen of `make network`: a table of the nodes, the log, and the prompt, drawn by textual.
 
-It knows nothing of nodes: it shows what the conductor (live.py) gives, and hands back what is typed.
+It knows nothing of nodes: it shows what the conductor (live.py) gives it, and passes on what is typed.
 """
 
 import asyncio
@@ -30,10 +30,10 @@ from lab.live.words import WHO_COLUMNS, Line
 REFRESH_SECONDS = 0.2
 
 MAX_LINES = 1_000
-"""Lines of the log that can be scrolled back to."""
+"""The number of lines of the log that the user can scroll back to."""
 
 SCROLLBAR = 1
-"""Columns that are left free for it, beside the table."""
+"""Columns that the table leaves free for its scroll bar."""
 
 GROUPS = ["#5fd75f", "#ffaf00", "#5fafff", "#d787ff", "#5fffd7", "#d7d75f"]
 """The colours of groups and branches, as bright as a projector needs them."""
@@ -49,16 +49,16 @@ MARKS = {"up": "●", "evil": "!", "starting": "…", "down": "x"}
 
 WIDTHS = {"node": 5, "address": 16, "conn": 6, "chats": 7, "height": 8, "ledger": 9, "tip": 9, "pool": 6,
           "balance": 11}
-"""Columns of the terminal; what is left is for the faults and the last event."""
+"""The width of each column; the rest of the terminal is for the faults and the last event."""
 
 PORT = 8
-"""Columns of an address that is only its port; all nodes are on this machine."""
+"""The width of an address shortened to its port; all nodes are on this machine."""
 
 TROUBLE, LAST_EVENT = 8, 17
-"""Columns for the two, at least: `ROLLBACK of 123`, `block 1234 by 10`."""
+"""The least width for faults and last event: `ROLLBACK of 123`, `block 1234 by 10`."""
 
 RIGHT = {"conn", "chats", "height", "pool", "balance"}
-"""Columns of numbers."""
+"""The columns that hold numbers."""
 
 
 class Show(Protocol):
@@ -71,11 +71,11 @@ class Show(Protocol):
         """Begin to end."""
 
     def wait(self, seconds: float | None = None) -> bool:
-        """Has all ended?"""
+        """Wait until all has ended, or for `seconds`. Has it?"""
 
 
 class Prompt(Input):
-    """The line that is typed, with the lines typed before."""
+    """The line that the user types, and the lines typed before."""
 
     BINDINGS = [
         Binding("up", "recall(-1)", show=False),
@@ -98,7 +98,7 @@ class Prompt(Input):
         self._place = 0
 
     def on_key(self, event: Key) -> None:
-        """Take the line at Enter. A binding would come to that only after the keys typed next."""
+        """Take the line at Enter. A binding would run only after the keys that are typed next."""
         if event.key == "enter":
             event.stop()
             event.prevent_default()
@@ -117,31 +117,31 @@ class Prompt(Input):
         self.post_message(self.Typed(line))
 
     def action_recall(self, steps: int) -> None:
-        """Take an earlier or later line in the place of this one."""
+        """Replace this line with an earlier or later one."""
         self._place = max(0, min(self._place + steps, len(self.typed)))
         self.value = self.typed[self._place] if self._place < len(self.typed) else ""
         self.cursor_position = len(self.value)
 
 
 def is_text(character: str) -> bool:
-    """Is this a character that somebody writes, not one that controls a terminal?"""
+    """Is this a character of a text, not one that controls a terminal?"""
     return unicodedata.category(character) not in ("Cc", "Cs", "Cn", "Zl", "Zp")
 
 
 class Log(RichLog, can_focus=False):
-    """The log, whose lines are wrapped anew when the window gets another width."""
+    """The log. Its lines are wrapped again when the width of the window changes."""
 
     def __init__(self) -> None:
         super().__init__(max_lines=MAX_LINES, wrap=True, min_width=20)
         self._all: deque[Line] = deque(maxlen=MAX_LINES)
 
     def add(self, line: Line) -> None:
-        """Write a line. Who looks at earlier ones is not disturbed."""
+        """Write a line. A user who has scrolled back is not disturbed."""
         self._all.append(line)
         self._write_line(line, self.is_vertical_scroll_end)
 
     def on_resize(self, _: Resize) -> None:
-        """Write all lines again, once the new width holds."""
+        """Write all lines again, once the new width is in force."""
         self.call_after_refresh(self._write_all)
 
     def _write_all(self) -> None:
@@ -150,7 +150,7 @@ class Log(RichLog, can_focus=False):
             self._write_line(line, scroll_end=True)
 
     def _write_line(self, line: Line, scroll_end: bool) -> None:
-        # Without a width, textual wraps for the width that the window had before.
+        # Without a width, textual wraps for the old width of the window.
         self.write(draw_line(line), width=self.scrollable_content_region.width or None, scroll_end=scroll_end)
 
 
@@ -176,13 +176,13 @@ class Screen(App[None]):
     ]
 
     def __init__(self, show: Show, news: "queue.SimpleQueue[Line]") -> None:
-        """Show what `show` gives, and the log that comes through `news`."""
+        """Show what `show` gives, and the lines of the log that come through `news`."""
         super().__init__()
         self._show, self._news = show, news
         self._drawn: tuple[Snapshot, int] | None = None
         self.is_leaving = False
         self.log_columns = LOG_COLUMNS
-        """How wide the log is. For the conductor's thread."""
+        """The width of the log, which the conductor's thread reads."""
 
     def compose(self) -> ComposeResult:
         """Title, table, log, prompt, from the top."""
@@ -206,25 +206,25 @@ class Screen(App[None]):
         self._show.lines.put(typed.line)
 
     def on_resize(self, _: Resize) -> None:
-        """The table has another width."""
+        """The width of the window has changed."""
         self.update_all()
 
     def action_leave(self) -> None:
-        """End the nodes; the screen stays until they are gone."""
+        """End the nodes. The screen stays until they are gone."""
         self.is_leaving = True
         self._show.stop()
 
     def action_scroll(self, pages: int) -> None:
-        """Turn the pages of the log."""
+        """Scroll the log by pages."""
         log = self.query_one(Log)
         log.scroll_relative(y=pages * max(1, log.size.height - 1), animate=False)
 
     def update_all(self) -> None:
-        """Show what has changed; leave once all has ended."""
+        """Show what has changed. Leave once all has ended."""
         if not self.query("#title"):
             return  # the screen is being taken down already
         if not self.is_headless and not os.isatty(2):
-            self.action_leave()  # the terminal is gone: nobody can end this any more, and textual would read on and on
+            self.action_leave()  # the terminal is gone: nobody could end this any more, and textual would read for ever
         self.log_columns = self.query_one(Log).scrollable_content_region.width or self.log_columns
         while not self._news.empty():
             self.query_one(Log).add(self._news.get())
@@ -250,7 +250,7 @@ def draw_line(line: Line) -> Text:
 
 
 def draw_title(snapshot: Snapshot, width: int) -> Text:
-    """What network this is, and who agrees."""
+    """The network, and which nodes agree."""
     text = Text(f" {snapshot.title}   ", style="bold", no_wrap=True)
     text.append(snapshot.summary, "bold #ffff5f" if snapshot.is_split else "#5fd75f")
     text.truncate(width, overflow="ellipsis")
@@ -258,7 +258,7 @@ def draw_title(snapshot: Snapshot, width: int) -> Text:
 
 
 def draw_table(snapshot: Snapshot, width: int) -> Text:
-    """The table, as wide as the terminal. On a narrow one addresses give their room to the last event."""
+    """The table, as wide as the terminal. On a narrow terminal addresses give their room to the last event."""
     widths = choose_widths(snapshot.columns, width)
     left = width - sum(widths.values())
     longest = max((len(_trouble(row)) for row in snapshot.rows), default=0)
@@ -275,8 +275,8 @@ def draw_table(snapshot: Snapshot, width: int) -> Text:
 
 
 def choose_widths(columns: list[str], width: int) -> dict[str, int]:
-    """The columns that there is room for: addresses become ports, then they are left out, and the pool,
-    and the connections."""
+    """The columns that fit: if room is short, addresses first become ports; then addresses, pool and connections are
+    left out, in this order."""
     widths = {name: WIDTHS[name] for name in columns}
     for name, narrow in (("address", PORT), ("address", 0), ("pool", 0), ("conn", 0)):
         if width - sum(widths.values()) < TROUBLE + LAST_EVENT and name in widths:

@@ -1,4 +1,4 @@
-"""The playground as a table: a row for each node, those of one colour agree."""
+"""The playground as a table: a row for each node. Nodes of one colour agree."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -15,11 +15,11 @@ COLUMNS = {
     4: ["node", "address", "conn", "height", "ledger", "pool", "balance"],
     5: ["node", "address", "conn", "height", "tip", "pool", "balance"],
 }
-"""What a stage's table shows; behind that what is wrong with the node, and its last event."""
+"""The columns of each stage's table. After them come the node's faults and its last event."""
 
 
 class Row(NamedTuple):
-    """A node as it is shown."""
+    """A node as the table shows it."""
 
     number: int
     state: str
@@ -29,30 +29,30 @@ class Row(NamedTuple):
     last: str
     colour: int
     component: int
-    """The part of a partitioned network that it is in, from 0 on."""
+    """The part of a partitioned network that contains it, from 0 on."""
 
 
 class Snapshot(NamedTuple):
-    """All that is shown at one moment."""
+    """What the screen shows at one moment."""
 
     title: str
     summary: str
-    """Who agrees with whom."""
+    """Which nodes agree, in one line."""
     is_split: bool
-    """Do some not agree with others?"""
+    """Is there more than one group?"""
     columns: list[str]
     rows: list[Row]
     """Sorted by component."""
 
 
 class Colours:
-    """Gives each group of nodes that agree a colour, and lets it keep that while its members change."""
+    """Gives each group of nodes that agree a colour. The group keeps it while its members change."""
 
     def __init__(self) -> None:
         self._before: dict[int, int] = {}
 
     def choose(self, groups: Sequence[Sequence[int]]) -> dict[int, int]:
-        """Node -> colour: that which most members of its group had, and the larger group before the smaller."""
+        """Node -> colour: the one that most members of its group had. Larger groups choose first."""
         wishes = [(-sum(self._before.get(number) == colour for number in group), -len(group), place, colour)
                   for place, group in enumerate(groups) for colour in range(COLOURS)]
         chosen: dict[int, int] = {}
@@ -72,7 +72,7 @@ class Table:
         self._colours = Colours()
 
     def snapshot(self) -> Snapshot:
-        """How all is now."""
+        """The current state of all nodes."""
         playground, settings = self._playground, self._playground.settings
         components = playground.wiring.components()
         groups = on_one_branch(playground) if settings.stage == 5 else agreeing(playground.views)
@@ -110,7 +110,7 @@ class Table:
                 "balance": f"{view.balance:,}"}[column]
 
     def _faults(self, view: NodeView) -> str:
-        """What is wrong with a node, in a few words."""
+        """A node's faults, in a few words."""
         number, evil, wiring = view.number, self._playground.launcher.evil, self._playground.wiring
         words = [f"evil {evil[number]}"] if number in evil else []
         if number in wiring.slowness:
@@ -124,7 +124,7 @@ class Table:
 
 
 def on_one_branch(playground: Playground) -> list[list[int]]:
-    """Stage 5: the groups of nodes that are on one branch, also if one is behind."""
+    """Stage 5: the groups of nodes on one branch, even if one of them lags."""
     groups: dict[int, list[int]] = {}
     for view in playground.views:
         if view.is_up:
@@ -133,7 +133,7 @@ def on_one_branch(playground: Playground) -> list[list[int]]:
 
 
 def summarize(groups: list[list[int]], stage: int) -> str:
-    """Who agrees, in one line."""
+    """Which nodes agree, in one line."""
     one, some = {1: ("all have read the same", "groups have read different messages"),
                  5: ("all are on one branch", "BRANCHES")}.get(stage, ("all ledgers are equal", "DIFFERENT ledgers"))
     if not groups:

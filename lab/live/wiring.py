@@ -7,23 +7,23 @@ from lab.live.words import shown_nodes
 
 
 class NotCut(Exception):
-    """There is no such cut to be mended."""
+    """There is no such cut to mend."""
 
 
 class Wiring:
-    """The proxies in front of the nodes, and what is wrong with them at the moment."""
+    """The proxies in front of the nodes, and their current faults."""
 
     def __init__(self, seed: int, numbers: Sequence[int], say: Callable[[str, str, Collection[int]], None]) -> None:
-        """Nothing is wrong at first. What is done is said: kind, text, and the nodes that it is about."""
+        """There is no fault at first. `say` is told of each change: kind, text, and the nodes that it is about."""
         self.numbers, self._say = numbers, say
         self._faults = Faults(seed)
         self.places: dict[int, Place] = {number: self._faults.add(str(number)) for number in numbers}
         self.cuts: set[frozenset[int]] = set()
         self.slowness: dict[int, float] = {}
-        """Seconds that what goes to and from a node takes longer."""
+        """Node -> the delay of all that goes to and from it, in seconds."""
 
     def cut(self, one: int, other: int) -> None:
-        """Cut what connects two nodes."""
+        """Cut the connections between two nodes."""
         self.cuts.add(frozenset((one, other)))
         self._faults.cut(str(one), str(other))
         self._say("fault", f"{one} and {other} cannot reach each other", [])
@@ -37,7 +37,7 @@ class Wiring:
         self._say("fault", f"{one} and {other} can reach each other again, and try within 30 seconds", [])
 
     def partition(self, groups: Sequence[Collection[int]]) -> None:
-        """Part the network in these groups, instead of what was cut before. Those in none are one more group."""
+        """Partition the network into these groups; earlier cuts end. Nodes in no group form one more group."""
         rest = set(self.numbers).difference(*groups)
         groups = [*groups, *([rest] if rest else [])]
         self._mend_all()
@@ -59,7 +59,7 @@ class Wiring:
         self.cuts.clear()
 
     def slow(self, number: int, seconds: float) -> None:
-        """Let what goes to and from a node take longer; 0 ends that."""
+        """Delay all that goes to and from a node; 0 ends the delay."""
         self.slowness.pop(number, None)
         if seconds:
             self.slowness[number] = seconds
@@ -67,7 +67,7 @@ class Wiring:
         self._say("fault", f"slowed down by {seconds * 1000:g} ms" if seconds else "no longer slow", [number])
 
     def is_cut(self, one: int, other: int) -> bool:
-        """Can these two not reach each other?"""
+        """Are these two cut off from each other?"""
         return frozenset((one, other)) in self.cuts
 
     def cut_from(self, number: int) -> list[int]:
@@ -75,7 +75,7 @@ class Wiring:
         return [other for other in self.numbers if self.is_cut(number, other)]
 
     def components(self) -> list[list[int]]:
-        """The groups that cannot reach each other, not even by way of others, by the cuts as they are."""
+        """The groups that cannot reach each other under the current cuts, not even through other nodes."""
         left, found = list(self.numbers), []
         while left:
             group = [left.pop(0)]
@@ -87,9 +87,9 @@ class Wiring:
         return found
 
     def describe(self) -> str:
-        """What is wrong at the moment as the proxies know it, in one line."""
+        """The current faults of the proxies, in one line."""
         return self._faults.describe()
 
     def close(self) -> None:
-        """End the proxies. The nodes should be gone by then."""
+        """End the proxies. End the nodes first."""
         self._faults.close()

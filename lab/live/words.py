@@ -1,4 +1,4 @@
-"""The words in which the playground tells people what its nodes report: for the log, and shorter for the table."""
+"""The playground's words for the reports of its nodes: for the log, and shorter ones for the table."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
@@ -10,25 +10,25 @@ from lab.live.branches import Piece
 from lab.blackbox.peer import Event
 
 SHOWN_DIGITS = 8
-"""Of an id or a digest, in the table: enough to tell two apart at a glance."""
+"""Digits of an id or a digest in the table: enough to tell two apart at a glance."""
 
 USERS_ERRORS = ("COMMAND", "ACCOUNT", "FUNDS")
-"""The codes of errors that answer what was typed."""
+"""The codes of errors that answer a typed line."""
 
 WHO_COLUMNS = 7
-"""Of a line of the log, for the nodes that it is about."""
+"""Columns of a line of the log, for the nodes that it is about."""
 
 
 class Line(NamedTuple):
     """A line of the log."""
 
     kind: str
-    """command, answer, news, chat, block, fork, rollback, fault, alarm: how it is shown."""
+    """command, answer, news, chat, block, fork, rollback, fault or alarm. It decides how the line is shown."""
     who: str
-    """The nodes that it is about, as in `1-3,7`; empty if it is about none."""
+    """The nodes that it is about, as in `1-3,7`; empty if there are none."""
     text: str
     pieces: tuple[Piece, ...] = ()
-    """The same text in colours, where it has some."""
+    """The same text in colours, if it has colours."""
 
     def __str__(self) -> str:
         return f"{self.who:<{WHO_COLUMNS}} {self.text}" if self.who else self.text
@@ -46,7 +46,7 @@ def shown_nodes(numbers: Iterable[int]) -> str:
 
 
 class Names:
-    """Accounts and addresses in people's words: by the number of the node that they belong to."""
+    """Replaces accounts and addresses with the numbers of their nodes, for people."""
 
     def __init__(self) -> None:
         self._short: dict[str, str] = {}
@@ -58,17 +58,17 @@ class Names:
         self._long[address] = f"node {number}"
 
     def call(self, account: str, short: str, long: str = "") -> None:
-        """Name an account, shorter for the table."""
+        """Name an account, with a shorter name for the table."""
         self._short[account] = short
         if is_key(account):
             self._long[fingerprint(account)] = long or short
 
     def of(self, account: str) -> str:
-        """An account in a few characters: the node's number, or the beginning of the fingerprint."""
+        """An account in a few characters: the node's number, or the start of the fingerprint."""
         return self._short.get(account) or (fingerprint(account)[:SHOWN_DIGITS] if is_key(account) else account)
 
     def replace(self, text: str) -> str:
-        """A text of a node, with the names of nodes."""
+        """A text of a node, with names instead of accounts and addresses."""
         for long, name in self._long.items():
             text = text.replace(long, name)
         return text
@@ -80,7 +80,7 @@ def is_key(account: str) -> bool:
 
 
 def announce(event: Event, names: Names) -> tuple[str, str] | None:
-    """What the log says about an event that was not asked for: kind and text. None if that is nothing."""
+    """What the log says about an event that was not asked for: kind and text. None if it says nothing."""
     word = WORDS.get(event["event"])
     if word is None:
         return None
@@ -89,13 +89,13 @@ def announce(event: Event, names: Names) -> tuple[str, str] | None:
 
 
 def brief(event: Event, names: Names) -> str:
-    """The same in a few words, for the table."""
+    """An event in a few words, for the table."""
     word = BRIEF.get(event["event"])
     return escape_control(word(event, names)) if word is not None else ""
 
 
 def people_lines(event: Event, names: Names, events: Mapping[str, Lines]) -> list[str]:
-    """An answer as people get it from a node that tells its `events` so."""
+    """An answer as a node prints it for people; `events` has the words of the node's stage."""
     members = {name: value for name, value in event.items() if name != "event"}
     return [escape_control(names.replace(line)) for line in events[event["event"]](members)]
 
@@ -137,7 +137,7 @@ WORDS: dict[str, Callable[[Event, Names], tuple[str, str]]] = {
     "evil": lambda event, names: ("alarm", f"EVIL: {event['deed']}"),
     "error": _error,
 }
-"""How the log tells each event: kind and text."""
+"""The words of the log for each event: kind and text."""
 
 BRIEF: dict[str, Callable[[Event, Names], str]] = {
     "listening": lambda event, names: "listening",
@@ -151,5 +151,5 @@ BRIEF: dict[str, Callable[[Event, Names], str]] = {
     "evil": lambda event, names: f"EVIL: {event['deed']}",
     "error": lambda event, names: f"error {event['code']}",
 }
-"""The same for the table."""
+"""The words of the table for each event."""
 

@@ -6,15 +6,15 @@
         faults.partition([["alice"], ["bob"]])      # what is open ends, what is new is closed at once
         faults.heal()
 
-The nodes are not changed, and do not know. `--announce` tells the others to call the proxy's address in
-place of the node's own, and `listen` in the hello of whoever calls tells the proxy who that is. Who is
-none of its nodes (a stranger) is let through.
+The nodes are not changed, and do not notice. Because of `--announce` the others call the proxy's address instead
+of the node's own. When a node calls, `listen` in its hello tells the proxy which node it is. A caller that is none
+of its nodes (a stranger) is let through.
 
     node a ──> the listener of b ──> thread: who calls? ──> node b        one thread carries bytes from a to b,
                                                                           another one from b to a
 
-A fault lasts until `heal`. What can be random (how long a delayed piece takes; whom a test picks by
-`faults.random`) comes from the seed; how threads take turns does not.
+A fault lasts until `heal`. The seed decides what is drawn at random: how long a delayed piece takes, and whom a
+test picks by `faults.random`. It does not decide how threads take turns.
 """
 
 import contextlib
@@ -36,29 +36,29 @@ HOST = "127.0.0.1"
 RECEIVE_BYTES = 64 * 1024
 
 MAX_HELLO = 4 * 1024
-"""Bytes of a first frame. A hello has some hundred; who begins with a longer one is a stranger."""
+"""The most bytes of a first frame. A hello has some hundred; a caller that begins with a longer frame is a stranger."""
 
 PORT_ELSEWHERE = 5000
-"""Where a node on another machine listens: there nobody has taken it."""
+"""The port of a node on another machine, where it cannot be taken."""
 
 END_SECONDS = 5.0
-"""Time for the threads to end, which takes a moment."""
+"""Time for the threads to end. It takes a moment."""
 
 
 class Place(NamedTuple):
-    """Where a node is to be: behind the proxy."""
+    """Where a node is: behind the proxy."""
 
     name: str
     address: str
-    """The proxy's, which the others call."""
+    """The proxy's address, which the others call."""
     port: int
-    """The node's own, which only the proxy calls."""
+    """The node's own port, which only the proxy calls."""
     host: str = HOST
-    """Where that port is."""
+    """The host of that port."""
 
     @property
     def options(self) -> list[str]:
-        """What the node is to be started with, each time."""
+        """The options to start the node with, each time."""
         return ["--host", self.host, "--port", str(self.port), "--announce", self.address]
 
 
@@ -67,14 +67,14 @@ class Link:
 
     def __init__(self, callee: str, caller_socket: socket.socket) -> None:
         self.caller: str | None = None
-        """Who has called; None for a stranger, and until the hello has come."""
+        """The node that called. None for a stranger, and until the hello has come."""
         self.callee = callee
         self.has_ended = threading.Event()
         self._sockets = [caller_socket]
 
     @property
     def ends(self) -> set[str | None]:
-        """Whom it joins."""
+        """The names of the two nodes that it connects."""
         return {self.caller, self.callee}
 
     def add_socket(self, callee_socket: socket.socket) -> None:
@@ -84,47 +84,47 @@ class Link:
             self.end()
 
     def end(self) -> None:
-        """Let both ends see the end of the connection. It wakes the threads that wait for bytes."""
+        """Show both ends the end of the connection. This wakes the threads that wait for bytes."""
         self.has_ended.set()
         for one in self._sockets:
             _shut_down(one, socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """Give the sockets back; nobody uses them any longer."""
+        """Close the sockets, which nobody uses any longer."""
         self.has_ended.set()
         for one in self._sockets:
             one.close()
 
 
 class Faults:
-    """The proxies of one network, and what is wrong with it at the moment. All methods may be called by any thread."""
+    """The proxies of one network, and its current faults. Any thread may call any method."""
 
     def __init__(self, seed: int | None = None) -> None:
-        """Nothing is wrong at first. Print `seed`, so that a run can be had again."""
+        """There is no fault at first. Print `seed`, so that a run can be repeated."""
         self.seed = secrets.randbits(32) if seed is None else seed
         self.random = random.Random(self.seed)
         self.places: dict[str, Place] = {}
         self._changed = threading.Condition()
-        """Holds what follows, and wakes the threads whose bytes are held up."""
+        """Guards the attributes below, and wakes the threads whose bytes are held up."""
         self._cut: set[frozenset[str]] = set()
         self._held: set[tuple[str, str]] = set()
-        """Sender and receiver: bytes of that direction wait."""
+        """Pairs of sender and receiver: bytes in that direction wait."""
         self._delays: dict[str, float] = {}
         self._rates: dict[str, float] = {}
-        """Bytes a second that a node can receive, and as many that it can send."""
+        """Bytes a second that a node can receive; it can send as many."""
         self._free_at: dict[tuple[str, bool], float] = {}
-        """Until when the line of a node is busy, in seconds of the clock: name and whether it sends -> time."""
+        """(Name of a node, does it send?) -> the time until which that line is busy, in seconds of the clock."""
         self._carried: Counter[tuple[str | None, str | None]] = Counter()
         """Bytes that came, by sender and receiver."""
         self._links: set[Link] = set()
         self._is_closed = False
         self._sockets: list[socket.socket] = []
         self._threads: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
-        """Those that have ended are forgotten, since nothing else refers to them."""
+        """A thread that has ended leaves this set, since nothing else refers to it."""
 
     def add(self, name: str, host: str = HOST, machine: str = HOST) -> Place:
-        """A place for one more node; what was done to others before does not concern it. The proxy listens on `host`,
-        the node on `machine`, which is the address of the machine that it runs on."""
+        """A place for one more node. Earlier faults do not affect it. The proxy listens on `host`, the node on
+        `machine`, which is the address of the machine that it runs on."""
         listener = socket.create_server((host, 0), backlog=128)
         port = self._reserve_port() if machine == HOST else PORT_ELSEWHERE
         place = Place(name, f"{host}:{listener.getsockname()[1]}", port, machine)
@@ -134,7 +134,7 @@ class Faults:
         return place
 
     def _reserve_port(self) -> int:
-        """Bound and not listening: while the node is not there, nobody else gets its port, and a call is refused."""
+        """Bind a port without listening: while the node is down, nobody else gets the port, and a call is refused."""
         reserved = socket.socket()
         reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         reserved.bind((HOST, 0))
@@ -142,47 +142,47 @@ class Faults:
         if sys.platform == "linux":
             self._sockets.append(reserved)
         else:
-            reserved.close()  # elsewhere the node could not listen there
+            reserved.close()  # on other systems the node could not listen there otherwise
         return port
 
     # --- faults ---------------------------------------------------------------------------------
 
     def cut(self, one: str, other: str) -> None:
-        """End what is open between two nodes, and close at once what they open, before any hello."""
+        """End the open connections between two nodes, and close new ones at once, before any hello."""
         self.partition([[one], [other]])
 
     def mend(self, one: str, other: str) -> None:
-        """End the cut between two nodes, and that alone."""
+        """End the cut between two nodes, and no other fault."""
         with self._changed:
             self._cut.discard(frozenset((one, other)))
 
     def stall(self, one: str, other: str) -> None:
-        """Keep open what is between two nodes, and move nothing, not even an end: half-open, as when a cable is out."""
+        """Keep connections between two nodes open, but move nothing, not even an end: as if a cable is out."""
         with self._changed:
             self._held |= {(one, other), (other, one)}
 
     def delay(self, name: str, seconds: float) -> None:
-        """Let each piece of bytes to and from a node take about that long (half to one and a half of it).
+        """Delay each piece of bytes to and from a node by about `seconds` (half to one and a half times that).
 
-        Order is kept: what comes meanwhile waits behind it. 0 ends the delay.
+        Order is kept: later pieces wait for earlier ones. 0 ends the delay.
         """
         with self._changed:
             self._delays[name] = seconds
 
     def throttle(self, name: str, bytes_per_second: float) -> None:
-        """Let so many bytes a second reach a node, and as many leave it, over all its connections; 0 ends that."""
+        """Let a node receive at most that many bytes a second on all connections, and send as many. 0 ends that."""
         with self._changed:
             self._rates[name] = bytes_per_second
 
     def count_bytes(self, sender: str, receiver: str) -> int:
-        """How many bytes one node has sent another so far, hello and all, over all their connections."""
+        """How many bytes one node has sent to another so far, with the hello, over all their connections."""
         with self._changed:
             return self._carried[sender, receiver]
 
     def partition(self, groups: Sequence[Collection[str]], one_way: bool = False) -> None:
-        """Cut all pairs from different groups; who is in no group reaches everybody still.
+        """Cut all pairs of nodes from different groups. A node in no group still reaches everybody.
 
-        One way: nothing ends; what an earlier group sends to a later one arrives, and what comes back waits.
+        One way: no connection ends. What an earlier group sends to a later one arrives, and what comes back waits.
         """
         pairs = [pair for earlier, later in combinations(groups, 2) for pair in product(earlier, later)]
         with self._changed:
@@ -193,7 +193,7 @@ class Faults:
                 self._end_links(lambda link: link.ends in self._cut)
 
     def disconnect(self, name: str) -> None:
-        """End what is open at a node, once; it may be opened again at once."""
+        """End a node's open connections, once. They may be opened again at once."""
         with self._changed:
             self._end_links(lambda link: name in link.ends)
 
@@ -207,12 +207,12 @@ class Faults:
             self._changed.notify_all()
 
     def count_links(self, one: str, other: str) -> int:
-        """How many connections are open between two nodes, also stalled ones."""
+        """How many connections are open between two nodes, stalled ones included."""
         with self._changed:
             return sum(link.ends == {one, other} and not link.has_ended.is_set() for link in self._links)
 
     def describe(self) -> str:
-        """What is wrong at the moment, in one line."""
+        """The current faults, in one line."""
         with self._changed:
             return (f"seed {self.seed}; cut: {sorted(map(sorted, self._cut))}; held up: {sorted(self._held)};"
                     f" delays: {self._delays}; rates: {self._rates}; {len(self._links)} connections")
@@ -248,7 +248,7 @@ class Faults:
             link.close()
 
     def _is_admitted(self, link: Link, first: bytes) -> bool:
-        """Find in the first frame who calls; may they?"""
+        """Read from the first frame who is calling. May that node connect?"""
         address = _listen_address(first)
         with self._changed:
             link.caller = next((place.name for place in self.places.values() if place.address == address), None)
@@ -269,14 +269,14 @@ class Faults:
 
     def _carry(self, link: Link, source: socket.socket, target: socket.socket, sender: str | None,
                receiver: str | None, data: bytes = b"") -> None:
-        """Carry bytes one way, and at last their end."""
+        """Carry bytes one way, and the end of the stream after them."""
         data = data or _receive(source)
         while data and self._wait_while_held(link, sender, receiver):
             link.has_ended.wait(self._draw_delay(sender, receiver) + self._take_line(sender, receiver, len(data)))
             try:
                 target.sendall(data)
             except OSError:
-                # The receiver is gone, which the sender may learn only if bytes may go that way.
+                # The receiver is gone. The sender may learn that only while bytes may go that way.
                 self._wait_while_held(link, receiver, sender)
                 link.end()
             data = _receive(source)
@@ -284,19 +284,19 @@ class Faults:
         _shut_down(target, socket.SHUT_WR)
 
     def _wait_while_held(self, link: Link, sender: str | None, receiver: str | None) -> bool:
-        """Wait until bytes may go from sender to receiver; False if the connection ends before."""
+        """Wait until bytes may go from sender to receiver. False if the connection ends first."""
         with self._changed:
             self._changed.wait_for(lambda: link.has_ended.is_set() or (sender, receiver) not in self._held)
         return not link.has_ended.is_set()
 
     def _draw_delay(self, sender: str | None, receiver: str | None) -> float:
-        """Seconds that the next piece takes."""
+        """The delay of the next piece, in seconds."""
         with self._changed:
             mean = self._delays.get(sender or "", 0.0) + self._delays.get(receiver or "", 0.0)
             return mean * self.random.uniform(0.5, 1.5) if mean else 0.0
 
     def _take_line(self, sender: str | None, receiver: str | None, size: int) -> float:
-        """Seconds until the lines of both have carried so many bytes, after what came before."""
+        """Seconds until the lines of both nodes have carried `size` bytes, after what came before."""
         with self._changed:
             self._carried[sender, receiver] += size
             now = time.monotonic()
@@ -312,11 +312,11 @@ class Faults:
     def _start(self, target: Callable[[], None]) -> threading.Thread:
         thread = threading.Thread(target=target, name="proxy", daemon=True)
         thread.start()
-        self._threads.add(thread)  # not before: `close` may wait for it at once
+        self._threads.add(thread)  # only after the start: `close` may wait for it at once
         return thread
 
     def close(self) -> None:
-        """End all connections and all threads. The nodes should be gone by then: they call each other in vain."""
+        """End all connections and all threads. End the nodes first: without the proxies they call in vain."""
         with self._changed:
             self._is_closed = True
             self._end_links(lambda link: True)
@@ -339,7 +339,7 @@ def _shut_down(one: socket.socket, how: int) -> None:
 
 
 def _receive(source: socket.socket) -> bytes:
-    """What comes next; nothing at the end, also at one without a farewell."""
+    """The next bytes; none at the end of the stream, even if that was a reset."""
     try:
         return source.recv(RECEIVE_BYTES)
     except OSError:
@@ -347,7 +347,7 @@ def _receive(source: socket.socket) -> bytes:
 
 
 def _receive_first_frame(source: socket.socket) -> bytes:
-    """What comes until the first frame is whole, if that is not too long for a hello."""
+    """The bytes up to the end of the first frame, or fewer if it is too long for a hello."""
     data = b""
     while len(data) < min(MAX_HELLO, 4 + int.from_bytes(data[:4], "big")) and (more := _receive(source)):
         data += more
@@ -355,7 +355,7 @@ def _receive_first_frame(source: socket.socket) -> bytes:
 
 
 def _listen_address(data: bytes) -> str | None:
-    """The address in the hello that `data` begins with; None if it is no hello."""
+    """The address in the hello at the start of `data`; None if there is no hello."""
     try:
         return str(json.loads(data[4:4 + int.from_bytes(data[:4], "big")])["listen"])
     except (ValueError, KeyError, TypeError):

@@ -1,4 +1,4 @@
-"""A node of a trial: killed, put to sleep, started again. What it has acknowledged counts over all its lives."""
+"""A node of a trial: killed, put to sleep, started again. Its acknowledged transactions count over all its lives."""
 
 import contextlib
 import re
@@ -21,24 +21,24 @@ class Member:
         self.process: NodeProcess | None = start()
         self.is_asleep = self._is_ready = False
         self.acknowledged_before: set[str] = set()
-        """What the processes before this one have acknowledged."""
+        """What earlier processes of this member have acknowledged."""
 
     @property
     def is_up(self) -> bool:
-        """Does it run, awake, and has it read its journal?"""
+        """Is it running and awake, and has it read its journal?"""
         if self.process is not None and not self._is_ready:
             self._is_ready = b'"event": "listening"' in self.process.output
         return self._is_ready and not self.is_asleep
 
     @property
     def running(self) -> NodeProcess:
-        """Its process, of a member that is not killed just now."""
+        """Its process. Only for a member that is not killed at the moment."""
         assert self.process is not None, f"node {self.place.name} is down"
         return self.process
 
     @property
     def resident_mib(self) -> int:
-        """The memory that it takes (VmRSS of /proc); 0 where the system has no /proc."""
+        """The memory that it uses (VmRSS of /proc); 0 where the system has no /proc."""
         with contextlib.suppress(OSError, StopIteration):
             return self.running.resident_kib // 1024
         return 0
@@ -58,13 +58,13 @@ class Member:
             self.process = self._start()
 
     def sleep(self) -> None:
-        """Let it do nothing, and notice nothing."""
+        """Stop it, so that it does nothing and notices nothing."""
         if self.process is not None:
             self.is_asleep = True
             self.process.signal(signal.SIGSTOP)
 
     def wake(self) -> None:
-        """Let it go on."""
+        """Let it continue."""
         if self.process is not None:
             self.process.signal(signal.SIGCONT)
             self.is_asleep = False

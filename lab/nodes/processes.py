@@ -4,9 +4,9 @@
         nodes[4].type("hi")
         nodes[9].wait_for("chat", text="hi")
 
-Behind the `with` no process is left, whatever has happened inside. If this program is killed, the
-nodes end by themselves, since their standard input ends. What a node writes to standard error is
-not hidden: it goes where this program's own does.
+After the `with` no process is left, whatever happened inside. If this program is killed, the nodes end by
+themselves, since their standard input ends. What a node writes to standard error is not hidden: it goes to this
+program's own.
 """
 
 import contextlib
@@ -25,16 +25,16 @@ ROOT = Path(__file__).resolve().parents[2]
 """The folder that holds the stages."""
 
 START_SECONDS = 60.0
-"""Time for a node to start, to join and to be linked, on a machine that is busy with other work."""
+"""Time for a node to start, to join and to get its links, on a machine that is busy with other work."""
 
 ANSWER_SECONDS = 60.0
-"""Time for a node to answer a command. It handles first what has come before."""
+"""Time for a node to answer a command. It first handles what came before."""
 
 END_SECONDS = 10.0
 """Time for a node to end in order before it is killed."""
 
 POLL_SECONDS = 0.1
-"""Pause between two questions about something that no event announces."""
+"""Pause between two checks of something that no event announces."""
 
 
 class NodeProcess(node_process.NodeProcess):
@@ -46,8 +46,8 @@ class NodeProcess(node_process.NodeProcess):
                  errors: IO[bytes] | None = None) -> None:
         """Start the client of `stage` with `options`; `environment` is added to this process's own.
 
-        `evil` names an attacker of lab/adversaries/ to start in its place. `errors` is where standard error goes, if
-        not where this program's own does.
+        `evil` names an attacker of lab/adversaries/ to start in its place. `errors` is where standard error goes; None
+        means to this program's own.
         """
         program = ["lab.adversaries.evil", evil, str(stage)] if evil else []
         # A session of its own: Ctrl-C in a terminal ends this program, which then ends the nodes in order.
@@ -55,7 +55,7 @@ class NodeProcess(node_process.NodeProcess):
                          own_session=True)
 
     def wait_end(self, timeout: float = END_SECONDS) -> int:
-        """Its exit status, once it has ended and its output has been read; it is killed if that takes too long."""
+        """Its exit status, once it has ended and its output has been read. It is killed if that takes too long."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(max(0.0, timeout))
         return self.kill()
@@ -65,7 +65,7 @@ class NodeProcess(node_process.NodeProcess):
 
 
 def end_all(nodes: Sequence[NodeProcess]) -> list[int]:
-    """End all nodes in order and at once, kill those that do not go; their exit statuses."""
+    """End all nodes in order, all at the same time, and kill those that do not end. Return their exit statuses."""
     deadline = time.monotonic() + END_SECONDS
     for node in nodes:
         node.signal(signal.SIGTERM)
@@ -77,7 +77,7 @@ def end_all(nodes: Sequence[NodeProcess]) -> list[int]:
 @contextlib.contextmanager
 def running_network(stage: int, count: int, options: Callable[[int], list[str]] = lambda number: [],
                     environment: dict[str, str] | None = None) -> Iterator[list[NodeProcess]]:
-    """Run `count` nodes of one network, all linked; `options(number)` are those of one node beside `--peer`.
+    """Run `count` nodes of one network, all linked. `options(number)` are a node's options besides `--peer`.
 
     Node 0 founds the network, the others join by it. NodeError if that fails, or a node does not end well.
     """
@@ -99,7 +99,7 @@ def running_network(stage: int, count: int, options: Callable[[int], list[str]] 
 
 
 def wait_until_linked(node: NodeProcess, others: int) -> None:
-    """Wait until `node` has as many connections as `others`; NodeError if it does not come to that."""
+    """Wait until `node` has at least `others` connections. NodeError if that takes too long."""
     deadline = time.monotonic() + START_SECONDS
     while (found := node.ask("/peers", "peers")["connections"]) < others:
         if time.monotonic() > deadline:

@@ -1,8 +1,8 @@
 """Signs transactions by the thousand, on all cores: a signature takes fifteen times as long as its verification.
 
-Each order is signed by a process of its own, `python -m lab.nodes.signing`, which reads it from standard input
-as JSON, and writes the frames to standard output. So nothing of this program is copied into them, an
-interrupt ends them at once, and none of them outlives the program that has started it.
+A separate process signs each order: `python -m lab.nodes.signing`. It reads the order from standard input as JSON,
+and writes the frames to standard output. So it has no copy of this program's memory, an interrupt ends it at once,
+and it does not outlive the program that started it.
 """
 
 import json
@@ -22,11 +22,11 @@ from lab.nodes.processes import ROOT
 
 
 class SigningError(Exception):
-    """A process that signs has failed. The message is one line for the user."""
+    """A signing process failed. The message is one line for the user."""
 
 
 class Order(NamedTuple):
-    """Some transactions to be signed: all from one key, each of the same amount."""
+    """Some transactions to sign: all from one key, each of the same amount."""
 
     key_file: str
     network: str
@@ -36,7 +36,7 @@ class Order(NamedTuple):
 
 
 def sign_all(orders: Sequence[Order]) -> list[bytes]:
-    """The transactions of each order, as frames one behind the other; SigningError if that fails."""
+    """The transactions of each order, as one run of frames for each. SigningError if that fails."""
     signers: list[subprocess.Popen[bytes]] = []
     files: list[IO[bytes]] = [tempfile.TemporaryFile() for _ in orders]
     try:
@@ -78,7 +78,7 @@ def sign_transaction(order: Order, key: PrivateKey, nonce: str) -> bytes:
 def main() -> None:
     """Sign the order on standard input, until it is done or the process that gave it is gone."""
     parent = os.getppid()
-    if text := sys.stdin.read():  # nothing, if the process that gives it was interrupted just then
+    if text := sys.stdin.read():  # empty if the process that gives the order was interrupted just then
         order = Order(**json.loads(text))
         key = load_key(Path(order.key_file))
         for nonce in order.nonces:

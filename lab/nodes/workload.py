@@ -1,4 +1,4 @@
-"""What nodes are given: the keys of their accounts, and a peer that sends them work as fast as they take it."""
+"""What nodes need for a measurement: keys for their accounts, and a peer that sends work as fast as they take it."""
 
 import contextlib
 import socket
@@ -14,22 +14,22 @@ from lab.blackbox.peer import Peer, frames_of
 from lab.nodes.processes import NodeProcess
 
 PASSPHRASE = "these keys protect nothing"
-"""Of the wallets made here."""
+"""The passphrase of the wallets made here."""
 
 WALLET_ROUNDS = 1_000
-"""Of the key derivation. These wallets shall open quickly; a user's have 220,000."""
+"""Rounds of the key derivation. These wallets must open quickly; a user's have 220,000."""
 
 
 # --- keys ---------------------------------------------------------------------------------------
 
 class KeyRing:
-    """Keys in a folder, kept there for later runs, and wallets with the same keys in another one.
+    """Keys in one folder, kept for later runs, and wallets with the same keys in another.
 
-    The last key is that of the sink, the account which all transactions go to.
+    The last key is that of the sink, the account that receives all transactions.
     """
 
     def __init__(self, folder: Path, wallets: Path, accounts: int, on_progress: Callable[[str], None]) -> None:
-        """Read the keys, make those that are missing; WalletError if that cannot be, `on_progress` is told."""
+        """Read the keys, and make the missing ones, which `on_progress` reports. WalletError if that fails."""
         self.folder = folder.resolve()
         *self.keys, sink = load_or_make_keys(folder, accounts + 1, on_progress=on_progress)
         self.sink = sink.account
@@ -53,10 +53,10 @@ def _make_wallet(path: Path, key: PrivateKey) -> Path:
 # --- a peer that only sends ---------------------------------------------------------------------
 
 class Injector(Peer):
-    """A peer of one node: it says hello, sends what it is given, and throws away what comes."""
+    """A peer of one node: it says hello, sends what it is given, and discards what comes."""
 
     def __init__(self, node: NodeProcess, stage: int, listen: str) -> None:
-        """Connect, and say that this peer listens on `listen`; NodeError if the node cannot be reached."""
+        """Connect, and say that this peer listens on `listen`. NodeError if the node cannot be reached."""
         self._node = node
         try:
             super().__init__(node.address, stage, node.network, listen)
@@ -77,15 +77,15 @@ class Injector(Peer):
         threading.Thread(target=self.send_bytes, args=(frames,), name=f"sends to {self._node.pid}", daemon=True).start()
 
     def close(self) -> None:
-        """End the connection, whatever is still to be sent."""
+        """End the connection, even if some frames were not sent yet."""
         self.cut()
         super().close()
 
 
 @contextlib.contextmanager
 def injectors(nodes: Sequence[NodeProcess], stage: int) -> Iterator[list[Injector]]:
-    """Have one injector at every node; NodeError if a node cannot be reached."""
-    # All have one address. Each node is linked to it, so none of them tries to call it. Nobody answers there.
+    """Open one injector to every node. NodeError if a node cannot be reached."""
+    # All injectors name one address, where nobody answers. Each node is linked to it, so none tries to call it.
     with socket.socket() as reserved, contextlib.ExitStack() as stack:
         reserved.bind(("127.0.0.1", 0))
         listen = f"127.0.0.1:{reserved.getsockname()[1]}"

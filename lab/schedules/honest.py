@@ -1,6 +1,6 @@
 """The honest part of a network in memory: nodes of stage 5 with nine stakes of ten, and what happens to them.
 
-Signatures are keyed hashes (keyed_hash.py), which whoever runs this must have put in the place of RSA.
+Signatures are keyed hashes, not RSA: run this inside `hashes_instead_of_rsa` (keyed_hash.py).
 """
 
 import itertools
@@ -27,32 +27,32 @@ START_MS = 1_700_000_000_000
 SLOT_MS, PERMILLE = 1_000, 100
 
 LUCK = 3
-"""Slots that the adversary wins in the first minute of its attack, at least. Usually it would win 0.6, and do
-little."""
+"""The fewest slots that the adversary wins in the first minute of its attack. By chance it would win 0.6, and could
+do little."""
 
 NEWCOMERS = 3
-"""Nodes that join later, at most. Each of them gets the whole chain, which takes long to simulate."""
+"""The most late joiners. Each of them gets the whole chain, which takes long to simulate."""
 
 GETTING_READY = 3
 """Slots in which the honest nodes join each other, before the attack begins."""
 
 
 class Past(NamedTuple):
-    """What has happened before an attack begins: a genesis, and the blocks that honest holders have made since."""
+    """What happened before an attack begins: a genesis, and the blocks that honest holders have made since."""
 
     genesis: Genesis
     age: int
-    """The slot that is now."""
+    """The current slot."""
     blocks: list[Message]
 
     def won(self, seconds: int) -> list[int]:
-        """The seconds of the attack at which a slot begins that the adversary has won."""
+        """The seconds of the attack at which slots begin that the adversary has won."""
         return [second for second in range(GETTING_READY, seconds)
                 if draw(self.genesis, ADVERSARY, self.age + second) is not None]
 
 
 def draw(genesis: Genesis, number: int, slot: int) -> tuple[int, str] | None:
-    """The lottery value and the draw of a holder in a slot, if that wins."""
+    """The lottery value and the draw of a holder in a slot, if the draw wins."""
     drawn = lottery.make_draw(KEYS[number], genesis.seed, slot)
     value = lottery.ticket_value(genesis.seed, slot, KEYS[number].account, drawn)
     return (value, drawn) if value < int(genesis.thresholds[number - 1], 16) else None
@@ -65,7 +65,7 @@ def block_bytes(network: str, message: Message) -> bytes:
 
 
 def sign_block(genesis: Genesis, number: int, slot: int, drawn: str, parent: str, ids: list[str]) -> Message:
-    """A block of a holder, valid or not."""
+    """A signed block of a holder, valid or not."""
     message = {"type": "block", "slot": slot, "parent": parent, "creator": KEYS[number].account, "draw": drawn,
                "transactions": ids}
     return {**message, "signature": KEYS[number].sign(block_bytes(genesis.id, message))}
@@ -73,7 +73,7 @@ def sign_block(genesis: Genesis, number: int, slot: int, drawn: str, parent: str
 
 @lru_cache(maxsize=4)
 def make_past(seed: int, age: int) -> Past:
-    """A past of `age` slots. Its lottery is one in which the adversary has some luck when its attack begins."""
+    """A past of `age` slots, with a lottery in which the adversary has some luck when its attack begins."""
     balances = [MILLION] * HOLDERS
     first = make_genesis("00" * 32, START_MS, SLOT_MS, PERMILLE, [key.account for key in KEYS.values()], balances)
     for number in itertools.count():
@@ -81,7 +81,7 @@ def make_past(seed: int, age: int) -> Past:
         past = Past(genesis, age, [])
         if len(past.won(60)) >= LUCK:
             return past._replace(blocks=_make_blocks(genesis, age))
-    raise AssertionError("numbers do not end")
+    raise AssertionError("the loop has no end")
 
 
 def _make_blocks(genesis: Genesis, age: int) -> list[Message]:
@@ -97,20 +97,20 @@ def _make_blocks(genesis: Genesis, age: int) -> list[Message]:
 
 
 class HonestNodes:
-    """Some honest nodes, all in one network; they, and what befalls them without any adversary."""
+    """Some honest nodes, all in one network, and what happens to them without any adversary."""
 
     def __init__(self, world: World, past: Past, count: int, is_line: bool, make: type[StakeNode] = StakeNode) -> None:
-        """Start `count` nodes, which share the nine stakes. In a line, each reaches only the one before and after."""
+        """Start `count` nodes, which share the nine stakes. In a line, each reaches only the nodes next to it."""
         self.world = world
         self.past = past
         self.make = make
         self.count = count
         self.nodes: dict[str, StakeNode] = {}
-        """Those that run, by address."""
+        """The running nodes, by address."""
         self.stakes: dict[str, list[int]] = {}
-        """Address -> the holders that are played there."""
+        """Address -> the numbers of the holders whose stakes that node plays."""
         self.peers: dict[str, set[str]] = {}
-        """Address -> the honest addresses that can be reached from there; all, for one that is not in it."""
+        """Address -> the honest addresses that it can reach. An address that is not in here reaches all."""
         world.is_parted = self.is_parted
         for number in range(count):
             self.add([holder for holder in range(1, HOLDERS) if holder % count == number], is_tied=is_line)
@@ -121,7 +121,7 @@ class HonestNodes:
                 and (other not in self.peers.get(one, {other}) or one not in self.peers.get(other, {one})))
 
     def add(self, stakes: list[int], is_tied: bool) -> None:
-        """Start one more node, which joins by the newest one; one that is tied reaches that one, and the next one."""
+        """Start one more node, which joins by the newest one. A tied node reaches only that one and the next one."""
         peer = next(reversed(self.nodes), None)
         address = f"node-{len(self.world.networks) + 1}:1"
         self.stakes[address] = stakes
@@ -133,7 +133,7 @@ class HonestNodes:
         self.world.run(0.2)
 
     def start(self, address: str, peer: str | None) -> None:
-        """Start the node at an address; without a peer it founds the network, and knows the past."""
+        """Start the node at an address. Without a peer it founds the network, and knows the past."""
         keys = {number: KEYS[number] for number in self.stakes[address]}
         genesis = self.past.genesis
 
@@ -152,11 +152,11 @@ class HonestNodes:
         return [node for node in self.nodes.values() if node.network_name is not None]
 
     def pick(self, who: int) -> StakeNode:
-        """One of them, by a number that may be any."""
+        """One of the joined nodes. `who` may be any number."""
         nodes = self.joined()
         return nodes[who % len(nodes)]
 
-    # --- what befalls them ----------------------------------------------------------------------
+    # --- what happens to them -------------------------------------------------------------------
 
     def pay(self, who: int, number: int) -> None:
         """Somebody sends money to somebody."""
@@ -171,7 +171,7 @@ class HonestNodes:
             self.world.cut(ends[(who * 31 + number) % len(ends)])
 
     def join(self, who: int, number: int) -> None:
-        """A newcomer joins by one honest node, and reaches no other one: the rest of what it calls are strangers."""
+        """A newcomer joins by one honest node, and reaches no other: all else that it calls are strangers."""
         if len(self.stakes) >= self.count + NEWCOMERS:
             return
         peer = self.pick(who).address
@@ -182,7 +182,7 @@ class HonestNodes:
         self.start(address, peer)
 
     def restart(self, who: int, number: int) -> None:
-        """A node loses all that it has, and some seconds later it joins again."""
+        """A node loses all its data, and joins again some seconds later."""
         node = self.pick(who)
         if len(self.joined()) == len(self.nodes) >= len(self.stakes):
             self.world.kill(node)

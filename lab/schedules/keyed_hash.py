@@ -1,11 +1,12 @@
-"""A keyed hash in place of RSA, for simulations: a signature takes a microsecond, and anybody could forge it.
+"""A keyed hash in place of RSA, for simulations: a signature takes a microsecond, but anybody could forge it.
 
     with hashes_instead_of_rsa():
         key = HashKey("alice")
         verify(key.account, b"...", key.sign(b"..."))    # wherever a stage calls `verify`
 
-All else about keys is as it was: there is one signature over some bytes, in one encoding, and another account's, or
-one over other bytes, does not hold. So a simulation shows what nodes make of signatures, and not how RSA is computed.
+All else about keys stays the same. Each account has exactly one signature over given bytes, in one encoding. The
+signature of another account, or over other bytes, is refused. So a simulation shows how nodes use signatures, and
+leaves out only the arithmetic of RSA.
 """
 
 import hashlib
@@ -23,7 +24,7 @@ SIZE = 32
 
 
 class HashKey(PrivateKey):
-    """What signs in the place of a private key: whoever knows the account can sign for it."""
+    """Signs in place of a private key. Whoever knows the account can sign for it."""
 
     def __init__(self, name: str) -> None:
         """Keys of one name are the same key."""
@@ -39,7 +40,7 @@ def _sign(account: str, canonical: bytes) -> str:
 
 
 def check_account(account: str) -> None:
-    """InvalidAccount unless it is base64 of 32 bytes."""
+    """Raise InvalidAccount unless it is base64 of 32 bytes."""
     try:
         size = len(decode_base64(account))
     except ValueError as error:
@@ -49,7 +50,7 @@ def check_account(account: str) -> None:
 
 
 def verify(account: str, canonical: bytes, signature: str) -> None:
-    """InvalidAccount if `account` is none, InvalidSignature if it has not signed this."""
+    """Raise InvalidAccount if `account` is no account, InvalidSignature if it did not sign `canonical`."""
     check_account(account)
     if signature != _sign(account, canonical):
         raise InvalidSignature("the signature does not hold")
@@ -57,10 +58,10 @@ def verify(account: str, canonical: bytes, signature: str) -> None:
 
 @contextmanager
 def swapped(stand_ins: dict[str, tuple[Any, Any]]) -> Iterator[None]:
-    """Until the end, put something else in the place of what modules know by a name: name -> the original, the other.
+    """Replace names in all modules until the context ends: name -> (original, replacement).
 
-    A module that imports a function or a number has a name of its own for it, so each module's is swapped; which ones
-    have one is looked up and not listed, since a list would miss the next one.
+    A module that imports a function or a number has its own name for it, so the name is swapped in each module. These
+    modules are searched for, not listed: a list would miss the next one.
     """
     changed: list[tuple[dict[str, Any], str]] = []
     for module in list(sys.modules.values()):
@@ -78,6 +79,6 @@ def swapped(stand_ins: dict[str, tuple[Any, Any]]) -> Iterator[None]:
 
 @contextmanager
 def hashes_instead_of_rsa() -> Iterator[None]:
-    """Let all stages check accounts and signatures of this kind, and no others, until the end."""
+    """Until the context ends, all stages accept accounts and signatures of this kind, and no others."""
     with swapped({"check_account": (rsa.check_account, check_account), "verify": (rsa.verify, verify)}):
         yield

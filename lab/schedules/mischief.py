@@ -1,4 +1,4 @@
-"""What the adversary of the schedules says and does unasked: one function for each kind, each driven by a generator.
+"""What the adversary of the schedules says and does unasked: one function for each kind. A random generator drives it.
 
 Messages of every type of the contract, valid and nearly valid. `MISCHIEF` lists them.
 """
@@ -14,11 +14,11 @@ from lab.schedules.honest import ADVERSARY, KEYS, MILLION, sign_block
 from lab.schedules.puppet import MANNERS, Adversary, Puppet
 
 MANY = [1, 1, 2, 3, 6, 12]
-"""How often something is done at once."""
+"""How many times something is done at once."""
 
 
 def audience(adversary: Adversary, puppet: Puppet, choose: random.Random) -> list[Connection]:
-    """The connections that hear it: one puppet's, all, or every other one."""
+    """The connections that hear a message: one puppet's, all, or every second one."""
     draw = choose.random()
     if draw < 0.4:
         return list(puppet.links)
@@ -26,14 +26,14 @@ def audience(adversary: Adversary, puppet: Puppet, choose: random.Random) -> lis
 
 
 def say(adversary: Adversary, puppet: Puppet, choose: random.Random, *messages: Message) -> None:
-    """Say something to those who shall hear it."""
+    """Say something to a random audience."""
     adversary.say(audience(adversary, puppet, choose), *map(encode_frame, messages))
 
 
 # --- connections --------------------------------------------------------------------------------
 
 def change_manner(adversary: Adversary, puppet: Puppet, choose: random.Random) -> None:
-    """One puppet, or all, answer in another manner from now on."""
+    """One puppet, or all of them, answer in another manner from now on."""
     manner = choose.choice(MANNERS)
     for one in adversary.puppets if choose.random() < 0.6 else [puppet]:
         one.manner = manner
@@ -52,7 +52,7 @@ def hang_up(adversary: Adversary, puppet: Puppet, choose: random.Random) -> None
 
 
 def claim(adversary: Adversary, puppet: Puppet, choose: random.Random) -> None:
-    """Call an honest node under the name of another one, of its own, or of nobody."""
+    """Call an honest node under the name of another node, of itself, or of nobody."""
     puppet.claimed = choose.choice([*adversary.targets, *adversary.targets, f"nobody-{choose.randint(1, 20)}:1"])
     puppet.network.connect(choose.choice(adversary.targets))
 
@@ -64,7 +64,7 @@ def call_everybody(adversary: Adversary, puppet: Puppet, choose: random.Random) 
 
 
 def break_form(adversary: Adversary, puppet: Puppet, choose: random.Random) -> None:
-    """Say something that ends the connection, or that no node knows."""
+    """Say something that ends the connection, or something that no node knows."""
     body = choose.choice([
         b"{", b'{"type":5}', b'{"type":"tip","type":"tip"}', b'{"type":"tip","id":"x","height":1}',
         b'{"type":"hello"}', b'{"type":"unheard","of":1}', b'{"type":"peers","addresses":[]}',
@@ -74,14 +74,14 @@ def break_form(adversary: Adversary, puppet: Puppet, choose: random.Random) -> N
 
 
 def greet_wrongly(adversary: Adversary, puppet: Puppet, choose: random.Random) -> None:
-    """A second hello, or one that comes too late and names something else."""
+    """A second hello, or a late one that names something else."""
     changes: Message = choose.choice([{"version": 2}, {"stage": 4}, {"network": "0" * 64}, {"network": None}, {}])
     hello = {"type": "hello", "version": 1, "stage": 5, "network": adversary.genesis.id, "listen": puppet.claimed}
     adversary.say(list(puppet.links)[:1], encode_frame({**hello, **changes}))
 
 
 def ping_pong(adversary: Adversary, puppet: Puppet, choose: random.Random) -> None:
-    """Pongs that answer questions that were not asked, or are not answered yet; and pings."""
+    """Pongs for pings that were not sent, or that are not answered yet; and pings."""
     kind = choose.choice(["ping", "pong", "pong"])
     message = {"type": kind, "nonce": choose.choice(["want", "blocks", ""])}
     say(adversary, puppet, choose, *[message] * choose.choice(MANY))
@@ -111,7 +111,7 @@ def ask_for_peers(adversary: Adversary, puppet: Puppet, choose: random.Random) -
 # --- transactions -------------------------------------------------------------------------------
 
 def pay(adversary: Adversary, puppet: Puppet, choose: random.Random) -> None:
-    """Proper transactions; some hear of one and some of another that spends the same money."""
+    """Proper transactions. Some peers hear of one, others of a second one that spends the same money."""
     amount = choose.choice([1, 10, MILLION // 2, MILLION, 3 * MILLION])
     for _ in range(choose.choice(MANY)):
         transaction_id = adversary.make_transaction(choose, amount, receiver=choose.choice(list(KEYS.values())))
@@ -119,14 +119,14 @@ def pay(adversary: Adversary, puppet: Puppet, choose: random.Random) -> None:
 
 
 def fill_pools(adversary: Adversary, puppet: Puppet, choose: random.Random) -> None:
-    """Transactions that nobody can pay, as long as they may be."""
+    """Transactions that nobody can pay, of the greatest length that is allowed."""
     for _ in range(choose.choice(MANY)):
         frame = adversary.transactions[adversary.make_transaction(choose, 5 * MILLION)]
         adversary.say(audience(adversary, puppet, choose), make_frame(frame[4:].ljust(4_000)))
 
 
 def pay_invalidly(adversary: Adversary, puppet: Puppet, choose: random.Random) -> None:
-    """One without the fee, a forged one, one with a signature that is none, or one that is padded."""
+    """A transaction without the fee, a forged one, one whose signature is not base64, or a padded one."""
     wrong = adversary.make_transaction(choose, choose.choice([0, 5]))
     message: Message = json.loads(adversary.transactions.pop(wrong)[4:])
     if choose.random() < 0.5:
@@ -149,14 +149,14 @@ def sum_up(adversary: Adversary, puppet: Puppet, choose: random.Random) -> None:
 
 
 def name_ids(adversary: Adversary, puppet: Puppet, choose: random.Random) -> None:
-    """Inventories of ids that nobody has, of what is withheld, and of what is public."""
+    """Inventories of ids: some that nobody has, some withheld, some public."""
     ids = [adversary.invent_id(choose) for _ in range(choose.choice([1, 10, 100]))]
     ids += list(adversary.withheld)[-5:] + list(adversary.blocks)[-3:] + list(adversary.transactions)[-3:]
     say(adversary, puppet, choose, {"type": "inventory", "bucket": ids[0][:2], "ids": list(dict.fromkeys(ids))})
 
 
 def want(adversary: Adversary, puppet: Puppet, choose: random.Random) -> None:
-    """Ask for what there is and what there is not."""
+    """Ask for ids that exist, and for ids that do not."""
     ids = list(adversary.blocks)[-20:] + list(adversary.transactions)[-20:] + [adversary.invent_id(choose)]
     say(adversary, puppet, choose, {"type": "want", "ids": ids})
 
@@ -164,7 +164,7 @@ def want(adversary: Adversary, puppet: Puppet, choose: random.Random) -> None:
 # --- the chain ----------------------------------------------------------------------------------
 
 def claim_tip(adversary: Adversary, puppet: Puppet, choose: random.Random) -> None:
-    """Tell a tip: a true one, one that is withheld, one that nobody has; at its height or at another."""
+    """Announce a tip: a true one, a withheld one, or one that nobody has; at its height or at another."""
     old = choose.choice([adversary.genesis.id, *adversary.blocks])
     known = choose.choice([adversary.best, *adversary.own[-2:], old])
     tip = choose.choice([known, known, adversary.invent_id(choose)])
@@ -173,7 +173,7 @@ def claim_tip(adversary: Adversary, puppet: Puppet, choose: random.Random) -> No
 
 
 def ask_for_chain(adversary: Adversary, puppet: Puppet, choose: random.Random) -> None:
-    """Ask for the chain after some block, or after none that exists."""
+    """Ask for the chain after some block, or after one that does not exist."""
     locator = [choose.choice([adversary.genesis.id, adversary.invent_id(choose), *list(adversary.blocks)[-4:]])]
     say(adversary, puppet, choose, {"type": "get_chain", "locator": locator})
 
@@ -193,8 +193,8 @@ def extend(adversary: Adversary, puppet: Puppet, choose: random.Random) -> None:
 
 
 def make_twins(adversary: Adversary, puppet: Puppet, choose: random.Random) -> None:
-    """Several blocks with one ticket, each told to others: on one parent or on several; complete, or lacking something
-    that is withheld, or that nobody has."""
+    """Several blocks with one ticket, each sent to different peers. They have one parent or several. They are complete,
+    or list something that is withheld or that nobody has."""
     if not adversary.wins():
         return
     slot, drawn = choose.choice(adversary.wins()[-2:])
@@ -209,7 +209,7 @@ def make_twins(adversary: Adversary, puppet: Puppet, choose: random.Random) -> N
 
 
 def make_orphans(adversary: Adversary, puppet: Puppet, choose: random.Random) -> None:
-    """Blocks on parents that nobody has, alone or one on the other."""
+    """Orphans: blocks on parents that nobody has, alone or in a chain."""
     parent = adversary.invent_id(choose)
     for slot, drawn in adversary.wins()[-choose.choice(MANY):]:
         for _ in range(choose.choice([1, 2, 3])):
@@ -219,7 +219,7 @@ def make_orphans(adversary: Adversary, puppet: Puppet, choose: random.Random) ->
 
 
 def make_heavy(adversary: Adversary, puppet: Puppet, choose: random.Random) -> None:
-    """Blocks that name many transactions which nobody has, on the best chain or on nothing."""
+    """Blocks that list many transactions which nobody has, on the best chain or on an unknown parent."""
     for slot, drawn in adversary.wins()[-choose.choice(MANY):]:
         parent = choose.choice([adversary.parent_for(slot), adversary.invent_id(choose)])
         ids = [f"{choose.getrandbits(256):064x}" for _ in range(choose.choice([10, 40, 100]))]
@@ -227,7 +227,7 @@ def make_heavy(adversary: Adversary, puppet: Puppet, choose: random.Random) -> N
 
 
 def make_invalid(adversary: Adversary, puppet: Puppet, choose: random.Random) -> None:
-    """A block that is signed and not valid, or not signed, or of a slot that was not won."""
+    """A block that is signed but invalid, or not signed, or of a slot that was not won."""
     if not adversary.wins():
         return
     slot, drawn = choose.choice(adversary.wins())
@@ -243,7 +243,7 @@ def make_invalid(adversary: Adversary, puppet: Puppet, choose: random.Random) ->
 
 
 def make_old(adversary: Adversary, puppet: Puppet, choose: random.Random) -> None:
-    """Blocks of old slots on the genesis, one on the other."""
+    """A chain of blocks of old slots, from the genesis on."""
     parent = adversary.genesis.id
     for slot, drawn in adversary.wins():
         adversary.say(audience(adversary, puppet, choose), adversary.make_block(slot, drawn, parent, []))
@@ -251,7 +251,7 @@ def make_old(adversary: Adversary, puppet: Puppet, choose: random.Random) -> Non
 
 
 def withhold(adversary: Adversary, puppet: Puppet, choose: random.Random) -> None:
-    """Build on a branch in secret, or begin a new one; some hear of its tip."""
+    """Build on a secret branch, or begin a new one. Some peers hear of its tip."""
     if choose.random() < 0.5:
         adversary.branch = choose.choice([adversary.best, *list(adversary.blocks)[-4:]])
     for slot, drawn in adversary.wins()[-2:]:
@@ -263,7 +263,7 @@ def withhold(adversary: Adversary, puppet: Puppet, choose: random.Random) -> Non
 
 
 def release(adversary: Adversary, puppet: Puppet, choose: random.Random) -> None:
-    """Show what was withheld, in its order, the other way round, or only the last of it."""
+    """Show what was withheld: in its order, in reverse, or only the last of it."""
     secret = [one for one in [*adversary.transactions, *adversary.own] if one in adversary.withheld]
     shown = choose.choice([secret, secret[::-1], secret[-1:]])
     adversary.withheld.difference_update(shown)
@@ -278,4 +278,4 @@ WITHOUT_STAKE: dict[str, Mischief] = {function.__name__: function for function i
     change_manner, call, hang_up, claim, call_everybody, break_form, greet_wrongly, ping_pong, chatter, present,
     ask_for_peers, pay_invalidly, sum_up, name_ids, want, claim_tip, ask_for_chain, repeat_blocks)}
 MISCHIEF = {**WITH_STAKE, **WITHOUT_STAKE}
-"""By the name that stands in a schedule."""
+"""Each kind of mischief, by its name in a schedule."""

@@ -1,7 +1,7 @@
 """The adversary of the schedules: one stake of ten, and many addresses that call honest nodes and are called by them.
 
 A `Puppet` is one of these addresses. It answers as its manner says. The `Adversary` holds the strings: it knows what
-any of them has heard, and has what it has made itself. What it says unasked is in mischief.py.
+any puppet has heard, and keeps what it has made itself. What it says unasked is in mischief.py.
 """
 
 import json
@@ -16,17 +16,17 @@ from lab.simulation import World
 from stage1_chat.node import ChatNode
 
 MANNERS = ["open", "late", "pong", "mute", "prefix", "reversed", "old", "relay", "herald", "mirror", "greeter"]
-"""How a puppet answers: truly; after some seconds, and then also what is withheld; with pongs and nothing else; not at
-all; with the first blocks only, in the wrong order, with old blocks only; as a relay from one honest node to others;
-telling others of a block before they have it; claiming the next tip whenever it hears of one; with all own blocks for
-whoever it meets."""
+"""How a puppet answers, in this order: truly; after some seconds, and then with what is withheld, too; with pongs only;
+not at all; with the first blocks only; in the wrong order; with old blocks only; as a relay between honest nodes; by
+announcing blocks before it sends them; by claiming the next tip whenever it hears of one; with all the adversary's own
+blocks for every new connection."""
 
 ANSWERED = {"ping", "want", "get_chain", "get_peers", "tip"}
-"""What a puppet answers: each type by the method `answer_TYPE`."""
+"""The message types that a puppet answers, each in the method `answer_TYPE`."""
 
 ANSWERS_A_SECOND = 30
-"""What one puppet answers in a second. In memory an answer takes no time, and two that talk in circles would never
-come to an end."""
+"""The most answers of one puppet in a second. In memory an answer takes no time, so two nodes that talk in circles
+would never end."""
 
 
 OWN = KEYS[ADVERSARY]
@@ -39,7 +39,7 @@ class Known:
         self.message = message
         self.frame = frame
         self.height = height
-        """0 where its parent is not known."""
+        """0 if its parent is not known."""
 
 
 class Adversary:
@@ -52,16 +52,16 @@ class Adversary:
         self.targets = targets
         self.puppets: list[Puppet] = []
         self.is_over = False
-        """Has the attack ended? Then all are silent."""
+        """Has the attack ended? Then all puppets are silent."""
         self.blocks: dict[str, Known] = {}
-        """What is public, and own blocks, by id."""
+        """Public blocks and the adversary's own, by id."""
         self.best = self.genesis.id
-        """The highest block that honest nodes have taken."""
+        """The highest block that honest nodes have accepted."""
         self.own: list[str] = []
         """The blocks that the adversary has made."""
         self.transactions: dict[str, bytes] = {}
         self.withheld: set[str] = set()
-        """Own blocks and transactions that nobody is given."""
+        """Its own blocks and transactions that it gives to nobody."""
         self.branch = self.genesis.id
         """The tip of the branch that grows in secret."""
         self.invented: list[str] = []
@@ -75,11 +75,11 @@ class Adversary:
     # --- what it knows --------------------------------------------------------------------------
 
     def slot(self) -> int:
-        """The slot that is now."""
+        """The current slot."""
         return self.genesis.slot_at(self.world.start_ms + round(self.world.now * 1000))
 
     def wins(self) -> list[tuple[int, str]]:
-        """The slots won up to the next one, with their draws."""
+        """The slots that the adversary has won, up to the next slot, with their draws."""
         while self._drawn < self.slot() + 1:
             self._drawn += 1
             won = draw(self.genesis, ADVERSARY, self._drawn)
@@ -88,27 +88,27 @@ class Adversary:
         return self._wins
 
     def hear(self, frame: bytes, kind: str) -> bool:
-        """Learn from a frame that a puppet has got. Is it a block or a transaction that is new?"""
+        """Learn from a frame that a puppet received. Is it a new block or transaction?"""
         if kind not in ("block", "transaction") or frame in self._seen:
             return False
         self._seen.add(frame)
         message = decode_frame(frame)
         if kind == "block":
-            # What an honest node floods is valid, also if it is an own one that comes back.
+            # What an honest node floods is valid, even a block of our own that comes back.
             self.best = max(self.best, self.know_block(message, frame), key=self.height)
         else:
             self.transactions[self.transaction_id(message)] = frame
         return True
 
     def know_block(self, message: Message, frame: bytes) -> str:
-        """Remember a block; give its id."""
+        """Remember a block, and return its id."""
         block_id = make_id(block_bytes(self.genesis.id, message))
         if block_id not in self.blocks:
             self.blocks[block_id] = Known(message, frame, self.height(message["parent"], -1) + 1)
         return block_id
 
     def height(self, block_id: str, unknown: int = 0) -> int:
-        """The height of a block, as far as it is known."""
+        """The height of a block; `unknown` for a block that is not known."""
         if block_id == self.genesis.id:
             return 0
         return self.blocks[block_id].height if block_id in self.blocks else unknown
@@ -137,7 +137,7 @@ class Adversary:
     # --- what it makes --------------------------------------------------------------------------
 
     def make_block(self, slot: int, drawn: str, parent: str, ids: list[str], is_secret: bool = False) -> bytes:
-        """Sign a block, valid or not; its frame."""
+        """Sign a block, valid or not, and return its frame."""
         message = sign_block(self.genesis, ADVERSARY, slot, drawn, parent, ids)
         block_id = make_id(block_bytes(self.genesis.id, message))
         if is_secret:
@@ -147,7 +147,7 @@ class Adversary:
 
     def make_transaction(self, choose: random.Random, amount: int, sender: HashKey = OWN, receiver: HashKey = OWN,
                          is_secret: bool = False) -> str:
-        """Sign a transaction between two accounts; its id."""
+        """Sign a transaction between two accounts, and return its id."""
         message: Message = {"type": "transaction", "nonce": f"{choose.getrandbits(128):032x}",
                             "from": sender.account, "to": receiver.account, "amount": amount}
         signature = sender.sign(self.transaction_bytes(message))
@@ -158,7 +158,7 @@ class Adversary:
         return transaction_id
 
     def make_payments(self, choose: random.Random, is_secret: bool = False) -> list[str]:
-        """Transactions for a block: none, one, or two of which the second spends what the first one brings."""
+        """Transactions for a block: none, one, or two, where the second spends what the first brings."""
         count = choose.choice([0, 1, 2])
         new = HashKey(f"account {choose.getrandbits(64)}")
         return [self.make_transaction(choose, 20 - 10 * number, *pair, is_secret=is_secret)
@@ -189,14 +189,14 @@ class Adversary:
 
 
 class Puppet(ChatNode):
-    """One address of the adversary's, and its connections. It answers as its manner says."""
+    """One address of the adversary, and its connections. It answers as its manner says."""
 
     def __init__(self, network: Network, address: str, adversary: Adversary) -> None:
         super().__init__(network, address)
         self.adversary = adversary
         self.manner = "open"
         self.claimed = address
-        """Where it says that it listens."""
+        """The address at which it says that it listens."""
         self._second = 0
         self._answers = 0
 
@@ -216,7 +216,7 @@ class Puppet(ChatNode):
             self.adversary.say([connection], *(self.adversary.blocks[one].frame for one in own))
 
     def on_close(self, connection: Connection) -> None:
-        """One connection less."""
+        """A connection has ended."""
         self.links.pop(connection, None)
         self.connections.discard(connection)
 
@@ -242,14 +242,14 @@ class Puppet(ChatNode):
         return self._answers <= ANSWERS_A_SECOND
 
     def answer(self, connection: Connection, frames: list[bytes]) -> None:
-        """Send an answer, now or late."""
+        """Send an answer, now or later."""
         if self.manner == "late":
             self.network.after(self.network.random.uniform(2, 20), lambda: self.adversary.say([connection], *frames))
         else:
             self.adversary.say([connection], *frames)
 
     def relay(self, source: Connection, kind: str, frame: bytes) -> None:
-        """A new block or transaction has come: hand it on, or tell others of it first."""
+        """A new block or transaction has come: pass it on, or announce it first."""
         others = [link for link in self.links if link is not source]
         if self.manner == "relay":
             wait = self.network.random.choice([0.0, 0.0, 3.0])
@@ -258,7 +258,7 @@ class Puppet(ChatNode):
             self.adversary.say(self.adversary.links(), *self.herald(self.adversary.best))
 
     def herald(self, block_id: str) -> list[bytes]:
-        """Name a block in the two ways in which one can."""
+        """Announce a block in both ways: by an inventory and by a tip."""
         return [encode_frame({"type": "inventory", "bucket": block_id[:2], "ids": [block_id]}),
                 encode_frame({"type": "tip", "id": block_id, "height": self.adversary.height(block_id)})]
 
@@ -288,13 +288,13 @@ class Puppet(ChatNode):
         return frames[:2] if self.manner == "prefix" else frames[::-1] if self.manner == "reversed" else frames
 
     def answer_get_peers(self, message: Message) -> list[bytes]:
-        """All puppets, and some who are nobody."""
+        """All puppets, and some addresses at which nobody listens."""
         nobody = [f"nobody-{number}:1" for number in range(5)]
         addresses = [puppet.address for puppet in self.adversary.puppets] + nobody + [self.address]
         return [encode_frame({"type": "peers", "addresses": list(dict.fromkeys(addresses))})]
 
     def answer_tip(self, message: Message) -> list[bytes]:
-        """Claim to know one block more."""
+        """Claim to know one more block."""
         if self.manner != "mirror":
             return []
         return [encode_frame({"type": "tip", "id": make_id(message["id"].encode()), "height": message["height"] + 1})]

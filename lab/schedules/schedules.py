@@ -1,4 +1,4 @@
-"""Schedules of an adversary against honest nodes of stage 5, made from seeds, judged, and made small when they fail.
+"""Schedules of an adversary against honest nodes of stage 5: made from seeds, judged, and cut down when they fail.
 
     python -m lab.schedules --first 0 --count 1000      # in the small size; --long: in the long one
 
@@ -26,17 +26,17 @@ from stage5_pos.limits import MAX_TWINS
 from stage5_pos.node import StakeNode
 
 SHARED = 10
-"""So many seeds have one past. To compute a past takes as long as to run a small schedule."""
+"""The number of seeds that share one past. A past takes as long to compute as a small schedule takes to run."""
 
 STRONG = ["extend", "fill_pools", "make_orphans", "make_twins", "release"]
-"""Kinds of mischief that have found most, so that every schedule has three of them."""
+"""The kinds of mischief that found most failures. Every schedule has three of them."""
 
 HONEST = ["pay", "cut", "join", "restart"]
-"""What befalls honest nodes. The last one does not where they stand in a line: two neighbours that forget each other,
-one after the other, would part the network for good without any adversary."""
+"""What happens to honest nodes. In a line the last one does not: if two neighbours forgot each other, one after the
+other, that would partition the network for good without any adversary."""
 
 MOST_BEHIND = 6
-"""Blocks by which a node may be behind the others for longer than a minute."""
+"""A node may be this many blocks behind the others for longer than a minute."""
 
 MINUTE = 60
 
@@ -44,15 +44,15 @@ MINUTE = 60
 SCARCE = {"MAX_WAITING": (MAX_WAITING, 10), "MAX_WAITING_IDS": (MAX_WAITING_IDS, 60), "MAX_TWINS": (MAX_TWINS, 5),
           "MAX_ANSWER_BLOCKS": (MAX_ANSWER_BLOCKS, 5), "MAX_UNCOVERED": (MAX_UNCOVERED, 16 * 1024),
           "MAX_POOL": (MAX_POOL, 128 * 1024), "MAX_MISSING": (MAX_MISSING, 100), "MAX_WANT": (MAX_WANT, 10)}
-"""Limits that are used up within a minute, as the true ones would be after some hours: the true one, and ours."""
+"""Limits that are used up within a minute, as the true ones would be after some hours: the true limit, and ours."""
 
 LONGEST_DELAY, STEP_SECONDS = 0.01, 0.0005
-"""Seconds that opening a connection and delivering a frame take: so something happens while others catch up."""
+"""Seconds that it takes to open a connection, or to deliver a frame, so that things happen while others catch up."""
 
 
 class Action(NamedTuple):
-    """Something that is done: when, in seconds; what; by whom or to whom, as a number that may be any; and a number
-    that decides the rest."""
+    """Something that is done: the second; the kind; any number, which picks by whom or to whom; and a number that
+    decides the rest."""
 
     at: float
     what: str
@@ -65,11 +65,11 @@ class Schedule(NamedTuple):
 
     seed: int
     nodes: int
-    """Honest nodes, not counting those that join later."""
+    """Honest nodes, without late joiners."""
     strangers: int
-    """Connections without a stake."""
+    """Connections of peers without a stake."""
     is_line: bool
-    """Does each honest node reach only the one before and after it? Else each reaches all."""
+    """Does each honest node reach only the nodes before and after it? Otherwise each reaches all."""
     is_scarce: bool
     """Is there as little room as `SCARCE` says?"""
     age: int
@@ -79,14 +79,14 @@ class Schedule(NamedTuple):
     actions: list[Action]
 
     def __str__(self) -> str:
-        """What can be pasted into a test."""
+        """A call that can be pasted into a test."""
         lines = [f"    Action({one.at}, {one.what!r}, {one.who}, {one.number})," for one in self.actions]
         members = ", ".join(f"{name}={value!r}" for name, value in self._asdict().items() if name != "actions")
         return "\n".join([f"Schedule({members}, actions=[", *lines, "])"])
 
 
 class Size(NamedTuple):
-    """How large schedules are: ranges from which a seed chooses."""
+    """How large schedules are: ranges from which the seed chooses."""
 
     nodes: list[int]
     strangers: list[int]
@@ -97,12 +97,12 @@ class Size(NamedTuple):
 
 SMALL = Size(nodes=[4, 4, 5], strangers=[2, 4, 8], ages=[50, 100], actions=[20, 30])
 LONG = Size(nodes=[4, 7, 10, 10], strangers=[4, 10, 30, 100], ages=[100, 300], actions=[30, 60, 100])
-"""The honest nodes share nine stakes; of ten, each has one, and the last none."""
+"""The honest nodes share nine stakes. Of ten nodes, the last has none."""
 
 
 def make_schedule(seed: int, size: Size) -> Schedule:
-    """The schedule of a seed. It has a few kinds of mischief, which meet often: that finds more than all of them now
-    and then. Most happens when the adversary has just won a slot."""
+    """The schedule of a seed. It has only a few kinds of mischief, so they often meet; that finds more failures than
+    all kinds mixed. Most actions come just after the adversary has won a slot."""
     choose = random.Random(seed)
     age = random.Random(seed // SHARED).choice(size.ages)
     is_line = choose.random() < 0.3
@@ -120,7 +120,7 @@ def make_schedule(seed: int, size: Size) -> Schedule:
 # --- one run ------------------------------------------------------------------------------------
 
 class Judge:
-    """Looks at the honest nodes every second."""
+    """Checks the honest nodes every second."""
 
     def __init__(self, honest: HonestNodes) -> None:
         self.honest = honest
@@ -133,7 +133,7 @@ class Judge:
                 and len({node.tree.best.id for node in nodes}) == 1)
 
     def look(self) -> str | None:
-        """What is wrong, if anything is."""
+        """What is wrong, or None."""
         now = self.honest.world.now
         heights = {node.address: node.tree.best.height for node in self.honest.joined()}
         for node in self.honest.joined():
@@ -141,7 +141,7 @@ class Judge:
             if best - heights[node.address] <= MOST_BEHIND:
                 self._behind_since.pop(node.address, None)
             elif now - self._behind_since.setdefault(node.address, now) > MINUTE:
-                return f"behind: {node.address} stands at {heights[node.address]} of {best} for more than a minute"
+                return f"behind: {node.address} has been at {heights[node.address]} of {best} for over a minute"
             if node.describe_status()["waiting"] > MAX_WAITING:
                 return f"waiting: at {node.address} {node.describe_status()['waiting']} blocks wait"
         ended = [address for address in self.honest.nodes if not self.honest.world.networks[address].is_running]
@@ -172,7 +172,7 @@ class Run:
             getattr(self.honest, action.what)(action.who, action.number)
 
     def judge(self) -> str | None:
-        """Let the attack pass, and then up to a minute; what went wrong, or None."""
+        """Let the attack pass, and then up to a minute. Return what went wrong, or None."""
         judge = Judge(self.honest)
         while self.world.now < self.schedule.seconds:
             self.world.run(1.0)
@@ -186,17 +186,17 @@ class Run:
         return f"tips: {self.describe_tips()}"
 
     def describe_tips(self) -> str:
-        """Where the honest nodes stand."""
+        """The tips of the honest nodes."""
         return ", ".join(f"{node.address} at {node.tree.best.height} ({node.tree.best.id[:6]})"
                          for node in self.honest.joined())
 
 
 def try_schedule(schedule: Schedule, make: type[StakeNode] = StakeNode) -> str | None:
-    """Run a schedule; what went wrong in one line, which begins with its kind, or None."""
+    """Run a schedule. Return what went wrong as one line, which begins with its kind, or None."""
     with hashes_instead_of_rsa(), swapped(SCARCE if schedule.is_scarce else {}):
         try:
             return Run(schedule, make).judge()
-        except Exception as error:  # whatever it is, an adversary has brought it about
+        except Exception as error:  # of whatever kind: the adversary has caused it
             place = traceback.extract_tb(error.__traceback__)[-1]
             return f"exception: {type(error).__name__} {error} in {place.name}, line {place.lineno} of {place.filename}"
 
@@ -204,8 +204,8 @@ def try_schedule(schedule: Schedule, make: type[StakeNode] = StakeNode) -> str |
 # --- failures -----------------------------------------------------------------------------------
 
 def shrink(schedule: Schedule, wrong: str, make: type[StakeNode] = StakeNode, tries: int = 300) -> Schedule:
-    """A schedule with as few actions as can be that fails in the same kind of way, found in so many runs at most:
-    delta debugging (Zeller and Hildebrandt, 2002). Then with fewer strangers."""
+    """A schedule with as few actions as possible that still fails in the same kind of way, found in at most `tries`
+    runs by delta debugging (Zeller and Hildebrandt, 2002). After that the number of strangers is reduced."""
     kind = wrong.partition(":")[0]
 
     def fails(smaller: Schedule) -> bool:
@@ -226,7 +226,7 @@ def shrink(schedule: Schedule, wrong: str, make: type[StakeNode] = StakeNode, tr
 
 
 def _without_pieces(schedule: Schedule, piece: int, fails: Callable[[Schedule], bool]) -> Schedule:
-    """Leave out each piece of so many actions without which it still fails."""
+    """Leave out each piece of `piece` actions that the failure does not need."""
     start = len(schedule.actions)
     while start > 0:
         start -= piece
@@ -237,22 +237,22 @@ def _without_pieces(schedule: Schedule, piece: int, fails: Callable[[Schedule], 
 
 
 def check_seeds(seeds: range, size: Size, make: type[StakeNode] = StakeNode) -> None:
-    """AssertionError, with the smallest schedule found, if that of one of these seeds fails."""
+    """Raise AssertionError, with the smallest schedule found, if the schedule of a seed fails."""
     for seed in seeds:
         schedule = make_schedule(seed, size)
         wrong = try_schedule(schedule, make)
         if wrong is not None:
-            raise AssertionError(f"seed {seed}: {wrong}; made smaller:\n{shrink(schedule, wrong, make)}")
+            raise AssertionError(f"seed {seed}: {wrong}; cut down to:\n{shrink(schedule, wrong, make)}")
 
 
 def main() -> None:
     """Run schedules, and print those that fail."""
     parser = argparse.ArgumentParser(prog="lab.schedules", description="Schedules of an adversary, in memory.")
     parser.add_argument("--first", type=int, default=0, help="the first seed (default: %(default)s)")
-    parser.add_argument("--count", type=int, default=100, help="how many (default: %(default)s)")
+    parser.add_argument("--count", type=int, default=100, help="number of schedules (default: %(default)s)")
     parser.add_argument("--long", action="store_true", help="as large as in make test-long")
     parser.add_argument("--seconds", type=int, default=MINUTE, help="length of the attacks (default: %(default)s)")
-    parser.add_argument("--shrink", action="store_true", help="make those that fail small")
+    parser.add_argument("--shrink", action="store_true", help="cut down those that fail")
     options = parser.parse_args()
     size = (LONG if options.long else SMALL)._replace(seconds=options.seconds)
     began, failed = time.process_time(), 0

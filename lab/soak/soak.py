@@ -1,11 +1,11 @@
 """A network in trouble for as long as one likes: `python -m lab.soak --minutes 30`, or `make soak MINUTES=30`.
 
-Nodes are killed and sleep, connections are cut, stalled and delayed, the network is parted, all from a printed seed,
-while transactions are made (trial.py). Every few minutes all heals, and it is checked that every node has every
-acknowledged transaction and the same ledger. A line a minute tells how it goes (`lost` is what the checks so far have
-found), the last one what came out. Ctrl-C ends all and gives the verdict so far.
+While transactions are made, nodes are killed or sleep, connections are cut, stalled and delayed, and the network is
+partitioned (trial.py). A printed seed decides it all. Every few minutes the network heals; then every node must have
+every acknowledged transaction and the same ledger. One line a minute reports progress (`lost` is what the checks so
+far have found); the last line is the verdict. Ctrl-C ends all nodes, and prints the verdict so far.
 
-The exit status is 1 if something was lost or differs, or a node has ended by itself or does not answer.
+The exit status is 1 if something was lost or differs, or if a node ended by itself or does not answer.
 """
 
 import secrets
@@ -27,7 +27,7 @@ from lab.nodes.workload import KeyRing
 from stage5_pos.__main__ import STAKE_HOLDERS
 
 ROUND_SECONDS = 240.0
-"""Of trouble; then all heals, and is checked."""
+"""The length of a round of trouble. After it the network heals, and is checked."""
 
 MINUTE = 60.0
 
@@ -69,7 +69,7 @@ class Soak:
             print(f"minute {minute}: {self.trial.describe()}", flush=True)
 
     def run(self, seconds: float) -> None:
-        """Give the network that much trouble, in rounds, until one of them shows that something is wrong."""
+        """Give the network trouble for `seconds`, in rounds, or until a round shows that something is wrong."""
         self.started = self._last_line = time.monotonic()
         left = seconds
         while left > 0 and not self.complaints:
@@ -79,7 +79,7 @@ class Soak:
             self.checks += 1
 
     def end(self) -> None:
-        """End all nodes. One that does not end well is a complaint, unless it may have been starting just then."""
+        """End all nodes. A bad exit status is a complaint, unless the node may have been starting just then."""
         statuses = self.trial.close()
         if not self.is_interrupted:
             self.complaints += [f"a node ended with status {status}" for status in statuses if status != 0]
@@ -97,7 +97,7 @@ class Soak:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the soak; 0 if nothing was lost and all was equal, 1 if not, 130 if it was interrupted."""
     options = make_options().parse_args(arguments)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the nodes shall be ended then too
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # then the nodes are ended, too
     seed = secrets.randbits(32) if options.seed is None else options.seed
     settings = Settings(options.stage, options.nodes, options.rate, seed)
     print(f"stage {options.stage}, {options.nodes} nodes, {options.rate} transactions a second, seed {seed}",
@@ -113,14 +113,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         status = 130
     if folder is not None and status == 1:
-        print(f"what the nodes have kept is in {folder}", file=sys.stderr)
+        print(f"the nodes' data is in {folder}", file=sys.stderr)
     elif folder is not None:
         shutil.rmtree(folder, ignore_errors=True)
     return status
 
 
 def run(settings: Settings, keys: KeyRing, folder: Path, seconds: float) -> int:
-    """Run one network and print the verdict; the exit status."""
+    """Run one network, print the verdict, and return the exit status."""
     soak = Soak(settings, keys, folder)
     try:
         soak.run(seconds)

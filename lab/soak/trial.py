@@ -1,10 +1,10 @@
-"""A network that is given trouble while it is given work, and then quiet: is everything still there, and equal?
+"""A network that has trouble while it works, and then quiet: is everything still there, and equal?
 
     with Trial(Settings(stage=5, nodes=10, per_second=20, seed=7), keys, folder) as trial:
         trial.trouble(180)          # nodes are killed and sleep, the network is cut; transactions are made
         complaints = trial.settle() # all heals: what was lost or differs, one line each
 
-A transaction is acknowledged when its node has printed `sent`. From then on it must outlast everything. At the end
+A transaction is acknowledged when its node has printed `sent`. From then on it must survive everything. At the end
 each node is asked over the wire for the ids that it holds (`summary` and `inventory` of contract §3).
 """
 
@@ -32,15 +32,15 @@ from stage5_pos.__main__ import STAKE_HOLDERS
 from stage5_pos.rules import FEE
 
 FOUNDING = {4: ["--interval", "2"], 5: ["--slot", "0.5", "--rate", "0.25"]}
-"""What a founder decides: in stages 4 and 5 a block every two seconds."""
+"""The founder's options: in stages 4 and 5 a block every two seconds."""
 
 SETTLE_SECONDS = 180.0
-"""Time for all to be equal once nothing is wrong. Lost connections are opened again after 30 s at most."""
+"""Time for all nodes to become equal after the trouble. Lost connections are opened again after at most 30 s."""
 
 TICK_SECONDS = 0.05
 
 CENSUS = "census"
-"""The name of who asks the nodes what they hold, as the proxy knows it."""
+"""The proxy's name for the peer that asks the nodes what they hold."""
 
 
 @dataclass(frozen=True)
@@ -50,19 +50,19 @@ class Settings:
     stage: int
     nodes: int
     per_second: float
-    """Transactions."""
+    """Transactions a second."""
     seed: int = field(default_factory=lambda: secrets.randbits(32))
     kinds: tuple[str, ...] = ("kill", "sleep", "partition", "one_way", "stall", "delay", "disconnect")
-    """What goes wrong: the methods of `Trial` that are named so."""
+    """What goes wrong: names of methods of `Trial`."""
 
 
 class Trial:
-    """A network, the trouble that it is given, and what is made of it."""
+    """A network, its trouble, and how it copes."""
 
     def __init__(self, settings: Settings, keys: KeyRing, folder: Path,
                  on_tick: Callable[[], None] = lambda: None) -> None:
-        """Start the nodes, with their data in `folder`; `on_tick` is called some times a second. NodeError if
-        one does not start."""
+        """Start the nodes, with their data in `folder`. `on_tick` is called several times a second. NodeError if a
+        node does not start."""
         self.settings, self._keys, self._folder, self._on_tick = settings, keys, folder, on_tick
         self.faults = Faults(settings.seed)
         self._random = random.Random(settings.seed)
@@ -85,7 +85,7 @@ class Trial:
             raise
 
     def _wait_until_joined(self) -> None:
-        """Nothing may go wrong before that: who reaches nobody founds a network of its own (contract §4)."""
+        """Trouble must not begin earlier: a node that reaches nobody founds its own network (contract §4)."""
         for member in self.members:
             if member.running.network != self._network:
                 raise NodeError(f"node {member.place.name} has founded a network of its own; nobody answered in time")
@@ -106,7 +106,7 @@ class Trial:
         return list(range(1, STAKE_HOLDERS + 1))[number::self.settings.nodes]
 
     def close(self) -> list[int]:
-        """End all nodes, asleep or not, then the proxy; their exit statuses, which should be 0."""
+        """End all nodes, asleep or not, then the proxy. Return the exit statuses, which should be 0."""
         for member in self.members:
             member.wake()
         statuses = end_all([member.process for member in self.members if member.process is not None])
@@ -130,7 +130,7 @@ class Trial:
                 self.members[number].running.type(line)
 
     def _payment(self, number: int) -> str | None:
-        """A transaction that gives the sink one coin; None if this node has no account with money."""
+        """A command that sends the sink one coin. None if this node has no account with money."""
         if self.settings.stage == 2:
             return f"/send payer-{number} {self.sink} 1"
         if self.settings.stage < 5:
@@ -150,7 +150,7 @@ class Trial:
     # --- trouble --------------------------------------------------------------------------------
 
     def trouble(self, seconds: float) -> None:
-        """Let things go wrong for that long. NodeError if a node ends by itself, or does not answer."""
+        """Let things go wrong for `seconds`. NodeError if a node ends by itself, or does not answer."""
         end = time.monotonic() + seconds
         self._paid_until = time.monotonic()
         for stream in (self._process_trouble, self._network_trouble):
@@ -167,7 +167,7 @@ class Trial:
         heapq.heappush(self._agenda, (time.monotonic() + seconds, next(self._numbers), action))
 
     def _process_trouble(self) -> None:
-        """Kill one or let one sleep, as long as two thirds of the nodes are up."""
+        """Kill a node, or let one sleep, if at least two thirds of the nodes stay up."""
         self._after(self._random.uniform(1, 5), self._process_trouble)
         kinds = [kind for kind in ("kill", "sleep") if kind in self.settings.kinds]
         up = [member for member in self.members if member.is_up]
@@ -175,7 +175,7 @@ class Trial:
             getattr(self, self._random.choice(kinds))(self._random.choice(up))
 
     def _network_trouble(self) -> None:
-        """One thing after the other, each for a while, and a while without."""
+        """One fault after the other, each for a while, with quiet between them."""
         kinds = [kind for kind in self.settings.kinds if kind not in ("kill", "sleep")]
         if kinds:
             seconds = getattr(self, self._random.choice(kinds))()
@@ -183,7 +183,7 @@ class Trial:
             self._after(seconds + self._random.uniform(1, 15), self._network_trouble)
 
     def kill(self, member: Member) -> None:
-        """`kill -9`, and start it again some seconds later."""
+        """`kill -9` a node, and start it again some seconds later."""
         member.kill()
         self.kills += 1
         self._after(self._random.uniform(1, 10), member.restart)
@@ -195,25 +195,25 @@ class Trial:
         self._after(self._random.uniform(1, 30), member.wake)
 
     def partition(self, one_way: bool = False) -> float:
-        """Part the nodes in two groups; give the seconds that it lasts, here and below."""
+        """Partition the nodes into two groups. Return the seconds that the fault lasts, as the next methods do."""
         names = self._random.sample(self._names(), len(self.members))
         place = self._random.randint(1, len(names) - 1)
         self.faults.partition([names[:place], names[place:]], one_way)
         return self._random.uniform(3, 30)
 
     def one_way(self) -> float:
-        """The same, but one group is heard by the other."""
+        """The same, but what one group sends still reaches the other."""
         return self.partition(one_way=True)
 
     def stall(self) -> float:
-        """Let a node's connections with some others be half-open, mostly until they are found out."""
+        """Make a node's connections with some others half-open, mostly until the nodes notice."""
         one, *others = self._random.sample(self._names(), self._random.randint(2, len(self.members)))
         for other in others:
             self.faults.stall(one, other)
         return self._random.uniform(5, 90)
 
     def delay(self) -> float:
-        """Let all that goes to and from a node take longer."""
+        """Delay all that goes to and from a node."""
         self.faults.delay(self._random.choice(self._names()), self._random.uniform(0.05, 0.5))
         return self._random.uniform(5, 30)
 
@@ -228,7 +228,7 @@ class Trial:
     # --- quiet ----------------------------------------------------------------------------------
 
     def settle(self, timeout: float = SETTLE_SECONDS) -> list[str]:
-        """End all trouble and wait until all nodes agree; what was lost or differs, one line each."""
+        """End all trouble, and wait until all nodes agree. Return what was lost or differs, one line each."""
         self.faults.heal()
         for member in self.members:
             member.wake()
@@ -241,7 +241,7 @@ class Trial:
         return complaints if is_equal else [f"not equal after {timeout:g} seconds: {self._differences()}", *complaints]
 
     def _agree(self, coins: int) -> bool:
-        """Have all nodes one ledger, with at least so many coins in the sink, and all that is known executed?"""
+        """Do all nodes have one ledger, with at least `coins` in the sink, and have they executed all they know?"""
         if not all(member.is_up for member in self.members):
             return False
         first, *others = [member.running.ask("/ledger", "ledger")["accounts"] for member in self.members]
@@ -250,7 +250,7 @@ class Trial:
                 and arrived == len(self._ask_for_ids(self.members[0])))
 
     def _differences(self) -> str:
-        """What the nodes have, for whoever looks for the cause."""
+        """The nodes' ledgers, for whoever looks for the cause."""
         ledgers = [member.running.ask("/ledger", "ledger")["accounts"] for member in self.members]
         kinds = [ledgers.index(ledger) for ledger in ledgers]
         return f"coins {[ledger.get(self.sink, 0) for ledger in ledgers]}, the same ledger as node {kinds}"
@@ -264,10 +264,10 @@ class Trial:
                 yield f"node {member.place.name} has seen two blocks signed for one place"
 
     def _ask_for_ids(self, member: Member) -> set[str]:
-        """The ids of all transactions that a node holds: none of ours, if it is in another network by now.
+        """The ids of all transactions that a node holds; none of ours if it is in another network by now.
 
-        The summary has no buckets, so it differs in every one that the node has. The answer comes in pieces, and behind
-        each but the last is a ping, whose pong brings the next.
+        Our summary has no buckets, so it differs in every bucket that the node has. The answer comes in pieces. After
+        each piece but the last comes a ping, and our pong brings the next piece.
         """
         questions: list[dict[str, Any]] = [
             {"type": "hello", "version": VERSION, "stage": self.settings.stage, "network": self._network,
@@ -293,7 +293,7 @@ class Trial:
     # --- how it goes ----------------------------------------------------------------------------
 
     def describe(self) -> str:
-        """How it goes, in one line."""
+        """The progress, in one line."""
         up = [member for member in self.members if member.is_up]
         if self.settings.stage == 5:
             for status in [member.running.ask("/status", "status") for member in up]:
