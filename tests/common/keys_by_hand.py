@@ -1,4 +1,4 @@
-"""Keys and signatures made by other ways than common/rsa.py goes, to hold it against."""
+"""Keys and signatures made in other ways than in common/rsa.py, to compare it with them."""
 
 import hashlib
 import math
@@ -20,17 +20,17 @@ SIGNATURE = KEY.sign(MESSAGE)
 
 RSA_OID = "1.2.840.113549.1.1.1"
 SHA_256_WITH_NULL = bytes.fromhex("3031300d060960864801650304020105000420")
-"""What stands before the hash (RFC 8017 §9.2, note 1)."""
+"""The bytes before the hash (RFC 8017 §9.2, note 1)."""
 
 
 def odd_number(bits: int) -> int:
-    """A number of exactly so many bits that passes for a modulus; seeded, so always the same one."""
+    """A number of exactly `bits` bits that passes for a modulus. It is seeded, so it is always the same."""
     return random.Random(bits).getrandbits(bits) | 1 | 1 << (bits - 1)
 
 
 def der_of(modulus: int, exponent: int = 65_537, oid: str = RSA_OID, parameters: bytes | None = DerNull().encode(),
            after_key: bytes = b"") -> bytes:
-    """SubjectPublicKeyInfo by the library's ASN.1: another way than common/rsa.py goes."""
+    """SubjectPublicKeyInfo, made by the library's ASN.1, which common/rsa.py does not use."""
     algorithm = DerSequence([DerObjectId(oid)] + ([] if parameters is None else [parameters]))
     key = DerSequence([modulus, exponent]).encode() + after_key
     return bytes(DerSequence([algorithm, DerBitString(key)]).encode())
@@ -43,7 +43,7 @@ def padded_hash(message: bytes, size: int = 256) -> bytes:
 
 
 def account_of(*primes: int) -> tuple[str, Callable[[bytes], str]]:
-    """An account whose modulus is the product of these primes, and how it signs: plain numbers, no library."""
+    """An account whose modulus is the product of these primes, and its function to sign: plain numbers, no library."""
     modulus = math.prod(primes)
     exponent = pow(65_537, -1, reduce(math.lcm, (prime - 1 for prime in primes)))
     size = (modulus.bit_length() + 7) // 8
@@ -61,7 +61,7 @@ def signature_of(number: int, size: int = 256) -> str:
 
 
 def is_accepted(account: str, message: bytes, signature: str) -> bool:
-    """Does `verify` let it pass? Any exception but those declared fails the test."""
+    """Does `verify` accept it? Any exception that is not declared fails the test."""
     try:
         verify(account, message, signature)
     except (InvalidAccount, InvalidSignature):

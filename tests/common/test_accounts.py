@@ -1,4 +1,4 @@
-"""Accounts (contract §1): one encoding each, and no exception but InvalidAccount."""
+"""Accounts (contract §1): one encoding for each, and no exception but InvalidAccount."""
 
 import pytest
 from Crypto.Hash import SHA256
@@ -24,7 +24,7 @@ DER = decode_base64(ACCOUNT)
 
 
 def is_account(account: str) -> bool:
-    """Does `check_account` let it pass, and `verify` raise the same if not?"""
+    """Does `check_account` accept it? If not, `verify` must raise the same exception."""
     try:
         check_account(account)
     except InvalidAccount as error:
@@ -58,7 +58,7 @@ def test_accounts_of_all_sizes(bits: int) -> None:
 
 
 def test_a_modulus_that_is_a_multiple_of_the_exponent_is_an_account_too() -> None:
-    """The library takes it for no key, but the contract rules it out nowhere, so no node may refuse it."""
+    """The library refuses such a key, but the contract does not rule it out, so no node may refuse it."""
     modulus = odd_number(2_047) * 65_537
     assert is_account(encode_base64(der_of(modulus)))
 
@@ -81,7 +81,7 @@ def test_moduli_that_are_negative_zero_or_even_are_no_accounts(modulus: int) -> 
 
 
 def with_length(header: str, content: bytes, length: bytes) -> bytes:
-    """An element with its length written in another way."""
+    """An element with its length in another encoding."""
     return bytes.fromhex(header) + length + content
 
 
@@ -91,10 +91,10 @@ assert DER[32:] == NUMBER + EXPONENT
 
 SECOND_ENCODINGS = {
     "a byte behind": DER + b"\0",
-    "an element behind": DER + b"\x05\x00",
+    "an element after it": DER + b"\x05\x00",
     "the key twice": DER + DER,
-    "a byte behind the inner key": der_of(MODULUS, after_key=b"\0"),
-    "an element behind the inner key": der_of(MODULUS, after_key=b"\x05\x00"),
+    "a byte after the inner key": der_of(MODULUS, after_key=b"\0"),
+    "an element after the inner key": der_of(MODULUS, after_key=b"\x05\x00"),
     "no leading zero": der_of(MODULUS).replace(b"\x02\x82\x01\x01\0", b"\x02\x82\x01\x00"),
     "two leading zeros": DER.replace(b"\x02\x82\x01\x01\0", b"\x02\x82\x01\x02\0\0"),
     "exponent with a zero": DER.replace(EXPONENT, bytes.fromhex("020400010001")),
@@ -165,8 +165,8 @@ def flipped(position: int, bit: int) -> str:
     return encode_base64(bytes(changed))
 
 
-def test_no_single_bit_of_what_is_around_the_number_may_change() -> None:
-    """The number fills bytes 32 to 288. Its sign and the bits that make it long and odd may not change either."""
+def test_no_single_bit_around_the_number_may_change() -> None:
+    """The number fills bytes 32 to 288. Its sign, and the bits that make it long and odd, must not change either."""
     accepted = {(position, bit) for position in range(len(DER)) for bit in range(8) if is_account(flipped(position, bit))}
     other_keys = {(position, bit) for position in range(32, 289) for bit in range(8)}
     assert accepted == other_keys - {(32, 7), (33, 7), (288, 0)}

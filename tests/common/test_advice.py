@@ -1,4 +1,4 @@
-"""Errors of the system are told with what was tried, with which path or address, and what to do about it."""
+"""A message about an error of the system says what was tried, with which path or address, and what to do."""
 
 import argparse
 import errno
@@ -34,7 +34,7 @@ TABLES = {describe_file_error: advice._FILES, describe_listening_error: advice._
 
 
 def failing(number: int) -> Callable[..., NoReturn]:
-    """Something that fails as the system does with this error."""
+    """A function that fails with this error of the system."""
     def fail(*_arguments: object, **_options: object) -> NoReturn:
         raise OSError(number, os.strerror(number))
     return fail
@@ -53,7 +53,7 @@ def test_an_error_without_a_number_has_advice_as_well() -> None:
         assert describe(OSError()).startswith("OSError; ")
 
 
-def test_what_is_no_error_of_the_system_says_itself_what_to_do() -> None:
+def test_an_error_of_our_own_says_itself_what_to_do() -> None:
     assert describe_error(WalletError("key: wrong passphrase")) == "key: wrong passphrase"
     assert describe_error(FileNotFoundError(errno.ENOENT, "No such file or directory", "here")).startswith(
         "here: No such file or directory; check the path")
@@ -62,7 +62,7 @@ def test_what_is_no_error_of_the_system_says_itself_what_to_do() -> None:
 # --- files and folders --------------------------------------------------------------------------
 
 def told(action: Callable[[], object], path: Path) -> str:
-    """What the user is told about `path`, in one line."""
+    """The one line that tells the user about `path`."""
     with pytest.raises((WalletError, JournalError)) as caught:
         action()
     line = str(caught.value)
@@ -90,14 +90,14 @@ def test_paths_that_are_not_what_is_expected(tmp_path: Path) -> None:
 ])
 def test_a_file_that_cannot_be_read_or_written(
         number: int, what_to_do: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Injected, since the root user may do everything."""
+    """The error is injected, since the root user may do everything."""
     monkeypatch.setattr(new_files, "open", failing(number), raising=False)
     assert what_to_do in told(lambda: load_key(tmp_path / "key"), tmp_path / "key")
     monkeypatch.setattr(os, "open", failing(number))
     assert what_to_do in told(lambda: Journal(tmp_path), tmp_path / "journal.sqlite")
 
 
-def test_what_a_node_cannot_read_is_not_taken_for_where_it_cannot_listen(
+def test_a_file_that_a_node_cannot_read_is_not_reported_as_a_port_where_it_cannot_listen(
         monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     def make_node(*_arguments: object) -> NoReturn:
         raise PermissionError(errno.EACCES, "Permission denied", "keys/key-1.pem")
@@ -115,7 +115,7 @@ def test_what_a_node_cannot_read_is_not_taken_for_where_it_cannot_listen(
 # --- listening and calling ----------------------------------------------------------------------
 
 def why_not_listening(host: str = "127.0.0.1", port: int = 0) -> str:
-    """What a user is told whose node cannot listen there."""
+    """The message to a user whose node cannot listen there."""
     with pytest.raises(CannotStart) as caught:
         listen(argparse.Namespace(host=host, port=port), KeepingConsole())
     line = str(caught.value)
@@ -150,14 +150,14 @@ def test_a_port_below_1024_and_a_name_without_an_address(monkeypatch: pytest.Mon
 
 @pytest.fixture
 def here() -> Iterator[Here]:
-    """A node in this process, which has ended at the end of the test."""
+    """A node in this process. It ends with the test."""
     here = Here()
     yield here
     here.end()
 
 
 def reason_of_failure(here: Here, address: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Let the node call an address; what it hears."""
+    """Let the node call an address. Return the reason of its failure."""
     reasons: list[str] = []
 
     def on_dial_failed(_address: str, reason: str) -> None:
@@ -175,7 +175,7 @@ def test_nobody_listens_there(here: Here, monkeypatch: pytest.MonkeyPatch) -> No
     assert "no node listens there" in reason_of_failure(here, unused_address(), monkeypatch)
 
 
-def test_a_name_that_is_none(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_host_name_that_cannot_exist(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
     reason = reason_of_failure(here, "a..b:9", monkeypatch)
     assert "codec" not in reason and "check its spelling" in reason
 
@@ -210,7 +210,8 @@ def test_a_tool_that_has_no_room_for_its_files_says_so_in_a_line(
     assert complaint.count("\n") == 1 and "No space left on device; make room" in complaint
 
 
-def test_so_does_a_network_in_one_terminal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_network_in_one_terminal_that_has_no_room_says_so_in_a_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(tempfile, "mkdtemp", failing(errno.ENOSPC))
     conductor = Conductor(Settings(1, 2, 1, ()), tmp_path, print_line, lambda: 80)
     conductor.start()

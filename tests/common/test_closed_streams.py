@@ -1,4 +1,4 @@
-"""A client whose standard input, output or error is closed: nothing of the node's gets in their place."""
+"""A client whose standard input, output or error is closed: no file or socket of the node takes its number."""
 
 import json
 import subprocess

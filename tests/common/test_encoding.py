@@ -26,7 +26,7 @@ from common.encoding import (
 from common.framing import FrameError, make_frame
 
 TEXTS = st.text()
-"""Hypothesis makes no lone surrogates here: they cannot be written in UTF-8."""
+"""Texts without lone surrogates, which UTF-8 cannot hold."""
 INTEGERS = st.integers(0, MAX_INTEGER)
 
 
@@ -36,7 +36,7 @@ def decode(body: str | bytes) -> dict[str, Any]:
 
 
 def value_of(literal: str) -> Any:
-    """What a JSON literal becomes."""
+    """The value of a JSON literal."""
     return decode(f'{{"type":"t","value":{literal}}}')["value"]
 
 
@@ -48,7 +48,7 @@ JSON_VALUES = st.recursive(st.none() | st.booleans() | INTEGERS | TEXTS,
 
 
 @given(st.dictionaries(TEXTS, JSON_VALUES, max_size=5), TEXTS)
-def test_what_is_written_is_read_again(members: dict[str, Any], name: str) -> None:
+def test_an_encoded_message_is_decoded_again(members: dict[str, Any], name: str) -> None:
     message = {**members, "type": name}
     assert decode_frame(encode_frame(message)) == message
 
@@ -79,7 +79,7 @@ def test_arbitrary_json_like_text_raises_nothing_but_frame_errors(members: str) 
     b"\xff", b'{"type":"\xc3"}', b'{"type":"\xed\xa0\x80"}', b'{"type":"\xc0\x80"}', b'{"type":"\xf4\x90\x80\x80"}',
     '{"type":"t"}'.encode("utf-16"), b'\xef\xbb\xbf{"type":"t"}',
 ], ids=["byte", "cut off", "surrogate", "overlong", "beyond", "UTF-16", "byte order mark"])
-def test_what_is_not_utf_8_without_a_mark_is_no_frame(body: bytes) -> None:
+def test_anything_but_utf_8_without_a_mark_is_no_frame(body: bytes) -> None:
     with pytest.raises(FrameError):
         decode(body)
 
@@ -92,7 +92,7 @@ def test_what_is_not_utf_8_without_a_mark_is_no_frame(body: bytes) -> None:
     '{"type":"t","a":"\\x41"}', '{"type":"t","a":"\\u12"}', '{"type":"t"} // why', '{"type":"t",a:1}',
     "[]", '["type"]', "null", "1", '"type"', "{}", '{"Type":"t"}', '{"type":1}', '{"type":null}', '{"type":["t"]}',
 ])
-def test_what_is_no_json_object_with_a_type_is_no_frame(body: str) -> None:
+def test_anything_but_a_json_object_with_a_type_is_no_frame(body: str) -> None:
     with pytest.raises(FrameError):
         decode(body)
 
@@ -153,14 +153,14 @@ SHORT_ESCAPES = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\f": "\\f", "\n": "\\n"
 
 
 def rfc_8785_string(text: str) -> str:
-    """RFC 8785 §3.2.2.2, written down a second time."""
+    """RFC 8785 §3.2.2.2, implemented a second time."""
     written = [SHORT_ESCAPES.get(character)
                or (f"\\u{ord(character):04x}" if ord(character) < 0x20 else character) for character in text]
     return '"' + "".join(written) + '"'
 
 
 def rfc_8785(value: Any) -> str:
-    """RFC 8785 for strings, integers and arrays, written down a second time."""
+    """RFC 8785 for strings, integers and arrays, implemented a second time."""
     if isinstance(value, str):
         return rfc_8785_string(value)
     if isinstance(value, list):

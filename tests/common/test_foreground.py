@@ -17,7 +17,7 @@ from tests.processes import ROOT, eventually
 
 NODE = f"{sys.executable} -m stage1_chat --peer none"
 PROMPT = r"\x1b\[\?2004h(?s:.*)>"
-"""What a prompt that goes up is seen by: it has pastes marked."""
+"""The escape sequence by which a new prompt is seen: it switches on the marking of pastes."""
 
 
 class Shell:
@@ -37,13 +37,13 @@ class Shell:
         os.write(self._keyboard, keys.encode())
 
     def read(self) -> str:
-        """All that was printed so far."""
+        """All output so far."""
         while select.select([self._keyboard], [], [], 0.02)[0]:
             self.output += os.read(self._keyboard, 65_536).decode(errors="replace")
         return self.output
 
     def see(self, pattern: str) -> re.Match[str]:
-        """Wait until something like this is printed after what was seen before."""
+        """Wait until `pattern` is printed, after what was seen before."""
         found: list[re.Match[str]] = []
 
         def is_there() -> bool:
@@ -55,12 +55,12 @@ class Shell:
         return found[0]
 
     def job(self) -> int:
-        """The process of the node that was started last."""
+        """The process id of the node that was started last."""
         self.press("echo job=$!.\n")
         return int(self.see(r"job=(\d+)\.")[1])
 
     def foreground(self) -> int:
-        """The process that has the terminal."""
+        """The process group that has the terminal."""
         return os.tcgetpgrp(self._keyboard)
 
     def close(self) -> None:
@@ -83,12 +83,12 @@ def shell() -> Iterator[Shell]:
 
 
 def is_stopped(pid: int) -> bool:
-    """Has a signal of job control stopped it?"""
+    """Has a signal of job control stopped this process?"""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
 def is_asleep(pid: int) -> bool:
-    """Does it wait for something, at each of many looks?"""
+    """Is this process waiting at each of many looks?"""
     states = {stat.read_text().rpartition(")")[2].split()[0] for _ in range(50)
               for stat in Path(f"/proc/{pid}/task").glob("*/stat")}
     return states == {"S"}
@@ -100,19 +100,19 @@ def stop_by_key(shell: Shell) -> None:
 
 
 def stop_by_signal(shell: Shell) -> None:
-    """A signal, which does not ask the node."""
+    """SIGSTOP, which the node cannot handle."""
     os.kill(shell.foreground(), signal.SIGSTOP)
 
 
 def expect_talk(shell: Shell, launch: Launch, address: str, read: Callable[[], str]) -> None:
-    """Somebody can join the node and chat with it."""
+    """Check that a peer can join the node and chat with it."""
     other = launch(1, "--peer", address)
     other.type("are you there")
     eventually(lambda: "are you there" in read(), state=read)
 
 
 @pytest.mark.parametrize("options", ["--daemon", "", "--json --daemon"])
-def test_in_the_background_it_runs_on_and_the_end_is_in_order(shell: Shell, launch: Launch, options: str) -> None:
+def test_in_the_background_it_runs_on_and_ends_in_order(shell: Shell, launch: Launch, options: str) -> None:
     shell.press(f"{NODE} {options} &\n")
     address = shell.see(r"(127\.0\.0\.1:\d+)")[1]
     expect_talk(shell, launch, address, shell.read)
@@ -123,7 +123,7 @@ def test_in_the_background_it_runs_on_and_the_end_is_in_order(shell: Shell, laun
     assert shell.see(r"status=(\d+)\.")[1] == "0"
 
 
-def test_with_its_output_in_a_file_too(shell: Shell, launch: Launch, tmp_path: Path) -> None:
+def test_in_the_background_it_runs_on_with_its_output_in_a_file(shell: Shell, launch: Launch, tmp_path: Path) -> None:
     log = tmp_path / "log"
     shell.press(f"{NODE} --daemon > {log} 2>&1 &\n")
     eventually(lambda: log.exists() and "listening on" in log.read_text(), state=shell.read)
@@ -142,7 +142,7 @@ def test_a_job_that_comes_to_the_front_reads_what_is_typed(shell: Shell, launch:
 
 @pytest.mark.parametrize(("stop", "meanwhile"), [(stop_by_key, "bg; "), (stop_by_signal, "bg; "), (stop_by_signal, "")],
                          ids=["Ctrl-Z, bg", "signal, bg", "signal"])
-def test_a_job_that_goes_to_the_background_leaves_the_terminal_and_has_its_prompt_back_later(
+def test_a_job_that_goes_to_the_background_leaves_the_terminal_and_gets_its_prompt_back_later(
         shell: Shell, launch: Launch, stop: Callable[[Shell], None], meanwhile: str) -> None:
     shell.press(f"{NODE} --daemon\n")
     address = shell.see(r"listening on (\S+)")[1]
@@ -175,10 +175,10 @@ def test_a_job_that_goes_to_the_background_leaves_the_terminal_and_has_its_promp
 TAKER = ("import os, signal as s; s.signal(s.SIGTTOU, s.SIG_IGN); s.pthread_sigmask(s.SIG_BLOCK, [s.SIGUSR1]);"
          "print(chr(33) + chr(33)); s.sigwait([s.SIGUSR1]); node = os.tcgetpgrp(0); os.tcsetpgrp(0, os.getpgrp());"
          "s.sigwait([s.SIGUSR1]); os.tcsetpgrp(0, node)")
-"""A program that takes the terminal at one signal, and gives it back at the next; it says !! when it is ready."""
+"""A program that takes the terminal at one signal, and gives it back at the next. It prints !! when it is ready."""
 
 
-def test_a_terminal_that_another_job_takes_is_left_to_it(shell: Shell) -> None:
+def test_a_node_leaves_the_terminal_to_another_job_that_takes_it(shell: Shell) -> None:
     shell.press(f'{sys.executable} -c "{TAKER}" &\n')
     shell.see("!!")
     taker = shell.job()
@@ -193,7 +193,7 @@ def test_a_terminal_that_another_job_takes_is_left_to_it(shell: Shell) -> None:
     shell.see(PROMPT)
 
 
-def test_a_question_waits_for_the_front(shell: Shell) -> None:
+def test_a_question_waits_until_the_job_is_in_front(shell: Shell) -> None:
     shell.press(f"{sys.executable} -m stage1_chat &\n")
     shell.see("IP address of a peer")
     shell.press("fg\n\n")
@@ -216,7 +216,7 @@ def test_a_dumb_terminal_gets_no_escape_sequences_and_does_not_stop_the_node(she
     assert "\x1b" not in shell.see(r"(?s).*\$ $")[0]
 
 
-def test_a_hangup_that_nohup_ignores_ends_nothing(shell: Shell, tmp_path: Path) -> None:
+def test_under_nohup_a_hangup_does_not_end_a_node(shell: Shell, tmp_path: Path) -> None:
     shell.press(f"nohup {NODE} --daemon > {tmp_path / 'log'} &\n")
     eventually(lambda: (tmp_path / "log").exists() and "founded" in (tmp_path / "log").read_text(), state=shell.read)
     pid = shell.job()

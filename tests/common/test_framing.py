@@ -1,4 +1,4 @@
-"""Properties of framing: whatever way TCP cuts and joins, the same frames come out (contract §1)."""
+"""Properties of framing: however TCP cuts and joins the bytes, the same frames come out (contract §1)."""
 
 import pytest
 from hypothesis import given
@@ -11,7 +11,7 @@ BODIES = st.lists(st.binary(min_size=1, max_size=300), max_size=8)
 
 @st.composite
 def cut_streams(draw: st.DrawFn) -> tuple[list[bytes], list[bytes]]:
-    """Bodies, and the stream of their frames in arbitrary pieces, empty ones too."""
+    """Bodies, and the stream of their frames in arbitrary pieces, some of them empty."""
     bodies = draw(BODIES)
     stream = b"".join(map(make_frame, bodies))
     cuts = sorted(draw(st.lists(st.integers(0, len(stream)), max_size=40)))
@@ -19,7 +19,7 @@ def cut_streams(draw: st.DrawFn) -> tuple[list[bytes], list[bytes]]:
 
 
 def feed_all(splitter: Splitter, pieces: list[bytes]) -> list[bytes]:
-    """The bodies that come out when all goes well."""
+    """The bodies that come out, if there is no error."""
     bodies: list[bytes] = []
     for piece in pieces:
         frames, error = splitter.feed(piece)
@@ -66,7 +66,7 @@ def test_an_impossible_length_ends_the_stream_after_the_frames_before_it(
 
 
 @pytest.mark.parametrize("length", [0, MAX_BODY + 1])
-def test_an_impossible_length_is_told_once_its_last_byte_is_there(length: int) -> None:
+def test_an_impossible_length_is_reported_once_its_last_byte_has_come(length: int) -> None:
     splitter = Splitter()
     header = length.to_bytes(LENGTH_BYTES, "big")
     assert splitter.feed(header[:3]) == ([], None)

@@ -1,4 +1,4 @@
-"""The journal: what was committed is there again, and what is damaged is said and never replaced."""
+"""The journal: committed entries are there again, and damage is reported and never replaced."""
 
 import errno
 import fcntl
@@ -20,11 +20,11 @@ CONTENTS = [b"first", b"", b"\x00" * 10, b"x" * 20_000, "ünï".encode()]
 ENTRIES = [Entry("transaction", content) for content in CONTENTS]
 NETWORK = "n" * 64
 LEFT_OPEN: list[Journal] = []
-"""So that none is closed, and its files changed, when the garbage collector finds it."""
+"""Open journals, kept here so that the garbage collector does not close them and change their files."""
 
 
 def fill(folder: Path, entries: list[Entry] = ENTRIES) -> Journal:
-    """A journal in a new folder with these entries, each committed by itself, and left open."""
+    """A journal in a new folder with these entries, each in a commit of its own. It stays open."""
     journal = Journal(folder)
     LEFT_OPEN.append(journal)
     journal.note("network", NETWORK)
@@ -35,13 +35,13 @@ def fill(folder: Path, entries: list[Entry] = ENTRIES) -> Journal:
 
 
 def killed(journal_folder: Path, to: Path) -> Path:
-    """The folder as a kill -9 of its process would leave it: SQLite's log is not merged into the file."""
+    """The folder as a `kill -9` would leave it: SQLite's log is not merged into the file."""
     shutil.copytree(journal_folder, to)
     return to
 
 
 def read_all(folder: Path) -> tuple[list[Entry], str | None]:
-    """What a journal tells that is opened now: its entries, and its note of the network."""
+    """Open the journal. Return its entries, and its note of the network."""
     journal = Journal(folder)
     try:
         return list(journal.entries()), journal.read_note("network")
@@ -50,7 +50,7 @@ def read_all(folder: Path) -> tuple[list[Entry], str | None]:
 
 
 def entries_of(folder: Path) -> list[Entry]:
-    """Its entries alone."""
+    """The entries of the journal."""
     return read_all(folder)[0]
 
 
@@ -77,12 +77,12 @@ def test_a_process_that_is_killed_leaves_all_that_it_committed(tmp_path: Path) -
     journal = fill(tmp_path / "data")
     journal.append("transaction", b"not committed")
     folder = killed(tmp_path / "data", tmp_path / "copy")
-    assert (folder / "journal.sqlite-wal").stat().st_size > 20_000, "this is about what is only in SQLite's log"
+    assert (folder / "journal.sqlite-wal").stat().st_size > 20_000, "this test needs entries that are only in SQLite's log"
     again = Journal(folder)
     assert list(again.entries()) == ENTRIES and again.read_note("network") == NETWORK
 
 
-def test_it_goes_on_where_it_was(tmp_path: Path) -> None:
+def test_it_goes_on_where_it_ended(tmp_path: Path) -> None:
     fill(tmp_path).close()
     journal = Journal(tmp_path)
     journal.append("block", b"next")
@@ -91,7 +91,7 @@ def test_it_goes_on_where_it_was(tmp_path: Path) -> None:
     assert entries_of(tmp_path) == [*ENTRIES, Entry("block", b"next")]
 
 
-def test_a_note_takes_the_place_of_the_one_before(tmp_path: Path) -> None:
+def test_a_note_replaces_the_earlier_one(tmp_path: Path) -> None:
     journal = fill(tmp_path)
     journal.note("peers", "[1]")
     journal.note("peers", "[2]")
@@ -147,13 +147,13 @@ def test_a_second_one_is_refused_until_the_first_is_closed(tmp_path: Path) -> No
 
 
 def other_program(folder: Path, statement: str) -> sqlite3.Connection:
-    """Another program that has executed a statement on the journal, and stays there."""
+    """Another program that has executed a statement on the journal, and keeps it open."""
     other = sqlite3.connect(folder / "journal.sqlite", isolation_level=None, check_same_thread=False)
     other.execute(statement).fetchone()
     return other
 
 
-def test_another_program_that_holds_the_file_for_a_while_is_waited_for(tmp_path: Path) -> None:
+def test_it_waits_for_another_program_that_holds_the_file_for_a_while(tmp_path: Path) -> None:
     journal = fill(tmp_path)
     other = other_program(tmp_path, "BEGIN IMMEDIATE")
     released = threading.Event()
@@ -165,12 +165,12 @@ def test_another_program_that_holds_the_file_for_a_while_is_waited_for(tmp_path:
     threading.Timer(0.2, release).start()
     journal.append("block", b"next")
     journal.commit()
-    assert released.is_set(), "it was to hold the file until then"
+    assert released.is_set(), "the other program should hold the file until then"
     journal.close()
     assert entries_of(tmp_path) == [*ENTRIES, Entry("block", b"next")]
 
 
-def test_whoever_holds_it_for_too_long_is_to_be_ended_and_not_the_folder(
+def test_the_user_is_told_to_end_a_program_that_holds_the_file_for_too_long(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("common.journal.PATIENCE", 0.01)
     journal = fill(tmp_path)
@@ -186,7 +186,7 @@ def test_whoever_holds_it_for_too_long_is_to_be_ended_and_not_the_folder(
     assert entries_of(tmp_path) == [*ENTRIES, Entry("block", b"next")]
 
 
-def test_a_program_that_has_the_file_for_itself_is_to_be_ended_before_a_node_starts(
+def test_the_user_is_told_to_end_a_program_that_has_the_file_for_itself(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("common.journal.PATIENCE", 0.01)
     fill(tmp_path).close()
@@ -198,7 +198,7 @@ def test_a_program_that_has_the_file_for_itself_is_to_be_ended_before_a_node_sta
     assert entries_of(tmp_path) == ENTRIES
 
 
-def test_a_program_that_reads_holds_up_nothing(tmp_path: Path) -> None:
+def test_a_program_that_only_reads_delays_nothing(tmp_path: Path) -> None:
     journal = fill(tmp_path)
     other = other_program(tmp_path, "BEGIN")
     assert other.execute("SELECT count(*) FROM entries").fetchone()[0] == 5
@@ -210,7 +210,7 @@ def test_a_program_that_reads_holds_up_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("left", ["nothing", "an empty file", "a file without tables"])
-def test_a_process_that_was_killed_while_it_began_leaves_nothing_in_the_way(left: str, tmp_path: Path) -> None:
+def test_a_process_that_was_killed_while_it_began_does_not_block_the_next(left: str, tmp_path: Path) -> None:
     (tmp_path / "lock").touch()
     if left == "an empty file":
         (tmp_path / "journal.sqlite").touch()
@@ -220,7 +220,7 @@ def test_a_process_that_was_killed_while_it_began_leaves_nothing_in_the_way(left
     assert entries_of(tmp_path) == ENTRIES
 
 
-# --- damage is said -------------------------------------------------------------------------------
+# --- damage is reported ---------------------------------------------------------------------------
 
 def flip(file: Path, place: int) -> None:
     """Flip a bit of one byte."""
@@ -230,26 +230,26 @@ def flip(file: Path, place: int) -> None:
 
 
 def cut_off(file: Path, place: int) -> None:
-    """Cut the file off."""
+    """Truncate the file."""
     file.write_bytes(file.read_bytes()[:place])
 
 
 def tells_the_truth(folder: Path) -> bool:
-    """Does the journal in `folder` either tell all, or that it is damaged? True if it is the latter."""
+    """Check that the journal in `folder` either has everything or reports damage. True if it reports damage."""
     before = {file.name: file.read_bytes() for file in folder.iterdir() if file.suffix != ".sqlite-shm"}
     try:
         told = read_all(folder)
     except JournalError as error:
         assert "\n" not in str(error) and str(folder) in str(error), error
-        assert folder.joinpath("lock").read_bytes() == before["lock"], "it must be told the next time, too"
+        assert folder.joinpath("lock").read_bytes() == before["lock"], "it must be reported the next time, too"
         return True
-    assert told == (ENTRIES, NETWORK), "something was lost or changed in silence"
+    assert told == (ENTRIES, NETWORK), "something was lost or changed silently"
     return False
 
 
 @pytest.mark.parametrize("damage", [flip, cut_off])
 @pytest.mark.parametrize("name", ["journal.sqlite", "journal.sqlite-wal"])
-def test_damage_anywhere_is_said_or_does_not_matter(
+def test_damage_anywhere_is_reported_or_does_not_matter(
         name: str, damage: Callable[[Path, int], None], tmp_path: Path) -> None:
     seed = random.randrange(2**32)
     print(f"seed {seed}")
@@ -266,7 +266,7 @@ def test_damage_anywhere_is_said_or_does_not_matter(
     assert said > 50, f"{said} of 100: some bytes are free, but most are not"
 
 
-def test_a_log_that_is_gone_is_said(tmp_path: Path) -> None:
+def test_a_missing_log_is_reported(tmp_path: Path) -> None:
     fill(tmp_path / "data")
     folder = killed(tmp_path / "data", tmp_path / "copy")
     (folder / "journal.sqlite-wal").unlink()
@@ -275,7 +275,7 @@ def test_a_log_that_is_gone_is_said(tmp_path: Path) -> None:
 
 
 def execute(statement: str) -> Callable[[Path], None]:
-    """Damage that SQLite itself does not see."""
+    """Damage that SQLite itself does not notice."""
     def damage(folder: Path) -> None:
         database = sqlite3.connect(folder / "journal.sqlite")
         database.execute(statement)
@@ -329,7 +329,7 @@ def test_a_file_where_the_folder_should_be_is_one_line(tmp_path: Path) -> None:
 
 def test_when_there_is_no_room_the_commits_before_are_kept(tmp_path: Path) -> None:
     journal = fill(tmp_path)
-    journal._database.execute("PRAGMA max_page_count = 20")  # what a full disk is to SQLite: SQLITE_FULL
+    journal._database.execute("PRAGMA max_page_count = 20")  # SQLITE_FULL, as on a full disk
     with pytest.raises(JournalError, match="make room on the disk"):
         for _ in range(100):
             journal.append("transaction", b"x" * 4_000)
@@ -339,7 +339,7 @@ def test_when_there_is_no_room_the_commits_before_are_kept(tmp_path: Path) -> No
 
 
 class FullOnce:
-    """A database that has no room for the `number`th statement that begins so, and room again for the next one."""
+    """A database with no room for the `number`th statement with this beginning, but room again for the next one."""
 
     def __init__(self, database: sqlite3.Connection, beginning: str, number: int) -> None:
         self._database = database
@@ -347,7 +347,7 @@ class FullOnce:
         self._left = number
 
     def execute(self, statement: str, *values: Any) -> sqlite3.Cursor:
-        """Execute it, or fail."""
+        """Execute the statement, or fail."""
         self._left -= statement.startswith(self._beginning)
         if self._left == 0 and statement.startswith(self._beginning):
             raise sqlite3.OperationalError("database or disk is full")

@@ -1,6 +1,7 @@
-"""Keys as openssl and ssh-keygen write them: taken, or named for what they are, with the command that converts them.
+"""Keys as openssl and ssh-keygen write them: accepted, or named for what they are, with a command to convert them.
 
-The files are made by these programs, and so are the conversions: what is advised is typed here, and its result taken.
+These programs make the files, and convert them: the tests run the advised command, and check that its result is
+accepted.
 """
 
 import shlex
@@ -38,12 +39,12 @@ def made(folder: Path, *words: str, name: str = "my key.pem") -> Path:
 
 
 def pkcs1(folder: Path) -> Path:
-    """As `openssl genrsa -aes256` of OpenSSL 1.1 and of macOS writes it."""
+    """A key as `openssl genrsa -aes256` of OpenSSL 1.1 and of macOS writes it."""
     return made(folder, "openssl", "rsa", "-traditional", "-aes256", "-in", str(KEY), *SECRET)
 
 
 def openssh(folder: Path) -> Path:
-    """As `ssh-keygen -t rsa` writes it."""
+    """A key as `ssh-keygen -t rsa` writes it."""
     shutil.copyfile(KEY, folder / "id rsa")
     (folder / "id rsa").chmod(0o600)
     run("ssh-keygen", "-q", "-p", "-f", "id rsa", "-N", "secret", folder=folder)
@@ -51,7 +52,7 @@ def openssh(folder: Path) -> Path:
 
 
 def pkcs12(folder: Path) -> Path:
-    """As browsers and mail programs export it."""
+    """A key as browsers and mail programs export it."""
     run("openssl", "req", "-x509", "-key", str(KEY), "-subj", "/CN=x", "-out", "cert.pem", folder=folder)
     return made(folder, "openssl", "pkcs12", "-export", "-inkey", str(KEY), "-in", "cert.pem", *SECRET, name="my.p12")
 
@@ -70,7 +71,7 @@ OTHERS: dict[str, tuple[Callable[[Path], Path], str]] = {
 
 
 @pytest.mark.parametrize(("make", "fault"), OTHERS.values(), ids=OTHERS)
-def test_another_format_is_named_and_what_is_advised_makes_a_wallet_of_it(
+def test_another_format_is_named_and_the_advised_command_makes_a_wallet_of_it(
         tmp_path: Path, make: Callable[[Path], Path], fault: str) -> None:
     path = make(tmp_path)
     assert fault in convert(path, lambda: load_wallet(path, "secret"), "other")
@@ -79,14 +80,14 @@ def test_another_format_is_named_and_what_is_advised_makes_a_wallet_of_it(
 
 @pytest.mark.parametrize("make", [pkcs1, openssh, pkcs12, lambda folder: made(folder, *TO_PKCS8)],
                          ids=["PKCS#1", "OpenSSH", "PKCS#12", "encrypted"])
-def test_and_a_genesis_key(tmp_path: Path, make: Callable[[Path], Path]) -> None:
+def test_the_advised_command_makes_a_genesis_key_of_it(tmp_path: Path, make: Callable[[Path], Path]) -> None:
     path = make(tmp_path)
     assert "expected an unencrypted RSA key" in convert(path, lambda: load_key(path), None)
     assert load_key(tmp_path / "NEW.pem").account == kept_key(1).account
 
 
 def convert(path: Path, load: Callable[[], PrivateKey], passphrase: str | None) -> str:
-    """What is said about a file; then the commands are carried out that it ends with."""
+    """Run the commands at the end of the message about a file. Return the message before them."""
     with pytest.raises(WalletError) as caught:
         load()
     said, _, advice = str(caught.value).rpartition("to convert it: ")
@@ -105,7 +106,7 @@ TAKEN = [["-v2", "aes-128-cbc"], ["-v2", "des3"], ["-v2", "aes-256-cbc", "-v2prf
 
 
 @pytest.mark.parametrize("options", TAKEN, ids=map("_".join, TAKEN))
-def test_what_openssl_encrypts_otherwise_is_taken_and_a_wrong_passphrase_called_so(
+def test_other_encryptions_of_openssl_are_accepted_and_a_wrong_passphrase_is_named(
         tmp_path: Path, options: list[str]) -> None:
     path = made(tmp_path, *TO_PKCS8, *options)
     assert load_wallet(path, "secret").account == kept_key(1).account
@@ -132,7 +133,7 @@ def test_a_wallet_may_begin_anywhere_in_its_file(tmp_path: Path, change: Callabl
     (["openssl", "rsa", "-in", str(KEY), "-pubout", "-out"], "a public key, expected"),
     (["ssh-keygen", "-q", "-t", "ed25519", "-N", "secret", "-f"], "a key of OpenSSH, of the kind ssh-ed25519, expected"),
 ], ids=["elliptic curve", "Ed25519", "public", "OpenSSH Ed25519"])
-def test_what_can_be_no_account_is_named_without_advice(tmp_path: Path, words: list[str], fault: str) -> None:
+def test_a_key_that_cannot_be_an_account_is_named_without_advice(tmp_path: Path, words: list[str], fault: str) -> None:
     path = tmp_path / "key.pem"
     run(*words, str(path), folder=tmp_path)
     loads: list[Callable[[], PrivateKey]] = [lambda: load_wallet(path, "secret"), lambda: load_key(path)]
@@ -142,7 +143,7 @@ def test_what_can_be_no_account_is_named_without_advice(tmp_path: Path, words: l
         assert fault in str(caught.value) and "to convert it" not in str(caught.value)
 
 
-def test_a_passphrase_that_takes_an_hour_to_check_is_not_called_wrong(
+def test_a_passphrase_that_would_take_an_hour_to_check_is_not_called_wrong(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_arguments: object) -> None:
         raise KdfLimitError("too many rounds")

@@ -1,4 +1,4 @@
-"""What is said where Python, or the system, lacks something that is needed: one line, no traceback (common/needs.py)."""
+"""If Python or the system lacks something, the user gets one line and no traceback (common/needs.py)."""
 
 import os
 import subprocess
@@ -18,7 +18,7 @@ for module in os.environ["HIDDEN"].split():
 sys.path[0] = os.getcwd()
 runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
 """
-"""Run a module as `python -m` does, where some other modules cannot be imported."""
+"""Run a module as `python -m` does, while some other modules cannot be imported."""
 
 PEOPLE_TRY = [
     ("fcntl termios", "stage1_chat", "Linux, macOS, or WSL"),
@@ -31,7 +31,7 @@ PEOPLE_TRY = [
 
 
 @pytest.mark.parametrize("hidden, program, words", PEOPLE_TRY)
-def test_what_is_missing_is_said_in_one_line(hidden: str, program: str, words: str) -> None:
+def test_one_line_says_what_is_missing(hidden: str, program: str, words: str) -> None:
     ended = subprocess.run([sys.executable, "-c", RUN_WITHOUT, program], cwd=ROOT, stdin=subprocess.DEVNULL,
                            capture_output=True, text=True, timeout=60, env={**os.environ, "HIDDEN": hidden})
     assert ended.returncode == 1 and len(ended.stderr.splitlines()) == 1, ended.stderr

@@ -1,4 +1,4 @@
-"""Options that are paths: a `~` that the shell has left is the home folder (contract §4)."""
+"""Options that are paths: a `~` that the shell did not replace is the home folder (contract §4)."""
 
 import re
 from pathlib import Path
@@ -36,18 +36,19 @@ def test_a_tilde_is_the_home_folder_in_every_option_of_a_node(home: Path, option
 @pytest.mark.parametrize("program, option, more", [
     (handout, "--to", ["--stage", "1"]), (compare, "--html", []), (attacks, "--html", []), (attacks, "--keys", []),
     (bench, "--keys", []), (live, "--keys", []), (soak, "--keys", [])])
-def test_and_of_the_tools(home: Path, program: object, option: str, more: list[str]) -> None:
+def test_a_tilde_is_the_home_folder_in_options_of_the_tools(
+    home: Path, program: object, option: str, more: list[str]) -> None:
     options = program.make_options().parse_args([*more, f"{option}=~/x"])  # type: ignore[attr-defined]
     assert getattr(options, option.removeprefix("--")) == home / "x"
 
 
-def test_no_option_is_a_path_in_another_way() -> None:
+def test_every_option_that_is_a_path_is_read_in_this_way() -> None:
     for file in [*ROOT.glob("stage*/*.py"), *ROOT.glob("lab/**/*.py"), *ROOT.glob("common/*.py")]:
         assert not re.search(r"type=(pathlib\.)?(Path|open|argparse\.FileType)", file.read_text()), file
 
 
 @pytest.mark.parametrize("text, fault", [("~nobody-of-this-name/x", "no home folder"), ("", "expected a path")])
-def test_what_is_no_path_is_one_line(text: str, fault: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_wrong_path_is_one_line(text: str, fault: str, capsys: pytest.CaptureFixture[str]) -> None:
     options = make_options("node", "")
     options.add_argument("--data", type=read_path)
     with pytest.raises(SystemExit):

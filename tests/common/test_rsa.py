@@ -1,4 +1,4 @@
-"""Signatures (contract §1): one for each message and key, in one encoding, and no exception but those declared."""
+"""Signatures (contract §1): one for each message and key, in one encoding, and only the declared exceptions."""
 
 import base64
 import math
@@ -56,7 +56,7 @@ def test_a_signature_holds_for_no_other_key() -> None:
 
 
 def test_s_plus_n_is_refused() -> None:
-    """Where s + n is not longer than n, a test of the length alone would let it pass."""
+    """If s + n is no longer than n, a test of the length alone would accept it."""
     found = 0
     for counter in range(40):
         message = b"%d" % counter
@@ -98,7 +98,7 @@ def test_other_encodings_of_a_signature_are_refused(signature: str) -> None:
 
 
 def test_padding_bits_do_not_make_a_second_signature() -> None:
-    """256 bytes leave four bits over: sixteen texts that a forgiving decoder takes for one signature."""
+    """Four bits of the last digit are unused, so a lenient decoder takes sixteen texts for one signature."""
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
     texts = [SIGNATURE[:-3] + digit + "==" for digit in alphabet]
     assert sum(base64.b64decode(text) == SIGNED for text in texts) == 16
@@ -106,7 +106,7 @@ def test_padding_bits_do_not_make_a_second_signature() -> None:
 
 
 def signed_padding(padded: bytes) -> str:
-    """What the owner of the key gets by signing these 256 bytes: the owner is who profits from a second draw."""
+    """What the key's owner gets by signing these 256 bytes. The owner would profit from a second draw."""
     assert len(padded) == 256
     return signature_of(pow(int.from_bytes(padded, "big"), PRIVATE_EXPONENT, MODULUS))
 
@@ -121,7 +121,7 @@ OTHER_PADDINGS = {
     "first byte 1": b"\1\1" + b"\xff" * (253 - len(DIGEST_INFO)) + b"\0" + DIGEST_INFO,
     "one byte of padding not ff": b"\0\1" + b"\xff" * 200 + b"\xfe\xff" + b"\0" + DIGEST_INFO,
     "no zero": b"\0\1" + b"\xff" * (254 - len(DIGEST_INFO)) + DIGEST_INFO,
-    "short padding, garbage behind": b"\0\1" + b"\xff" * 8 + b"\0" + DIGEST_INFO + b"\x42" * (245 - len(DIGEST_INFO)),
+    "short padding, then garbage": b"\0\1" + b"\xff" * 8 + b"\0" + DIGEST_INFO + b"\x42" * (245 - len(DIGEST_INFO)),
     "NULL with content": b"\0\1" + b"\xff" * 199 + b"\0" + bytes.fromhex("3034301006096086480165030402010503010203" "0420")
                          + HASH,
     "the hash alone": b"\0\1" + b"\xff" * 221 + b"\0" + HASH,
@@ -141,7 +141,7 @@ def test_other_paddings_are_refused(padded: bytes) -> None:
 
 
 def test_the_library_alone_would_accept_two_signatures_of_one_message() -> None:
-    """The reason why common/rsa.py compares by itself; if this fails one day, it need not."""
+    """This is why common/rsa.py compares by itself. If this test fails one day, it no longer needs to."""
     second = signed_padding(OTHER_PADDINGS["without NULL"])
     pkcs1_15.new(KEY.key).verify(SHA256.new(MESSAGE), decode_base64(second))
     assert second != SIGNATURE and not is_accepted(ACCOUNT, MESSAGE, second)
@@ -154,7 +154,7 @@ LARGER = {"3 p q": (3, P, Q), "7 p q": (7, P, Q), "257 p q": (257, P, Q), "four 
 
 @pytest.mark.parametrize("primes", LARGER.values(), ids=LARGER)
 def test_keys_of_other_lengths_verify(primes: tuple[int, ...]) -> None:
-    """Lengths that are no multiple of 8 bits, and the longest."""
+    """Lengths that are not a multiple of 8 bits, and the longest."""
     account, sign = account_of(*primes)
     size = (math.prod(primes).bit_length() + 7) // 8
     assert size > 256
@@ -179,7 +179,7 @@ def test_arbitrary_signatures_are_refused(signature: str, account: str) -> None:
 
 
 def test_a_flood_of_accounts_changes_no_verdict() -> None:
-    """Good ones push others out of the cache, bad ones do not enter it."""
+    """Good accounts push others out of the cache, bad ones do not enter it."""
     for number in range(1_500):
         assert not is_accepted(encode_base64(der_of(odd_number(2048) + 2 * number)), MESSAGE, SIGNATURE)
         assert not is_accepted(encode_base64(der_of(odd_number(2048) + 2 * number + 1)), MESSAGE, SIGNATURE)

@@ -1,4 +1,4 @@
-"""Turns, on a clock turned by hand: what each line gets of the time, and what waits until nothing else does."""
+"""Turns, on a clock that the test sets: how much time each line gets, and what waits until the inbox is empty."""
 
 import itertools
 from collections import Counter, defaultdict
@@ -11,12 +11,12 @@ from common.turns import Pace, Turns
 
 
 class Clock:
-    """The time, which passes when something is done."""
+    """A clock on which time passes only while somebody works."""
 
     def __init__(self) -> None:
         self.time = 0.0
         self.spent: defaultdict[str, float] = defaultdict(float)
-        """How long was worked for whom, in seconds."""
+        """Name -> the seconds of work done for it."""
         self.done: list[str] = []
 
     def now(self) -> float:
@@ -24,14 +24,14 @@ class Clock:
         return self.time
 
     def work(self, name: str, seconds: float) -> None:
-        """Take that long."""
+        """Work for `seconds`."""
         self.time += seconds
         self.spent[name] += seconds
         self.done.append(name)
 
 
 def keep_busy(turns: Turns, clock: Clock, is_own: bool, name: str, seconds: float) -> None:
-    """Let somebody always have something to do, that takes so long each time."""
+    """Give somebody endless work, `seconds` each time."""
     def work() -> None:
         turns.put(is_own, work)
         clock.work(name, seconds)
@@ -54,7 +54,7 @@ def test_strangers_get_their_share_of_the_time_however_many_they_are(own: float,
     assert max(counts.values()) - min(counts[f"stranger {number}"] for number in range(100)) <= 1
 
 
-def test_what_readers_have_spent_counts_as_well() -> None:
+def test_the_time_of_readers_counts_as_well() -> None:
     clock = Clock()
     turns = Turns(clock.now, clock.now)
     keep_busy(turns, clock, True, "own", 0.01)
@@ -70,7 +70,7 @@ def test_what_readers_have_spent_counts_as_well() -> None:
 
 
 @pytest.mark.parametrize("is_own", [True, False])
-def test_who_has_had_the_time_alone_owes_nothing_for_it(is_own: bool) -> None:
+def test_a_line_that_had_all_the_time_while_it_was_alone_owes_nothing(is_own: bool) -> None:
     clock = Clock()
     turns = Turns(clock.now, clock.now)
     keep_busy(turns, clock, is_own, "first", 0.01)
@@ -85,7 +85,7 @@ def test_who_has_had_the_time_alone_owes_nothing_for_it(is_own: bool) -> None:
     assert abs(own / OWN_SHARE - strange) < 0.03
 
 
-def test_who_takes_long_and_is_of_our_own_lets_strangers_wait_for_a_bounded_time() -> None:
+def test_a_slow_peer_of_our_own_makes_strangers_wait_only_for_a_bounded_time() -> None:
     clock = Clock()
     turns = Turns(clock.now, clock.now)
     keep_busy(turns, clock, True, "own", 0.5)
@@ -95,7 +95,7 @@ def test_who_takes_long_and_is_of_our_own_lets_strangers_wait_for_a_bounded_time
     assert clock.spent["stranger"] > 100 * MAX_CREDIT / (0.5 + MAX_CREDIT) / OWN_SHARE - 1
 
 
-def test_what_comes_last_waits_until_nothing_else_does_or_for_a_second() -> None:
+def test_postponed_work_waits_until_the_inbox_is_empty_or_for_a_second() -> None:
     clock = Clock()
     turns = Turns(clock.now, clock.now)
     keep_busy(turns, clock, False, "content", 0.01)
@@ -122,7 +122,7 @@ def test_a_costly_stranger_waits_for_both_lines_and_a_costly_one_of_our_own_for_
     assert (clock.time > LAST_SECONDS) == (not is_own)
 
 
-def test_what_is_dropped_is_not_done() -> None:
+def test_dropped_work_is_not_done() -> None:
     clock = Clock()
     turns = Turns(clock.now, clock.now)
     handlers: list[Callable[[], None]] = [lambda: clock.work("dropped", 0), lambda: clock.work("kept", 0)]
@@ -135,7 +135,7 @@ def test_what_is_dropped_is_not_done() -> None:
     assert not turns.wait(0.001)
 
 
-def test_whoever_has_stopped_is_soon_below_a_slow_line() -> None:
+def test_a_peer_that_has_stopped_is_soon_below_a_slow_line() -> None:
     stopped, slow = Pace(), Pace()
     stopped.add(64 * LARGE_BYTES, 0.0)
     for tenth in range(31):

@@ -1,4 +1,4 @@
-"""The files of keys: made once, completely or not at all, and every fault told in one line (contract §4)."""
+"""Files of keys: made once, completely or not at all, and every fault is one line (contract §4)."""
 
 import errno
 import math
@@ -29,7 +29,7 @@ HMAC_SHA512 = "1.2.840.113549.2.11"
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """New keys are kept ones, in turn, and few rounds will do: these tests are about files."""
+    """New keys are kept ones, in turn, and few rounds are enough: these tests are about files."""
     keys = iter([kept_key(number) for number in range(1, 13)])
     monkeypatch.setattr(rsa, "make_key", lambda: next(keys))
     monkeypatch.setattr(rsa, "_ROUNDS", 1_000)
@@ -38,7 +38,7 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def open_umask() -> Iterator[None]:
-    """A umask that takes nothing away."""
+    """A umask that removes no permission."""
     before = os.umask(0)
     yield
     os.umask(before)
@@ -53,7 +53,7 @@ def wallet(tmp_path: Path) -> Path:
 
 
 def fault_of(action: Callable[[], object], path: Path) -> str:
-    """The one line that a WalletError says about `path`."""
+    """The one line of the WalletError about `path`."""
     with pytest.raises(WalletError) as caught:
         action()
     line = str(caught.value)
@@ -110,7 +110,7 @@ def test_any_passphrase_but_the_empty_one_will_do(tmp_path: Path, passphrase: st
 
 
 def test_a_passphrase_is_utf_8(wallet: Path) -> None:
-    """As OpenSSL takes it from a terminal; the library by itself would take Latin-1."""
+    """As OpenSSL reads it from a terminal. The library by itself would use Latin-1."""
     wallet.write_bytes(kept_key(2).key.export_key(passphrase="pässwörd".encode(), pkcs=8,
                                                   protection="PBKDF2WithHMAC-SHA1AndDES-EDE3-CBC",
                                                   prot_params={"iteration_count": 1_000}))
@@ -142,7 +142,7 @@ def pem_of(key: RSA.RsaKey | ECC.EccKey) -> bytes:
 
 
 def short_key() -> RSA.RsaKey:
-    """A key that can sign and is too short. Its other factor is 3, so that nobody waits for one to be found."""
+    """A key that can sign but is too short. Its other factor is 3, so that nobody waits for a prime to be found."""
     factor = int(kept_key(1).key.p)
     return RSA.construct((3 * factor, 65_537, pow(65_537, -1, factor - 1), 3, factor), consistency_check=False)
 
@@ -169,7 +169,8 @@ NO_WALLETS = {
 
 
 @pytest.mark.parametrize(("content", "fault"), NO_WALLETS.values(), ids=NO_WALLETS)
-def test_a_file_that_is_no_wallet_says_why_and_stays_as_it_is(tmp_path: Path, content: bytes, fault: str) -> None:
+def test_a_file_that_is_no_wallet_is_refused_with_a_reason_and_not_changed(
+    tmp_path: Path, content: bytes, fault: str) -> None:
     path = tmp_path / "wallet.pem"
     path.write_bytes(content)
     assert fault in fault_of(lambda: load_or_make_wallet(path, PASSPHRASE), path)
@@ -178,7 +179,7 @@ def test_a_file_that_is_no_wallet_says_why_and_stays_as_it_is(tmp_path: Path, co
 
 
 def numbers_that_do_not_go_together() -> dict[str, tuple[int, int, int, int]]:
-    """Modulus, private exponent and both factors: of keys that cannot sign."""
+    """Modulus, private exponent and both factors of keys that cannot sign."""
     key, other = kept_key(1).key, kept_key(2).key
     n, d, p, q = int(key.n), int(key.d), int(key.p), int(key.q)
     composite = q + 2
@@ -199,7 +200,7 @@ def test_a_key_that_cannot_sign_is_damaged(tmp_path: Path, numbers: tuple[int, i
     assert fault_of(lambda: load_key(path), path) == "the key in it is damaged; put a copy of it back"
 
 
-def test_a_wallet_that_came_by_another_system_is_one(wallet: Path) -> None:
+def test_a_wallet_with_the_line_ends_of_another_system_is_a_wallet(wallet: Path) -> None:
     wallet.write_bytes(b"\n" + wallet.read_bytes().replace(b"\n", b"\r\n") + b"\r\n")
     assert load_wallet(wallet, PASSPHRASE).account == kept_key(1).account
 
@@ -251,7 +252,7 @@ def test_a_wallet_has_its_name_only_when_it_is_on_the_disk(tmp_path: Path, monke
     assert steps == [("fsync", False), ("link", False), ("fsync", True)]
 
 
-def test_of_two_that_make_a_wallet_at_once_one_wins_and_the_other_takes_it(
+def test_of_two_that_make_a_wallet_at_once_one_wins_and_the_other_loads_it(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     both_are_making = threading.Barrier(2, timeout=20)
     keys = [kept_key(1), kept_key(2)]
@@ -275,7 +276,7 @@ def test_of_two_that_make_a_wallet_at_once_one_wins_and_the_other_takes_it(
     assert os.listdir(tmp_path) == ["wallet.pem"]
 
 
-def test_whoever_takes_anothers_wallet_has_its_name_on_the_disk_as_well(
+def test_a_process_that_loads_the_wallet_of_another_syncs_its_name_as_well(
         wallet: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[bool] = []
     monkeypatch.setattr(os, "fsync", lambda number: synced.append(stat.S_ISDIR(os.fstat(number).st_mode)))
@@ -287,7 +288,7 @@ def test_whoever_takes_anothers_wallet_has_its_name_on_the_disk_as_well(
 
 @pytest.fixture(params=[errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EACCES], ids=os.strerror)
 def no_links(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A disk that has no hard links, and does not write out folders."""
+    """A disk that has no hard links, and cannot sync folders."""
     fsync = os.fsync
 
     def link(*_arguments: object) -> NoReturn:
@@ -315,7 +316,8 @@ def test_files_of_keys_are_made_on_a_disk_without_hard_links(tmp_path: Path) -> 
 
 
 @pytest.mark.usefixtures("no_links")
-def test_there_a_wallet_is_never_half_made_nor_written_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_hard_links_a_wallet_is_never_half_made_nor_overwritten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "wallet.pem"
     replace = os.replace
     contents = []
@@ -332,7 +334,8 @@ def test_there_a_wallet_is_never_half_made_nor_written_over(tmp_path: Path, monk
 
 
 @pytest.mark.usefixtures("no_links")
-def test_there_a_wallet_that_cannot_be_written_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_hard_links_a_wallet_that_cannot_be_written_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_arguments: object) -> NoReturn:
         raise OSError(28, "No space left on device")
 
@@ -342,7 +345,7 @@ def test_there_a_wallet_that_cannot_be_written_leaves_nothing(tmp_path: Path, mo
     assert os.listdir(tmp_path) == []
 
 
-def test_a_file_whose_name_is_taken_but_that_is_empty_is_waited_for(
+def test_an_empty_file_is_waited_for_until_its_maker_has_written_it(
         wallet: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     content = wallet.read_bytes()
     wallet.write_bytes(b"")
@@ -369,7 +372,7 @@ def test_of_two_that_make_a_wallet_with_different_passphrases_the_second_is_told
 # --- genesis keys -------------------------------------------------------------------------------
 
 @pytest.mark.usefixtures("open_umask")
-def test_missing_keys_are_made_and_those_that_are_there_kept(tmp_path: Path) -> None:
+def test_missing_keys_are_made_and_existing_ones_kept(tmp_path: Path) -> None:
     folder = tmp_path / "run" / "keys"
     folder.mkdir(parents=True)
     (folder / "key-2.pem").write_bytes((KEYS / "key-12.pem").read_bytes())
@@ -389,7 +392,7 @@ def test_the_folder_is_made_and_the_keys_are_the_same_the_next_time(tmp_path: Pa
     assert [key.account for key in load_or_make_keys(folder, 2)] == made
 
 
-def test_of_several_that_make_the_keys_at_once_all_have_the_same(
+def test_several_that_make_the_keys_at_once_all_get_the_same(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     all_have_begun = threading.Barrier(3, timeout=20)
     keys = [kept_key(number) for number in range(1, 10)]
@@ -409,7 +412,7 @@ def test_of_several_that_make_the_keys_at_once_all_have_the_same(
     assert sorted(os.listdir(tmp_path / "run" / "keys")) == ["key-1.pem", "key-2.pem", "key-3.pem"]
 
 
-def test_a_key_that_is_only_to_be_read_is_not_made(tmp_path: Path) -> None:
+def test_a_missing_key_that_is_only_read_is_not_made(tmp_path: Path) -> None:
     path = tmp_path / "key-1.pem"
     assert fault_of(lambda: load_key(path), path) == "No such file or directory; check the path, and that its folder is there"
     assert os.listdir(tmp_path) == []
@@ -429,7 +432,7 @@ def test_a_folder_that_cannot_be_made_says_so(tmp_path: Path) -> None:
     (short_key().export_key(pkcs=8), NOT_OURS),
     (ECC.construct(curve="p256", d=5).export_key(format="PEM").encode(), NOT_OURS),
 ], ids=["empty", "encrypted", "cut off", "wrong length", "PKCS#1", "too short", "elliptic curve"])
-def test_a_file_that_holds_no_genesis_key_says_why_and_stays_as_it_is(
+def test_a_file_without_a_genesis_key_is_refused_with_a_reason_and_not_changed(
         tmp_path: Path, content: bytes, fault: str) -> None:
     path = tmp_path / "key-1.pem"
     path.write_bytes(content)

@@ -1,11 +1,11 @@
-"""What test_cost.py sends to a node that keeps very much: cases of each message type, each of at most 4 KiB.
+"""What test_cost.py sends to a node that keeps a great deal: cases of each message type, each of at most 4 KiB.
 
     @case("want", "ids that it has")
     def want_known(filled):
         return [{"type": "want", "ids": filled.known(60)}]
 
-A case gives a round: messages that go to the node one after the other, all measured; the slowest counts. It is called
-several times, and each time what it gives must be new to the node. Everything is then sent once more as it was.
+A case returns a round: messages that go to the node one after the other. Each is measured, and the slowest counts. A
+case is called several times, and each time its messages must be new to the node. After that they are all sent again.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,7 +22,7 @@ Maker = Callable[..., Round]
 ALL, SIGNED, ORDERED = (2, 3, 4, 5), (3, 4, 5), (4, 5)
 
 IDS = 55
-"""Ids of 64 digits that have room in 4 KiB; in a block of stage 5, which has three long members, 35 have."""
+"""Ids of 64 digits that fit into 4 KiB. In a block of stage 5, which has three long members, 35 fit."""
 
 BLOCK_IDS = 35
 
@@ -35,14 +35,14 @@ class Case(NamedTuple):
     make: Maker
     stages: Sequence[int]
     greets: bool
-    """Has the peer said hello before?"""
+    """Does the peer say hello first?"""
     dialled: bool
-    """Has the node opened the connection?"""
+    """Did the node open the connection?"""
     is_refused: bool
-    """Does the node find one of the messages wrong?"""
+    """Does the node refuse one of the messages?"""
     takes_connection: bool
     with_full_list: bool
-    """Does the node know as many addresses as it may?"""
+    """Is the node's list of peers full?"""
 
 
 CASES: list[Case] = []
@@ -50,7 +50,7 @@ CASES: list[Case] = []
 
 def case(kind: str, name: str, stages: Sequence[int] = ALL, *, greets: bool = True, dialled: bool = False,
          is_refused: bool = False, takes_connection: bool = False, with_full_list: bool = False) -> Callable[[Maker], Maker]:
-    """Put the function into the table. It gets the filled node, and its connection if it `takes_connection`."""
+    """Put the function into the table. It gets the filled node, and the connection if `takes_connection`."""
     def put(make: Maker) -> Maker:
         CASES.append(Case(kind, name, make, stages, greets, dialled, is_refused, takes_connection, with_full_list))
         return make
@@ -69,7 +69,7 @@ def ping(filled: FilledNode) -> Round:
     return [{"type": "ping", "nonce": filled.nonce()}]
 
 
-@case("pong", "of nothing, of a want, of a question for blocks")
+@case("pong", "for nothing, for a want, for a question for blocks")
 def pong(filled: FilledNode) -> Round:
     return [{"type": "pong", "nonce": nonce} for nonce in ("", "want", "blocks", filled.nonce())]
 
@@ -84,7 +84,7 @@ def hello_of_caller(filled: FilledNode) -> Round:
     return [filled.hello(f"10.9.9.{filled.random.randrange(250)}:1")]
 
 
-@case("hello", "of one that was called", greets=False, dialled=True, with_full_list=True)
+@case("hello", "of a peer that was called", greets=False, dialled=True, with_full_list=True)
 def hello_of_called(filled: FilledNode) -> Round:
     return [filled.hello(f"10.9.8.{filled.random.randrange(250)}:1")]
 
@@ -118,7 +118,7 @@ def presence(filled: FilledNode) -> Round:
     return [{"type": "presence", "nonce": filled.nonce(), "address": f"10.3.3.{filled.random.randrange(250)}:1"}]
 
 
-@case("presence", "of one too many", with_full_list=True)
+@case("presence", "when the list is full", with_full_list=True)
 def presence_full(filled: FilledNode) -> Round:
     return [{"type": "presence", "nonce": filled.nonce(), "address": f"10.4.4.{filled.random.randrange(250)}:1"}]
 
@@ -128,18 +128,18 @@ def new_transaction(filled: FilledNode) -> Round:
     return [filled.payment(RICH)]
 
 
-@case("transaction", "new and of somebody who has nothing")
+@case("transaction", "new, of an account without money")
 def uncovered_transaction(filled: FilledNode) -> Round:
     return [filled.payment(POOR, amount=1_000)]
 
 
-@case("transaction", "known, with a signature that is none", SIGNED, is_refused=True)
+@case("transaction", "known, with a forged signature", SIGNED, is_refused=True)
 def forged_transaction(filled: FilledNode) -> Round:
     known = filled.payment(RICH)
     return [known, {**known, "signature": filled.payment(RICH)["signature"]}]
 
 
-@case("transaction", "known, written otherwise")
+@case("transaction", "known, in other bytes")
 def rewritten_transaction(filled: FilledNode) -> Round:
     known = filled.payment(RICH)
     return [known, dict(reversed(known.items()))]
@@ -152,7 +152,7 @@ def summary_of_nothing(filled: FilledNode) -> Round:
 
 @case("summary", "that differs in each bucket")
 def summary_that_differs(filled: FilledNode) -> Round:
-    # 18 KiB: it is larger than others here, and may take in proportion.
+    # 18 KiB: it is larger than the others here, and may take longer in proportion.
     return [{"type": "summary", "answer": False,
              "buckets": {f"{number:02x}": digits for number, digits in enumerate(filled.unknown(256))}}]
 
@@ -179,7 +179,7 @@ def sums_that_differ(filled: FilledNode) -> Round:
 
 @case("sums", "that differ in each part, down to where nobody has anything")
 def sums_that_differ_below(filled: FilledNode) -> Round:
-    # The node asks for the last of what differs, which is in the part 0: first 0f, then 0f0 (its order is another one).
+    # The node asks for the last part that differs, which is in part 0: first 0f, then 0f0 (it has another order).
     salt = f"{1:064x}"
     asked = [[""], list(HEX_DIGITS), below("0"), *(below("0f" + "0" * zeros) for zeros in range(6))]
     return [sums(filled, prefixes, MAX_INTEGER, salt) for prefixes in asked]
@@ -209,12 +209,12 @@ def get_sums_of_large_parts(filled: FilledNode) -> Round:
     return [{"type": "get_sums", "salt": filled.unknown(1)[0], "prefixes": prefixes[:MAX_COMPARED]}]
 
 
-@case("ids", "of what nobody has")
+@case("ids", "that nobody has")
 def ids_of_nothing(filled: FilledNode) -> Round:
     return [{"type": "ids", "ids": filled.unknown(IDS)} for _ in range(6)]
 
 
-@case("ids", "of what it has")
+@case("ids", "that the node has")
 def ids_of_known(filled: FilledNode) -> Round:
     return [{"type": "ids", "ids": filled.known(IDS)}]
 
@@ -246,7 +246,7 @@ def below(prefix: str) -> list[str]:
 
 
 def sums(filled: FilledNode, prefixes: list[str], count: int, salt: str = "") -> Message:
-    """Sums that differ in all parts, with so many ids in each."""
+    """Sums that differ in all parts, with `count` ids in each."""
     salt = salt or filled.unknown(1)[0]
     # Sixteen large counts for sixteen prefixes would take more than 4 KiB.
     counts = [min(count, 99_999)] * 16 if len(prefixes) > 1 else [count] * 16
@@ -293,13 +293,13 @@ def rival_block(filled: FilledNode) -> Round:
     return [filled.sequenced(filled.random.randrange(len(filled.node.blocks)), filled.known(IDS))]
 
 
-@case("block", "one that nobody has signed", [4], is_refused=True)
+@case("block", "one without a valid signature", [4], is_refused=True)
 def unsigned_block(filled: FilledNode) -> Round:
     block = filled.sequenced(len(filled.node.blocks), filled.pooled(IDS))
     return [{**block, "number": block["number"] + 1}]
 
 
-@case("get_blocks", "from the first on, from the last on, from none on", [4])
+@case("get_blocks", "from the first on, from the last on, from after the last on", [4])
 def get_blocks(filled: FilledNode) -> Round:
     return [{"type": "get_blocks", "from": number} for number in (0, len(filled.node.blocks) - 1, 10**15)]
 
@@ -309,7 +309,7 @@ def height(filled: FilledNode) -> Round:
     return [{"type": "height", "number": number} for number in (0, len(filled.node.blocks), 10**15)]
 
 
-@case("order", "that differs from the first block on, at the end only, and that is ahead", [4])
+@case("order", "that differs from the first block on, only at the end, or is ahead", [4])
 def order_that_differs(filled: FilledNode) -> Round:
     count = len(filled.node.blocks)
     spread = [*range(1, count, count // 50), count]
@@ -319,7 +319,7 @@ def order_that_differs(filled: FilledNode) -> Round:
             for digests in (false, {**true, **last}, {str(count + 10**15): last[str(count)]})]
 
 
-@case("order", "of which the first difference is found", [4])
+@case("order", "in which the node finds the first difference", [4])
 def order_with_a_difference(filled: FilledNode) -> Round:
     number = filled.random.randrange(1, len(filled.node.blocks))
     digests = {**filled.node.order.digests([number]), str(number + 1): filled.unknown(1)[0]}
@@ -364,7 +364,7 @@ def block_on_genesis_of_executed(filled: FilledNode) -> Round:
     return [filled.forged_on(filled.genesis.id, list(dict.fromkeys(ids))[:BLOCK_IDS])]
 
 
-@case("block", "a branch from the genesis, and the tip again", [5])
+@case("block", "a branch from the genesis, and again one on the tip", [5])
 def branch_from_genesis(filled: FilledNode) -> Round:
     blocks = [filled.forged_on(filled.genesis.id)]
     for _ in range(3):
@@ -397,12 +397,12 @@ def orphan(filled: FilledNode) -> Round:
     return [filled.forged_on(filled.unknown(1)[0], filled.unknown(BLOCK_IDS)) for _ in range(3)]
 
 
-@case("block", "one that names a block as a transaction", [5], is_refused=True)
+@case("block", "one that lists a block as a transaction", [5], is_refused=True)
 def block_of_a_block(filled: FilledNode) -> Round:
     return [filled.forged_on(filled.node.tree.best.id, [filled.node.tree.chain[1].id])]
 
 
-@case("block", "a known one, with a signature that is none", [5], is_refused=True)
+@case("block", "a known one, with a forged signature", [5], is_refused=True)
 def forged_block(filled: FilledNode) -> Round:
     block = filled.forged_on(filled.node.tree.best.id)
     return [block, {**block, "signature": filled.forged_on(filled.genesis.id)["signature"]}]
@@ -413,7 +413,7 @@ def block_without_stake(filled: FilledNode) -> Round:
     return [{**filled.forged_on(filled.genesis.id), "creator": filled.payment(POOR)["from"]}]
 
 
-@case("tip", "unknown, and of a low one", [5])
+@case("tip", "unknown, and low", [5])
 def tip(filled: FilledNode) -> Round:
     chain = filled.node.tree.chain
     return [{"type": "tip", "id": filled.unknown(1)[0], "height": len(chain) + 10},

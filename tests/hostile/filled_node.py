@@ -1,11 +1,11 @@
-"""A node of stages 2 to 5 in memory that keeps very many transactions: filled in seconds, measured alone.
+"""A node of stages 2 to 5 in memory that keeps very many transactions. It is filled in seconds, and measured alone.
 
     filled = FilledNode(stage=5, count=10_000)
     connection = filled.connect()
     filled.node.on_frame(connection, encode_frame({"type": "get_chain", "locator": []}))
 
-What fills it goes through the handlers that read a journal, so that no signature is made or checked. Nine of ten
-transactions are in blocks (stages 4 and 5), the others wait in the pool.
+The data goes through the handlers that read a journal, so no signature is made or checked. In stages 4 and 5 nine of
+ten transactions are in blocks, the others wait in the pool.
 """
 
 import random
@@ -32,26 +32,26 @@ from tests.memory import FakeNetwork
 
 START_MS = 1_700_000_000_000
 RICH, STAKE, SEQUENCER, POOR = 1, 2, 3, 4
-"""Numbers of kept keys: of who has sent all that fills the node, of a stake holder that has made no block yet, of
-the sequencer, and of somebody who has nothing."""
+"""Numbers of kept keys: the sender of all transactions that fill the node, a stake holder that has made no block yet,
+the sequencer, and an account without money."""
 
 PER_BLOCK = 20
-"""Transactions in a block: 10,000 make nearly as many blocks as one answer may hold."""
+"""Transactions in a block. 10,000 transactions then fill nearly as many blocks as one answer may hold."""
 
 BALANCE = 10**12
 
 SEED = "5e" * 32
 FIRST_SLOT = 10**9
-"""Of the blocks that tests make, far above those that fill the node, and in the past."""
+"""The first slot of the blocks that tests make: far above those that fill the node, and in the past."""
 
 FRAME = make_frame(b'{"type":"transaction"}'.ljust(900))
-"""What is kept as the frame of each transaction that fills a node: one for all, or memory would not do."""
+"""The kept frame of every transaction that fills a node: one for all, to save memory."""
 
 NEIGHBOURS = 10
 
 
 class QuietNetwork(FakeNetwork):
-    """A network with nobody in it, of which nothing is noted; its time stands still until the test moves it."""
+    """A network without other nodes that notes nothing. Its time stands still until the test moves it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -62,20 +62,20 @@ class QuietNetwork(FakeNetwork):
         return START_MS + super().unix_ms()
 
     def due(self) -> list[Callable[[], None]]:
-        """What has to be called by now, each once."""
+        """The timers that are due, each once."""
         due = [action for at, action in self.timers if at <= self.time]
         self.timers = [timer for timer in self.timers if timer[0] > self.time]
         return due
 
     def connect(self, address: str) -> None:
-        """Nobody is there, and nobody says so."""
+        """Do nothing: nobody is there."""
 
     def report(self, event: str, members: Members, lines: Lines) -> None:
-        """Nobody looks."""
+        """Discard the event."""
 
 
 class Recorder(Connection):
-    """The node's end of a connection; what it sends is counted and thrown away."""
+    """The node's end of a connection. What the node sends is counted and discarded."""
 
     def __init__(self, network: QuietNetwork, dialled: str | None) -> None:
         super().__init__(dialled, "a test", network.now())
@@ -87,12 +87,12 @@ class Recorder(Connection):
         self.sent += 1
 
     def close(self) -> None:
-        """Remember that the node has closed; `FilledNode.close` tells it."""
+        """Remember that the node has closed it; `FilledNode.close` tells the node of the end."""
         self.state = State.ENDED
 
 
 class FilledNode:
-    """One node, and what a test needs to speak to it."""
+    """One node, and all that a test needs to speak to it."""
 
     def __init__(self, stage: int, count: int) -> None:
         """A node that belongs to a network, has some neighbours, and keeps that many transactions."""
@@ -151,7 +151,7 @@ class FilledNode:
             self._add_block(self.ids[start:start + PER_BLOCK])
 
     def _add_transaction(self, number: int) -> None:
-        """Keep one that is all made up; each tenth names an account that is new. Its id is that of its number."""
+        """Keep an invented transaction. Its id depends on its number. Every tenth one names a new account."""
         transaction = Transaction(make_id(b"%d" % number), SENDER, f"account-{number // 10}", 1)
         self.ids.append(transaction.id)
         self.node.keep_transaction(transaction, FRAME)
@@ -167,14 +167,14 @@ class FilledNode:
         self.node.on_block(None, block, encode_frame(block))
 
     def fill_list_of_peers(self) -> None:
-        """Let the list of peers hold as many addresses as it may."""
+        """Fill the list of peers to its limit."""
         for number in range(MAX_PEERS):
             self.node.ring.members.add(f"10.0.{number // 250}.{number % 250}:1")
 
     # --- peers ----------------------------------------------------------------------------------
 
     def connect(self, greets: bool = True, dialled: bool = False) -> Recorder:
-        """A connection to the node, called by it if `dialled`; the handshake is done if the peer `greets`."""
+        """A connection to the node, opened by the node if `dialled`. If the peer `greets`, the handshake is done."""
         self._opened += 1
         address = f"127.1.{self._opened // 250}.{self._opened % 250}:1"
         connection = Recorder(self.network, address if dialled else None)
@@ -198,24 +198,24 @@ class FilledNode:
     # --- messages -------------------------------------------------------------------------------
 
     def nonce(self) -> str:
-        """A nonce that nothing here has had yet."""
+        """A nonce that was not used here yet."""
         self._nonces += 1
         return f"{2**100 + self._nonces:032x}"
 
     def unknown(self, count: int) -> list[str]:
-        """Ids that the node has never heard."""
+        """Ids that the node has never heard of."""
         return [f"{self.random.getrandbits(256):064x}" for _ in range(count)]
 
     def known(self, count: int) -> list[str]:
-        """Ids of some of what fills the node."""
+        """Ids of some transactions that fill the node."""
         return self.random.sample(self.ids, count)
 
     def pooled(self, count: int) -> list[str]:
-        """Ids of some of what fills the node and waits in the pool (stages 4 and 5)."""
+        """Ids of some transactions that wait in the pool (stages 4 and 5)."""
         return [one for one in self.random.sample(self._waiting, 3 * count) if one in self.node.pool][:count]
 
     def payment(self, sender: int = RICH, amount: int = 1) -> Message:
-        """A transaction that is new, from the account of a kept key: by name in stage 2, else signed."""
+        """A new transaction from the account of a kept key: in stage 2 by name, in later stages signed."""
         key, signed = kept_key(sender), self.stage > 2
         message = {"type": "transaction", "nonce": self.nonce(), "from": key.account if signed else f"name-{sender}",
                    "to": kept_key(5).account if signed else "name", "amount": amount}
@@ -227,8 +227,8 @@ class FilledNode:
         return {**message, "signature": kept_key(SEQUENCER).sign(self.node.block_bytes(message))}
 
     def forged_on(self, parent: str, ids: list[str] | None = None, slot: int = 0) -> Message:
-        """A block of stage 5 on a parent, in the next slot that the stake holder wins, each slot once; or from `slot`
-        on."""
+        """A block of stage 5 on a parent, in the next slot that the stake holder wins, or the next from `slot` on. Each
+        slot is used once."""
         key = kept_key(STAKE)
         threshold = self.genesis.winning_thresholds()[key.account]
         slot = slot or max(self._last_slot, FIRST_SLOT) + 1
@@ -246,5 +246,5 @@ class FilledNode:
 
 @cache
 def draw_in(slot: int) -> str:
-    """The stake holder's draw; to make one takes longer than most of what is measured."""
+    """The stake holder's draw, made beforehand: that takes longer than most of what is measured."""
     return lottery.make_draw(kept_key(STAKE), SEED, slot)

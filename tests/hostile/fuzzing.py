@@ -1,4 +1,4 @@
-"""Valid conversations, and what is left of them when a seeded generator has changed them: bytes for a fuzzer.
+"""Valid conversations, and what a seeded random generator makes of them: bytes for a fuzzer.
 
 First the structure is changed (members removed, added and of other types, numbers at their limits, lists
 doubled and nested, another type of message), then, less often, the bytes (flipped, cut, joined, another length).
@@ -19,11 +19,11 @@ JUNK: list[Any] = [
     None, True, False, 0, 1, -1, 2**31, 2**53 - 1, 2**53, 2**64, 10**400, 0.5, 1e300, "", "0", "x" * 32, "0" * 32,
     "0" * 64, "f" * 64, "x" * 5_000, "\x00", "\x1b[2J", "\ud800", "漢字", "127.9.9.9:1", "127.9.9.9:0", [], {}, [[]],
     [None], [{}], {"": ""}, {"type": "chat"}, {"00": "0" * 64}, ["0" * 64], ["0" * 64] * 2, [0, 1, 2], ["a"] * 3_000]
-"""Values that some member has, or that none has."""
+"""Values that are right for some member, or for none."""
 
 
 def record_conversation(node: NodeProcess) -> list[Event]:
-    """Say everything that the node's stage knows, and give it, with all that the node has answered."""
+    """Say everything that the node's stage knows. Return it, with all that the node answered."""
     with RawPeer(node.address, node.stage, node.network) as peer:
         said = [peer.hello_message(), chat_message("hello"), {"type": "ping", "nonce": "1"},
                 {"type": "error", "code": "BUSY", "reason": "later"}, {"type": "pong", "nonce": "want"}]
@@ -40,7 +40,7 @@ def record_conversation(node: NodeProcess) -> list[Event]:
 
 
 def ledger_messages(node: NodeProcess) -> list[Event]:
-    """What stages 2 and 3 have said to them. The money of stage 4 is that of the node's own key, number 11."""
+    """Messages for the ledger of stages 2 and 3. In stage 4 the money belongs to the node's own key, number 11."""
     moved = transaction(node, sender=11 if node.stage == 4 else 1)
     return [{"type": "get_peers"}, {"type": "presence", "nonce": "0" * 32, "address": "127.9.9.9:9"}, moved,
             {"type": "summary", "answer": False, "buckets": {"00": "0" * 64, "ff": "f" * 64}},
@@ -52,7 +52,7 @@ def ledger_messages(node: NodeProcess) -> list[Event]:
 
 
 def order_messages(node: NodeProcess) -> list[Event]:
-    """What stages 4 and 5 have said to them."""
+    """Messages for the order of stages 4 and 5."""
     if node.stage == 4:
         return [{"type": "get_blocks", "from": 0}, {"type": "height", "number": 0}, {"type": "height", "number": 7},
                 {"type": "order", "digests": {"1": random_ids(1)[0], "7": random_ids(1)[0]}},
@@ -63,7 +63,7 @@ def order_messages(node: NodeProcess) -> list[Event]:
 
 
 class Fuzzer:
-    """Makes frames from the messages of a conversation; one seed, one sequence of frames."""
+    """Makes frames from the messages of a conversation. The same seed gives the same frames."""
 
     def __init__(self, conversation: list[Event], seed: int) -> None:
         self.random = random.Random(seed)
@@ -109,7 +109,7 @@ class Fuzzer:
         message["type"] = self.random.choice(self._conversation)["type"]
 
     def _alter(self, message: Event) -> None:
-        """Change a value into a near one of the same type."""
+        """Change a value slightly, without changing its type."""
         member = self._member(message)
         value = message.get(member)
         if isinstance(value, str) and member != "type":
@@ -122,7 +122,7 @@ class Fuzzer:
             message[member] = self.random.choice([value + 1, max(0, value - 1), 2 * value, 2**53 - 1, 0])
 
     def _refer(self, message: Event) -> None:
-        """Let one id of it name something else that exists, or nothing: the form stays right."""
+        """Replace one id with another one, real or not. The form stays right."""
         known = _ID.findall(json.dumps(message))
         if known:
             other = self.random.choice([self.random.choice(self._ids), *self._random_ids(1)])
@@ -146,7 +146,7 @@ class Fuzzer:
     # --- bytes ----------------------------------------------------------------------------------
 
     def _spoil(self, data: bytes) -> bytes:
-        """Flip, cut, put in or double some bytes."""
+        """Flip, cut, insert or double some bytes."""
         start = self.random.randrange(len(data))
         end = min(len(data), start + self.random.choice([1, 1, 2, 4, 50]))
         middle = data[start:end]
@@ -160,5 +160,5 @@ _ADDRESS = re.compile(rb'"([A-Za-z0-9.-]{1,255}):[1-9][0-9]{0,4}"')
 
 
 def is_harmless(body: bytes) -> bool:
-    """Does it name only addresses of this machine? A node might call them."""
+    """Does it name only addresses of this machine? A node might call the others."""
     return all(re.fullmatch(rb"127(\.[0-9]+){3}", host) for host in _ADDRESS.findall(body))

@@ -1,4 +1,4 @@
-"""A door between a newcomer and the peer that it dials: first only the handshake passes, and when it is opened all."""
+"""A gate between a newcomer and the peer that it dials: at first only the handshake passes, and later everything."""
 
 import contextlib
 import socket
@@ -8,16 +8,16 @@ from typing import Self
 from tests.hostile.strangers import split
 
 PASSES = (b'"type":"hello"', b'"type":"genesis"', b'"type":"peers"')
-"""What a peer says that joins nobody to its history yet."""
+"""The messages of a peer that pass before the gate is open: they bring none of its history."""
 
 
 class Gate:
-    """Listens in the place of a node, and passes on what one caller and that node say."""
+    """Listens in place of a node, and passes on what one caller and that node say."""
 
     def __init__(self, node_address: str) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
-        """What the newcomer is to dial."""
+        """The address that the newcomer dials."""
         host, _, port = node_address.rpartition(":")
         self._node = (host, int(port))
         self._is_open = threading.Event()
@@ -26,7 +26,7 @@ class Gate:
         self._threads[0].start()
 
     def open(self) -> None:
-        """Let all that the node has said so far pass, and what it says from now on."""
+        """Let everything pass: what the node has said so far, and what it says from now on."""
         self._is_open.set()
 
     def _accept(self) -> None:

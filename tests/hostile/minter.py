@@ -28,7 +28,7 @@ class Minter:
 
     @classmethod
     def of(cls, genesis: Event, network: str) -> Self:
-        """The same for a network whose genesis is known, without asking a node."""
+        """A minter for a network whose genesis is known, without asking a node."""
         minter = cls.__new__(cls)
         minter._begin(network, genesis)
         return minter
@@ -64,7 +64,7 @@ class Minter:
         return make_id(self.canonical(block))
 
     def chain(self, length: int, key: int = 1) -> list[Event]:
-        """Blocks without transactions, each on the one before, the first on the genesis."""
+        """A chain of blocks without transactions, from the genesis on."""
         blocks: list[Event] = []
         for ticket in islice(self.tickets(key), length):
             blocks.append(self.block(ticket, self.id_of(blocks[-1]) if blocks else self.network))

@@ -1,9 +1,10 @@
-"""A process that connects to a node again and again, says the same, and is thrown out: `python -m tests.hostile.stampede`.
+"""A process that connects to a node again and again, and is thrown out each time: `python -m tests.hostile.stampede`.
 
     with stampede(node, what_to_say):
         ...
 
-A process of its own, so that the test that measures meanwhile has its own interpreter, and the node a real opponent.
+It is a separate process. So the test that measures meanwhile has its interpreter for itself, and the node a real
+opponent.
 """
 
 import contextlib
@@ -17,12 +18,12 @@ from lab.blackbox.peer import frames_of, make_hello
 from tests.processes import ROOT, NodeProcess
 
 AT_ONCE = 20
-"""Connections at a time."""
+"""The number of connections at a time."""
 
 
 @contextlib.contextmanager
 def stampede(node: NodeProcess, data: bytes) -> Iterator[None]:
-    """Have `data` said behind a hello on ever new connections, while the `with` lasts and from its beginning on."""
+    """While the `with` lasts, open new connections all the time, and say `data` after a hello on each."""
     hello = frames_of(make_hello(node.stage, node.network, "127.9.9.9:9"))
     with subprocess.Popen([sys.executable, "-m", "tests.hostile.stampede", node.address], cwd=ROOT, stdin=subprocess.PIPE,
                           stdout=subprocess.PIPE) as process:
@@ -37,7 +38,7 @@ def stampede(node: NodeProcess, data: bytes) -> Iterator[None]:
 
 
 def come_again(address: tuple[str, int], data: bytes, was_thrown_out: threading.Event) -> None:
-    """Connect, say it, read to the end, for ever."""
+    """Connect, say `data`, read to the end, and begin again, for ever."""
     while True:
         with contextlib.suppress(OSError), socket.create_connection(address) as connection:
             connection.sendall(data)

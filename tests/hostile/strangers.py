@@ -3,8 +3,8 @@
     with strangers(node, 20, "chats"):
         ...
 
-They answer pings, so nobody finds them silent, and never what they are asked for. A process of its own, so that the
-test that measures meanwhile has its own interpreter.
+They answer pings, so they never seem silent, but they never send what they are asked for. They are a separate process,
+so that the test that measures meanwhile has its interpreter for itself.
 """
 
 import contextlib
@@ -34,17 +34,17 @@ STAKE = 10
 """The genesis account whose owner is one of the strangers, in stage 5."""
 
 PAUSE_SECONDS = 0.01
-"""Between two batches. Each stranger still says more than a node can hear."""
+"""Seconds between two batches. Each stranger still says more than a node can handle."""
 
 HELD_SECONDS = 60
-"""What a stranger waits for until it gives up; the test has failed before that."""
+"""Seconds after which a stranger gives up waiting. The test fails before that."""
 
 
 @contextlib.contextmanager
 def strangers(node: NodeProcess, count: int, behaviour: str, ids: list[str], genesis: Event | None) -> Iterator[None]:
-    """Have `count` strangers call the node and do what the function of that name says, or with "mixed" each something
-    else, while the `with` lasts. All have begun at its beginning. `ids` are of what the node has to fetch elsewhere,
-    `genesis` is that of stage 5."""
+    """While the `with` lasts, `count` strangers call the node, and behave as the function named `behaviour` says; with
+    "mixed" each does something else. All have begun when the `with` begins. `ids` are what the node has to fetch
+    elsewhere, `genesis` is that of stage 5."""
     told = {"address": node.address, "stage": node.stage, "network": node.network, "count": count,
             "behaviour": behaviour, "ids": ids, "genesis": genesis}
     with subprocess.Popen([sys.executable, "-m", "tests.hostile.strangers"], cwd=ROOT, stdin=subprocess.PIPE,
@@ -65,7 +65,7 @@ Told = dict[str, Any]
 Behaviour = Callable[[Told], bytes]
 
 BEHAVIOURS: dict[str, tuple[tuple[int, ...], Behaviour]] = {}
-"""Name -> the stages in which it makes sense, and what makes the next batch of bytes."""
+"""Name -> the stages in which it makes sense, and the function that makes the next batch of bytes."""
 
 
 def behaviour(*stages: int) -> Callable[[Behaviour], Behaviour]:
@@ -83,7 +83,7 @@ def behaviours_of(stage: int) -> list[str]:
 
 @behaviour()
 def nothing(told: Told) -> bytes:
-    """Be there, and listen."""
+    """Only listen."""
     return b""
 
 
@@ -101,13 +101,13 @@ def pings(told: Told) -> bytes:
 
 @behaviour()
 def made_up_ids(told: Told) -> bytes:
-    """Name what does not exist."""
+    """List ids that do not exist."""
     return inventory(random_ids(1_000))
 
 
 @behaviour()
 def real_ids(told: Told) -> bytes:
-    """Name what the node lacks, as one that has it would, and have none of it."""
+    """List ids that the node lacks, without having any of it."""
     return b"".join(inventory(told["ids"][start:start + 10_000]) for start in range(0, len(told["ids"]), 10_000))
 
 
@@ -118,19 +118,19 @@ def inventory(ids: list[str]) -> bytes:
 
 @behaviour(5)
 def tips(told: Told) -> bytes:
-    """Tell of a chain that is longer than any, and never give it."""
+    """Announce a chain that is longer than any other, and never send it."""
     return frames_of(*({"type": "tip", "id": random_ids(1)[0], "height": 10**6} for _ in range(BATCH)))
 
 
 @behaviour(4)
 def heights(told: Told) -> bytes:
-    """The same of the blocks of stage 4."""
+    """The same with the blocks of stage 4."""
     return frames_of(*({"type": "height", "number": 10**6} for _ in range(BATCH)))
 
 
 @behaviour(5)
 def orphans(told: Told) -> bytes:
-    """Send blocks whose parents nobody has, by the owner of one stake: each of them is signed as it should be."""
+    """Send orphans by the owner of one stake, each of them properly signed."""
     minter = told["minter"]
     with told["lock"]:
         return frames_of(*(minter.block(ticket, random_ids(1)[0], random_ids(10)) for ticket in islice(told["tickets"], 5)))
@@ -146,14 +146,14 @@ def forgeries(told: Told) -> bytes:
 
 @behaviour()
 def nearly_right(told: Told) -> bytes:
-    """Send what has a member too many, or one of the wrong form."""
+    """Send messages with one member too many, or with one of the wrong form."""
     return frames_of({"type": "inventory", "bucket": "00", "ids": [*random_ids(500), 7]}) + frame(b"{]")
 
 
 # --- a stranger ---------------------------------------------------------------------------------------
 
 class Stranger:
-    """One of them: a thread that talks and a thread that answers pings."""
+    """One stranger: a thread that talks and a thread that answers pings."""
 
     def __init__(self, told: Told, number: int) -> None:
         names = [told["behaviour"]] if told["behaviour"] != "mixed" else behaviours_of(told["stage"])
@@ -163,7 +163,7 @@ class Stranger:
         self.is_linked, self.has_begun = threading.Event(), threading.Event()
 
     def run(self) -> None:
-        """Connect and talk; come back when thrown out."""
+        """Connect and talk. Come back when thrown out."""
         while True:
             with contextlib.suppress(OSError):
                 self.talk()
@@ -200,7 +200,7 @@ class Stranger:
 
 
 def split(data: bytes) -> tuple[list[bytes], bytes]:
-    """The bodies of the frames that are whole, and what is left."""
+    """The bodies of the complete frames, and the bytes that are left."""
     bodies, start = [], 0
     while start + 4 <= len(data) and (end := start + 4 + int.from_bytes(data[start:start + 4], "big")) <= len(data):
         bodies.append(data[start + 4:end])
@@ -210,7 +210,7 @@ def split(data: bytes) -> tuple[list[bytes], bytes]:
 
 def main() -> None:
     """Do what standard input says, until killed."""
-    os.nice(10)  # strangers call from elsewhere: what they do there must not take the processor from the node
+    os.nice(10)  # real strangers call from other machines, so they must not take the processor from the node
     told: Told = json.load(sys.stdin)
     told["begin"] = threading.Event()
     if told["genesis"]:

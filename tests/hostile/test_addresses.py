@@ -1,4 +1,4 @@
-"""Addresses of nobody and of others: a node does not become a tool to knock at strangers' doors, or to cut friends off."""
+"""Addresses of nobody and of others: a node cannot be used to call strangers, or to cut off its neighbours."""
 
 import selectors
 import socket
@@ -25,7 +25,7 @@ def test_presences_of_nobody(count: int, start_node: Launch) -> None:
 
 
 class Strangers:
-    """Somebody else's doors: a hundred ports on loopback, and how often somebody has knocked at them."""
+    """Ports of somebody else: a hundred on loopback, and how often somebody has knocked at them."""
 
     def __init__(self, count: int = 100) -> None:
         self.knocks = 0
@@ -39,7 +39,7 @@ class Strangers:
 
     @property
     def addresses(self) -> list[str]:
-        """Where the doors are."""
+        """The addresses of the doors."""
         return ["{}:{}".format(*door.getsockname()) for door in self._doors]
 
     def _watch(self) -> None:
@@ -65,13 +65,13 @@ class Strangers:
 
 
 def most_knocks(since: float) -> float:
-    """At strangers' doors since then: a node needs a dozen connections, and may try some in vain, but slowly."""
+    """The most knocks since then: a node needs a dozen connections, and may try some in vain, but slowly."""
     return 40 + 3 * (time.monotonic() - since)
 
 
 @quick_and_long("seconds", 2, 60)
 def test_presences_of_strangers_do_not_make_it_knock_at_all_their_doors(seconds: int, start_node: Launch) -> None:
-    """Each stranger is named by five spellings of its host, 127.0.0.1, 127.0.0.01 and so on."""
+    """Each stranger is named in five spellings of its host: 127.0.0.1, 127.0.0.01 and so on."""
     node = start_node(2)
     began = time.monotonic()
     with Strangers() as strangers, Healthy(node) as healthy:
@@ -100,9 +100,9 @@ def test_hellos_in_the_name_of_strangers_do_not_make_it_knock_at_their_doors(
         assert strangers.knocks <= most_knocks(began), f"{strangers.knocks} knocks at {len(strangers.addresses)} doors"
 
 
-def test_who_takes_a_neighbours_name_does_not_cut_that_neighbour_off(start_node: Launch) -> None:
+def test_a_stranger_that_claims_a_neighbours_address_does_not_cut_that_neighbour_off(start_node: Launch) -> None:
     founder = start_node(2)
-    node = start_node(2, founder.address, "--host", "127.0.0.2")  # the higher address, so it would keep what the other dials
+    node = start_node(2, founder.address, "--host", "127.0.0.2")  # the higher address, so it keeps what the other dials
     node.wait_for("peer", address=founder.address, state="up")
     with Healthy(node) as healthy, Villain(node, listen=founder.address) as villain:
         healthy.wait(0.5)

@@ -1,4 +1,4 @@
-"""Blocks by somebody who holds stake, and means no good; and those that need no stake."""
+"""Blocks by a dishonest stake holder, and attacks with blocks that need no stake."""
 
 import secrets
 from itertools import islice
@@ -11,7 +11,7 @@ from tests.hostile.minter import Minter
 from tests.processes import Event, NodeProcess, RawPeer, eventually
 
 MAX_WAITING = 1_000
-"""Blocks that wait (contract §3, stage 5)."""
+"""The most postponed blocks (contract §3, stage 5)."""
 
 
 def start_quick_slots(start_node: Launch) -> NodeProcess:
@@ -25,7 +25,7 @@ def status(node: NodeProcess) -> Event:
 
 
 def assert_takes_blocks(node: NodeProcess, minter: Minter) -> None:
-    """A good block still enters the tree, whatever waits."""
+    """Check that a good block still enters the tree, whatever waits."""
     with Villain(node) as honest:
         block = minter.block(next(minter.tickets(key=2)), minter.network)
         honest.insist(frames_of(block))
@@ -63,7 +63,7 @@ def test_signed_blocks_of_as_many_unknown_transactions_as_fit(count: int, start_
 
 @quick_and_long("count", 200, 10_000)
 def test_valid_blocks_of_one_creator_in_one_slot(count: int, start_node: Launch) -> None:
-    """Each with another choice of the same fourteen transactions: two are evidence, more are noise."""
+    """Each block lists another choice of the same fourteen transactions. Two are evidence, more are noise."""
     node = start_quick_slots(start_node)
     minter = Minter(node)
     pool = [transaction(node) for _ in range(14)]
@@ -86,7 +86,7 @@ def test_valid_blocks_of_one_creator_in_one_slot(count: int, start_node: Launch)
 
 @quick_and_long("depth, count", (100, 50), (3_000, 2_000))
 def test_blocks_now_on_the_genesis_and_now_on_the_tip(depth: int, count: int, start_node: Launch) -> None:
-    """Each is valid, and makes the ledger go all the way back or forth to find that out."""
+    """Each is valid. To find that out, the ledger must go all the way back or forth."""
     node = start_quick_slots(start_node)
     minter = Minter(node)
     chain = minter.chain(depth)
@@ -105,7 +105,8 @@ def test_blocks_now_on_the_genesis_and_now_on_the_tip(depth: int, count: int, st
 
 @quick_and_long("count", 5_000, 1_000_000)
 def test_pongs_while_blocks_wait(count: int, start_node: Launch) -> None:
-    """More than half of the places are taken by orphans, and an answer to `get_chain` is said to be over, and over."""
+    """Orphans take more than half of the places, and pongs claim again and again that an answer to `get_chain` is
+    complete."""
     node = start_quick_slots(start_node)
     minter = Minter(node)
     with Healthy(node), Villain(node) as villain:
@@ -136,7 +137,7 @@ def test_blocks_that_nobody_has_signed(seconds: int, start_node: Launch) -> None
 
 @quick_and_long("count", 1_000, 100_000)
 def test_a_sequencers_old_block_again(count: int, start_node: Launch, tmp_path: Path) -> None:
-    """Its own bytes, and others that say the same; then with another number, which its signature does not cover."""
+    """First in its own bytes and in others that say the same, then with another number, over which it is not signed."""
     node = start_node(4, "none", "--interval", "0.2")
     with Healthy(node), Villain(node) as villain, RawPeer(node.address, 4, node.network) as witness:
         witness.join()

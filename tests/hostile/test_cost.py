@@ -1,7 +1,8 @@
-"""What one message costs a node, in processor time, however much the node keeps.
+"""What one message costs a node in processor time, however much the node keeps.
 
-A message of up to 4 KiB takes at most 50 ms in one handler, and with a million transactions kept at most twice what
-it takes with ten thousand; a larger one in proportion to its bytes. So does what a timer does because of it.
+A message of up to 4 KiB takes at most 50 ms in one handler. With a million kept transactions it takes at most twice as
+long as with ten thousand. A larger message may take longer in proportion to its bytes. The same limits hold for what
+a timer does because of a message.
 """
 
 import gc
@@ -17,18 +18,18 @@ from tests.hostile.filled_node import FilledNode, Recorder
 from tests.sizes import and_long
 
 SMALL = 4 * 1024 + 4
-"""Bytes of a message that has no excuse, with the length before it."""
+"""The bytes of a message, with its length prefix, up to which it may take no longer than the limit."""
 
 MOST_SECONDS = 0.05
 MOST_GROWTH = 2
 NOISE_SECONDS = 0.0003
-"""What a message may take longer without being a multiple: what is kept is no longer in the processor's cache."""
+"""Seconds by which a message may take longer in addition: more data no longer fits the processor's cache."""
 
 ROUNDS = 2
-"""How often a case is measured. The fastest counts: the processor is shared, and nothing makes a handler too fast."""
+"""How often a case is measured. The fastest run counts: other programs can only make a handler slower."""
 
 STEP_SECONDS = 6.0
-"""What passes after each case, so that each timer has its turn."""
+"""Seconds that pass after each case, so that each timer runs."""
 
 Costs = dict[str, tuple[float, int]]
 """Case -> the seconds of its slowest message, and the bytes of its largest one."""
@@ -36,7 +37,7 @@ Costs = dict[str, tuple[float, int]]
 
 @pytest.fixture(autouse=True)
 def without_garbage_collection() -> Iterator[None]:
-    """When Python looks through all that is kept is not what is measured here."""
+    """Switch off Python's garbage collection, which would disturb the measurement."""
     gc.disable()
     yield
     gc.enable()
@@ -58,7 +59,7 @@ def test_every_message_type_has_a_case(stage: int) -> None:
 
 
 def complain(measured: dict[int, Costs]) -> Iterator[str]:
-    """What costs too much, one line each."""
+    """The cases that cost too much, one line each."""
     smallest = measured[min(measured)]
     for name, (before, _) in smallest.items():
         figures = {size: costs[name][0] for size, costs in measured.items()}
@@ -70,7 +71,7 @@ def complain(measured: dict[int, Costs]) -> Iterator[str]:
 # --- measuring ----------------------------------------------------------------------------------
 
 class Sample(NamedTuple):
-    """One message, and what it took."""
+    """The time and the size of one message."""
 
     seconds: float
     size: int
@@ -89,7 +90,7 @@ def measure_all(filled: FilledNode) -> Costs:
 
 
 def measure(filled: FilledNode, case: Case) -> Costs:
-    """Measure a case: its messages, the same again, and what they leave to the timers."""
+    """Measure a case: its messages, the same again, and the timers that they start."""
     rounds = [measure_round(filled, case) for _ in range(ROUNDS)]
     return {f"{case.kind}: {case.name}{what}": best_of([samples[what] for samples in rounds]) for what in rounds[0]}
 
@@ -100,7 +101,7 @@ def best_of(rounds: list[list[Sample]]) -> tuple[float, int]:
 
 
 def measure_round(filled: FilledNode, case: Case) -> dict[str, list[Sample]]:
-    """Send what the case gives, then the same again, then let the timers run; what each took."""
+    """Send the case's messages, then the same again, then let the timers run. Return what each took."""
     connection = filled.connect(case.greets, case.dialled)
     made = case.make(filled, connection) if case.takes_connection else case.make(filled)
     frames = [one if isinstance(one, bytes) else encode_frame(one) for one in made]
@@ -115,7 +116,7 @@ def measure_round(filled: FilledNode, case: Case) -> dict[str, list[Sample]]:
 
 
 def measure_frame(filled: FilledNode, connection: Recorder, frame: bytes) -> Sample:
-    """Let the node have one frame."""
+    """Give the node one frame."""
     return Sample(timed(lambda: filled.node.on_frame(connection, frame)), len(frame))
 
 

@@ -1,4 +1,4 @@
-"""Much of what is allowed: connections, ids, addresses, transactions. A node bounds what it keeps and what it does."""
+"""Too much of what is allowed: connections, ids, addresses, transactions. A node bounds what it keeps and does."""
 
 import contextlib
 import socket
@@ -50,7 +50,7 @@ def test_connections_at_once(count: int, greets: bool, start_node: Launch) -> No
             with contextlib.suppress(OSError):
                 one.sendall(hello)
         eventually(lambda: sum(is_ended(one) for one in sockets) >= count - 127, state=node.describe)
-        # Those of connections that were just closed wait for a farewell, for two seconds at most.
+        # The threads of connections that were just closed wait for a farewell, for at most two seconds.
         threads = sum(1 for _ in threads_of(node))
         assert threads < 3 * 128, f"{threads} threads"
         eventually(lambda: sum(1 for _ in threads_of(node)) < 2 * 128 + 16, state=lambda: list(threads_of(node)))
@@ -60,7 +60,7 @@ def test_connections_at_once(count: int, greets: bool, start_node: Launch) -> No
 
 
 def is_ended(sock: socket.socket) -> bool:
-    """Has the other side ended this connection? What it has said before is thrown away."""
+    """Has the other side ended this connection? What it said before is discarded."""
     sock.setblocking(False)
     try:
         while data := sock.recv(65_536):
@@ -79,7 +79,7 @@ def threads_of(node: NodeProcess) -> Iterator[str]:
 
 @quick_and_long("seconds", 1, 60)
 def test_connections_that_come_and_go(seconds: int, start_node: Launch) -> None:
-    """Each is told what was said before, and hears nothing of it."""
+    """The node sends the history to each of them, and they do not read it."""
     node = start_node(1)
     with Villain(node) as other:
         for message in chats(50, WIDE):
@@ -95,7 +95,7 @@ def test_connections_that_come_and_go(seconds: int, start_node: Launch) -> None:
 
 @quick_and_long("seconds", 1, 60)
 def test_many_that_hear_nothing_at_once(seconds: int, start_node: Launch) -> None:
-    """A hundred peers that never read are due the whole history each."""
+    """A hundred peers that never read, each of which is owed the whole history."""
     node = start_node(1)
     with Villain(node) as other:
         for message in chats(1_000, WIDE):
@@ -117,7 +117,7 @@ def test_chat_without_end(count: int, start_node: Launch) -> None:
         eventually(lambda: len(node.all_of("chat")) == count, state=lambda: len(node.all_of("chat")))
 
 
-# --- what is not there ------------------------------------------------------------------------------
+# --- what does not exist ----------------------------------------------------------------------------
 
 @quick_and_long("count", 100_000, 1_000_000)
 def test_ids_of_things_that_do_not_exist(count: int, start_node: Launch) -> None:
@@ -135,7 +135,7 @@ def test_ids_of_things_that_do_not_exist(count: int, start_node: Launch) -> None
             witness.expect("transaction", nonce=genuine["nonce"])
 
 
-def test_ids_of_one_peer_do_not_keep_those_of_another_from_being_asked_for(start_node: Launch, call: Call) -> None:
+def test_a_node_asks_for_the_ids_of_one_peer_despite_a_flood_of_ids_by_another(start_node: Launch, call: Call) -> None:
     node = start_node(2)
     with Healthy(node), Villain(node) as villain:
         for _ in range(5):
@@ -159,9 +159,9 @@ def test_ids_of_one_peer_do_not_keep_those_of_another_from_being_asked_for(start
 @quick_and_long("count", 300, 100_000)
 @pytest.mark.parametrize("stage", [4, 5])
 def test_transactions_of_an_account_without_money(stage: int, count: int, start_node: Launch) -> None:
-    """Key 10 is nobody in stage 4; in stage 5 key 11 and 12 are.
+    """Key 10 has no money in stage 4; keys 11 and 12 have none in stage 5.
 
-    In stage 4 what is ordered is kept, valid or not, for those who come late: nobody pays for that before stage 5.
+    In stage 4 ordered transactions are kept for late joiners, valid or not. Only in stage 5 does the sender pay for it.
     """
     node = start_node(stage, "none", *{4: ["--interval", "1"], 5: ["--slot", "0.2", "--rate", "0.9"]}[stage])
     before = node.ask("/ledger", "ledger")["accounts"]
@@ -183,14 +183,14 @@ def test_transactions_of_an_account_without_money(stage: int, count: int, start_
 def test_invalid_signatures_at_full_speed_leave_more_than_half_for_the_others(start_node: Launch) -> None:
     """Twenty connections at a time, each ended after its tenth bad signature and opened again at once.
 
-    What they cost is measured in the node's processor time for a second of the clock, while nobody else asks for
-    anything: how long others would have to wait depends on how busy the machine is.
+    The cost is the node's processor time in one second of the clock, while nobody else asks for anything. (How long
+    others would have to wait depends on how busy the machine is.)
     """
     node = start_node(3)
     bad = frames_of(*(transaction(node, amount=2, nonce=f"{number:032x}") for number in range(10)))
     genuine = [transaction(node) for _ in range(100)]
     with Healthy(node) as healthy, Villain(node) as honest, stampede(node, bad):
-        healthy.wait(1)  # they may come in a burst, which is over by then
+        healthy.wait(1)  # they may begin with a burst, which is over by then
         start, computed = time.monotonic(), node.cpu_seconds
         healthy.wait(2)
         share = (node.cpu_seconds - computed) / (time.monotonic() - start)

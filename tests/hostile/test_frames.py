@@ -1,4 +1,4 @@
-"""Bytes that are no frames, frames that are no messages, messages that are wrong: over all stages (contract §2)."""
+"""Bytes that are no frames, frames that are no messages, messages that are wrong, in all stages (contract §2)."""
 
 import contextlib
 import json
@@ -38,7 +38,7 @@ SUMS: Event = {"type": "sums", "answer": True, "salt": ID, "sums": {"": SIXTEEN}
 
 
 def with_each(message: Event, **wrong: Any) -> list[Event]:
-    """The message with one member changed, for each of its wrong values; without it; and with one too many."""
+    """The message with each wrong value of each member, without each member, and with one member too many."""
     return [*({**message, member: value} for member, values in wrong.items() for value in values),
             *({name: value for name, value in message.items() if name != member} for member in wrong),
             {**message, "more": 1}]
@@ -73,7 +73,7 @@ FORMAT_FROM: dict[int, list[Event]] = {
     5: [*with_each({"type": "tip", "id": ID, "height": 0}, id=NO_IDS, height=NO_INTEGERS),
         *with_each({"type": "get_chain", "locator": [ID]}, locator=[*NO_LISTS_OF_IDS, TOO_MANY_IDS[:101]])],
 }
-"""Messages that are FORMAT from that stage on, whatever else a node knows."""
+"""Stage -> messages that are FORMAT from that stage on."""
 
 FORMAT_AT: dict[int, list[Event]] = {
     1: [],
@@ -98,7 +98,7 @@ FORMAT_AT: dict[int, list[Event]] = {
         *with_each(BLOCK_5, slot=[0, *NO_INTEGERS], parent=NO_IDS, creator=[0], draw=[0], signature=[0],
                    transactions=[*NO_LISTS_OF_IDS, TOO_MANY_IDS])],
 }
-"""Messages that are FORMAT in that stage."""
+"""Stage -> messages that are FORMAT in that stage alone."""
 
 
 def format_cases(stage: int) -> list[bytes]:
@@ -120,7 +120,7 @@ FRAME_CASES = [
         b'{"type":"\\u12"}', b'{"type":null}', b'{"type":["chat"]}', b'{"TYPE":"chat"}', b'"type"', b"null", b"1", b" ",
         b"\0" * 1_000, b'\xef\xbb\xbf{"type":"x"}', '{"type":"x"}'.encode("utf-16"), b'{"type":"\xc0\x80"}',
         b'{"type":"\xed\xa0\x80"}', b'{"type":"\xf4\x90\x80\x80"}', b'{"type":"\x80"}', b'{"type":"x","a":"\xe2\x82"}'])]
-"""All that is FRAME."""
+"""All cases of FRAME."""
 
 IGNORED = [
     b'{"type":"x","a":' + b"9" * 100_000 + b"}", b'{"type":"x","a":-' + b"9" * 100_000 + b"}",
@@ -128,7 +128,7 @@ IGNORED = [
     b'{"type":"x","a":' + b"[" * 400 + b"]" * 400 + b"}", b'{"type":"\\ud800"}', b'{"type":"\\u0000\\u001b[2J"}',
     b'{"type":"x","a":"' + b"x" * 4_000_000 + b'"}', b'{"type":"","\\ud800":1}',
     b'{"type":"x",' + b",".join(b'"%d":[]' % number for number in range(200_000)) + b"}"]
-"""JSON of a type that nobody knows, as large and odd as it may be: parsed in time, and passed over."""
+"""JSON with an unknown type, as large and odd as is allowed. A node parses it in time, and ignores it."""
 
 
 @every_stage
@@ -139,7 +139,7 @@ def test_every_row_of_bad_input(stage: int, start_node: Launch, call: Call) -> N
             for data in cases:
                 peer = call(node)
                 peer.hello()
-                with contextlib.suppress(OSError):  # it may be ended before all has gone
+                with contextlib.suppress(OSError):  # the node may end the connection before all is sent
                     peer.send_bytes(data + frames_of(chat_message("never heard")))
                 assert expect_end(peer) == [code], f"{data[:200]!r}: {peer.describe()}"
                 peer.close()
@@ -147,14 +147,14 @@ def test_every_row_of_bad_input(stage: int, start_node: Launch, call: Call) -> N
 
 
 def expect_end(peer: RawPeer) -> list[str]:
-    """Read to the end of the stream; the codes of the errors that came."""
+    """Read to the end of the stream. Return the codes of the errors that came."""
     while peer.receive() is not None:
         pass
     return [message["code"] for message in peer.received if message["type"] == "error"]
 
 
 @every_stage
-def test_odd_json_that_says_nothing_is_passed_over(stage: int, start_node: Launch, call: Call) -> None:
+def test_odd_json_of_an_unknown_type_is_ignored(stage: int, start_node: Launch, call: Call) -> None:
     node = start_node(stage)
     with Healthy(node):
         peer = call(node)
@@ -171,7 +171,8 @@ def test_odd_json_that_says_nothing_is_passed_over(stage: int, start_node: Launc
 
 @quick_and_long("count, seconds", (20, 7), (100, 75))
 def test_bytes_one_a_second(count: int, seconds: int, start_node: Launch) -> None:
-    """Half of them before the hello, which must be there after 5 s; half after it, 60 s without a frame."""
+    """Half of the peers send bytes before the hello, which is due after 5 s. The others send them after it; they may be
+    without a whole frame for 60 s."""
     node = start_node(1)
     with Healthy(node), contextlib.ExitStack() as stack:
         silent = [stack.enter_context(RawPeer(node.address, 1, node.network)) for _ in range(count // 2)]
@@ -194,7 +195,7 @@ def test_bytes_one_a_second(count: int, seconds: int, start_node: Launch) -> Non
 
 @quick_and_long("count", 60, 127)
 def test_almost_whole_frames_on_many_connections(count: int, start_node: Launch) -> None:
-    """Four megabytes each, of which nobody knows yet whether it will be a message."""
+    """Four megabytes each. A node cannot know yet whether they will become a message."""
     node = start_node(1)
     with Healthy(node, peak_mib=128) as healthy, contextlib.ExitStack() as stack:
         for _ in range(count):
@@ -205,10 +206,10 @@ def test_almost_whole_frames_on_many_connections(count: int, start_node: Launch)
 
 @quick_and_long("seconds", 1, 60)
 def test_large_frames_that_say_nothing_from_many_connections(seconds: int, start_node: Launch) -> None:
-    """Long to parse, of a type that nobody knows: not even an offence."""
+    """They take long to parse, and have an unknown type, so they do not even count as bad input."""
     node = start_node(1)
     large = frame(b'{"type":"x","a":[' + b",".join([b"[]"] * 1_300_000) + b"]}")
-    with Healthy(node, peak_mib=320):  # a million lists take a hundred, while they are looked at
+    with Healthy(node, peak_mib=320):  # a million lists take a hundred MiB while they are parsed
         villains = [Villain(node) for _ in range(30)]
         threads = [threading.Thread(target=villain.press, args=(large, seconds)) for villain in villains]
         for thread in threads:
@@ -228,7 +229,7 @@ NEW: dict[str, Callable[[NodeProcess], Event]] = {
 @quick_and_long("count", 22, 1_000)
 @pytest.mark.parametrize("stage, kind", [(1, "chat"), (2, "presence"), (2, "transaction"), (3, "transaction")])
 def test_spaces_do_not_make_a_message_worth_keeping(stage: int, kind: str, count: int, start_node: Launch) -> None:
-    """Each a valid message, and 4 MiB long."""
+    """Each is a valid message, and 4 MiB long."""
     node = start_node(stage)
     with Healthy(node), Villain(node) as villain:
         for _ in range(count):
@@ -243,11 +244,11 @@ ESCAPES = "\x1b[2J\x1b]0;title\x07\x1b[31m\r\n\t\b\0\x7f\x9b2J\x85\x90"
 
 @every_stage
 def test_no_peer_can_drive_the_terminal(stage: int, start_node: Launch) -> None:
-    """In chat, in the code and reason of errors, in names, in what is refused and told again."""
+    """Not in chat, in the code and reason of errors, in names, or in refused input that is reported."""
     node = start_node(stage, "none", as_json=False)
     address = node.wait_for_line("listening on ").rpartition(" ")[2]
     network = network_of(address, stage)
-    node.may_complain = True  # without --json, people are warned on standard error
+    node.may_complain = True  # without --json, a node writes its warnings to standard error
     said: list[Event] = [{"type": "chat", "nonce": NONCE, "text": f"a{ESCAPES}z"},
                          {"type": "error", "code": ESCAPES[:20], "reason": f"b{ESCAPES}z"},
                          {"type": "ping", "nonce": "", ESCAPES: 1}, {"type": "chat", "nonce": ESCAPES, "text": ESCAPES},

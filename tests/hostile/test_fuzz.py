@@ -1,6 +1,6 @@
-"""A million frames, each nearly right, to a node of each stage: it lives, it serves the others, its ledger stays right.
+"""A million frames, each nearly right, to a node of each stage: it lives, serves the others, and keeps its ledger.
 
-The seed is printed. FUZZ_SEED=number runs a sequence again.
+The seed is printed. FUZZ_SEED=number repeats a sequence.
 """
 
 import os
@@ -15,14 +15,14 @@ from tests.hostile.villain import Healthy, Villain, quick_and_long
 from tests.processes import STAGES, NodeProcess, eventually
 
 OPTIONS = {4: ["--interval", "0.3"], 5: ["--slot", "0.001", "--rate", "0.999", "--forge", "none"]}
-"""So that stage 4 soon has a block, and stage 5 only those that the test makes."""
+"""With these options stage 4 soon has a block, and stage 5 has only the blocks that the test makes."""
 
 AT_ONCE = 4
-"""Frames that go together. If one ends the connection, those behind it are lost."""
+"""The number of frames sent together. If one ends the connection, those after it are lost."""
 
 
 def choose_seed() -> int:
-    """A new one each time, but in CI always the same; or that of FUZZ_SEED."""
+    """The seed of FUZZ_SEED, or a new one each time; in CI always the same."""
     return int(os.environ.get("FUZZ_SEED", 1 if "CI" in os.environ else random.randrange(10**9)))
 
 
@@ -46,7 +46,7 @@ def test_frames_that_are_nearly_right(stage: int, count: int, start_node: Launch
 
 
 def settle(villain: Villain) -> None:
-    """Wait until the node has handled it all. If a length was changed, it waits for bytes that never come."""
+    """Wait until the node has handled everything. If a length was changed, the node waits for bytes that never come."""
     try:
         villain.barrier(timeout=0.2)
     except AssertionError:
@@ -54,14 +54,14 @@ def settle(villain: Villain) -> None:
 
 
 def state_of(node: NodeProcess) -> dict[str, Any]:
-    """What nobody may change without a signature."""
+    """The state that nobody may change without a signature."""
     questions = {2: ["ledger"], 3: ["ledger"], 4: ["ledger", "blocks"], 5: ["ledger", "tree"]}.get(node.stage, [])
     return {question: node.ask(f"/{question}", question) for question in questions}
 
 
 def check_state(node: NodeProcess, other: NodeProcess, before: dict[str, Any]) -> None:
-    """From stage 3 on nothing has changed. In stage 2 many a changed transaction is valid: money goes from one to
-    another, and a neighbour has the same ledger."""
+    """From stage 3 on nothing has changed. In stage 2 many changed transactions are valid: money moves, but a
+    neighbour has the same ledger."""
     if node.stage >= 3:
         assert state_of(node) == before
     elif node.stage == 2:

@@ -1,5 +1,5 @@
-"""A newcomer that dials one honest peer has all that there is within twice the processor time that it takes
-undisturbed, whatever the strangers that call it do (tests/hostile/strangers.py has what they do)."""
+"""A newcomer that dials one honest peer gets everything within twice the processor time that it takes undisturbed,
+whatever the strangers that call it do (tests/hostile/strangers.py says what they do)."""
 
 import contextlib
 import time
@@ -24,8 +24,8 @@ from tests.hostile.strangers import behaviours_of, strangers
 
 MOST_TIMES = 2.0
 NOISE_SECONDS = 0.2
-"""What may be besides, in a second of which the processor's clock counts hundredths: what strangers have said before
-the first word of the honest peer."""
+"""Seconds that are allowed in addition: strangers speak before the first word of the honest peer, and the processor's
+clock counts in hundredths of a second."""
 
 POLL_SECONDS = 0.05
 PATIENCE = 20.0
@@ -33,14 +33,14 @@ SEQUENCER = 3
 PER_BLOCK = 5
 
 LONG = {2: 50_000, 3: 10_000, 4: 10_000, 5: 3_000}
-"""Stage -> how much there is to be fetched: transactions, in stage 5 blocks."""
+"""Stage -> how much there is to fetch: transactions, in stage 5 blocks."""
 
 CASES = and_long([(2, 20, "mixed", 10_000), (5, 20, "tips", 500)],
                  [(stage, 100, name, LONG[stage]) for stage in LONG for name in ("mixed", *behaviours_of(stage))])
 
 
 @pytest.mark.parametrize(("stage", "count", "behaviour", "size"), CASES)
-def test_a_newcomer_has_all_within_twice_the_time_that_it_takes_undisturbed(
+def test_a_newcomer_gets_everything_within_twice_the_time_that_it_takes_undisturbed(
         stage: int, count: int, behaviour: str, size: int, start_node: Launch, tmp_path: Path) -> None:
     written = WRITERS[stage](tmp_path / "data", size)
     honest = start_node(stage, "none", "--data", str(tmp_path / "data"), *(["--forge", "none"] if stage == 5 else []))
@@ -54,26 +54,26 @@ def test_a_newcomer_has_all_within_twice_the_time_that_it_takes_undisturbed(
 
 
 class Written(NamedTuple):
-    """What an honest node has kept."""
+    """The data that an honest node has."""
 
     network: str
     ids: list[str]
-    """Of what a newcomer fetches: transactions, in stage 5 blocks."""
+    """The ids that a newcomer fetches: of transactions, in stage 5 of blocks."""
     number: int
-    """How many transactions there are, in stages 4 and 5 how many blocks."""
+    """The number of transactions, or in stages 4 and 5 of blocks."""
     genesis: Message | None
-    """That of stage 5."""
+    """The genesis of stage 5."""
 
 
 def join(honest: NodeProcess, start_node: Launch, written: Written, most: float = PATIENCE,
          company: Callable[[NodeProcess], Any] = lambda newcomer: contextlib.nullcontext()) -> float:
-    """Let a node join; the processor time that it takes until it has everything, or when it has taken `most` seconds.
+    """Let a node join. Return the processor time until it has everything, or until it has used `most` seconds.
 
-    It has joined, and its company is there, before the honest peer's history can reach it.
+    The gate holds back the honest peer's history until the node has joined and its company is there.
     """
     options = ["--forge", "none"] if honest.stage == 5 else []
     with Gate(honest.address) as gate, start_node(honest.stage, gate.address, *options) as newcomer:
-        newcomer.may_complain = True  # of what the strangers send
+        newcomer.may_complain = True  # about what the strangers send
         newcomer.wait_for("joined")
         with company(newcomer):
             started = newcomer.cpu_seconds
@@ -84,12 +84,13 @@ def join(honest: NodeProcess, start_node: Launch, written: Written, most: float 
 
 
 def watch(newcomer: NodeProcess, written: Written, started: float, most: float) -> float:
-    """Wait until a node has all transactions, or from stage 4 on all blocks; the processor time since `started`."""
+    """Wait until a node has all transactions, or from stage 4 on all blocks. Return the processor time since
+    `started`."""
     command, event = ("/ledger", "ledger") if newcomer.stage < 4 else ("/status", "status")
     deadline, asked, has = time.monotonic() + PATIENCE, 0, 0
     while has < written.number and newcomer.cpu_seconds - started < most:
         answers = newcomer.all_of(event)
-        if len(answers) == asked:  # while it is too busy to answer, it need not be asked again
+        if len(answers) == asked:  # while it is too busy to answer, do not ask again
             newcomer.type(command)
             asked += 1
         has = progress(newcomer.stage, answers[-1]) if answers else 0
@@ -106,10 +107,10 @@ def progress(stage: int, answer: Event) -> int:
     return int(answer["next" if stage == 4 else "height"])
 
 
-# --- what there is to be fetched ----------------------------------------------------------------------
+# --- what there is to fetch -------------------------------------------------------------------------
 
 def transactions(journal: Journal, network: str, count: int, is_signed: bool = True) -> list[str]:
-    """Put that many transactions into a journal, of one unit each; their ids."""
+    """Put `count` transactions of one unit each into a journal. Return their ids."""
     ids = []
     for number in range(count):
         names = (SENDER, RECEIVER) if is_signed else ("sender", "receiver")
@@ -122,7 +123,7 @@ def transactions(journal: Journal, network: str, count: int, is_signed: bool = T
 
 
 def write_without_blocks(stage: int) -> Callable[[Path, int], Written]:
-    """What writes a life of stage 2 or 3."""
+    """A function that writes a life of stage 2 or 3."""
     def write(folder: Path, count: int) -> Written:
         journal, network = Journal(folder), "5e" * 16
         journal.note("stage", str(stage))
@@ -135,7 +136,7 @@ def write_without_blocks(stage: int) -> Callable[[Path, int], Written]:
 
 
 def write_sequenced(folder: Path, count: int) -> Written:
-    """A life of stage 4, all of it signed."""
+    """Write a life of stage 4, all of it signed."""
     genesis = SequencerGenesis("0" * 32, kept_key(SEQUENCER).account, 10_000, [SENDER, RECEIVER], [MILLION, MILLION])
     journal = begin(folder, 4, genesis)
     ids = transactions(journal, genesis.id, count)
@@ -149,7 +150,7 @@ def write_sequenced(folder: Path, count: int) -> Written:
 
 
 def write_chain(folder: Path, count: int) -> Written:
-    """A life of stage 5: a chain of so many blocks, all of them signed, without transactions."""
+    """Write a life of stage 5: a chain of `count` signed blocks without transactions."""
     accounts = [kept_key(number).account for number in range(1, 11)]
     start_ms = time.time_ns() // 1_000_000 - 100 * count * 1_000
     genesis = make_genesis("5e" * 32, start_ms, 1_000, 999, accounts, [MILLION] * 10)

@@ -1,4 +1,4 @@
-"""Small questions with large answers, asked as fast as the node takes them: each must cost its sender, not the others."""
+"""Small questions with large answers, asked as fast as the node takes them. The cost must fall on the sender alone."""
 
 import json
 import threading
@@ -14,7 +14,7 @@ from tests.hostile.minter import Minter
 from tests.processes import NodeProcess, RawPeer, chat_message, eventually
 
 QUESTIONS = 500
-"""How many go at once: some 64 KiB and less."""
+"""How many questions go at once: at most some 64 KiB."""
 
 
 class Storm(NamedTuple):
@@ -22,94 +22,94 @@ class Storm(NamedTuple):
 
     stage: int
     options: list[str]
-    """Of the node."""
+    """The options of the node."""
     prepare: Callable[[NodeProcess, Villain], bytes]
-    """Gives the node what is asked for, and gives the questions."""
+    """Gives the node the data that is asked for, and returns the questions."""
 
 
 def ask_for_peers(node: NodeProcess, villain: Villain) -> bytes:
-    """A list of 5,000 addresses, where nobody listens, asked for with 24 bytes."""
+    """24 bytes ask for a list of 5,000 addresses, where nobody listens."""
     villain.insist(b"".join(frames_of({"type": "presence", "nonce": f"{port:032x}", "address": f"127.9.9.9:{port}"})
                             for port in range(1, 5_001)))
     return frames_of({"type": "get_peers"}) * QUESTIONS
 
 
 def lie_in_a_summary(node: NodeProcess, villain: Villain) -> bytes:
-    """5,000 ids, 350 KB, called for with 50 bytes that say: I have none."""
+    """50 bytes that say "I have none" ask for 5,000 ids, which are 350 KB."""
     for _ in range(50):
         villain.insist(frames_of(*(transaction(node) for _ in range(100))))
     return frames_of({"type": "summary", "answer": True, "buckets": {}}) * QUESTIONS
 
 
 def ask_for_ids(node: NodeProcess, villain: Villain) -> bytes:
-    """The same, asked for by prefix: 260 KB for 40 bytes."""
+    """The same, asked for by prefix: 40 bytes for 260 KB."""
     lie_in_a_summary(node, villain)
     return frames_of({"type": "get_ids", "prefixes": [""]}) * QUESTIONS
 
 
 def ask_for_sums(node: NodeProcess, villain: Villain) -> bytes:
-    """1,024 sums, 13 KB, asked for with 500 bytes."""
+    """500 bytes ask for 1,024 sums, which are 13 KB."""
     lie_in_a_summary(node, villain)
     return frames_of({"type": "get_sums", "salt": "7" * 64, "prefixes": [f"{place:02x}" for place in range(64)]}) * QUESTIONS
 
 
 def begin_comparisons(node: NodeProcess, villain: Villain) -> bytes:
-    """Sums that differ, in 300 bytes: each time the node tells its own."""
+    """300 bytes with sums that differ: each time the node answers with its own."""
     lie_in_a_summary(node, villain)
     return frames_of({"type": "sums", "answer": False, "salt": "7" * 64, "sums": {"": [[9] * 16, "7" * 128]}}) * QUESTIONS
 
 
 def want_the_same_again(node: NodeProcess, villain: Villain) -> bytes:
-    """A thousand transactions, 150 KB, wanted by their ids again and again."""
+    """A thousand transactions, which are 150 KB, asked for by their ids again and again."""
     known = [transaction(node) for _ in range(1_000)]
     villain.insist(frames_of(*known))
     return frames_of({"type": "want", "ids": [transaction_id(node, one) for one in known]}) * 20
 
 
 def want_a_long_one(node: NodeProcess, villain: Villain) -> bytes:
-    """One transaction that its sender has made 256 KiB long with spaces, wanted with 100 bytes."""
+    """100 bytes ask for one transaction that its sender made 256 KiB long with spaces."""
     known = transaction(node)
     villain.insist(padded(known, 262_144))
     return frames_of({"type": "want", "ids": [transaction_id(node, known)]}) * QUESTIONS
 
 
 def ask_for_ordered_blocks(node: NodeProcess, villain: Villain) -> bytes:
-    """Blocks of 2,000 ids, 140 KB, asked for with 36 bytes."""
+    """36 bytes ask for blocks of 2,000 ids, which are 140 KB."""
     villain.insist(frames_of(*(transaction(node) for _ in range(2_000))))
     eventually(lambda: node.ask("/status", "status")["pending"] == 0, state=node.describe)
     return frames_of({"type": "get_blocks", "from": 0}) * QUESTIONS
 
 
 def ask_for_the_chain(node: NodeProcess, villain: Villain) -> bytes:
-    """Three hundred blocks, 370 KB, asked for with 120 bytes."""
+    """120 bytes ask for three hundred blocks, which are 370 KB."""
     villain.insist(frames_of(*Minter(node).chain(300)))
     return frames_of({"type": "get_chain", "locator": [node.network]}) * QUESTIONS
 
 
 def fall_behind(node: NodeProcess, villain: Villain) -> bytes:
-    """A height or tip that makes the node tell its own, in 40 bytes."""
+    """40 bytes with a low height or tip, so that the node answers with its own."""
     return frames_of({"type": "height", "number": 0}) * QUESTIONS
 
 
 def ping(node: NodeProcess, villain: Villain) -> bytes:
-    """Pings, each answered."""
+    """Pings, each of which is answered."""
     return frames_of({"type": "ping", "nonce": "x" * 64}) * QUESTIONS
 
 
 def repeat_a_chat(node: NodeProcess, villain: Villain) -> bytes:
-    """Copies of one message, each with other spaces, so that it has to be parsed."""
+    """Copies of one message, each with other spaces, so that the node has to parse each of them."""
     message = chat_message("again")
     return b"".join(padded(message, 200 + number) for number in range(QUESTIONS))
 
 
 def repeat_the_genesis(node: NodeProcess, villain: Villain) -> bytes:
-    """Copies of the genesis, each with other spaces: right, so not counted, and long to check."""
+    """Copies of the genesis, each with other spaces: they are valid, so not counted as bad, and take long to check."""
     genesis = genesis_of(node)
     return b"".join(padded(genesis, len(json.dumps(genesis)) + 10 + number) for number in range(50))
 
 
 def genesis_of(node: NodeProcess) -> dict[str, object]:
-    """The genesis, as the node tells everybody."""
+    """The genesis, as the node sends it to each neighbour."""
     with RawPeer(node.address, node.stage, node.network) as peer:
         peer.hello()
         return peer.expect("genesis")
@@ -136,7 +136,7 @@ STORMS = {
 @quick_and_long("seconds", 0.5, 60)
 @pytest.mark.parametrize("storm", STORMS.values(), ids=STORMS.keys())
 def test_a_storm_of_questions(storm: Storm, seconds: float, start_node: Launch) -> None:
-    """Two ask: one takes the answers, the other never looks at one."""
+    """Two peers ask: one reads the answers, the other never reads any."""
     node = start_node(storm.stage, "none", *storm.options)
     with Villain(node) as reader:
         questions = storm.prepare(node, reader)

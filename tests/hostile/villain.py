@@ -5,9 +5,9 @@
         villain.send(frames_of({"type": "get_peers"}) * 1_000)
         villain.barrier()
 
-Behind the `with`, the node runs, has written nothing to standard error, has answered each ping of a
-well-behaved peer within 2 s throughout, and takes at most 64 MiB more than before. What was measured
-is printed, so that pytest shows it when a test fails, and with -rP also when it does not.
+At the end of the `with`, the node must still run, must have written nothing to standard error, must have answered
+each ping of a well-behaved peer within 2 s, and must use at most 64 MiB more than before. The measurements are
+printed: pytest shows them when a test fails, and with -rP also when it passes.
 """
 
 import contextlib
@@ -29,29 +29,29 @@ from tests.processes import DEADLINE, Event, NodeProcess, chat_message, eventual
 MEBIBYTE = 2**20
 
 MAX_ANSWER_SECONDS = 2.0
-"""How long a well-behaved peer may have to wait for the answer to a ping, whatever others do.
+"""The longest time that a well-behaved peer may wait for the answer to a ping, whatever others do.
 
-In seconds of the node's processor time, which are those of the clock while the machine is free; where it is busy
-with other work just now, the clock may show five times that.
+In seconds of the node's processor time. On an idle machine that is the same as by the clock; on a busy one the
+clock may show five times as much.
 """
 
 BUSY_MACHINE = 5
 
 MAX_GROWTH_MIB = 64
-"""What a flood may leave behind in the memory of a node, in MiB."""
+"""How much a flood may permanently add to a node's memory, in MiB."""
 
 MAX_PEAK_MIB = 192
-"""What a flood may take while it lasts, in MiB: one full outbox, as much that is collected to go behind it, and that
+"""How much memory a flood may take while it lasts, in MiB: one full outbox, as much again that waits for it, and both
 joined."""
 
 PAUSE_SECONDS = 0.02
-"""Between two pings of the well-behaved peer."""
+"""Seconds between two pings of the well-behaved peer."""
 
 HOPELESS_SECONDS = MAX_ANSWER_SECONDS * BUSY_MACHINE
-"""When the well-behaved peer waits for an answer no longer: the test has failed, by how much is known well enough."""
+"""After this many seconds the well-behaved peer stops waiting for an answer: the test has clearly failed."""
 
 LONG_SECONDS = 1_800
-"""Of one long test."""
+"""The duration of one long test, in seconds."""
 
 
 def quick_and_long(names: str, quick: Any, long: Any) -> pytest.MarkDecorator:
@@ -68,11 +68,11 @@ def quick_and_long(names: str, quick: Any, long: Any) -> pytest.MarkDecorator:
 # --- peers ------------------------------------------------------------------------------------------
 
 class Villain(Peer):
-    """A peer that says what it is told, throws away what it hears, and comes back when it is thrown out."""
+    """A peer that says what it is told, discards what it hears, and comes back when it is thrown out."""
 
     def __init__(self, node: NodeProcess, *, reads: bool = True, listen: str | None = None) -> None:
-        """`reads=False`: it never receives anything. `listen` is what its hello announces: by default an
-        address of its own where nobody answers."""
+        """`reads=False`: it never receives anything. `listen` is the address that its hello announces; by default one
+        of its own, where nobody answers."""
         self.node = node
         self.reads = reads
         self.connections = 0
@@ -103,19 +103,19 @@ class Villain(Peer):
                 tail = tail[-64:]
         is_closed.set()
         if is_closed is self.is_closed:
-            self._has_come.set()  # nobody need wait for an answer any longer
+            self._has_come.set()  # nobody needs to wait for an answer any longer
 
     def send(self, data: bytes) -> bool:
-        """Send bytes as they are; False if the node has ended the connection, and they did not all go."""
+        """Send bytes as they are. False if the node ended the connection before all were sent."""
         return self.send_bytes(data) and not self.is_closed.is_set()
 
     def insist(self, data: bytes) -> None:
-        """Send bytes, on a new connection if the old one has been ended."""
+        """Send bytes, on a new connection if the node has ended the old one."""
         while not self.send(data):
             self.connect()
 
     def press(self, data: bytes, seconds: float) -> int:
-        """Send the same bytes again and again for that long, as fast as the node takes them; how often they went."""
+        """Send the same bytes again and again for `seconds`, as fast as the node takes them. Return how many times."""
         deadline, rounds = time.monotonic() + seconds, 0
         alarm = threading.Timer(seconds, self.cut)
         alarm.start()
@@ -136,20 +136,20 @@ class Villain(Peer):
         return not self.is_closed.is_set()
 
     def close(self) -> None:
-        """End the connection; what has not been read is lost."""
+        """End the connection. What has not been read is lost."""
         self.cut()
         super().close()
 
 
 class Healthy(Villain):
-    """The peer beside the villains: it pings all the time, and notes how long each answer takes."""
+    """The well-behaved peer next to the villains: it pings all the time, and notes how long each answer takes."""
 
     def __init__(self, node: NodeProcess, *, growth_mib: int = MAX_GROWTH_MIB, peak_mib: int = MAX_PEAK_MIB) -> None:
-        """The node may grow by `growth_mib`, and meanwhile by `peak_mib`, whatever is done to it in the `with`."""
+        """The node may grow by `growth_mib` in the end, and by `peak_mib` meanwhile, whatever happens in the `with`."""
         super().__init__(node)
         self.growth_mib, self.peak_mib = growth_mib, peak_mib
         self.answers: list[tuple[float, float]] = []
-        """How long each answer took, in seconds of the clock, and of the node's processor time."""
+        """How long each answer took: by the clock, and in the node's processor time, in seconds."""
         self._failure = ""
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._ping, daemon=True)
@@ -166,13 +166,13 @@ class Healthy(Villain):
 
     def __enter__(self) -> Self:
         assert self.barrier(), self.node.describe()
-        self.node.may_complain = True  # it is looked at below, in the test's own time
+        self.node.may_complain = True  # `check` looks at standard error, when the test wants it
         self.before_kib = self.node.resident_kib
         self._thread.start()
         return self
 
     def wait(self, seconds: float) -> None:
-        """Go on for that long: an attack takes effect in its own time."""
+        """Go on for `seconds`, until an attack takes effect."""
         self._is_over.wait(seconds)
 
     def __exit__(self, *error: object) -> None:
@@ -186,27 +186,27 @@ class Healthy(Villain):
             self.close()
 
     def check(self) -> None:
-        """AssertionError unless the node is as well as before."""
+        """Raise AssertionError unless the node is as well as before."""
         assert self.node.process.poll() is None, self.node.describe()
         assert not self.node.errors, self.node.describe()
         assert not self._failure, self.describe() + self._failure
         slowest = max(max(clock / BUSY_MACHINE, computed) for clock, computed in self.answers)
         assert slowest < MAX_ANSWER_SECONDS, self.describe()
-        eventually(lambda: self.growth < self.growth_mib, state=self.describe)  # once it has worked off what it has read
+        eventually(lambda: self.growth < self.growth_mib, state=self.describe)  # once it has handled what it has read
         assert self.peak < self.peak_mib, self.describe()
 
     @property
     def growth(self) -> float:
-        """How much more memory the node takes than before, in MiB."""
+        """How much more memory the node uses than before, in MiB."""
         return (self.node.resident_kib - self.before_kib) / 1024
 
     @property
     def peak(self) -> float:
-        """How much more it has taken at some moment, in MiB."""
+        """How much more memory it used at its peak, in MiB."""
         return (self.node.peak_kib - self.before_kib) / 1024
 
     def describe(self) -> str:
-        """What was measured, for a person who wonders why a test has failed."""
+        """The measurements, for a person who wonders why a test failed."""
         slowest = ", ".join(f"{clock:.2f} ({computed:.2f})" for clock, computed in sorted(self.answers)[:-6:-1])
         memory = ("the node has ended" if self.node.process.poll() is not None else
                   f"memory {self.growth:+.0f} MiB, {self.peak:+.0f} at its highest, before {self.before_kib // 1024}")
@@ -216,7 +216,7 @@ class Healthy(Villain):
 # --- messages ---------------------------------------------------------------------------------------
 
 def padded(message: Event, size: int) -> bytes:
-    """A frame of `size` bytes that holds one message and many spaces: JSON does not mind."""
+    """A frame of `size` bytes with one message and many spaces, which JSON allows."""
     return frame(json.dumps(message).encode().ljust(size - 4))
 
 
@@ -231,8 +231,8 @@ def random_ids(count: int, bucket: str = "") -> list[str]:
 
 
 def transaction(node: NodeProcess, sender: int = 1, receiver: int = 2, amount: int = 1, **changes: Any) -> Event:
-    """A transaction that is new to everyone, between the accounts of two kept keys: by name in stage 2, from
-    stage 3 on signed, and changed by `changes` afterwards."""
+    """A transaction that is new to everyone, between the accounts of two kept keys. In stage 2 accounts are names;
+    from stage 3 on it is signed. `changes` are made after signing."""
     signed = node.stage > 2
     message: Event = {"type": "transaction", "nonce": secrets.token_hex(16),
                       "from": kept_key(sender).account if signed else f"account-{sender}",

@@ -16,9 +16,9 @@ from tests.conftest import KEYS, Launch
 
 @pytest.fixture
 def faults(launch: Launch) -> Iterator[Faults]:
-    """A network of which nothing is wrong yet. `FAULTS_SEED=7` has the run of seed 7 again, as far as that can be.
+    """A network without faults yet. `FAULTS_SEED=7` repeats the run of seed 7, as far as that is possible.
 
-    It asks for `launch`, so that the nodes are gone before the proxy is.
+    It depends on `launch`, so that the nodes end before the proxy does.
     """
     seed = int(os.environ.get("FAULTS_SEED", random.randrange(2**32)))
     with Faults(seed) as network:
@@ -29,7 +29,7 @@ def faults(launch: Launch) -> Iterator[Faults]:
 
 @pytest.fixture
 def small_network(faults: Faults, start_node: Launch, wallets: list[Path]) -> Callable[..., SmallNetwork]:
-    """Start four nodes behind the proxy: `small_network(stage, data=None, …)` gives a `SmallNetwork`."""
+    """Start four nodes behind the proxy: `small_network(stage, data=None, …)` returns a `SmallNetwork`."""
     def start(stage: int, **options: object) -> SmallNetwork:
         return SmallNetwork(stage, faults, start_node, wallets, **options)  # type: ignore[arg-type]
     return start
@@ -44,7 +44,7 @@ def keys(tmp_path: Path) -> KeyRing:
 
 
 def copy_keys(folder: Path, count: int = 11) -> Path:
-    """Put eleven keys, or up to twelve, into a new folder, so that no test waits for one to be made."""
+    """Put eleven keys, or up to twelve, into a new folder, so that no test waits while a key is made."""
     folder.mkdir(mode=0o700)
     for number in range(1, count + 1):
         copy = folder / f"key-{number}.pem"

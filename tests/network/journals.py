@@ -1,4 +1,4 @@
-"""Journals of a long life, written down directly: what nodes would have kept in hours, without the hours."""
+"""Journals of a long life, written directly: what nodes would keep in hours, without the hours."""
 
 import hashlib
 import time
@@ -16,12 +16,12 @@ MILLION = 1_000_000
 
 
 def some_base64(seed: str, size: int = 256) -> str:
-    """Bytes in base64 that look like a signature, and are none: the journal vouches for what it holds."""
+    """Bytes in base64 that look like a signature but are none. A node does not check again what its journal holds."""
     return encode_base64((hashlib.sha256(seed.encode()).digest() * 8)[:size])
 
 
 def write_transactions(journal: Journal, network: str, first: int, count: int) -> list[str]:
-    """Put transactions of one unit each into the journal; their ids."""
+    """Put transactions of one unit each into the journal. Return their ids."""
     ids = []
     for number in range(first, first + count):
         message = {"type": "transaction", "nonce": f"{number:032x}", "from": SENDER, "to": RECEIVER, "amount": 1}
@@ -40,7 +40,7 @@ def begin(folder: Path, stage: int, genesis: SequencerGenesis | Genesis) -> Jour
 
 
 def write_sequenced(folder: Path, blocks: int, per_block: int) -> None:
-    """A life of stage 4: so many blocks, each with so many transactions."""
+    """A life of stage 4: `blocks` blocks, each with `per_block` transactions."""
     genesis = SequencerGenesis("0" * 32, kept_key(3).account, 10_000, [SENDER, RECEIVER], [MILLION, MILLION])
     journal = begin(folder, 4, genesis)
     for number in range(blocks):
@@ -52,7 +52,7 @@ def write_sequenced(folder: Path, blocks: int, per_block: int) -> None:
 
 
 def write_chain(folder: Path, blocks: int, per_block: int) -> None:
-    """A life of stage 5: a chain of so many blocks without a fork."""
+    """A life of stage 5: a chain of `blocks` blocks without a fork, each with `per_block` transactions."""
     accounts = [kept_key(number).account for number in range(1, 11)]
     start_ms = time.time_ns() // 1_000_000 - 2 * blocks * 1_000
     genesis = make_genesis("5e" * 32, start_ms, 1_000, 999, accounts, [MILLION] * 10)
@@ -68,7 +68,7 @@ def write_chain(folder: Path, blocks: int, per_block: int) -> None:
 
 
 def winning_block(genesis: Genesis, slot: int, parent: str, ids: list[str]) -> Message:
-    """A block of the first account, with a draw that wins; nobody has signed the draw either."""
+    """A block of the first account, with a draw that wins. Nobody has signed the block or the draw."""
     threshold = genesis.winning_thresholds()[SENDER]
     tries = (some_base64(f"draw {slot} {number}") for number in range(1_000))
     draw = next(draw for draw in tries if lottery.ticket_value(genesis.seed, slot, SENDER, draw) < threshold)

@@ -1,4 +1,4 @@
-"""Machines on one cable, each a network namespace of Linux, inside namespaces that end with whoever started them.
+"""Machines on one cable. Each is a network namespace of Linux, inside namespaces that end with their starter.
 
     with Apart(way_in(), "tests.network.scenes_on_machines", "2") as scene:     # in a test: a program begins, apart
         print(scene.read())
@@ -11,9 +11,9 @@
        ┌─────────────┬───────┴─────┬─────────────┬─────────────┐
     machine 1     machine 2     machine 3     machine 4     machine 5        each has an eth0: 10.77.0.1, 10.77.0.2, …
 
-The machine that runs the tests is not touched: the bridge, too, is in a network namespace of its own. All processes are
-in a namespace of process numbers, whose first process takes all others with it when it ends, and with the last
-process the namespaces and what is in them are gone. None of that can be left behind, whatever happens to the tests.
+The machine that runs the tests is not touched: even the bridge is in a network namespace of its own. All processes are
+in one PID namespace. When its first process ends, the kernel ends all others. With the last process the namespaces
+disappear, and all that is in them. So nothing is left behind, whatever happens to the tests.
 """
 
 import os
@@ -29,23 +29,23 @@ from tests.processes import ROOT
 NETWORK = "10.77.0"
 
 PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
-"""Where `ip` may be, also for users whom it does not concern otherwise."""
+"""Where `ip` may be. The PATH of ordinary users often lacks the last two folders."""
 
 APART = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child"]
 
 WAYS = [APART, [APART[0], "--user", "--map-root-user", *APART[1:]]]
-"""Root needs no more; others become root of a namespace of users, where the system lets them."""
+"""Root needs no more than this. Other users become root of a user namespace, if the system lets them."""
 
 TRIAL = """mount -t tmpfs none /run && ip netns add a && ip link add lan type bridge &&
 ip link add name a type veth peer name eth0 netns a"""
 
 
 class NotPossible(Exception):
-    """This machine does not let one make namespaces. The message says what it lacks, in one line."""
+    """This machine does not allow namespaces. The message says in one line what is missing."""
 
 
 def way_in() -> list[str]:
-    """The command that starts another one in namespaces of its own; NotPossible if there is none. It is tried out."""
+    """The command that starts another command in namespaces of its own. NotPossible if a trial shows that it fails."""
     for program in ("unshare", "ip"):
         if shutil.which(program, path=PATH) is None:
             raise NotPossible(f"there is no `{program}`, with which network namespaces are made")
@@ -58,7 +58,7 @@ def way_in() -> list[str]:
 
 
 class Apart:
-    """A Python program of this project, in namespaces of its own. It ends when this object, or this process, does."""
+    """A Python program of this project, in namespaces of its own. It ends with this object, or with this process."""
 
     def __init__(self, way: Sequence[str], module: str, *arguments: str) -> None:
         self.process = subprocess.Popen(
@@ -69,7 +69,7 @@ class Apart:
         self.input, self.output = self.process.stdin, self.process.stdout
 
     def read(self) -> tuple[int, str]:
-        """Its exit status and all that it has written, once it has ended."""
+        """Wait for the program's end. Return its exit status, and all that it has written."""
         text = self.output.read()
         return self.process.wait(), text
 
@@ -83,7 +83,7 @@ class Apart:
 
 
 def end_with_input() -> None:
-    """End this process, and with it all in its namespace, when its standard input ends: whoever started it is gone."""
+    """End this process, and all others in its namespace, when its standard input ends: then its starter is gone."""
     def wait() -> None:
         while os.read(0, 1):
             pass
@@ -93,21 +93,21 @@ def end_with_input() -> None:
 
 
 def address(number: int) -> str:
-    """The address of a machine; they are numbered from 1."""
+    """The address of a machine. Machines are numbered from 1."""
     return f"{NETWORK}.{number}"
 
 
 def proxy_address(number: int) -> str:
-    """Where a proxy in front of that machine can listen."""
+    """The address at which a proxy in front of that machine can listen."""
     return f"{NETWORK}.{100 + number}"
 
 
 class Machines:
-    """The machines and the cable. Only for a program that is apart."""
+    """The machines and the cable. Only for a program that runs in an `Apart`."""
 
     def __init__(self, count: int) -> None:
         if os.readlink("/proc/self/ns/net") == os.environ.get("OUTSIDE"):
-            raise RuntimeError("this is no namespace of its own, and the machine's interfaces are not to be touched")
+            raise RuntimeError("this is not a namespace of its own, and the machine's interfaces must not be touched")
         _run("mount -t tmpfs none /run")  # where `ip netns` keeps names; only here
         _run("ip link set lo up")
         _run("ip link add lan type bridge")
@@ -127,15 +127,15 @@ class Machines:
         _run(f"ip -n {name} link set eth0 up")
 
     def at(self, number: int) -> list[str]:
-        """What starts a command on that machine, put in front of it."""
+        """The words to put in front of a command, to run it on that machine."""
         return ["ip", "netns", "exec", f"m{number}"]
 
     def unplug(self, number: int) -> None:
-        """Pull the machine's cable out: nothing ends, and nothing arrives any longer."""
+        """Pull out the machine's cable: no connection ends, but nothing arrives any longer."""
         _run(f"ip link set m{number} down")
 
     def plug(self, number: int) -> None:
-        """Put the cable in again."""
+        """Plug the cable in again."""
         _run(f"ip link set m{number} up")
 
 

@@ -1,14 +1,13 @@
-"""What a power cut leaves of a folder: of what was not synced anything may be missing, and the rest is there.
+"""What a power cut leaves of a folder: what was synced is there, and any part of the rest may be missing.
 
     trace(["python3", "-m", "program"], log)                    runs it under strace, which notes writes and syncs
-    for cut in power_cuts(read_calls(log), folder, random):     ends the power at some of these calls
+    for cut in power_cuts(read_calls(log), folder, random):     cuts the power at some of these calls
         cut.leave(new_folder)                                   what is on the disk then
-        cut.told                                                what the program had printed or sent until then
+        cut.told                                                what the program had printed or sent before
 
-A disk may write what it was given in any order, and at a power cut has done so with any of it, in pieces of 512
-bytes. That holds for names, too: a new file has its name for sure only once its folder was synced. Only what was
-synced is there for certain (fsync(2)). The traced program is of one process at a time, and writes its files from one
-thread.
+A disk may write its data in any order. At a power cut it may have written any part of it, in pieces of 512 bytes. The
+same holds for names: a new file is sure to have its name only once its folder was synced. Only what was synced is
+there for certain (fsync(2)). The traced program has one process at a time, and writes its files from one thread.
 """
 
 import os
@@ -27,7 +26,7 @@ SECTOR = 512
 
 CALLS = ("openat", "open", "mkdir", "mkdirat", "link", "linkat", "rename", "renameat", "renameat2", "unlink", "unlinkat",
          "rmdir", "write", "pwrite64", "ftruncate", "fsync", "fdatasync", "sendto")
-"""What is traced."""
+"""The system calls that are traced."""
 
 PATH, DATA = re.compile(r"<((?:\\x[0-9a-f]{2})+)>"), re.compile(r'"((?:\\x[0-9a-f]{2})*)"')
 
@@ -36,9 +35,9 @@ STRACE = ["strace", "--follow-forks", "--decode-fds=path", "--strings-in-hex=all
 
 
 def tracer(log: Path) -> list[str]:
-    """What to begin a command with that is to be traced into `log`. The test is skipped where that cannot be done."""
+    """The words to put in front of a command, to trace it into `log`. The test is skipped if tracing is impossible."""
     if shutil.which("strace") is None:
-        pytest.skip("strace is not there, which sees what a program syncs (Debian, Ubuntu: apt install strace)")
+        pytest.skip("strace is missing, which shows what a program syncs (Debian, Ubuntu: apt install strace)")
     command = [*STRACE, f"--output={log}"]
     tried = subprocess.run([*command, "true"], capture_output=True, text=True)
     if tried.returncode:
@@ -47,29 +46,29 @@ def tracer(log: Path) -> list[str]:
 
 
 class Call(NamedTuple):
-    """A system call that has succeeded."""
+    """A system call that succeeded."""
 
     name: str
     paths: list[str]
-    """The files that it names, or that are open under the numbers that it names."""
+    """The files that it names, by path or by the number of an open file."""
     data: bytes
-    """What is written or sent."""
+    """The bytes that it writes or sends."""
     numbers: list[int]
-    """The last arguments, if they are numbers: length and place."""
+    """The last arguments if they are numbers: length and offset."""
     arguments: str
-    """All of them, as strace shows them."""
+    """All arguments, as strace shows them."""
 
     @property
     def is_telling(self) -> bool:
-        """Does it write to what is no file: to the user, or to a peer?"""
+        """Does it write to the user or to a peer, and not to a file?"""
         return self.name in ("write", "sendto") and not any(path.startswith("/") for path in self.paths)
 
 
 def read_calls(log: Path) -> list[Call]:
-    """The calls that have succeeded, in order. What tells somebody something counts from the call's beginning on."""
+    """The calls that succeeded, in order. A call that tells somebody something counts from its beginning on."""
     calls: list[Call | None] = []
     begun: dict[str, tuple[str, int]] = {}
-    """Of each process or thread that is in a call: the call, and its place among all."""
+    """Process or thread that is in a call -> the call, and its place among all calls."""
     for line in log.read_text().splitlines():
         process, text = line.split(maxsplit=1)
         place = len(calls)
@@ -102,21 +101,21 @@ def _read_call(text: str, result: int) -> Call:
 
 
 def name_of_pipe(output: IO[bytes]) -> str:
-    """The system's name for the pipe that is read by `output`."""
+    """The system's name for the pipe that `output` reads."""
     return f"pipe:[{os.fstat(output.fileno()).st_ino}]"
 
 
 class File:
-    """A file: what is on the disk for certain, and what was done to it since."""
+    """A file: what is on the disk for certain, and the writes since then."""
 
     def __init__(self) -> None:
         self.synced = bytearray()
         self.unsynced: list[tuple[int, bytes | None]] = []
-        """Place and bytes of each write; None as bytes: the file was cut off, or made longer, to end there."""
+        """Offset and bytes of each write. None as bytes: the file was made to end at that offset."""
         self.size = 0
 
     def do(self, place: int, data: bytes | None) -> None:
-        """Write, or cut off."""
+        """Write bytes, or set the end of the file."""
         self.unsynced.append((place, data))
         self.size = place if data is None else max(self.size, place + len(data))
 
@@ -127,7 +126,7 @@ class File:
         self.unsynced.clear()
 
     def left(self, choose: Random, share: float) -> bytes:
-        """What a power cut leaves, if about this share of what was not synced had come to the disk."""
+        """What a power cut leaves, if about this share of what was not synced had reached the disk."""
         content = bytearray(self.synced)
         for place, data in self.unsynced:
             for piece_place, piece in _in_sectors(place, data):
@@ -155,19 +154,19 @@ def _in_sectors(place: int, data: bytes | None) -> Iterator[tuple[int, bytes | N
 
 
 class Disk:
-    """A folder, as it is, and as the disk has it for certain."""
+    """A folder: as the program sees it, and as it is on the disk for certain."""
 
     def __init__(self, folder: Path) -> None:
-        """`folder` is there, and empty."""
+        """`folder` exists, and is empty."""
         self._folder = str(folder)
         self._now: dict[str, File | None] = {}
-        """Each name below the folder; None for a folder."""
+        """Each name below the folder -> its file; None for a folder."""
         self._synced: dict[str, File | None] = {}
         self._unsynced: list[tuple[str, File | None, bool]] = []
-        """Names that came (True) or went, in order."""
+        """Names that were added (True) or removed, in order."""
 
     def do(self, call: Call) -> None:
-        """Let a call happen."""
+        """Carry out a call."""
         paths = [path for path in call.paths if path.startswith(self._folder)]
         match call.name:
             case "openat" | "open" if paths and "O_CREAT" in call.arguments and paths[0] not in self._now:
@@ -189,7 +188,7 @@ class Disk:
     def _write(self, call: Call, file: File | None) -> None:
         if file is not None and call.name == "ftruncate":
             file.do(call.numbers[-1], None)
-        elif file is not None:  # `write` is used for files that are written from the front to the end
+        elif file is not None:  # `write` appends: it is used for files that are written from start to end
             file.do(call.numbers[-1] if call.name == "pwrite64" else file.size, call.data)
 
     def _name(self, path: str, file: File | None) -> None:
@@ -209,14 +208,14 @@ class Disk:
             _rename(self._synced, *change)
 
     def leave(self, to: Path, choose: Random, share: float) -> None:
-        """Write what a power cut leaves now into the folder `to`, which is there and empty."""
+        """Write what a power cut leaves now into the folder `to`, which exists and is empty."""
         names = dict(self._synced)
         for change in self._unsynced:
             if choose.random() < share:
                 _rename(names, *change)
         for path in sorted(names):
             copy, file = to / path[len(self._folder) + 1:], names[path]
-            if copy.parent.is_dir():  # otherwise its folder is gone, and it with that
+            if copy.parent.is_dir():  # otherwise its folder is gone, and so is the file
                 if file is None:
                     copy.mkdir(0o700)
                 else:
@@ -236,19 +235,19 @@ class Cut:
     def __init__(self, disk: Disk, told: dict[str, bytes], choose: Random, share: float, description: str) -> None:
         self._disk, self._choose, self._share = disk, choose, share
         self.told = told
-        """What was written to each pipe and sent by each socket, under the names that the system has for them."""
+        """The system's name of each pipe and socket -> the bytes written to it."""
         self.description = description
 
     def leave(self, to: Path) -> Path:
-        """Make the folder `to`, with what is left."""
+        """Make the folder `to`, with what the cut leaves."""
         to.mkdir(0o700)
         self._disk.leave(to, self._choose, self._share)
         return to
 
 
 def power_cuts(calls: Sequence[Call], folder: Path, choose: Random, number: int) -> Iterator[Cut]:
-    """About so many power cuts while `folder` was written: at each call that tells something, and at others. Each has to
-    be used before the next."""
+    """About `number` power cuts while `folder` was written: at each call that tells somebody something, and at others.
+    Use each before you take the next."""
     disk, told = Disk(folder), dict[str, bytes]()
     chance = number / max(1, len(calls))
     for place, call in enumerate(calls):

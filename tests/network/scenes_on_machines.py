@@ -1,6 +1,6 @@
-"""What happens on several machines: a program for tests/network/machines.py, which runs it in namespaces of its own.
+"""Scenes on several machines: a program that tests/network/machines.py runs in namespaces of its own.
 
-    python -m tests.network.scenes_on_machines SCENE ARGUMENTS …     # exit status 0: all was as it must be
+    python -m tests.network.scenes_on_machines SCENE ARGUMENTS …     # exit status 0: all was as expected
 """
 
 import subprocess
@@ -19,12 +19,12 @@ FAR = 5
 """The machine that goes away and comes back."""
 
 DELAY = 0.02
-"""Seconds that the proxy adds on the way to a machine, and as many on the way from it."""
+"""Seconds that the proxy adds on the way to a machine, and again on the way from it."""
 
 AGREE_SECONDS = 60.0
 
 BEFORE, FROM_OTHERS, FROM_FAR = 11, 101, 1001
-"""Amounts of the payments. Stage 5 takes one of each. So a sum tells which of them are in it."""
+"""Amounts of the payments; stage 5 takes one of each as its fee. A sum shows which payments are in it."""
 
 
 class Network:
@@ -53,7 +53,7 @@ class Network:
         return [*wallet, *(stakes if self.stage == 5 else []), *founding.get(self.stage, [])]
 
     def pay(self, number: int, amount: int) -> None:
-        """Pay so much at a node. In stages 3 and 4 all have one account; in stage 5 each has stakes of its own."""
+        """Pay `amount` at a node. In stages 3 and 4 all nodes share one account; in stage 5 each has its own stakes."""
         sender = f"sender-{number} " if self.stage == 2 else ""
         stake = f" --from {number}" if self.stage == 5 else ""
         self.nodes[number].ask(f"/send {sender}{self.receiver} {amount}{stake}", "sent")
@@ -73,14 +73,14 @@ class Network:
         return int(self.nodes[number].ask("/ledger", "ledger")["accounts"].get(self.receiver, 0))
 
     def wait_until_missed(self, number: int) -> None:
-        """Wait until a node that was linked with the machine that went away has given that up."""
+        """Wait until a node has given up its connection to the machine that went away, if it had one."""
         far = self.nodes[FAR].address
         self.nodes[number].wait_for("peer", 120.0, address=far, state="down")
 
 
 def away_and_back(stage: str, outage: str, folder: str) -> None:
-    """Five nodes agree, one machine is cut off, both sides go on, and when it is back all agree again. The outage is
-    `short`: the connections outlast it, or `long`: until they were given up."""
+    """Five nodes agree, one machine is cut off, and both sides go on. When it is back, all agree again. The outage is
+    `short`, so that the connections survive it, or `long`, until they are given up."""
     everyone, others = range(1, COUNT + 1), range(1, COUNT)
     machines = Machines(COUNT)
     with Faults() as faults, ExitStack() as ends:
@@ -103,15 +103,15 @@ def away_and_back(stage: str, outage: str, folder: str) -> None:
 
 
 def told() -> None:
-    """What nodes say whom nobody on another machine can call, and what address they find that only hear HOST=0.0.0.0.
-    These machines have no way out, like a classroom's on a switch."""
+    """What a node says if no other machine can call it, and which address it finds if it is given only HOST=0.0.0.0.
+    These machines have no route to the outside, like a classroom's on a switch."""
     machines = Machines(3)
     with ExitStack() as ends:
         def start(number: int, *options: str) -> NodeProcess:
             return ends.enter_context(NodeProcess(1, *options, through=machines.at(number)))
 
         founder = start(1, "--peer", "none", "--host", "0.0.0.0", "--port", "5000")
-        assert founder.address == "127.0.0.1:5000", "nothing says which way other machines are"
+        assert founder.address == "127.0.0.1:5000", "no route shows the way to other machines"
         others = ["--peer", f"{address(1)}:5000", "--wait", "30"]
         joiner = start(2, *others, "--host", "0.0.0.0", "--port", "5000")
         assert joiner.address == f"{address(2)}:5000" and joiner.network == founder.network

@@ -25,7 +25,7 @@ def test_ten_nodes_started_by_the_commands_of_the_compose_file_are_one_network(
         stage: int, launch: Launch, wallets: list[Path], genesis_keys: Path) -> None:
     services = read_services(stage)
     addresses = {f"{name}:5000": unused_address() for name in services}
-    needed = ["--wallet", str(wallets[0])] if stage >= 3 else []  # no test waits for a key to be made
+    needed = ["--wallet", str(wallets[0])] if stage >= 3 else []  # so that no test waits while a key is made
     needed += ["--keys", str(genesis_keys)] if stage == 5 else []
     nodes = []
     for name, service in services.items():
@@ -40,7 +40,7 @@ def test_ten_nodes_started_by_the_commands_of_the_compose_file_are_one_network(
         node.wait_for("chat", text="hello")
 
 
-def test_the_compose_file_names_what_is_there() -> None:
+def test_the_compose_file_names_only_what_exists() -> None:
     for name, service in read_services(5).items():
         project, _, inside = service["volumes"][0].partition(":")
         assert (FILE.parent / project).resolve() == ROOT and inside.startswith(service["environment"]["PYTHONPATH"] + ":")

@@ -17,7 +17,7 @@ from tests.sizes import and_long
 
 every_stage = pytest.mark.parametrize("stage", STAGES)
 first_and_last = pytest.mark.parametrize("stage", and_long([1, 5], [2, 3, 4]))
-"""For what no stage does in its own way."""
+"""The stages for tests of what all stages do in the same way."""
 
 MEBIBYTE = 2**20
 MAX_RESIDENT_KIB = 40 * 1024
@@ -33,7 +33,7 @@ def test_both_say_hello_and_a_ping_is_a_barrier(stage: int, start_node: Launch, 
     assert first.receive() == {"type": "hello", "version": 1, "stage": stage, "network": node.network,
                                "listen": node.address}
     first.send(first.hello_message())
-    second.hello(network=None)  # one that joins
+    second.hello(network=None)  # a peer that joins
     node.wait_for("peer", address=first.listen, state="up")
     message = chat_message("hi")
     first.send(message)
@@ -53,7 +53,7 @@ def test_a_peer_of_another_kind_gets_handshake(stage: int, start_node: Launch, c
         peer.expect_closed("HANDSHAKE")
         assert len(node.all_of("error", code="HANDSHAKE")) <= number + 1, node.describe()
     call(node).hello()
-    assert [peer["state"] for peer in node.all_of("peer")] in ([], ["up"]), "only the last one was let in"
+    assert [peer["state"] for peer in node.all_of("peer")] in ([], ["up"]), "only the last peer was let in"
     assert len(node.told("error")) == 4, node.describe()
 
 
@@ -102,25 +102,25 @@ BAD_INPUT = [
 ]
 BAD_MESSAGES: list[tuple[str, Event]] = [
     ("a member is missing", {"type": "chat", "nonce": NONCE}),
-    ("a member too many", {"type": "chat", "nonce": NONCE, "text": "hi", "id": 1}),
+    ("one member too many", {"type": "chat", "nonce": NONCE, "text": "hi", "id": 1}),
     ("a wrong type", {"type": "chat", "nonce": NONCE, "text": 1}),
     ("a nonce that is not hex", {"type": "chat", "nonce": "x" * 32, "text": "hi"}),
-    ("a text too long", {"type": "chat", "nonce": NONCE, "text": "x" * 4_097}),
-    ("a ping too long", {"type": "ping", "nonce": "x" * 65}),
+    ("a text that is too long", {"type": "chat", "nonce": NONCE, "text": "x" * 4_097}),
+    ("a ping that is too long", {"type": "ping", "nonce": "x" * 65}),
 ]
 BAD_MESSAGES_FROM: dict[int, list[tuple[str, Event]]] = {
-    2: [("peers not asked for", {"type": "peers", "addresses": []}),
+    2: [("peers that nobody asked for", {"type": "peers", "addresses": []}),
         ("a bad address", {"type": "presence", "nonce": NONCE, "address": "nowhere"}),
         ("amount -1", {"type": "transaction", "nonce": NONCE, "from": "a", "to": "b", "amount": -1}),
         ("an id twice", {"type": "want", "ids": ["0" * 64] * 2}),
         ("too many ids", {"type": "want", "ids": [f"{number:064x}" for number in range(1_001)]}),
         ("a bad bucket", {"type": "summary", "answer": False, "buckets": {"0": "0" * 64}})],
-    3: [("a signature that is no text", {"type": "transaction", "nonce": NONCE, "from": "a", "to": "b", "amount": 1,
+    3: [("a signature that is no string", {"type": "transaction", "nonce": NONCE, "from": "a", "to": "b", "amount": 1,
                                          "signature": 1})],
-    4: [("a block that is half", {"type": "block", "transactions": []})],
+    4: [("half a block", {"type": "block", "transactions": []})],
     5: [("a tip without height", {"type": "tip", "id": "0" * 64})],
 }
-"""Messages that are FORMAT from that stage on."""
+"""Stage -> messages that are FORMAT from that stage on."""
 
 
 @every_stage
@@ -154,7 +154,7 @@ UNKNOWN_TO: dict[int, list[Event]] = {
     4: [{"type": "tip"}, {"type": "get_chain", "locator": 1}],
     5: [{"type": "height6"}],
 }
-"""Messages of later stages; wrong ones, which would end the connection if they were looked at."""
+"""Messages of later stages. They are wrong, so they would end the connection if a node looked at them."""
 
 
 @first_and_last
@@ -214,7 +214,7 @@ def test_twenty_nodes_run_at_once_each_in_less_than_40_mebibytes(stage: int, sta
 # --- starting ---------------------------------------------------------------------------------------
 
 def seconds_of_bare_python() -> float:
-    """How long Python takes here and now to start, with the libraries that a node needs, and to end."""
+    """How long Python now takes to start, to import the libraries that a node needs, and to end."""
     libraries = "json, socket, sqlite3, argparse, Crypto.PublicKey.RSA, Crypto.Hash.SHA256, Crypto.Signature.pkcs1_15"
     start = time.monotonic()
     subprocess.run([sys.executable, "-c", f"import {libraries}"], check=True, cwd=ROOT)
@@ -223,10 +223,10 @@ def seconds_of_bare_python() -> float:
 
 @first_and_last
 def test_it_listens_in_less_than_half_a_second(stage: int, start_node: Launch, launch: Launch, tmp_path: Path) -> None:
-    """One that joins, with a wallet as nodes make them. (A founder of stage 4 makes a key, which takes longer.)
+    """A node that joins, with a wallet as nodes make them. (A founder of stage 4 makes a key, which takes longer.)
 
-    The half second is one of processor time, or three times what Python itself takes where the machine is slow
-    just now, and for the clock ten times that: a node that sleeps, or computes for long, still fails.
+    The limit is half a second of processor time, or on a slow machine three times what bare Python takes. By the clock
+    ten times that is allowed. A node that sleeps, or computes for long, still fails.
     """
     founder = start_node(stage)
     options = ["--peer", founder.address] + (["--wallet", str(tmp_path / "wallet.pem")] if stage >= 3 else [])
@@ -291,12 +291,12 @@ def test_it_ends_in_order_with_status_0(stage: int, end: str, start_node: Launch
 
 WRONG_OPTIONS = [["--nope"], ["--port", "65536"], ["--port", "-1"], ["--port", "x"], ["--wait", "-1"], ["--wait", "x"], ["--announce", "nowhere"],
                  ["--announce", "a:0"], ["extra"], ["--peer"], ["--host", "ü"]]
-"""Of options that all stages have. A stage's own are tested in its folder."""
+"""Wrong values of options that all stages have. A stage's own options are tested in its folder."""
 
 
 @every_stage
 def test_a_wrong_option_is_one_line_and_status_2(stage: int, launch: Launch) -> None:
-    # The later stages take these over: one is enough to see that.
+    # The later stages inherit these options, so one is enough there.
     wrong = WRONG_OPTIONS if stage == 1 else WRONG_OPTIONS[:1]
     for options, node in [(options, launch(stage, *options)) for options in wrong]:
         node.may_complain = True
@@ -315,7 +315,7 @@ def test_a_port_in_use_is_one_line_and_status_1(stage: int, start_node: Launch) 
 
 
 @first_and_last
-def test_a_peer_where_nobody_listens_is_told_and_a_network_founded(stage: int, start_node: Launch) -> None:
+def test_if_nobody_listens_at_the_peer_a_node_says_so_and_founds_a_network(stage: int, start_node: Launch) -> None:
     nobody = unused_address()
     node = start_node(stage, nobody, "--wait", "0")
     reason = node.wait_for("error", code="NETWORK")["reason"]
@@ -334,7 +334,7 @@ def test_a_peer_of_another_stage_counts_as_nobody(stage: int, start_node: Launch
 
 @first_and_last
 def test_ten_nodes_in_a_chain_that_are_started_at_once_become_one_network(stage: int, start_node: Launch) -> None:
-    """The last first, so that for most there is nobody yet, or somebody who is joining."""
+    """The last node starts first. So most find nobody at their peer yet, or a node that is still joining."""
     addresses = [unused_address() for _ in range(10)]
     nodes = [start_node(stage, peer, "--wait", "60", "--port", address.rpartition(":")[2])
              for peer, address in reversed(list(pairwise(["none", *addresses])))]
@@ -343,7 +343,7 @@ def test_ten_nodes_in_a_chain_that_are_started_at_once_become_one_network(stage:
 
 
 @first_and_last
-def test_the_port_asked_for_is_the_one_listened_on(stage: int, start_node: Launch) -> None:
+def test_a_node_listens_on_the_port_that_was_given(stage: int, start_node: Launch) -> None:
     address = unused_address()
     node = start_node(stage, "none", "--port", address.rpartition(":")[2])
     assert node.address == address

@@ -1,6 +1,6 @@
-"""What honest nodes hold to when the network, a process or a clock fails them, stage by stage.
+"""What honest nodes guarantee when the network, a process or a clock fails, stage by stage.
 
-The proxy of lab/nodes/faults.py does the failing. The long ones are run by `make test-long`.
+The proxy of lab/nodes/faults.py causes the faults. `make test-long` runs the long tests.
 """
 
 import signal
@@ -22,10 +22,10 @@ stages_with_a_ledger = pytest.mark.parametrize("stage", [2, 3, 4, 5])
 TWO_SIDES = (["0", "1"], ["2", "3"])
 
 SILENCE_SECONDS = 60.0
-"""After so much silence a connection is closed (contract §2)."""
+"""Seconds of silence after which a connection is closed (contract §2)."""
 
 BUSY_SECONDS = 20.0
-"""What that may be off: it is looked at every 5 s, and the silence may have begun before."""
+"""By how much that may be off: a node checks every 5 s, and the silence may have begun earlier."""
 
 
 # --- partitions -------------------------------------------------------------------------------------
@@ -52,7 +52,7 @@ def test_ledgers_are_equal_after_a_partition_one_way_heals(stage: int, small_net
     network.pay(0, 5)
     network.wait_for_arrived(1, 5)
     network.wait_for_arrived(3, 5 if stage == 4 else 5 + 3)
-    assert network.arrived(1) == 5, "what the others have paid cannot come through"
+    assert network.arrived(1) == 5, "the others' payments cannot come through"
     faults.heal()
     network.wait_until_all_agree()
 
@@ -65,7 +65,7 @@ def test_a_majority_and_a_minority_of_the_stake_reorganise_onto_one_chain(
     network.pay(0, 5)
     by_minority = network.pay(2, 3)
     network.wait_for_arrived(3, 3)
-    # Seven tenths of the stake will be ahead of three tenths; not at once, since it is a lottery.
+    # Seven tenths of the stake get ahead of three tenths, but not at once, since it is a lottery.
     eventually(lambda: network.status(3, "height") > forked_at + 2 and
                network.status(1, "height") > network.status(3, "height") + 3,
                timeout=100, state=lambda: [network.status(number, "height") for number in range(4)])
@@ -74,11 +74,11 @@ def test_a_majority_and_a_minority_of_the_stake_reorganise_onto_one_chain(
     faults.heal()
     network.wait_until_all_agree()
     final = block_ids(network, 3)
-    assert final[:len(majority) - 2] == majority[:-2], "two at the tip may lose against each other"
+    assert final[:len(majority) - 2] == majority[:-2], "the last two blocks may still be replaced"
     abandoned = [block for block in minority if block not in final]
     assert len(abandoned) > 1
     rollback = network.nodes[3].wait_for("rollback", since=already)
-    assert rollback["depth"] >= len(abandoned), "all of them in one step, since the other branch is longer"
+    assert rollback["depth"] >= len(abandoned), "all of them in one rollback, since the other branch is longer"
     for paid in by_minority:
         states = [event["state"] for event in network.nodes[2].all_of("transaction", id=paid)]
         assert states[:3] == ["pending", "applied", "pending"] and states[-1] == "applied"
@@ -92,9 +92,9 @@ def block_ids(network: SmallNetwork, number: int) -> list[str]:
 @pytest.mark.long
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("stage", [2, 5])
-def test_a_node_that_is_heard_and_hears_nothing_gives_its_connections_up(
+def test_a_node_that_is_heard_but_hears_nothing_gives_up_its_connections(
         stage: int, small_network: Start, faults: Faults) -> None:
-    """Nothing comes back to it for longer than the 60 s that a connection may be silent (contract §2)."""
+    """Nothing reaches it for longer than the 60 s for which a connection may be silent (contract §2)."""
     network = small_network(stage)
     start = time.monotonic()
     faults.partition((["0"], ["1", "2", "3"]), one_way=True)
@@ -112,7 +112,7 @@ def test_a_node_that_is_heard_and_hears_nothing_gives_its_connections_up(
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("stage", [2, 5])
 def test_a_half_open_connection_is_found_by_ping(stage: int, small_network: Start, faults: Faults) -> None:
-    """No end comes, and no reset: only silence tells that nobody is there (contract §2: 20 s and 60 s)."""
+    """Neither an end nor a reset arrives: only silence shows that nobody is there (contract §2: 20 s and 60 s)."""
     network = small_network(stage)
     already = [len(node.all_of("peer", state="down")) for node in network.nodes]
     start = time.monotonic()
@@ -124,7 +124,7 @@ def test_a_half_open_connection_is_found_by_ping(stage: int, small_network: Star
     network.pay(2, 3)
     network.wait_until_all_agree()
     downs = [len(node.all_of("peer", state="down")) for node in network.nodes]
-    assert downs == [already[0] + 1, already[1], already[2] + 1, already[3]], "who is pinged, and answers, stays"
+    assert downs == [already[0] + 1, already[1], already[2] + 1, already[3]], "a peer that answers pings stays"
     faults.heal()
     for here, there in ((0, 2), (2, 0)):
         eventually(lambda here=here, there=there: len(network.nodes[here].all_of(  # type: ignore[misc]
@@ -133,7 +133,7 @@ def test_a_half_open_connection_is_found_by_ping(stage: int, small_network: Star
 
 # --- the sequencer ----------------------------------------------------------------------------------
 
-def test_without_the_sequencer_order_stops_which_status_shows_and_goes_on_when_it_is_back(
+def test_without_the_sequencer_the_order_stops_as_status_shows_and_goes_on_when_it_is_back(
         small_network: Start, tmp_path: Path) -> None:
     network = small_network(4, data=tmp_path)
     network.pay(0, 3)
@@ -161,8 +161,8 @@ def test_without_the_sequencer_order_stops_which_status_shows_and_goes_on_when_i
 @pytest.mark.parametrize("shift_ms", [2_000, pytest.param(-2_000, marks=pytest.mark.long)], ids=["ahead", "behind"])
 def test_stake_holders_whose_clocks_are_two_seconds_apart_agree(
         shift_ms: int, small_network: Start, faults: Faults) -> None:
-    """With slots of half a second that is four slots, and only one is allowed: such blocks come too early. The users of
-    those whose clock is behind may be told so, and nothing besides."""
+    """With slots of half a second, two seconds are four slots, and only one is allowed: such blocks come too early. A
+    node whose clock is slow may tell its user so, and report no other error."""
     network = small_network(5, founding=["--slot", "0.5", "--rate", "0.5"], clock_shifts_ms={2: shift_ms},
                             forging={0: "1,2,3,4,5,7,8,9", 2: "6,10"})
     assert abs(network.status(2, "slot") - network.status(0, "slot") - shift_ms // 500) <= 1, "the clock is shifted"
@@ -174,7 +174,7 @@ def test_stake_holders_whose_clocks_are_two_seconds_apart_agree(
     eventually(lambda: len(common_chain(network)) >= height + 2, state=network.describe)
     told = [error["reason"] for node in network.nodes for error in node.all_of("error")]
     assert [reason for reason in told if "ahead of this machine's clock" not in reason] == []
-    assert [faults.count_links(str(number), "2") for number in (0, 1, 3)] == [1] * 3, "nobody was sent away"
+    assert [faults.count_links(str(number), "2") for number in (0, 1, 3)] == [1] * 3, "nobody was disconnected"
 
 
 def common_chain(network: SmallNetwork) -> list[str]:
@@ -197,4 +197,4 @@ def test_a_node_that_slept_has_all_that_it_missed(stage: int, seconds: int, smal
     network.wait_until_all_agree()
     downs = [node.describe() for node, since in zip(network.nodes, already, strict=True)
              for event in node.events[since:] if event.get("state") == "down"]
-    assert downs == [], "no connection was given up"
+    assert downs == [], "no connection was closed"

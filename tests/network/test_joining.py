@@ -1,4 +1,4 @@
-"""Many that join at once, or one on a slow line: nobody is cut off, everybody gets everything, and gets it once."""
+"""Many nodes join at once, or one on a slow line: nobody is cut off, and everybody gets everything once."""
 
 import time
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from tests.processes import NodeProcess, eventually
 KIB = 1024
 
 FEW, MANY = 200, 20_000
-"""Transactions, of some 1,250 bytes each."""
+"""How many transactions there are, of some 1,250 bytes each."""
 
 PER_BLOCK = 20
 
@@ -27,7 +27,7 @@ PER_BLOCK = 20
 # --- what there is to get -------------------------------------------------------------------------
 
 def write_payments(journal: Journal, network: str, count: int, first: int = 0) -> tuple[list[str], int]:
-    """Put signed transactions of two units each into the journal; their ids, and how many bytes they are."""
+    """Put signed transactions of two units each into the journal. Return their ids, and their size in bytes."""
     ids, size = [], 0
     for number in range(first, first + count):
         message = {"type": "transaction", "nonce": f"{number:032x}", "from": SENDER, "to": RECEIVER, "amount": 2}
@@ -40,7 +40,7 @@ def write_payments(journal: Journal, network: str, count: int, first: int = 0) -
 
 
 def write_store(folder: Path, count: int) -> int:
-    """A network of stage 3 with so many transactions; how many bytes they are."""
+    """Write a network of stage 3 with `count` transactions. Return their size in bytes."""
     journal = Journal(folder)
     journal.note("stage", "3")
     journal.note("network", "3" * 32)
@@ -51,7 +51,7 @@ def write_store(folder: Path, count: int) -> int:
 
 
 def write_long_chain(folder: Path, count: int) -> int:
-    """A network of stage 5 with so many transactions in blocks that will pass; how many bytes both are."""
+    """Write a network of stage 5 with `count` transactions in valid blocks. Return the size of all, in bytes."""
     accounts = [kept_key(number).account for number in range(1, 11)]
     genesis = make_genesis("5e" * 32, time.time_ns() // MILLION - count * 1_000, 1_000, 999, accounts, [MILLION] * 10)
     journal = begin(folder, 5, genesis)
@@ -75,7 +75,7 @@ def write_long_chain(folder: Path, count: int) -> int:
 
 
 def winning_ticket(seed: str, slot: int, thresholds: dict[str, int]) -> tuple[int, str] | None:
-    """An account of the genesis that wins this slot, by the number of its key, and its draw; None if nobody does."""
+    """A genesis account that wins this slot, as the number of its key, and its draw. None if nobody wins."""
     for number in range(1, 11):
         key = kept_key(number)
         draw = lottery.make_draw(key, seed, slot)
@@ -88,16 +88,16 @@ WRITE: dict[int, Callable[[Path, int], int]] = {3: write_store, 5: write_long_ch
 
 
 def has_all(node: NodeProcess, stage: int, count: int) -> bool:
-    """Has a node executed all that there is?"""
+    """Has a node executed all `count` transactions?"""
     if stage == 5:
         return bool(node.ask("/status", "status")["height"] == count // PER_BLOCK)
     return bool(node.ask("/ledger", "ledger")["accounts"].get(RECEIVER) == 2 * count)
 
 
-# --- who joins ------------------------------------------------------------------------------------
+# --- nodes that join ------------------------------------------------------------------------------
 
 class Scene:
-    """A node that has something, and some that join by it, each at its place behind the proxy."""
+    """A node that has data, and nodes that join by it, each at its place behind the proxy."""
 
     def __init__(self, stage: int, count: int, faults: Faults, start_node: Launch, folder: Path) -> None:
         self.stage, self.count, self.faults, self._start_node = stage, count, faults, start_node
@@ -107,18 +107,18 @@ class Scene:
         self.node.wait_for("listening", timeout=120)
 
     def join(self, count: int) -> list[NodeProcess]:
-        """Let so many nodes join at once."""
+        """Let `count` nodes join at once."""
         return [self._start_node(self.stage, self.node.address, *self.faults.add(f"joiner {number}").options,
                                  *self._options) for number in range(count)]
 
     def wait(self, joiners: list[NodeProcess], timeout: float) -> None:
-        """Wait until all have all."""
+        """Wait until all have everything."""
         for joiner in joiners:
             eventually(lambda joiner=joiner: has_all(joiner, self.stage, self.count), timeout,  # type: ignore[misc]
                        joiner.describe)
 
     def expect_nobody_was_cut_off_or_told_twice(self, joiners: list[NodeProcess]) -> None:
-        """The node has closed no connection, and sent each of them little more than all there is."""
+        """Check that the node has closed no connection, and has sent each of them little more than all its data."""
         assert self.node.told("error") == [] and self.node.told("peer", state="down") == []
         sent = [self.faults.count_bytes("node", f"joiner {number}") for number in range(len(joiners))]
         print(f"{self.size} bytes are needed, {sent} were sent")

@@ -1,4 +1,4 @@
-"""Twenty nodes, of which a third is killed and started again all the time (lab/soak/trial.py): `make test-long` runs it."""
+"""Twenty nodes, a third of them killed and started again all the time (lab/soak/trial.py). `make test-long` runs it."""
 
 from pathlib import Path
 

@@ -1,6 +1,6 @@
 """Going on with the `--data` of another version: it opens, or one line says why not and what to do.
 
-tests/journals holds what older versions have written, as SQL. A new format brings its files with it.
+tests/journals holds journals of older versions, as SQL. Whoever changes the format adds a file there.
 """
 
 import sqlite3
@@ -18,7 +18,7 @@ JOURNALS = ROOT / "tests" / "journals"
 
 
 def put_there(name: str, folder: Path) -> Path:
-    """Make `folder` what a version had left that wrote this journal."""
+    """Fill `folder` as the version that wrote this journal left it."""
     folder.mkdir()
     database = sqlite3.connect(folder / "journal.sqlite")
     database.executescript((JOURNALS / f"{name}.sql").read_text())

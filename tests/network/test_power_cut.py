@@ -1,4 +1,4 @@
-"""What was told to anybody is still there after a power cut: a tracer has seen what was written, and what was synced."""
+"""What a node told anybody is still there after a power cut. A tracer saw what was written, and what was synced."""
 
 import json
 import random
@@ -65,11 +65,11 @@ be_a_process(live, kill=True)
 be_a_process(open_journal, kill=True)
 be_a_process(live_on)
 """
-"""Three lives of a journal: each prints what it finds, then what it adds. The first two are killed."""
+"""Three processes that use one journal in turn: each prints what it finds, then what it adds. Two are killed."""
 
 
 def trace_writer(folder: Path, log: Path, *statements: str) -> str:
-    """Let the three lives be lived, traced into `log`; the name of the pipe that they print to."""
+    """Run the three processes, traced into `log`. Return the name of the pipe to which they print."""
     command = [*tracer(log), sys.executable, "-c", WRITER, str(folder), *statements]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as writer:
         assert writer.stdout is not None
@@ -80,14 +80,14 @@ def trace_writer(folder: Path, log: Path, *statements: str) -> str:
 
 
 def seeded() -> random.Random:
-    """Numbers whose seed is printed if the test fails."""
+    """A random generator whose seed is printed if the test fails."""
     seed = random.randrange(2**32)
     print(f"seed {seed}")
     return random.Random(seed)
 
 
 def faults_at(cut: Cut, output: str, to: Path) -> list[str]:
-    """What is wrong with what the cut leaves of the writer's folder, after what was printed to the pipe `output`."""
+    """What is wrong with the writer's folder after the cut, given what was printed to the pipe `output`."""
     left = cut.leave(to)
     try:
         journal = Journal(left / "new" / "data")
@@ -109,7 +109,7 @@ def test_what_a_journal_has_committed_survives_a_power_cut_at_any_moment(tmp_pat
 
 
 @pytest.mark.parametrize("level", ["NORMAL", "OFF"])
-def test_the_same_test_finds_what_is_lost_without_a_sync_at_each_commit(level: str, tmp_path: Path) -> None:
+def test_the_same_test_fails_without_a_sync_at_each_commit(level: str, tmp_path: Path) -> None:
     folder, log = tmp_path / "folder", tmp_path / "log"
     folder.mkdir()
     output = trace_writer(folder / "new" / "data", log, f"PRAGMA synchronous = {level}")
@@ -120,7 +120,7 @@ def test_the_same_test_finds_what_is_lost_without_a_sync_at_each_commit(level: s
 # --- a node ---------------------------------------------------------------------------------------
 
 FOUNDING = {2: [], 3: [], 4: ["--interval", "0.2"], 5: ["--slot", "0.1", "--rate", "0.9", "--forge", "all"]}
-"""What a founder decides: in stages 4 and 5 there is a block every few tenths of a second."""
+"""The founder's options: in stages 4 and 5 there is a block every few tenths of a second."""
 
 
 def id_of(message: dict[str, Any], network: str) -> str:
@@ -130,19 +130,19 @@ def id_of(message: dict[str, Any], network: str) -> str:
 
 
 def events(told: bytes) -> Iterator[dict[str, Any]]:
-    """The events in what a node has printed; not the last line, if it is not complete."""
+    """The events that a node has printed, without an incomplete last line."""
     return map(json.loads, told[:told.rfind(b"\n") + 1].splitlines())
 
 
 def messages(told: bytes) -> Iterator[dict[str, Any]]:
-    """The messages in what a node has sent to one peer; not the last one, if it is not complete."""
+    """The messages that a node has sent to one peer, without an incomplete last one."""
     while len(told) >= 4 and len(told) >= (end := 4 + struct.unpack(">I", told[:4])[0]):
         yield json.loads(told[4:end])
         told = told[end:]
 
 
 def ids_told(cut: Cut, output: str, network: str) -> set[str]:
-    """The transactions and blocks that a node has told its user, by the pipe `output`, or its peers of."""
+    """The transactions and blocks that a node told its peers, or its user through the pipe `output`."""
     ids = {event["id"] for event in events(cut.told.get(output, b"")) if event["event"] in ("sent", "block")}
     sent = [message for name, told in cut.told.items() if name.startswith("socket:") for message in messages(told)]
     return ids | {id_of(message, network) for message in sent if message["type"] in ("transaction", "block")}

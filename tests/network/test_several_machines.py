@@ -21,7 +21,7 @@ SCENES = "tests.network.scenes_on_machines"
 
 @pytest.fixture(scope="module")
 def way() -> list[str]:
-    """The command that starts a program in namespaces of its own. Where that cannot be, what needs it is left out."""
+    """The command that starts a program in namespaces of its own. Tests that need it are skipped if it fails."""
     try:
         return way_in()
     except NotPossible as reason:
@@ -30,7 +30,7 @@ def way() -> list[str]:
 
 @pytest.fixture
 def folder(genesis_keys: Path, wallets: list[Path], tmp_path: Path) -> Path:
-    """What the nodes of stages 3 to 5 need: one wallet for all, the keys of the genesis, and whom they pay."""
+    """What the nodes of stages 3 to 5 need: one wallet for all, the keys of the genesis, and the account to pay."""
     shutil.copyfile(wallets[0], tmp_path / "wallet")
     receiver = RSA.import_key((KEYS / "key-12.pem").read_bytes()).public_key().export_key("DER")
     (tmp_path / "receiver").write_text(b64encode(receiver).decode())
@@ -48,27 +48,27 @@ def test_five_machines_agree_again_when_one_that_was_cut_off_is_back(
         status, text = scene.read()
     print(text)
     assert (status, text) == (0, "agreed\n")
-    assert socket.if_nameindex() == interfaces, "those of this machine are as they were"
+    assert socket.if_nameindex() == interfaces, "this machine's interfaces have not changed"
 
 
-def test_who_cannot_be_called_from_other_machines_is_told_what_to_give(way: list[str]) -> None:
+def test_a_node_that_other_machines_cannot_call_says_which_option_to_give(way: list[str]) -> None:
     with Apart(way, SCENES, "told") as scene:
         assert scene.read() == (0, "told\n")
 
 
 def processes_of(namespace: str) -> list[str]:
-    """The processes in a namespace of process numbers."""
+    """The processes in a PID namespace."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
             if os.readlink(process / "ns" / "pid") == namespace:
                 found.append(process.name)
         except OSError:
-            pass  # it has just ended, or is somebody else's
+            pass  # it has just ended, or belongs to another user
     return found
 
 
-@pytest.mark.parametrize("is_killed", [False, True], ids=["who started it is gone", "killed"])
+@pytest.mark.parametrize("is_killed", [False, True], ids=["its starter is gone", "killed"])
 def test_nothing_is_left_of_machines_when_the_test_that_made_them_ends_early(is_killed: bool, way: list[str]) -> None:
     with Apart(way, SCENES, "stay") as scene:
         assert scene.output.readline() == "ready\n"
@@ -81,7 +81,7 @@ def test_nothing_is_left_of_machines_when_the_test_that_made_them_ends_early(is_
         eventually(lambda: processes_of(namespace) == [])
 
 
-def test_what_a_machine_lacks_for_this_is_said_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_line_says_what_a_machine_lacks_for_this(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machines, "PATH", f"{tmp_path}:{os.environ['PATH']}")
     for program in ("unshare", "ip"):
         (tmp_path / program).write_text("#!/bin/sh\necho not >&2\necho permitted >&2\nexit 1\n")

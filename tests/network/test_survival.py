@@ -1,4 +1,4 @@
-"""Real nodes with `--data` that are killed at random moments, and find themselves with damaged files or no room."""
+"""Real nodes with `--data` that are killed at random moments, or find damaged files, or no room on the disk."""
 
 import contextlib
 import random
@@ -18,22 +18,22 @@ from tests.sizes import and_long
 
 STAGES = [2, 3, 4, 5]
 FOUNDING = {2: [], 3: [], 4: ["--interval", "0.2"], 5: ["--slot", "0.1", "--rate", "0.9", "--forge", "1,2,3,4,5"]}
-"""What a founder decides: in stages 4 and 5 there is a block every few tenths of a second."""
+"""The founder's options: in stages 4 and 5 there is a block every few tenths of a second."""
 
 every_stage_with_data = pytest.mark.parametrize("stage", STAGES)
 first_and_last = pytest.mark.parametrize("stage", and_long([2, 5], [3, 4]))
-"""Of those that keep data, for what none of them does in its own way."""
+"""The stages that keep data, for tests of what they all do in the same way."""
 
 
 def with_data(folder: Path) -> list[str]:
-    """The option that keeps what is needed to go on."""
+    """The option with which a node keeps its data."""
     return ["--data", str(folder)]
 
 
 # --- killed under load ----------------------------------------------------------------------------
 
 class Victim:
-    """A node that is killed again and again, and what it has acknowledged in all its lives."""
+    """A node that is killed again and again, and the transactions that it acknowledged in all its lives."""
 
     def __init__(self, stage: int, launch: Launch, call: Call, options: list[str]) -> None:
         self.stage = stage
@@ -52,19 +52,19 @@ class Victim:
         self.node.type("\n".join([line] * count))
 
     def kill(self) -> None:
-        """Kill it without a warning, and note all that it has said until then."""
+        """Kill it without a warning, and note all that it said before."""
         self.node.kill()
         self.transactions |= {event["id"] for event in self.node.all_of("sent")}
         self.transactions |= {event["id"] for event in self.node.all_of("transaction", state="applied")}
         self.blocks |= {event["id"] for event in self.node.all_of("block")}
 
     def restart(self) -> None:
-        """Start it again, with its data and nothing else."""
+        """Start it again, with nothing but its data."""
         self.node = self._launch(self.stage, *self._options)
         assert self.node.wait_for("founded")["resumed"] is True
 
     def lost(self) -> set[str]:
-        """What it has acknowledged and does not know any more."""
+        """The transactions that it acknowledged and no longer knows."""
         found = self.transactions_among(self.transactions)
         if self.blocks:
             command = {4: "blocks", 5: "tree"}[self.stage]
@@ -72,7 +72,7 @@ class Victim:
         return (self.transactions | self.blocks) - found
 
     def transactions_among(self, ids: set[str]) -> set[str]:
-        """Those of the ids of which it has the transaction, asked for over the wire."""
+        """Those of `ids` whose transactions it has. It is asked over the wire."""
         wanted = sorted(ids)
         asker = self._call(self.node)
         asker.hello()
@@ -81,7 +81,7 @@ class Victim:
             asker.send({"type": "want", "ids": wanted[start:start + 1_000]})
             came += sum(message["type"] == "transaction" for message in asker.barrier())
         asker.close()
-        # It answers with what was asked for and with nothing else: if as many came, these are they.
+        # It sends only what was asked for. So if as many came, it has all of them.
         return set(wanted) if came >= len(wanted) else set()
 
 
@@ -104,12 +104,12 @@ def test_what_was_acknowledged_survives_kill_9_at_any_moment(
     others = {2: [], 3: ["--wallet", str(wallets[0])], 4: ["--wallet", str(wallets[0])],
               5: ["--wallet", str(wallets[0]), "--keys", str(genesis_keys), "--forge", "6,7,8,9,10"]}[stage]
     witness = launch(stage, "--peer", victim.node.address, *others)
-    # The victim is somewhere else in its next life, and finds the witness only if it knew it in this one.
+    # In its next life the victim has another address. It finds the witness only if it knew it in this life.
     victim.node.wait_for("peer", address=witness.address, state="up")
     for number in range(kills):
         victim.send(200)
         victim.node.wait_for("sent")
-        time.sleep(choose.uniform(0.0, 0.6))  # not to wait for anything: any moment will do
+        time.sleep(choose.uniform(0.0, 0.6))  # this waits for nothing: any moment will do
         victim.kill()
         victim.restart()
         assert not victim.lost(), f"kill {number}: {len(victim.lost())} lost"
@@ -131,7 +131,7 @@ def test_a_long_life_is_back_in_seconds(
     begun = time.monotonic()
     node = start_node(stage, "none", *with_data(tmp_path), *(["--forge", "none"] if stage == 5 else []))
     node.wait_for("listening", timeout=120)
-    computed = node.cpu_seconds  # those of the clock, where the machine does nothing else
+    computed = node.cpu_seconds  # on an idle machine the same as seconds of the clock
     print(f"{100 * blocks} transactions in {blocks} blocks: back in {computed:.1f} s of the processor,"
           f" {time.monotonic() - begun:.1f} s of the clock")
     assert node.ask("/status", "status")[heights] == blocks
@@ -140,7 +140,7 @@ def test_a_long_life_is_back_in_seconds(
     assert computed < 20
 
 
-def test_a_peer_that_is_no_address_is_said_and_the_network_kept(launch: Launch, tmp_path: Path) -> None:
+def test_a_peer_that_is_no_address_is_reported_and_the_network_kept(launch: Launch, tmp_path: Path) -> None:
     first = launch(2, "--peer", "none", *with_data(tmp_path))
     network = first.network
     assert first.stop() == 0
@@ -212,7 +212,7 @@ def test_a_node_without_room_says_so_ends_and_goes_on_when_there_is_room(
     full = max(file.stat().st_size for file in tmp_path.iterdir()) + 50_000
     resource.prlimit(node.process.pid, resource.RLIMIT_FSIZE, (full, full))  # no file grows beyond this
     line = {2: "/send a b 1", 3: f"/send {SENDER} 1", 4: f"/send {SENDER} 1", 5: f"/send {SENDER} 2 --from 1"}[stage]
-    with contextlib.suppress(NodeError):  # it ends while it is typed to
+    with contextlib.suppress(NodeError):  # it ends while we type
         node.type("\n".join([line] * 400))
     assert node.wait_exit() == 1
     assert [event["code"] for event in node.all_of("error")] == ["STORAGE"], node.describe()
@@ -229,7 +229,7 @@ def test_a_node_without_room_says_so_ends_and_goes_on_when_there_is_room(
 
 
 @first_and_last
-def test_ctrl_c_and_kill_leave_a_folder_that_goes_on(stage: int, start_node: Launch, tmp_path: Path) -> None:
+def test_after_ctrl_c_or_kill_a_node_goes_on_with_its_folder(stage: int, start_node: Launch, tmp_path: Path) -> None:
     first = start_node(stage, "none", *with_data(tmp_path))
     network = first.network
     first.signal(signal.SIGINT)
