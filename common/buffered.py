@@ -1,10 +1,9 @@
 """A connection with what waits on both of its sides: what was read for the node, what the node sent for the writer.
 
-No socket and no thread here. Stage 1 adds these, and calls `batches.add` for what was read, takes `outbox.pieces` to
-write them, and says `on_down` when the socket is closed.
+No socket and no thread here. Those are the wire's, which stage 1 has: it calls `batches.add` for what was read, takes
+`outbox.pieces` to write them, and says `on_down` when the socket is closed.
 """
 
-from abc import abstractmethod
 from collections.abc import Callable
 from typing import Protocol
 
@@ -31,12 +30,25 @@ class Listener(Protocol):
         """Tell the user."""
 
 
+class Wire(Protocol):
+    """What moves the bytes of a connection."""
+
+    def start(self, connection: "BufferedConnection") -> None:
+        """Begin to read and to write; OSError if that cannot be."""
+
+    def abort(self) -> None:
+        """Give up what is still to be written or read."""
+
+    def wait_until_down(self, seconds: float) -> None:
+        """Wait until the peer has read what was sent and said farewell, at most so many seconds."""
+
+
 class BufferedConnection(Connection):
     """A connection whose node never waits for it, and which holds a bounded amount of memory."""
 
     def __init__(self, dialled: str | None, remote: str, node: Listener, fairness: Fairness,
-                 on_collected: Callable[["BufferedConnection"], None]) -> None:
-        """`on_collected` is called when there is something to `hand_over`."""
+                 on_collected: Callable[["BufferedConnection"], None], wire: Wire) -> None:
+        """`on_collected` is called when there is something to `hand_over`; OSError if the wire cannot start."""
         super().__init__(dialled, remote, fairness.now())
         self.node = node
         self.fairness = fairness
@@ -47,10 +59,9 @@ class BufferedConnection(Connection):
         """The processor time of the writer that has been counted, in seconds."""
         self._is_down = False
         """Is the socket closed?"""
-
-    @abstractmethod
-    def abort(self) -> None:
-        """Give up what is still to be written or read."""
+        self.wire = wire
+        wire.start(self)
+        fairness.customers.add(self)
 
     # --- out ------------------------------------------------------------------------------------
 
@@ -87,7 +98,7 @@ class BufferedConnection(Connection):
             self.outbox.hand_over()
         elif not self.outbox.is_closed:
             self.outbox.close()
-            self.fairness.after(FLUSH_SECONDS, self.abort)
+            self.fairness.after(FLUSH_SECONDS, self.wire.abort)
         if self.unwritten > LARGE_BYTES:
             self.fairness.count_unwritten()
         before, self._writer_spent = self._writer_spent, self.outbox.spent
@@ -123,10 +134,10 @@ class BufferedConnection(Connection):
         self.close()
         self.state = State.ENDED
         self.fairness.customers.discard(self)
-        self.abort()
+        self.wire.abort()
 
     def on_down(self) -> None:
-        """The socket is closed. Called by the reader."""
+        """The wire is closed. Called by its reader."""
         self._is_down = True
         self.fairness.turns.put(self.is_own, self._forget_if_down)
 

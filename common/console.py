@@ -57,6 +57,8 @@ def make_options(program: str, description: str) -> Options:
                          help="the address that others are told, if it is not the one listened on")
     options.add_argument("--json", action="store_true", help="one JSON object a line on standard output")
     options.add_argument("--daemon", action="store_true", help="go on when standard input ends")
+    options.add_argument("--wait", type=thousandths_from(0, 3_600_000, "seconds"), default=5_000, metavar="SECONDS",
+                         help="how long to call the peer before founding a network (default: 5)")
     return options
 
 

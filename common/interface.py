@@ -4,9 +4,8 @@ import random
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from enum import Enum, auto
-from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol
 
-from common.encoding import Message, Shape, encode_frame
 from common.limits import HELLO_SECONDS
 
 
@@ -32,6 +31,11 @@ class Command(NamedTuple):
 
     usage: str
     meaning: str
+
+    def expect(self, arguments: list[str], count: int = 0) -> None:
+        """CommandError, with the usage, unless there are `count` arguments."""
+        if len(arguments) != count:
+            raise CommandError(f"expected {self.usage}")
 
 
 Members = dict[str, Any]
@@ -67,6 +71,16 @@ class Setup:
     def __init__(self, *, join_seconds: float = HELLO_SECONDS) -> None:
         self.join_seconds = join_seconds
         """For so long the node calls its peer to join, before it founds a network: `--wait`."""
+
+    @property
+    def remembers_network(self) -> bool:
+        """Does the node go on with a network that it was in before it was started? In stage 1 it does not."""
+        return False
+
+    @property
+    def how_to_change_network(self) -> str:
+        """What the user does to have the node in another network."""
+        return "start this node again"
 
 
 class Connection(ABC):
@@ -119,40 +133,8 @@ class Connection(ABC):
         """Close when what was sent is written; `on_close` follows. Frames that still arrive are dropped."""
 
 
-Handler = Callable[[Any, Message, bytes], None]
-"""Handles a message: the connection it came from (None: the node itself), what it says, and its frame as it came."""
-
-
-class Part:
-    """One subject of a node, with the messages that belong to it: who is there, what neighbours lack, …
-
-    A node has parts. A part does not know the node: it is given the few verbs that it needs, and can be tested with
-    those alone. Its method `on_TYPE` handles the messages of that type.
-    """
-
-    SHAPES: ClassVar[dict[str, Shape]] = {}
-    """The messages that the part brings in: type -> members."""
-
-    def on_lost(self, connection: Connection) -> None:
-        """A neighbour is gone. A hook."""
-
-    def on_no_answer(self, address: str) -> None:
-        """A call got no answer: nobody was there, or the connection has ended before the handshake. A hook."""
-
-    def on_pong(self, connection: Connection, nonce: str) -> None:
-        """A neighbour has handled all that was sent before the ping with this nonce. A hook."""
-
-    def ask(self, connection: Connection, question: Message, nonce: str) -> None:
-        """Send a question, and a ping after it. `on_pong` with that nonce says that the answer has been handled."""
-        connection.send(encode_frame(question))
-        connection.send(encode_frame({"type": "ping", "nonce": nonce}))
-
-
-AnyPart = TypeVar("AnyPart", bound=Part)
-
-
 class Network(Protocol):
-    """The verbs that a node uses. `stage1_chat.network` has them on sockets, `lab.simulation` in memory."""
+    """The verbs that a node uses. `common.network` has them for a node that runs, `lab.simulation` in memory."""
 
     random: random.Random
 

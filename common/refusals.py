@@ -5,7 +5,8 @@ from typing import ClassVar, Protocol
 
 from common.bounded import Recent
 from common.encoding import Field, Message, Shape, encode_frame, is_text
-from common.interface import Connection, Part
+from common.interface import Connection
+from common.parts import Part
 from common.limits import HELLO_SECONDS, MAX_INVALID, MAX_TOLD_LINES
 
 MAX_REASON = 4_096

@@ -31,13 +31,6 @@ class Neighbours:
         """Is this the address of `--peer`, as the user or as that node itself names it?"""
         return None not in (self.peer, address) and address in (self.peer, self.peer_listens)
 
-    def trust(self, connection: Connection) -> int:
-        """Who is asked first: the node of `--peer`, then those that this node has called itself. Anybody can call, so
-        whoever has called comes last."""
-        if not connection.is_own:
-            return 0
-        return 2 if self.is_peer(connection.proven) else 1
-
     def is_linked(self, address: str) -> bool:
         """Is there a link to the node at `address`? What the hello of a link says is no proof: anybody can say it."""
         names = {address, self.peer, self.peer_listens} - {None} if self.is_peer(address) else {address}

@@ -92,10 +92,6 @@ class ChatNode(PeeringNode):
         self.report("chat", text=message["text"])
         self.flood(frame, connection)
 
-    def make_nonce(self) -> str:
-        """32 random hex digits, which make equal contents distinct (contract §1)."""
-        return make_nonce(self.network.random)
-
     # --- the user -------------------------------------------------------------------------------
 
     def on_line(self, line: str) -> None:
@@ -114,7 +110,7 @@ class ChatNode(PeeringNode):
             raise CommandError(f"a message has 1 to {MAX_TEXT} characters, this one has {len(text)}")
         if not is_text(text, 1, MAX_TEXT):
             raise CommandError("a message is typed in UTF-8, and this one is not")
-        message = {"type": "chat", "nonce": self.make_nonce(), "text": text}
+        message = {"type": "chat", "nonce": make_nonce(self.network.random), "text": text}
         self.on_chat(None, message, encode_frame(message))
 
     def words(self) -> list[str]:
@@ -128,20 +124,15 @@ class ChatNode(PeeringNode):
             raise CommandError(f"no command /{shorten(name)}; /help lists what there is")
         getattr(self, f"command_{name}")(words[1:])
 
-    def expect_arguments(self, name: str, arguments: list[str], count: int = 0) -> None:
-        """CommandError, with the usage, unless there are `count` arguments."""
-        if len(arguments) != count:
-            raise CommandError(f"expected {self.COMMANDS[name].usage}")
-
     def command_help(self, arguments: list[str]) -> None:
         """`/help`: list the commands."""
-        self.expect_arguments("help", arguments)
+        self.COMMANDS["help"].expect(arguments)
         self.report("help", commands=[{"command": usage, "meaning": meaning}
                                       for usage, meaning in self.COMMANDS.values()])
 
     def command_peers(self, arguments: list[str]) -> None:
         """`/peers`: list the addresses known, and how many connections are up."""
-        self.expect_arguments("peers", arguments)
+        self.COMMANDS["peers"].expect(arguments)
         self.report("peers", addresses=self.peers(), connections=len(self.links))
 
     def peers(self) -> list[str]:
@@ -151,5 +142,5 @@ class ChatNode(PeeringNode):
 
     def command_quit(self, arguments: list[str]) -> None:
         """`/quit`: end this node."""
-        self.expect_arguments("quit", arguments)
+        self.COMMANDS["quit"].expect(arguments)
         self.network.stop()

@@ -7,51 +7,35 @@ take time. All else is done in the node's thread.
 import errno
 import socket
 import threading
-from collections.abc import Callable
 from functools import partial
-from typing import Any, Protocol
 
 from common.advice import describe_call_error
 from common.buffered import BufferedConnection
 from common.encoding import encode_frame, is_address, split_address
-from common.fairness import Fairness
 from common.limits import HELLO_SECONDS, MAX_INBOUND
+from common.network import ThreadedNetwork
 from common.reach import is_loopback
-from common.shortages import SHORTAGES, Shortages
-from stage1_chat.connection import SocketConnection, start_thread
+from common.shortages import SHORTAGES
+from common.threads import start_thread
+from stage1_chat.connection import SocketWire
 from stage1_chat.limits import ACCEPTS_AHEAD, SYSTEM_BYTES, TURN_AWAY_SECONDS
-from stage1_chat.node import ChatNode
-
-
-class NodeLoop(Protocol):
-    """The node, and the loop that is its thread."""
-
-    node: ChatNode
-    fairness: Fairness
-    shortages: Shortages
-    collecting: list[BufferedConnection]
-
-    def put(self, handler: Callable[..., None], *arguments: Any) -> None:
-        """Have the node's thread call `handler`."""
-
-    def after(self, seconds: float, action: Callable[[], None]) -> None:
-        """Call `action` once, that much later."""
 
 
 class Openings:
     """The listening socket, and the calls that this node makes."""
 
-    def __init__(self, host: str, port: int, network: NodeLoop) -> None:
+    def __init__(self, host: str, port: int) -> None:
         """Listen on `host` and `port` (0: a free one); OSError if that cannot be."""
-        self._network = network
+        self._network: ThreadedNetwork
         self._listener = socket.create_server((host, port), backlog=MAX_INBOUND)
         self.listening_port: int = self._listener.getsockname()[1]
         self._is_open = True
         self._unopened: set[socket.socket] = set()
         """Those that were accepted, and are opened a little later, or turned away."""
 
-    def start(self) -> None:
+    def start(self, network: ThreadedNetwork) -> None:
         """Begin to accept; OSError if there is no thread for it."""
+        self._network = network
         start_thread("accept", self._accept)
 
     def close(self) -> None:
@@ -114,8 +98,9 @@ class Openings:
             # The node's thread hands over whole batches: waiting for more to send would only cost time.
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SYSTEM_BYTES)
-            connection = SocketConnection(sock, dialled, self._network.node, self._network.fairness,
-                                          self._network.collecting.append)
+            host, port = sock.getpeername()[:2]
+            connection = BufferedConnection(dialled, f"{host}:{port}", self._network.node, self._network.fairness,
+                                            self._network.collecting.append, SocketWire(sock))
         except OSError as error:
             self._network.shortages.on_error(error)
             if dialled is None and error.errno in SHORTAGES:
@@ -152,14 +137,13 @@ class Openings:
         self._unopened.discard(sock)
         sock.close()
 
-
-def find_own_address(peer: str | None) -> str:
-    """The address by which other machines reach this one: the one on the way to `peer`, if that names another machine
-    by its number, or the one on the way out; 127.0.0.1 if there is neither."""
-    for address in (peer, "192.0.2.1:9"):  # RFC 5737: nobody's address
-        if is_address(address) and not (found := _address_towards(str(address))).startswith("127."):
-            return found
-    return "127.0.0.1"
+    def find_own_address(self, peer: str | None) -> str:
+        """The address by which other machines reach this one: the one on the way to `peer`, if that names another
+        machine by its number, or the one on the way out; 127.0.0.1 if there is neither."""
+        for address in (peer, "192.0.2.1:9"):  # RFC 5737: nobody's address
+            if is_address(address) and not (found := _address_towards(str(address))).startswith("127."):
+                return found
+        return "127.0.0.1"
 
 
 def _address_towards(address: str) -> str:

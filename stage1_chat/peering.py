@@ -17,8 +17,9 @@ from common.encoding import (Field, FormatError, Message, Shape, check_shape, de
                              is_text, make_nonce, shorten)
 from common.framing import FrameError
 from common.idle import Idle
-from common.interface import AnyPart, Connection, Handler, HandshakeError, Invalid, Lines, Network, Part, Setup
+from common.interface import Connection, HandshakeError, Invalid, Lines, Network, Setup
 from common.limits import HELLO_SECONDS
+from common.parts import Parts
 from common.reach import Reach, own_address_words
 from common.refusals import Refusals
 from stage1_chat import handshake
@@ -46,9 +47,7 @@ class PeeringNode(ABC):
         self.network = network
         self.address = address
         self.setup = setup
-        self.parts: list[Part] = []
-        self._owners: dict[str, Part] = {}
-        """Which part handles a type of message; the node handles the others."""
+        self.parts = Parts()
         self.network_name: str | None = None
         """The network that this node belongs to; None while it joins."""
         self.neighbours = Neighbours()
@@ -56,15 +55,9 @@ class PeeringNode(ABC):
         self.joining = Joining(network, self.neighbours, setup.join_seconds,
                                lambda: self.network_name is not None, self.found_network, self.report_error)
         self.redials = Redials(network, self.neighbours.is_linked, self.neighbours.is_peer)
-        self.refusals = self.add_part(Refusals(self.joining, self.report_error))
+        self.refusals = self.parts.add(Refusals(self.joining, self.report_error))
         self.idle = Idle(network, self.connections, self.links, self.refusals.refuse)
         self.reach = Reach(address, self.links, self.refusals.tell_once)
-
-    def add_part(self, part: AnyPart) -> AnyPart:
-        """Let a part handle the messages that it brings in, and hear of what happens to connections."""
-        self.parts.append(part)
-        self._owners |= dict.fromkeys(part.SHAPES, part)
-        return part
 
     # --- its network ----------------------------------------------------------------------------
 
@@ -72,7 +65,7 @@ class PeeringNode(ABC):
         """Join the network that `peer` is in, or found one if there is none."""
         self.neighbours.peer = peer
         self.idle.watch()
-        if self.remembers_network:
+        if self.setup.remembers_network:
             self.resume()
         elif peer is None:
             self.found_network()
@@ -80,11 +73,6 @@ class PeeringNode(ABC):
             self.joining.give_up("expected HOST:PORT")
         else:
             self.joining.start(peer)
-
-    @property
-    def remembers_network(self) -> bool:
-        """Does this node go on with a network that it was in before it was started? A hook; in stage 1 it does not."""
-        return False
 
     def resume(self) -> None:
         """Go on with the network that this node remembers. A hook."""
@@ -129,7 +117,7 @@ class PeeringNode(ABC):
             self.joining.on_failed(reason)
         else:
             self.redials.on_no_answer(address)
-        self._tell_no_answer(address)
+        self.parts.on_no_answer(address)
 
     def on_close(self, connection: Connection) -> None:
         """A connection has ended, whoever ended it."""
@@ -143,11 +131,7 @@ class PeeringNode(ABC):
         else:
             self.redials.on_gone(connection)
         if connection.dialled is not None and connection.address is None:
-            self._tell_no_answer(connection.dialled)
-
-    def _tell_no_answer(self, address: str) -> None:
-        for part in self.parts:
-            part.on_no_answer(address)
+            self.parts.on_no_answer(connection.dialled)
 
     def link(self, connection: Connection) -> None:
         """The handshake is done: this peer belongs to the network."""
@@ -167,8 +151,7 @@ class PeeringNode(ABC):
         """A linked peer is gone. A hook."""
         del self.links[connection]
         self.report("peer", address=connection.address, state="down")
-        for part in reversed(self.parts):  # those that build on others were added later
-            part.on_lost(connection)
+        self.parts.on_lost(connection)
 
     def is_redialled(self, connection: Connection) -> bool:
         """Does this node open this lost connection again? A hook; in stage 1 only the one to `--peer`."""
@@ -188,7 +171,7 @@ class PeeringNode(ABC):
             self.refusals.hang_up(connection, "both nodes are still joining")
         elif None not in (message["network"], self.network_name) and message["network"] != self.network_name:
             is_lost = connection.dialled in self.redials
-            self.refusals.on_another_network(connection, is_lost, self.how_to_change_network())
+            self.refusals.on_another_network(connection, is_lost, self.setup.how_to_change_network)
         else:
             self.check_network(connection, message["network"])
             connection.address = message["listen"]
@@ -209,10 +192,6 @@ class PeeringNode(ABC):
             raise HandshakeError(reason)
         self.refusals.close_with_error(connection, "HANDSHAKE", reason)
         self.joining.on_refused(connection, reason)
-
-    def how_to_change_network(self) -> str:
-        """What the user does to have this node in another network. A hook."""
-        return "start this node again"
 
     # --- messages -------------------------------------------------------------------------------
 
@@ -247,12 +226,7 @@ class PeeringNode(ABC):
             raise HandshakeError(f"expected hello, not {shorten(name)}")
         if name in self.SHAPES:
             check_shape(message, self.SHAPES[name])
-            self.handler(name)(connection, message, frame)
-
-    def handler(self, name: str) -> Handler:
-        """The method that handles messages of this type: of the part that brings them in, or of the node."""
-        handler: Handler = getattr(self._owners.get(name, self), f"on_{name}")
-        return handler
+            self.parts.find_handler(name, self)(connection, message, frame)
 
     def is_before_link(self, connection: Connection, name: str) -> bool:
         """May a message of this type come before the handshake is done? A hook."""
@@ -268,11 +242,6 @@ class PeeringNode(ABC):
     def on_ping(self, connection: Connection, message: Message, frame: bytes) -> None:
         """A barrier: all that came before on this connection has been handled (contract §2)."""
         connection.send(encode_frame({"type": "pong", "nonce": message["nonce"]}))
-
-    def on_pong(self, connection: Connection, message: Message, frame: bytes) -> None:
-        """The peer has handled what was sent before the ping."""
-        for part in self.parts:
-            part.on_pong(connection, message["nonce"])
 
     # --- words for the user ---------------------------------------------------------------------
 

@@ -3,8 +3,8 @@
 import argparse
 
 from common.console import CannotStart, Options, read_path, run_client
-from common.interface import Network
 from common.journal import Journal, JournalError
+from common.network import ThreadedNetwork
 from stage1_chat.__main__ import ChatClient
 from stage2_ledger.keeping import LedgerSetup
 from stage2_ledger.node import LedgerNode
@@ -22,7 +22,7 @@ class LedgerClient(ChatClient):
         options.add_argument("--data", type=read_path, metavar="DIR",
                              help="keep what is needed to go on after a crash; go on with the network that it holds")
 
-    def make_node(self, network: Network, address: str, options: argparse.Namespace) -> LedgerNode:
+    def make_node(self, network: ThreadedNetwork, address: str, options: argparse.Namespace) -> LedgerNode:
         """Make the node."""
         journal = self.open_journal(options, LedgerNode.STAGE)
         return LedgerNode(network, address, LedgerSetup(join_seconds=options.wait / 1000, journal=journal))

@@ -23,7 +23,8 @@ from typing import ClassVar
 
 from common.encoding import Message, Shape, encode_frame, ids_field
 from common.fetch_limits import MAX_FORSAKEN_WANT, MAX_MISSING, WANT_AGAIN
-from common.interface import Connection, Part
+from common.interface import Connection
+from common.parts import Part
 from stage2_ledger.limits import MAX_NAMED, MAX_TRIES, MAX_WANT, MAX_WANTS_OPEN
 from stage2_ledger.missing import Missing, Question, Source
 
@@ -38,15 +39,15 @@ class Fetcher(Part):
     SHAPES: ClassVar[dict[str, Shape]] = {"want": {"ids": ids_field(MAX_WANT)}}
 
     def __init__(self, find_frame: Callable[[str], bytes | None], now: Callable[[], float],
-                 generator: random.Random, trust: Callable[[Connection], int],
+                 generator: random.Random, is_peer: Callable[[str | None], bool],
                  on_fetched: Callable[[Connection, bool], None], on_forsaken: Callable[[str], None]) -> None:
-        """`find_frame` gives what others ask for, None if it is not here. Of those that have named an id, whoever
-        `trust` ranks higher is asked first. `on_fetched` hears that a question was answered, and whether it is worth
+        """`find_frame` gives what others ask for, None if it is not here. `is_peer` tells
+        whether an address is that of `--peer`. `on_fetched` hears that a question was answered, and whether it is worth
         asking more; `on_forsaken` hears of an id when none of those that have named it is left."""
         self._find_frame = find_frame
         self._now = now
         self._generator = generator
-        self._trust = trust
+        self._is_peer = is_peer
         self._on_fetched = on_fetched
         self._on_forsaken = on_forsaken
         self._missing: dict[str, Missing] = {}
@@ -61,6 +62,13 @@ class Fetcher(Part):
 
     def __contains__(self, missing_id: str) -> bool:
         return missing_id in self._missing
+
+    def trust(self, connection: Connection) -> int:
+        """Whoever ranks higher is asked first: the node of `--peer`, then those that this node has called itself.
+        Anybody can call, so whoever has called comes last."""
+        if not connection.is_own:
+            return 0
+        return 2 if self._is_peer(connection.proven) else 1
 
     def room(self, connection: Connection) -> int:
         """How many more ids this connection may be asked to name, while what it has named is fetched."""
@@ -146,8 +154,8 @@ class Fetcher(Part):
         """One of those that answer, at random; every second time one of those that are trusted most."""
         candidates = [one for one in connections if not self._is_stalled(one)] or list(connections)
         if self._generator.random() < 0.5:
-            most = max(map(self._trust, candidates))
-            candidates = [one for one in candidates if self._trust(one) == most]
+            most = max(map(self.trust, candidates))
+            candidates = [one for one in candidates if self.trust(one) == most]
         return self._generator.choice(sorted(candidates, key=attrgetter("opened")))
 
     def _ask_anybody(self, ids: list[str], connection: Connection) -> None:
@@ -187,13 +195,13 @@ class Fetcher(Part):
 
     def _is_worth_less(self, asked: Connection, connection: Connection) -> bool:
         """Is whoever was asked no reason to wait before `connection` is asked as well?"""
-        return self._trust(asked) < self._trust(connection) or self._is_stalled(asked)
+        return self.trust(asked) < self.trust(connection) or self._is_stalled(asked)
 
     def _takes_over(self, missing_id: str, asked: Connection, connection: Connection) -> bool:
         """Does an id only stand in the queue of whoever is to be asked, and is that of `connection` shorter? Then it
         leaves that one: whoever names very many ids, and then brings them one by one, keeps no others waiting."""
         queue = self._sources[asked].queue
-        if (missing_id not in queue or self._trust(asked) > self._trust(connection)
+        if (missing_id not in queue or self.trust(asked) > self.trust(connection)
                 or len(queue) <= len(self._sources[connection].queue)):
             return False
         del queue[missing_id]
@@ -205,8 +213,8 @@ class Fetcher(Part):
         """The least trusted gives way, and among equals the one that has named most: made-up ids must not keep out the
         ids of the others."""
         greediest = min((one for one, source in self._sources.items() if source.named),
-                        key=lambda one: (self._trust(one), -self.count_named(one)))
-        named, more_trusted = self._sources[greediest].named, self._trust(connection) - self._trust(greediest)
+                        key=lambda one: (self.trust(one), -self.count_named(one)))
+        named, more_trusted = self._sources[greediest].named, self.trust(connection) - self.trust(greediest)
         surplus = len(named) - self.count_named(connection)
         if more_trusted < 0 or (more_trusted == 0 and surplus <= 1):
             return False
@@ -237,7 +245,7 @@ class Fetcher(Part):
     def _pass_on(self, missing_id: str, missing: Missing) -> list[Connection]:
         """Choose the next to be asked: one, after the next failure two, then four, so that many who do not answer
         hold nothing up for long."""
-        by_trust = sorted(missing.named_by, key=self._trust, reverse=True)
+        by_trust = sorted(missing.named_by, key=self.trust, reverse=True)
         chosen = by_trust[:2 ** missing.rounds]
         missing.rounds += 1
         for connection in chosen:

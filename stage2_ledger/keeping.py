@@ -15,6 +15,17 @@ class LedgerSetup(Setup):
         self.journal = journal
         """Keeps what the node accepts, so that it can go on after a crash: `--data`."""
 
+    @property
+    def remembers_network(self) -> bool:
+        """Does the journal hold a network?"""
+        return self.journal is not None and self.journal.read_note("network") is not None
+
+    @property
+    def how_to_change_network(self) -> str:
+        """The network in the journal would come back."""
+        again = super().how_to_change_network
+        return again if self.journal is None else f"{again} with another folder as --data"
+
 
 class Keeper:
     """Keeps what a node accepts, and lets it happen again when the node is started again."""

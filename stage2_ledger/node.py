@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from common.encoding import (INTEGER, MAX_INTEGER, NONCE, Field, Message, Shape, canon, decode_frame, encode_frame,
-                             is_address, is_integer, is_matching, make_id, without_padding)
+                             is_address, is_integer, is_matching, make_id, make_nonce, without_padding)
 from common.fetch_limits import MAX_FLOODED
 from common.ledger import Ledger, Transaction
 from common.interface import Command, CommandError, Connection, Network
@@ -59,16 +59,16 @@ class LedgerNode(ChatNode):
         setup = setup or LedgerSetup()
         super().__init__(network, address, setup)
         self.keeper = self.KEEPER(setup.journal)
-        self.ring = self.add_part(self.RING(network, address, self.neighbours, self.redials, self.keeper,
-                                            self.seen_ids, lambda: self.network_name))
+        self.ring = self.parts.add(self.RING(network, address, self.neighbours, self.redials, self.keeper,
+                                             self.seen_ids, lambda: self.network_name))
         self.ledger = Ledger()
         self.transactions: dict[str, Transaction] = {}
         self.frames: dict[str, bytes] = {}
         """The frame of each transaction, as it came: id -> bytes."""
         self.ids = IdTree()
-        self.fetcher = self.add_part(self.FETCHER(self.find_frame, network.now, network.random, self.neighbours.trust,
-                                                  self.on_fetched, self.on_forsaken))
-        self.reconciliation = self.add_part(
+        self.fetcher = self.parts.add(self.FETCHER(self.find_frame, network.now, network.random,
+                                                   self.neighbours.is_peer, self.on_fetched, self.on_forsaken))
+        self.reconciliation = self.parts.add(
             self.RECONCILIATION(self.ids, self.fetch, self.fetcher.has_room, network.random))
         self.gossip = Gossip(network, self.neighbours, self.gossip_with)
 
@@ -112,16 +112,6 @@ class LedgerNode(ChatNode):
 
     # --- after a crash --------------------------------------------------------------------------
 
-    @property
-    def remembers_network(self) -> bool:
-        """Does the journal hold a network?"""
-        return self.keeper.read_note("network") is not None
-
-    def how_to_change_network(self) -> str:
-        """What the user does to have this node in another network: the one in the journal would come back."""
-        again = super().how_to_change_network()
-        return f"{again} with another folder as --data" if self.keeper.has_journal else again
-
     def resume(self) -> None:
         """Let what the journal holds happen again, by the same handlers; then go back to the peers known before."""
         self.network_name = self.keeper.read_note("network")
@@ -135,7 +125,7 @@ class LedgerNode(ChatNode):
 
     def replay(self, kind: str, content: bytes) -> None:
         """Let an entry of the journal happen again; its kind is the type of its message. A hook."""
-        self.handler(kind)(None, decode_frame(content), content)
+        self.parts.find_handler(kind, self)(None, decode_frame(content), content)
 
     def commit(self) -> None:
         """Make what was kept outlast a crash, before anybody is told."""
@@ -260,7 +250,7 @@ class LedgerNode(ChatNode):
 
     def command_send(self, arguments: list[str]) -> None:
         """`/send FROM TO AMOUNT`: make a transaction."""
-        self.expect_arguments("send", arguments, 3)
+        self.COMMANDS["send"].expect(arguments, 3)
         sender, receiver, amount = arguments
         for name in (sender, receiver):
             if not NAME.is_good(name):
@@ -277,7 +267,8 @@ class LedgerNode(ChatNode):
 
     def transaction_message(self, sender: str, receiver: str, amount: int) -> Message:
         """A transaction as it goes over the wire."""
-        return {"type": "transaction", "nonce": self.make_nonce(), "from": sender, "to": receiver, "amount": amount}
+        nonce = make_nonce(self.network.random)
+        return {"type": "transaction", "nonce": nonce, "from": sender, "to": receiver, "amount": amount}
 
     def send_transaction(self, message: Message) -> None:
         """Make a transaction known to everyone, this node first. A hook."""
@@ -292,7 +283,7 @@ class LedgerNode(ChatNode):
 
     def command_ledger(self, arguments: list[str]) -> None:
         """`/ledger`: show all balances."""
-        self.expect_arguments("ledger", arguments)
+        self.COMMANDS["ledger"].expect(arguments)
         self.report("ledger", accounts=self.balances())
 
     def balances(self) -> dict[str, int]:

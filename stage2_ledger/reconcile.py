@@ -27,7 +27,8 @@ from typing import Any, ClassVar, NamedTuple
 
 from common.encoding import (FLAG, ID, Field, Message, Shape, encode_frame, ids_field, is_id, is_integer, is_list_of,
                              is_matching)
-from common.interface import Connection, Part
+from common.interface import Connection
+from common.parts import Part
 from stage2_ledger.id_tree import HEX_DIGITS, IdTree, Sum
 from stage2_ledger.limits import LISTED_AT_ONCE, MAX_COMPARED, MAX_DIFFERING, MAX_INVENTORY, MAX_LISTED, MAX_TOLD_IDS
 
@@ -35,7 +36,6 @@ SUMMARY_PING = "summary"
 """The nonce of the ping after a piece of the answer to a summary; its pong brings the next."""
 
 _LAST_256_BITS = 2**256 - 1
-
 _is_bucket = is_matching("[0-9a-f]{2}")
 _is_parent = is_matching("[0-9a-f]{0,63}")
 _is_digests = is_matching("[0-9a-f]{128}")

@@ -7,7 +7,8 @@ from typing import ClassVar
 from common.bounded import Allowance, Recent
 from common.encoding import (ADDRESS, NONCE, Field, FormatError, Message, Shape, canon, encode_frame, is_address,
                              is_list_of, make_id, make_nonce)
-from common.interface import Connection, Network, Part
+from common.interface import Connection, Network
+from common.parts import Part
 from common.limits import HELLO_SECONDS
 from stage1_chat.neighbours import Neighbours
 from stage1_chat.redial import Redials

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from common.console import CannotStart, Options, read_path, run_client
 from common.foreground import is_in_background, wait_for_foreground
-from common.interface import Network
+from common.network import ThreadedNetwork
 from common.rsa import PrivateKey, make_key
 from common.rsa import load_or_make_key, load_or_make_wallet
 from common.wallets import WalletError
@@ -34,7 +34,7 @@ class SignedClient(LedgerClient):
                              help=f"the private key of this node's account, made if missing; the passphrase comes"
                                   f" from {PASSPHRASE}, or is asked for")
 
-    def make_node(self, network: Network, address: str, options: argparse.Namespace) -> SignedNode:
+    def make_node(self, network: ThreadedNetwork, address: str, options: argparse.Namespace) -> SignedNode:
         """Make the node with its key."""
         journal = self.open_journal(options, SignedNode.STAGE)
         setup = SignedSetup(join_seconds=options.wait / 1000, journal=journal, key=self.find_key(options))

@@ -89,7 +89,7 @@ class SignedNode(LedgerNode):
 
     def send_from(self, key: PrivateKey, arguments: list[str]) -> None:
         """Make and sign a transaction from the account of `key`."""
-        self.expect_arguments("send", arguments, 2)
+        self.COMMANDS["send"].expect(arguments, 2)
         receiver, amount = arguments
         self.send_transaction(self.signed_message(key, self._find_account(receiver), self.read_amount(amount)))
 
@@ -119,7 +119,7 @@ class SignedNode(LedgerNode):
 
     def command_account(self, arguments: list[str]) -> None:
         """`/account`: show this node's account."""
-        self.expect_arguments("account", arguments)
+        self.COMMANDS["account"].expect(arguments)
         account = self.key.account
         self.report("account", account=account, fingerprint=fingerprint(account),
                     balance=self.balances().get(account, 0))

@@ -3,7 +3,7 @@
 import argparse
 
 from common.console import CannotStart, Options, read_id, run_client, thousandths_from
-from common.interface import Network
+from common.network import ThreadedNetwork
 from common.rsa import PrivateKey, make_key
 from common.rsa import load_key, load_or_make_key
 from common.wallets import WalletError
@@ -33,7 +33,7 @@ class SequencedClient(SignedClient):
         options.add_argument("--interval", type=thousandths_from(1, MAX_MILLISECONDS, "seconds"), default=10_000,
                              metavar="SECONDS", help="founding: time between blocks (default: 10)")
 
-    def make_node(self, network: Network, address: str, options: argparse.Namespace) -> TotalOrderNode:
+    def make_node(self, network: ThreadedNetwork, address: str, options: argparse.Namespace) -> TotalOrderNode:
         """Make the node."""
         journal = self.open_journal(options, SequencedNode.STAGE)
         kept = None if options.data is None else options.data / SEQUENCER_FILE

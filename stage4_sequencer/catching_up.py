@@ -10,7 +10,8 @@ from typing import ClassVar
 
 from common.encoding import INTEGER, Message, Shape, encode_frame
 from common.fetch_limits import MAX_FLOODED, MAX_MISSING
-from common.interface import Connection, Part
+from common.interface import Connection
+from common.parts import Part
 from stage4_sequencer.block import Block
 from stage4_sequencer.limits import MAX_ANSWER_BLOCKS, MAX_ANSWER_BYTES
 from stage4_sequencer.sources import Sources

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from common.encoding import (INTEGER, STRING, Message, Shape, canon, decode_frame, encode_frame, ids_field, make_id,
-                             without_padding)
+                             make_nonce, without_padding)
 from common.ledger import Ledger, Transaction
 from common.rsa import PrivateKey, verify
 from common.interface import Connection, Invalid, Lines, Network
@@ -74,11 +74,11 @@ class SequencedNode(TotalOrderNode):
         self.evidence: dict[int, tuple[bytes, bytes]] = {}
         """Two different signed blocks with one number: proof that the sequencer cheats."""
         self.order = Order()
-        self.waiting_blocks = self.add_part(
+        self.waiting_blocks = self.parts.add(
             self.WAITING_BLOCKS(network, self.links, self.fetcher, lambda _: self._execute_blocks()))
-        self.sync: HeightSync = self.add_part(
-            self.HEIGHT_SYNC(self.blocks, self.waiting_blocks.lacks, network.now, self.neighbours.trust))
-        self.comparison = self.add_part(self.COMPARISON(self.order, self._lacks_evidence))
+        self.sync: HeightSync = self.parts.add(
+            self.HEIGHT_SYNC(self.blocks, self.waiting_blocks.lacks, network.now, self.fetcher.trust))
+        self.comparison = self.parts.add(self.COMPARISON(self.order, self._lacks_evidence))
 
     # --- genesis --------------------------------------------------------------------------------
 
@@ -89,7 +89,7 @@ class SequencedNode(TotalOrderNode):
     def make_genesis(self) -> Genesis:
         """Make the sequencer's key and a genesis; from now on this node makes the blocks."""
         self.sequencer_key = self.make_key()
-        return Genesis(self.make_nonce(), self.sequencer_key.account, self.interval_ms,
+        return Genesis(make_nonce(self.network.random), self.sequencer_key.account, self.interval_ms,
                        [self.key.account], [FOUNDERS_BALANCE])
 
     def begin_with(self, genesis: Genesis) -> None:

@@ -11,7 +11,8 @@ from itertools import takewhile
 from typing import Any, ClassVar, NamedTuple
 
 from common.encoding import Field, Message, Shape, encode_frame, is_id, is_integer, is_list_of, is_matching
-from common.interface import Connection, Part
+from common.interface import Connection
+from common.parts import Part
 from stage4_sequencer.limits import MAX_DIGESTS
 
 ORDER_PING = "order"

@@ -257,7 +257,7 @@ class TotalOrderNode(SignedNode):
 
     def command_blocks(self, arguments: list[str]) -> None:
         """`/blocks`: list the blocks that count, oldest first."""
-        self.expect_arguments("blocks", arguments)
+        self.COMMANDS["blocks"].expect(arguments)
         self.report("blocks", blocks=self.describe_blocks())
 
     @abstractmethod
@@ -266,7 +266,7 @@ class TotalOrderNode(SignedNode):
 
     def command_status(self, arguments: list[str]) -> None:
         """`/status`: show how far this node is."""
-        self.expect_arguments("status", arguments)
+        self.COMMANDS["status"].expect(arguments)
         self.report("status", peers=len(self.links), **self.describe_status())
 
     @abstractmethod

@@ -9,7 +9,8 @@ from itertools import islice
 from typing import Protocol
 
 from common.fetch_limits import MAX_FORSAKEN_WANT, WANT_AGAIN
-from common.interface import Connection, Network, Part
+from common.interface import Connection, Network
+from common.parts import Part
 
 
 class WaitingBlock:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from common.console import CannotStart, Options, read_path, run_client, thousandths_from
-from common.interface import Network
+from common.network import ThreadedNetwork
 from common.rsa import PrivateKey
 from common.rsa import load_key, load_or_make_keys
 from common.wallets import WalletError
@@ -40,7 +40,7 @@ class StakeClient(SequencedClient):
         options.add_argument("--forge", type=read_numbers, metavar="all|none|1,3,…",
                              help="the genesis accounts that this node plays (default: all when founding, none else)")
 
-    def make_node(self, network: Network, address: str, options: argparse.Namespace) -> StakeNode:
+    def make_node(self, network: ThreadedNetwork, address: str, options: argparse.Namespace) -> StakeNode:
         """Make the node, with the keys of the accounts that it plays if it joins."""
 
         def found_with() -> tuple[Genesis, dict[int, PrivateKey]]:

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from common.interface import Connection, Invalid, Network, Part
+from common.interface import Connection, Invalid, Network
+from common.parts import Part
 from stage5_pos.genesis import Genesis
 
 TELL_CLOCK_SECONDS = 60.0

@@ -88,11 +88,11 @@ class StakeNode(TotalOrderNode):
         self.aside = Aside(self.transactions, self.frames, self.pool, self.refused, self.ids.add)
         self.chain = BestChain(self.tree, self.ledger, self.transactions, self.pool, self.refused, self.aside,
                                self.report, self.report_made_here)
-        self.clock = self.add_part(self.SLOT_CLOCK(self.network, genesis, self.report_error))
-        self.waiting_blocks: PutOffBlocks = self.add_part(self.WAITING_BLOCKS(
-            self.network, self.links, self.fetcher, self.tree, self.aside, self.neighbours.trust, self._enter_waiting))
+        self.clock = self.parts.add(self.SLOT_CLOCK(self.network, genesis, self.report_error))
+        self.waiting_blocks: PutOffBlocks = self.parts.add(self.WAITING_BLOCKS(
+            self.network, self.links, self.fetcher, self.tree, self.aside, self.fetcher.trust, self._enter_waiting))
         self.evidence = Evidence(self.waiting_blocks.frame_of, self.keeper.keep, self.report)
-        self.sync: ChainSync = self.add_part(self.CHAIN_SYNC(self.tree, self.waiting_blocks, self.network.after))
+        self.sync: ChainSync = self.parts.add(self.CHAIN_SYNC(self.tree, self.waiting_blocks, self.network.after))
         self.maker = self.BLOCK_MAKER(self.network.after, self.clock, self.rules, self.stakes, self.tree, self.ledger,
                                       self.pool, self.evidence.has_signed, self.keeper.keep, self.commit,
                                       lambda message: self.on_block(None, message, encode_frame(message)))
@@ -285,7 +285,7 @@ class StakeNode(TotalOrderNode):
 
     def command_tree(self, arguments: list[str]) -> None:
         """`/tree`: draw all blocks, the best chain marked."""
-        self.expect_arguments("tree", arguments)
+        self.COMMANDS["tree"].expect(arguments)
         blocks = [block.describe() for block in self.tree.blocks.values() if block is not self.tree.root]
         self.network.report("tree", {"blocks": blocks}, lambda _: draw_tree(self.tree))
 

@@ -10,10 +10,10 @@ import sys
 
 from common.console import Options, integer_from, run_client
 from common.interface import Network
+from common.network import ThreadedNetwork
 from common.rsa import InvalidAccount, check_account
 from lab.adversaries.dishonest_nodes import EVIL, Censor, Evil, Forge, LeaveOut, node_of
 from stage1_chat.__main__ import ChatClient
-from stage1_chat.network import SocketNetwork
 from stage1_chat.node import ChatNode
 from stage2_ledger.__main__ import LedgerClient
 from stage2_ledger.node import NAME
@@ -44,8 +44,8 @@ class EvilClient(ChatClient):
             options.add_argument("--against", type=read_name if self.stage == 2 else read_account, metavar="ACCOUNT",
                                  help="the account that it works against (default: whoever sends something)")
 
-    def make_node(self, network: SocketNetwork, address: str, options: argparse.Namespace) -> ChatNode:
-        """Make the attacker from the parts that the client has made for an honest node."""
+    def make_node(self, network: ThreadedNetwork, address: str, options: argparse.Namespace) -> ChatNode:
+        """Make the attacker from what the client has made for an honest node."""
         node = make_evil(self.kind, network, address, self.client.make_node(network, address, options))
         if isinstance(node, AGAINST_ONE):
             node.victim = options.against

@@ -25,7 +25,7 @@ from lab.attacks import attacks
 from lab.soak import soak
 from lab.live.launcher import Settings
 from lab.live.live import Conductor, print_line
-from stage1_chat.__main__ import ChatClient, listen
+from stage1_chat.__main__ import ChatClient
 from tests.processes import DEADLINE, unused_address
 from tests.stage1_chat.test_network import Here, KeepingConsole
 
@@ -104,7 +104,7 @@ def test_a_file_that_a_node_cannot_read_is_not_reported_as_a_port_where_it_canno
 
     client = ChatClient()
     monkeypatch.setattr(client, "make_node", make_node)
-    monkeypatch.setattr("stage1_chat.__main__.listen", lambda *_: SimpleNamespace(listening_port=1))
+    monkeypatch.setattr(client, "listen", lambda *_: SimpleNamespace(sockets=SimpleNamespace(listening_port=1)))
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     monkeypatch.setattr(sys, "argv", ["stage1_chat", "--peer", "none"])
     assert client.main() == 1
@@ -117,7 +117,7 @@ def test_a_file_that_a_node_cannot_read_is_not_reported_as_a_port_where_it_canno
 def why_not_listening(host: str = "127.0.0.1", port: int = 0) -> str:
     """The message to a user whose node cannot listen there."""
     with pytest.raises(CannotStart) as caught:
-        listen(argparse.Namespace(host=host, port=port), KeepingConsole())
+        ChatClient().listen(argparse.Namespace(host=host, port=port), KeepingConsole())
     line = str(caught.value)
     assert line.startswith(f"cannot listen on {host}:{port}: ") and "while attempting" not in line
     return line

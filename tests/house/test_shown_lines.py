@@ -60,7 +60,7 @@ MAY_USE_FOREIGN_WORDS = {
     "lab/attacks/attacks.py: Run.measure": A_DEFECT,
     "lab/live/live.py: Conductor._run": A_DEFECT,
     "lab/schedules/schedules.py: try_schedule": A_DEFECT,
-    "common/loop.py: Loop.do": A_DEFECT,
+    "common/network.py: ThreadedNetwork.do": A_DEFECT,
 }
 """Where text is made of an exception that is not the project's own, and why that may be."""
 

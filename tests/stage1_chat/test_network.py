@@ -15,15 +15,16 @@ from typing import Any
 
 import pytest
 
+from common.buffered import BufferedConnection
 from common.console import Console
 from common.encoding import encode_frame
 from common.interface import Connection
 from common.journal import JournalError
 from common.limits import LARGE_BYTES
-from stage1_chat.connection import SocketConnection
+from common.network import ThreadedNetwork
 from stage1_chat.limits import RECEIVE_BYTES
-from stage1_chat.network import SocketNetwork
 from stage1_chat.node import ChatNode
+from stage1_chat.openings import Openings
 from tests.processes import DEADLINE, ROOT, Event, RawPeer, chat_message, eventually, frame
 
 
@@ -63,9 +64,10 @@ class Here:
 
     def __init__(self) -> None:
         self.console = KeepingConsole()
-        self.network = SocketNetwork("127.0.0.1", 0, self.console)
-        self.node = FullNode(self.network, f"127.0.0.1:{self.network.listening_port}")
-        self._listener = self.network._openings._listener.dup()
+        self.openings = Openings("127.0.0.1", 0)
+        self.network = ThreadedNetwork(self.console, self.openings)
+        self.node = FullNode(self.network, f"127.0.0.1:{self.openings.listening_port}")
+        self._listener = self.openings._listener.dup()
         self.network.start(self.node, None)
         self.thread = threading.Thread(target=self.network.run)
 
@@ -357,7 +359,7 @@ def test_in_a_full_house_whoever_brings_nothing_makes_room(
 
 def test_while_the_node_is_busy_a_reader_reads_one_mebibyte_and_waits(here: Here) -> None:
     peer, connection = here.run_with_peer()
-    assert isinstance(connection, SocketConnection)
+    assert isinstance(connection, BufferedConnection)
     is_over = here.keep_busy()
     unfinished = (2**22).to_bytes(4, "big") + b" " * (2**22 - 1)
     with peer:
@@ -376,7 +378,7 @@ def test_what_a_costly_connection_has_brought_goes_when_it_is_closed(here: Here,
     """Its turns come last, and its memory would wait as long."""
     monkeypatch.setattr("common.fairness.LONG_TURN_SECONDS", 0.0)
     peer, connection = here.run_with_peer()
-    assert isinstance(connection, SocketConnection)
+    assert isinstance(connection, BufferedConnection)
     left: list[bool] = []
 
     def close_and_look() -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from stage1_chat.connection import start_thread
+from common.threads import start_thread
 from tests.processes import DEADLINE, ROOT, RawPeer, eventually
 from tests.stage1_chat.test_network import Here
 
@@ -71,7 +71,7 @@ def test_callers_that_were_turned_away_are_closed_at_the_end(here: Here, monkeyp
         monkeypatch.undo()
         here.network.put(here.network.stop)
         here.thread.join()
-    assert [sock.fileno() for sock in here.network._openings._unopened] == [-1]
+    assert [sock.fileno() for sock in here.openings._unopened] == [-1]
 
 
 def test_a_call_for_which_there_is_no_thread_counts_as_one_that_nobody_answered(
@@ -96,7 +96,7 @@ def test_that_there_are_no_more_open_files_is_told_once(here: Here, monkeypatch:
     accept_one = socket.socket.accept
     monkeypatch.setattr(socket.socket, "accept", accept)
     here.thread.start()
-    with socket.create_connection(("127.0.0.1", here.network.listening_port)):
+    with socket.create_connection(("127.0.0.1", here.openings.listening_port)):
         eventually(lambda: len(refused) >= 2)  # the first call was accepted by the old way, perhaps
         eventually(lambda: bool(here.console.told("error")))
         monkeypatch.setattr(socket.socket, "accept", accept_one)

@@ -27,7 +27,7 @@ class Scene:
         self.time = 0.0
         self.numbers = count()
         self.fetcher = Fetcher(lambda wanted: None, lambda: self.time, random.Random(1),
-                               lambda connection: int(connection.is_own),
+                               lambda address: False,
                                lambda connection, is_worth_more: None, lambda forsaken: None)
         self.stranger = FakeConnection(None, "stranger", self.time)
         self.own = FakeConnection("own:1", "own", self.time)

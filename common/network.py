@@ -1,6 +1,15 @@
-"""The loop of the node's thread: whose turn it is, what is due, and when all that was sent is handed over.
+"""The node's thread, and what it exchanges with all others; sockets are in stage1_chat/.
 
-No socket and no thread here: whoever calls `run_loop` is the node's thread, and others `put` what it has to do.
+    accept thread ────┐
+    dial threads ─────┤                                              ┌──> writer thread ──> socket
+    reader threads ───┼──> one inbox ──> the node's thread ──> outboxes
+    standard input ───┤    (queue)       (and its timers)            └──> printer thread ──> standard output
+    signals ──────────┘
+
+One thread owns the node: it takes one item after the other from the inbox and
+calls the node's method for it. Nobody else touches the node, so no stage needs
+a lock. Whose turn it is, and what all connections together may hold, is the
+business of common/fairness.py.
 
 What handlers send is collected and handed to the writers when nothing more waits in the inbox, or after some
 milliseconds: so a hundred messages wake each writer once. Before that the node commits, so nothing leaves it that a
@@ -10,36 +19,78 @@ crash could make untrue.
 import random
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Protocol
 
-from common.buffered import BufferedConnection
+from common.buffered import BufferedConnection, Listener
 from common.console import Console
 from common.fairness import Fairness
-from common.interface import Lines, Members
+from common.idle import Idle
+from common.interface import Connection, Lines, Members, Setup
 from common.journal import JournalError
-from common.limits import HAND_OVER_SECONDS, MAX_OUTBOX
+from common.limits import FLUSH_SECONDS, HAND_OVER_SECONDS, MAX_OUTBOX
 from common.outbox import Outbox
 from common.shortages import Shortages
+from common.signals import Signals
+from common.threads import start_thread, start_writer
 from common.timers import Timers
+from common.typed import Reader, Typed
 
 
-class Owner(Protocol):
-    """The node, as far as the loop is concerned with it."""
+class Sockets(Protocol):
+    """How connections come about: by the callers of this node, or by its own calls."""
+
+    listening_port: int
+
+    def start(self, network: "ThreadedNetwork") -> None:
+        """Begin to accept; OSError if that cannot be."""
+
+    def call(self, address: str) -> None:
+        """Call a node; `on_open` or `on_dial_failed` of this one follows."""
+
+    def close(self) -> None:
+        """Take no more callers."""
+
+    def find_own_address(self, peer: str | None) -> str:
+        """The address by which other machines reach this one."""
+
+
+class Node(Listener, Reader, Protocol):
+    """What the node is told, in its thread."""
+
+    idle: Idle
+
+    @property
+    def setup(self) -> Setup:
+        """What it was given."""
+
+    @property
+    def connections(self) -> Collection[Connection]:
+        """All that are open."""
+
+    def start(self, peer: str | None) -> None:
+        """Join the network that `peer` is in, or found one."""
+
+    def on_open(self, connection: Connection) -> None:
+        """A connection is there."""
+
+    def on_dial_failed(self, address: str, reason: str) -> None:
+        """Nobody could be reached at `address`."""
 
     def commit(self) -> None:
         """Make what has happened outlast a crash."""
 
-    def report_error(self, code: str, reason: str) -> None:
-        """Tell the user."""
+    def on_end(self) -> None:
+        """The node ends in order."""
 
 
-class Loop:
-    """The verbs of `common.interface.Network` that need no socket, and the loop of the node's thread."""
+class ThreadedNetwork:
+    """The verbs of `common.interface.Network` for a node that runs, and the loop of the node's thread."""
 
-    node: Owner
+    node: Node
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, sockets: Sockets) -> None:
+        """OSError if there is no thread for what is printed."""
         self.random: random.Random = random.SystemRandom()
         self.console = console
         self.printer = Outbox(self.now)
@@ -53,13 +104,23 @@ class Loop:
         self._lacks_storage = False
         self.status = 0
         """The exit status that the node has asked for."""
+        self.sockets = sockets
+        self._printing = start_writer("printer", self.printer, console.write, lambda: None)
 
-    def run_loop(self) -> None:
+    def start(self, node: Node, peer: str | None) -> None:
+        """Let the node join by `peer`, or found a network; OSError if there is no thread to accept."""
+        self.node = node
+        self.sockets.start(self)
+        self.do(node.start, peer)
+        self.hand_over()
+
+    def run(self) -> None:
         """Be the node's thread, until `stop`."""
         while self._is_running:
             self._run_timers()
             if self._is_running:  # no timer has ended it
                 self._handle_next()
+        self._end()
 
     def put(self, handler: Callable[..., None], *arguments: Any) -> None:
         """Have the node's thread call `handler`: the way in for every other thread."""
@@ -137,3 +198,43 @@ class Loop:
         """End the loop when the present handler is done."""
         self._is_running = False
         self.status = status
+
+    def connect(self, address: str) -> None:
+        """Try to connect; `on_open` or `on_dial_failed` of the node follows."""
+        self.sockets.call(address)
+
+    def read_lines(self) -> None:
+        """Begin to read standard input."""
+        typed = Typed(self.console, self.node, self.put, self.stop)
+        try:
+            start_thread("standard input", typed.read)
+        except OSError as error:
+            self.shortages.on_error(error)
+            self.stop(status=1)
+
+    # --- the end --------------------------------------------------------------------------------
+
+    def stop_on_signals(self) -> None:
+        """Let Ctrl-C and SIGTERM end the node in order. Called by the main thread; OSError if there is no thread for
+        it."""
+        signals = Signals()
+
+        def await_end() -> None:
+            signals.wait_for_end(self.console.on_continued)
+            self.put(self.stop)
+
+        start_thread("signals", await_end)
+
+    def _end(self) -> None:
+        """Take no more callers, and give each peer, and whoever reads the output, a while to read what is left."""
+        self.sockets.close()
+        self.node.on_end()
+        deadline = self.now() + FLUSH_SECONDS
+        connections = [one for one in self.node.connections if isinstance(one, BufferedConnection)]
+        for connection in connections:
+            connection.close()
+            connection.hand_over()
+        self.printer.close()
+        for connection in connections:
+            connection.wire.wait_until_down(max(0.0, deadline - self.now()))
+        self._printing.join(FLUSH_SECONDS)
