@@ -25,15 +25,6 @@ callers of one node do not fill it."""
 FIRST_REDIAL, LAST_REDIAL = 1.0, 30.0
 """Seconds before a lost connection is opened again: 1, 2, 4 … and then every 30 (contract §2)."""
 
-REDIAL_FOR = 3600.0
-"""Seconds for which a lost peer is called, unless it is the one of `--peer` (contract §2)."""
-
-MAX_REDIALS = 256
-"""Lost addresses that are called again."""
-
-MAX_CALLED_BACK = 16
-"""Those of the lost addresses that only ever called this node, and may have named any address as their own."""
-
 # --- what is said ---------------------------------------------------------------------------------
 
 MAX_HISTORY = 1_000

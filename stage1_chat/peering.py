@@ -54,7 +54,7 @@ class PeeringNode(ABC):
         self.connections, self.links = self.neighbours.connections, self.neighbours.links
         self.joining = Joining(network, self.neighbours, setup.join_seconds,
                                lambda: self.network_name is not None, self.found_network, self.report_error)
-        self.redials = Redials(network, self.neighbours.is_linked, self.neighbours.is_peer)
+        self.redials = Redials(network, self.neighbours.is_linked)
         self.refusals = self.parts.add(Refusals(self.joining, self.report_error))
         self.idle = Idle(network, self.connections, self.links, self.refusals.refuse)
         self.reach = Reach(address, self.links, self.refusals.tell_once)

@@ -27,6 +27,15 @@ AT_ONCE_SECONDS = 1.0
 """Two nodes have called each other at once if at most this lies between the two openings. Each of them may have seen
 the two openings in another order."""
 
+REDIAL_FOR = 3600.0
+"""Seconds for which a lost peer is called, unless it is the one of `--peer` (contract §2)."""
+
+MAX_REDIALS = 256
+"""Lost addresses that are called again."""
+
+MAX_CALLED_BACK = 16
+"""Those of the lost addresses that only ever called this node, and may have named any address as their own."""
+
 # --- comparing ------------------------------------------------------------------------------------
 
 GOSSIP_SECONDS = 5.0

@@ -3,6 +3,7 @@
 Unlike stage 1:
 - a node has parts, each with its own messages: see the names at the top of the class;
 - it knows who is in the network, and keeps ten connections along a ring and two random ones (ring.py);
+- it calls every lost neighbour again, and not only `--peer` (redial.py);
 - transactions are flooded, and applied the moment they arrive: additions commute, so the order does not matter;
 - two neighbours compare what they have (reconcile.py), so that nothing is lost with a connection;
 - a node can keep a journal, and go on after a crash (keeping.py).
@@ -23,6 +24,7 @@ from stage2_ledger.gossip import Gossip
 from stage2_ledger.id_tree import IdTree
 from stage2_ledger.keeping import Keeper, LedgerSetup
 from stage2_ledger.reconcile import Reconciliation
+from stage2_ledger.redial import LostPeers
 from stage2_ledger.ring import Ring
 
 NAME = Field(is_matching("[\x21-\x7e]{1,64}"), "a name of 1 to 64 characters from U+0021 to U+007E")
@@ -59,6 +61,7 @@ class LedgerNode(ChatNode):
         setup = setup or LedgerSetup()
         super().__init__(network, address, setup)
         self.keeper = self.KEEPER(setup.journal)
+        self.redials: LostPeers = LostPeers(network, self.neighbours.is_linked, self.neighbours.is_peer)
         self.ring = self.parts.add(self.RING(network, address, self.neighbours, self.redials, self.keeper,
                                              self.seen_ids, lambda: self.network_name))
         self.ledger = Ledger()

@@ -11,11 +11,11 @@ from common.interface import Connection, Network
 from common.parts import Part
 from common.limits import HELLO_SECONDS
 from stage1_chat.neighbours import Neighbours
-from stage1_chat.redial import Redials
 from stage2_ledger.keeping import Keeper
 from stage2_ledger.limits import (AT_ONCE_SECONDS, DIALS_PER_SECOND, GOSSIP_SECONDS, MAX_DIALS, MAX_PEERS,
                                   NOTED_BYTES_PER_SECOND)
 from stage2_ledger.membership import Membership
+from stage2_ledger.redial import LostPeers
 
 
 class Ring(Part):
@@ -27,7 +27,7 @@ class Ring(Part):
         "presence": {"nonce": NONCE, "address": ADDRESS},
     }
 
-    def __init__(self, network: Network, address: str, neighbours: Neighbours, redials: Redials, keeper: Keeper,
+    def __init__(self, network: Network, address: str, neighbours: Neighbours, redials: LostPeers, keeper: Keeper,
                  seen_ids: Recent, network_name: Callable[[], str | None]) -> None:
         """`address` is this node's own. `keeper` keeps the list of peers over a crash. `seen_ids` are the ids of what
         was flooded. `network_name` is that of the network that this node belongs to, None while it joins."""

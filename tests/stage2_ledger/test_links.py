@@ -9,9 +9,9 @@ import pytest
 
 from common.journal import Journal
 from lab.simulation import MemoryConnection, MemoryNetwork, World
-from stage1_chat.limits import MAX_CALLED_BACK, MAX_REDIALS
 from stage1_chat.node import ChatNode
 from stage2_ledger.keeping import LedgerSetup
+from stage2_ledger.limits import MAX_CALLED_BACK, MAX_REDIALS
 from stage2_ledger.node import LedgerNode
 from tests.memory import Event, FakeConnection, add_linked_stranger
 from tests.stage2_ledger.scenes import (PolitePeer, add_linked_peer, calls_of, cut_all, errors, forgetting, founded_world,

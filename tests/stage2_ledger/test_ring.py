@@ -9,8 +9,8 @@ from common.bounded import Recent
 from common.encoding import FormatError, encode_frame
 from common.journal import Journal
 from stage1_chat.neighbours import Neighbours
-from stage1_chat.redial import Redials
 from stage2_ledger.keeping import Keeper
+from stage2_ledger.redial import LostPeers
 from stage2_ledger.ring import Ring
 from tests.memory import Event, FakeConnection, FakeNetwork
 
@@ -23,7 +23,7 @@ class Scene:
     def __init__(self, journal: Journal | None = None) -> None:
         self.network = FakeNetwork()
         self.neighbours = Neighbours()
-        self.redials = Redials(self.network, self.neighbours.is_linked, self.neighbours.is_peer)
+        self.redials = LostPeers(self.network, self.neighbours.is_linked, self.neighbours.is_peer)
         self.keeper = Keeper(journal)
         self.name: str | None = "a" * 32
         self.ring = Ring(self.network, OWN, self.neighbours, self.redials, self.keeper, Recent(), lambda: self.name)
