@@ -7,11 +7,12 @@ No socket and no thread here. Those are the wire's, which stage 1 has: it calls 
 from collections.abc import Callable
 from typing import Protocol
 
-from common.fairness import Batches, Fairness
+from common.fairness import Fairness
 from common.framing import FrameError
 from common.interface import Connection, State
 from common.limits import FLUSH_SECONDS, LARGE_BYTES, MAX_OUTBOX
 from common.outbox import Outbox
+from common.turns import Batches
 
 
 class Listener(Protocol):
@@ -53,7 +54,8 @@ class BufferedConnection(Connection):
         self.node = node
         self.fairness = fairness
         self._on_collected = on_collected
-        self.batches = Batches(fairness, node.on_frame)
+        self.batches = Batches(fairness.turns, fairness.now, node.on_frame, fairness.count_unhandled,
+                               fairness.tidy_later)
         self.outbox = Outbox(fairness.now)
         self._writer_spent = 0.0
         """The processor time of the writer that has been counted, in seconds."""

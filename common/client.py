@@ -1,12 +1,16 @@
 """The client of every stage: it reads the options, makes the network and the node, and lets them run (contract §4)."""
 
 import argparse
+import os
 import signal
+import sys
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 from common.advice import describe_error, describe_listening_error
-from common.console import CannotStart, Console, Options, complain, make_options
+from common.console import CannotStart, Console, Options, make_options, open_closed_streams
 from common.encoding import is_address
+from common.foreground import run_on_in_background
 from common.memory import tune_memory
 from common.network import Node, ThreadedNetwork
 
@@ -29,7 +33,10 @@ class Client(ABC):
         """Make the node; CannotStart if something that the options name is not usable."""
 
     def main(self) -> int:
-        """Run the client; the exit status is 0 after an orderly end, 1 if it could not start."""
+        """Run the client; the exit status is 0 after an orderly end, 1 if it could not start.
+
+        Ctrl-C and SIGTERM raise KeyboardInterrupt up to `start`, and end the node in order from then on.
+        """
         parser = make_options(self.PROGRAM, self.DESCRIPTION)
         self.add_options(parser)
         options = parser.parse_args()
@@ -84,3 +91,25 @@ def announced_address(network: ThreadedNetwork, options: argparse.Namespace) -> 
     if not is_address(address):
         raise CannotStart(f"{address} is not an address that peers can call; name one by --announce HOST:PORT")
     return address
+
+
+# --- beginning and end of a client --------------------------------------------------------------
+
+def complain(program: str, reason: str) -> int:
+    """Say in one line on standard error why the client does not start; status 1."""
+    print(f"python -m {program}: {reason}", file=sys.stderr)
+    return 1
+
+
+def run_client(main: Callable[[], int]) -> None:
+    """Run a client's `main`, and end the process with the status that it gives."""
+    open_closed_streams()
+    run_on_in_background()
+    try:
+        status = main()
+    except KeyboardInterrupt:
+        status = 0  # Ctrl-C while a question was open
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Not sys.exit: threads that still wait for input or a socket must not keep the interpreter from ending.
+    os._exit(status)

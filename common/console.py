@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from common.encoding import fingerprint, is_address, is_id
-from common.foreground import read_in_foreground, run_on_in_background
+from common.foreground import read_in_foreground
 from common.interface import Lines, Members
 from common.limits import MAX_LINE
 
@@ -241,13 +241,7 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-# --- beginning and end of a client --------------------------------------------------------------
-
-def complain(program: str, reason: str) -> int:
-    """Say in one line on standard error why the client does not start; status 1."""
-    print(f"python -m {program}: {reason}", file=sys.stderr)
-    return 1
-
+# --- the streams ---------------------------------------------------------------------------------
 
 def open_closed_streams() -> None:
     """Let standard input, output and error be /dev/null where they are closed: the next file or socket that is opened
@@ -256,17 +250,3 @@ def open_closed_streams() -> None:
         if getattr(sys, name) is None:
             os.dup2(os.open(os.devnull, os.O_RDWR), number)
             setattr(sys, name, open(number, mode, closefd=False))
-
-
-def run_client(main: Callable[[], int]) -> None:
-    """Run a client's `main`, and end the process with the status that it gives."""
-    open_closed_streams()
-    run_on_in_background()
-    try:
-        status = main()
-    except KeyboardInterrupt:
-        status = 0  # Ctrl-C while a question was open
-    sys.stdout.flush()
-    sys.stderr.flush()
-    # Not sys.exit: threads that still wait for input or a socket must not keep the interpreter from ending.
-    os._exit(status)

@@ -8,8 +8,8 @@
 
 One thread owns the node: it takes one item after the other from the inbox and
 calls the node's method for it. Nobody else touches the node, so no stage needs
-a lock. Whose turn it is, and what all connections together may hold, is the
-business of common/fairness.py.
+a lock. Whose turn it is, is the business of common/turns.py, and what all connections
+together may hold, that of common/fairness.py.
 
 What handlers send is collected and handed to the writers when nothing more waits in the inbox, or after some
 milliseconds: so a hundred messages wake each writer once. Before that the node commits, so nothing leaves it that a
@@ -119,7 +119,7 @@ class ThreadedNetwork:
         while self._is_running:
             self._run_timers()
             if self._is_running:  # no timer has ended it
-                self._handle_next()
+                self._handle_some()
         self._end()
 
     def put(self, handler: Callable[..., None], *arguments: Any) -> None:
@@ -147,18 +147,16 @@ class ThreadedNetwork:
         self.collecting.clear()
         self.printer.hand_over()
 
-    def _handle_next(self) -> None:
-        """Wait for the next item, or for the next timer."""
-        if self.fairness.turns.wait(self._timers.seconds_to_next()):
-            self.do(self.fairness.turns.do_next)
-            self._do_what_waits()
+    def _handle_some(self) -> None:
+        """Wait for the next item, or for the next timer. Under load, handle some more before anything is handed over:
+        it wakes each writer once for all."""
+        turns = self.fairness.turns
+        if turns.wait(self._timers.seconds_to_next()):
+            self.do(turns.do_next)
+            deadline = self.now() + HAND_OVER_SECONDS
+            while self._is_running and turns.is_waiting and self.now() < deadline:
+                self.do(turns.do_next)
             self.hand_over()
-
-    def _do_what_waits(self) -> None:
-        """Under load, handle some more before anything is handed over: it wakes each writer once for all."""
-        deadline = self.now() + HAND_OVER_SECONDS
-        while self._is_running and self.fairness.turns.is_waiting and self.now() < deadline:
-            self.do(self.fairness.turns.do_next)
 
     def _run_timers(self) -> None:
         due = self.now()  # what becomes due after this waits for the inbox: a slow timer must not starve it

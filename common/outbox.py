@@ -3,12 +3,30 @@
 The node's thread collects, and hands over when its handlers are done. The writer thread takes `pieces` and writes them.
 """
 
+import math
 import queue
 import time
 from collections.abc import Callable, Iterator
 
-from common.limits import WRITE_BYTES
-from common.turns import Pace
+from common.limits import LARGE_BYTES, PACE_SECONDS, WRITE_BYTES
+
+
+class Pace:
+    """How much has moved lately, in one direction of one connection. One thread adds, any may look."""
+
+    def __init__(self) -> None:
+        self._last = (0.0, 0.0)
+        """How many bytes, and at what time in seconds. One value, since two threads may use it."""
+
+    def add(self, count: int, now: float) -> None:
+        """`count` bytes have moved. More than a mebibyte is never counted: what a peer's system takes in one piece says
+        little about its line."""
+        self._last = (min(LARGE_BYTES, self.at(now) + count), now)
+
+    def at(self, now: float) -> float:
+        """The bytes that have moved: those of a second ago count a third, those of two seconds ago a ninth."""
+        moved, then = self._last
+        return moved * math.exp((then - now) / PACE_SECONDS)
 
 
 class Outbox:

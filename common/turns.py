@@ -1,4 +1,21 @@
-"""Whose turn it is with the node's thread.
+"""Whose turn it is with the node's thread: everyone is served. No socket and no thread here.
+
+The life of a batch, which is what one `recv` has brought, cut into frames (`Batches`):
+
+    reader thread                                        the node's thread
+    recv
+     └─> Batches.add
+           takes a free place: a connection has two,
+           and while it has none its reader waits, so
+           that TCP slows down the peer
+           └─> Turns.put(Batches._queue_turn) ─────────> Turns.do_next
+                                                          └─> Batches._queue_turn
+                                                               was its last turn costly? Then its next one is postponed
+                                                               until nothing else waits (Turns.postpone)
+                                                               └─> Batches._take_turn
+                                                                    handles frames for 10 ms;
+                                                                    is anything left? Then Turns.put once more,
+                                                                    otherwise the place is free again
 
 What waits stands in two lines: what comes of connections that this node has opened, of its user and of its own
 threads, and what comes of strangers, who may be many. While both lines have something, strangers get a sixth as
@@ -6,13 +23,16 @@ much processor time as the others, that of their reader threads included: defici
 1995), with seconds in the place of bytes.
 """
 
-import math
 import queue
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from common.limits import LARGE_BYTES, LAST_SECONDS, MAX_CREDIT, MAX_DEBT, OWN_SHARE, PACE_SECONDS
+from common.interface import Connection
+from common.limits import (BATCHES_AHEAD, LARGE_BYTES, LAST_SECONDS, LONG_TURN_SECONDS, MAX_CREDIT, MAX_DEBT, OWN_SHARE,
+                           TURN_SECONDS)
+from common.outbox import Pace
 
 Item = tuple[Callable[..., None], tuple[Any, ...], float]
 """What is to be called, with which arguments, and the seconds that another thread has spent on it."""
@@ -119,19 +139,108 @@ class Turns:
         return strangers if is_due else own
 
 
-class Pace:
-    """How much has moved lately, in one direction of one connection. One thread adds, any may look."""
+class Batches:
+    """What the reader of one connection has brought, and the node has not handled yet. The reader calls `add`, and the
+    node's thread all that there is besides."""
 
-    def __init__(self) -> None:
-        self._last = (0.0, 0.0)
-        """How many bytes, and at what time in seconds. One value, since two threads may use it."""
+    def __init__(self, turns: Turns, now: Callable[[], float], handle: Callable[[Any, bytes], None],
+                 on_large: Callable[[], None], on_costly: Callable[[], None]) -> None:
+        """`handle` is called with the connection and each frame, in the node's thread. So are `on_large`, when another
+        mebibyte of this connection waits, and `on_costly` after a turn that took long.
 
-    def add(self, count: int, now: float) -> None:
-        """`count` bytes have moved. More than a mebibyte is never counted: what a peer's system takes in one piece says
-        little about its line."""
-        self._last = (min(LARGE_BYTES, self.at(now) + count), now)
+        The connection is an argument of the other methods: if each knew the other, both would stay in memory until the
+        garbage collector finds them.
+        """
+        self._turns = turns
+        self._now = now
+        self._handle = handle
+        self._on_large = on_large
+        self._on_costly = on_costly
+        self._batches: deque[tuple[deque[bytes], Callable[[], None] | None]] = deque()
+        """Frames, and what is to be done after them."""
+        self._bytes_read = self._bytes_handled = 0
+        self.pace = Pace()
+        """How much was read lately of frames that are not whole."""
+        self._reader_spent = 0.0
+        """The processor time of the reader that has been counted, in seconds."""
+        self._is_costly = False
+        """Did its last turn take very long?"""
+        self._places: queue.SimpleQueue[None] = queue.SimpleQueue()
+        """One item for each batch that may still be added: a semaphore, but some microseconds faster than Python's."""
+        for _ in range(BATCHES_AHEAD):
+            self._places.put(None)
+        self._was_counted: queue.SimpleQueue[None] = queue.SimpleQueue()
 
-    def at(self, now: float) -> float:
-        """The bytes that have moved: those of a second ago count a third, those of two seconds ago a ninth."""
-        moved, then = self._last
-        return moved * math.exp((then - now) / PACE_SECONDS)
+    @property
+    def is_empty(self) -> bool:
+        """Does nothing wait for its turn?"""
+        return not self._batches
+
+    @property
+    def unhandled(self) -> int:
+        """Bytes that were read and not handled yet, those of an unfinished frame included."""
+        return self._bytes_read - self._bytes_handled
+
+    def add(self, connection: Connection, size: int, frames: list[bytes],
+            afterwards: Callable[[], None] | None) -> None:
+        """Have the node handle what was read, `size` bytes, and then do `afterwards`. Waits while the node has two
+        batches of this connection. Called by the reader."""
+        before = self.unhandled
+        self._bytes_read += size
+        if not frames:  # the beginning of a large one
+            self.pace.add(size, self._now())
+        if frames or afterwards:
+            self._places.get()
+            self._batches.append((deque(frames), afterwards))
+            spent = time.thread_time()
+            self._turns.put(connection.is_own, self._queue_turn, connection, spent=spent - self._reader_spent)
+            self._reader_spent = spent
+        if self.unhandled // LARGE_BYTES > before // LARGE_BYTES:
+            # Read on when the node has counted what all connections hold: it may be busy for a second while 128 read.
+            self._turns.put(connection.is_own, self._count)
+            self._was_counted.get()
+
+    def close(self) -> None:
+        """Forget what waits. Whatever the reader waits for, it must read on, to the peer's farewell."""
+        self._batches.clear()
+        self._turns.forget(self._take_turn)
+        self._places.put(None)
+        self._was_counted.put(None)
+
+    def _count(self) -> None:
+        try:
+            self._on_large()
+        finally:
+            self._was_counted.put(None)
+
+    def _queue_turn(self, connection: Connection) -> None:
+        """Take the turn now; after a costly one only when nobody else waits."""
+        if self._is_costly and connection.is_open:
+            self._turns.postpone(connection.is_own, self._take_turn, connection)
+        else:
+            self._take_turn(connection)
+
+    def _take_turn(self, connection: Connection) -> None:
+        """Have the node handle one batch, or as much of it as one turn allows."""
+        if not self._batches:
+            return  # `close` came before the turn, and has freed the place
+        frames, afterwards = self._batches.popleft()
+        now = self._now
+        begun = now()
+        turn_ends = begun + TURN_SECONDS
+        try:
+            while frames and connection.is_open and now() < turn_ends:
+                frame = frames.popleft()
+                self._bytes_handled += len(frame)
+                self._handle(connection, frame)
+            if afterwards and not frames and connection.is_open:
+                afterwards()
+        finally:
+            if frames and connection.is_open:
+                self._batches.appendleft((frames, afterwards))
+                self._turns.put(connection.is_own, self._queue_turn, connection)
+            else:
+                self._places.put(None)
+            self._is_costly = now() - begun > LONG_TURN_SECONDS
+            if self._is_costly:
+                self._on_costly()

@@ -2,8 +2,8 @@
 
 import argparse
 
-from common.client import Client
-from common.console import Console, run_client
+from common.client import Client, run_client
+from common.console import Console
 from common.interface import Setup
 from common.network import ThreadedNetwork
 from stage1_chat.node import ChatNode

@@ -2,7 +2,8 @@
 
 import argparse
 
-from common.console import CannotStart, Options, read_path, run_client
+from common.client import run_client
+from common.console import CannotStart, Options, read_path
 from common.journal import Journal, JournalError
 from common.network import ThreadedNetwork
 from stage1_chat.__main__ import ChatClient

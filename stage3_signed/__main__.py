@@ -6,7 +6,8 @@ import os
 import sys
 from pathlib import Path
 
-from common.console import CannotStart, Options, read_path, run_client
+from common.client import run_client
+from common.console import CannotStart, Options, read_path
 from common.foreground import is_in_background, wait_for_foreground
 from common.network import ThreadedNetwork
 from common.rsa import PrivateKey, make_key

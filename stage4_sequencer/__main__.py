@@ -2,7 +2,8 @@
 
 import argparse
 
-from common.console import CannotStart, Options, read_id, run_client, thousandths_from
+from common.client import run_client
+from common.console import CannotStart, Options, read_id, thousandths_from
 from common.network import ThreadedNetwork
 from common.rsa import PrivateKey, make_key
 from common.rsa import load_key, load_or_make_key

@@ -7,7 +7,8 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from common.console import CannotStart, Options, read_path, run_client, thousandths_from
+from common.client import run_client
+from common.console import CannotStart, Options, read_path, thousandths_from
 from common.network import ThreadedNetwork
 from common.rsa import PrivateKey
 from common.rsa import load_key, load_or_make_keys

@@ -8,7 +8,8 @@ client. A dishonest sequencer of stage 4 founds its network (`--peer none`), sin
 import argparse
 import sys
 
-from common.console import Options, integer_from, run_client
+from common.client import run_client
+from common.console import Options, integer_from
 from common.interface import Network
 from common.network import ThreadedNetwork
 from common.rsa import InvalidAccount, check_account

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from common.limits import LARGE_BYTES, LAST_SECONDS, MAX_CREDIT, MAX_DEBT, OWN_SHARE
-from common.turns import Pace, Turns
+from common.outbox import Pace
+from common.turns import Turns
 
 
 class Clock:

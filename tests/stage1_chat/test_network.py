@@ -376,7 +376,7 @@ def test_while_the_node_is_busy_a_reader_reads_one_mebibyte_and_waits(here: Here
 
 def test_what_a_costly_connection_has_brought_goes_when_it_is_closed(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its turns come last, and its memory would wait as long."""
-    monkeypatch.setattr("common.fairness.LONG_TURN_SECONDS", 0.0)
+    monkeypatch.setattr("common.turns.LONG_TURN_SECONDS", 0.0)
     peer, connection = here.run_with_peer()
     assert isinstance(connection, BufferedConnection)
     left: list[bool] = []

@@ -4,6 +4,7 @@ import hashlib
 import json
 import random
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given, settings
@@ -185,16 +186,12 @@ def test_two_nodes_with_any_two_sets_end_with_the_union(holders: list[str], seed
     if is_fresh:
         world.part({alice.address})
         world.settle()
-    flood = LedgerNode.flood
-    LedgerNode.flood = lambda self, frame, source: None  # type: ignore[method-assign]
-    try:
+    with patch.object(LedgerNode, "flood"):
         everything = [transaction("a", "b", 2**number) for number in range(len(holders))]
         for message, holder in zip(everything, holders, strict=True):
             for node, name in ((alice, "alice"), (bob, "bob")):
                 if holder in (name, "both"):
                     node.on_transaction(None, message, make_frame(json.dumps(message).encode()))
-    finally:
-        LedgerNode.flood = flood  # type: ignore[method-assign]
     world.heal()
     world.run(13.0)
     expected = {transaction_id(alice.network_name, message) for message in everything}
