@@ -12,7 +12,8 @@ from typing import Any
 
 from common.advice import describe_file_error
 from lab.blackbox.node_process import NodeError, NodeProcess
-from lab.blackbox.peer import Event, RawPeer
+from lab.blackbox.peer import Event, NoAnswer, RawPeer
+from lab.grade.shortcomings import Shortcoming
 
 LONGEST_NOTE = 4_000
 """Characters of what was said that are kept; the outputs of nodes are kept whole in their files."""
@@ -180,6 +181,49 @@ class GradedPeer(RawPeer):
             return None
         self.conversation.note(self.other, self.label, "message", message)
         return message
+
+    def expect(self, kind: str, timeout: float | None = None, **members: Any) -> Event:
+        """The next message of that type with these members; Shortcoming if it does not come."""
+        wanted = f"the message `{kind}`" + (f" with {members}" if members else "")
+        try:
+            message = self.find(kind, timeout, **members)
+        except NoAnswer:
+            raise Shortcoming(wanted, f"it has not come; {self._came()}") from None
+        if message is None:
+            raise Shortcoming(wanted, f"the connection was closed before it came; {self._came()}")
+        return message
+
+    def barrier(self, timeout: float | None = None) -> list[Event]:
+        """Ping, wait for the pong, and give what came before it."""
+        try:
+            return super().barrier(timeout)
+        except OSError:
+            raise Shortcoming("the answer to a ping", f"the connection was closed; {self._came()}") from None
+
+    def expect_closed(self, with_error: str | None = None, timeout: float | None = None) -> list[Event]:
+        """Read to the end of the stream. The last message must be `error` of that code; with None, no error."""
+        wanted = f"`error` {with_error} and the end of the connection" if with_error else "the end of the connection"
+        deadline = time.monotonic() + (self.patience if timeout is None else timeout)
+        try:
+            while self.receive(max(0.0, deadline - time.monotonic())) is not None:
+                pass
+        except NoAnswer:
+            raise Shortcoming(wanted, f"the connection is still open; {self._came()}") from None
+        codes = [message["code"] for message in self.received if message["type"] == "error"]
+        if codes != ([with_error] if with_error else []):
+            raise Shortcoming(wanted, f"the connection was closed, and the codes of the errors were {codes}")
+        return self.received
+
+    def find_all(self, kind: str) -> list[Event]:
+        """All messages of that type that have come by now; Shortcoming if there is none."""
+        self.barrier()
+        found = [message for message in self.received if message["type"] == kind]
+        if not found:
+            raise Shortcoming(f"the message `{kind}`", f"it has not come; {self._came()}")
+        return found
+
+    def _came(self) -> str:
+        return f"what came: {', '.join(message['type'] for message in self.received[-10:]) or 'nothing'}"
 
     def read_message(self, body: bytes) -> Event:
         """The message, which says so itself when a member is asked for that it lacks."""

@@ -64,8 +64,7 @@ def criterion_of(item: pytest.Item) -> Criterion | None:
     if marker is None or not isinstance(item, pytest.Function):
         return None
     parameters = item.callspec.params if hasattr(item, "callspec") else {}
-    return make_criterion(item.name, own_stage(item.path), item.function.__doc__ or "", marker, parameters,
-                          item.get_closest_marker("long") is not None)
+    return make_criterion(item.name, own_stage(item.path), item.function.__doc__ or "", marker, parameters)
 
 
 def own_stage(path: Path) -> int:
@@ -75,12 +74,19 @@ def own_stage(path: Path) -> int:
     return int(found[1])
 
 
-@pytest.hookimpl(trylast=True)
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep the criteria that are asked, and write down which these are."""
-    if SETTINGS not in config.stash:
+    if SETTINGS in config.stash:
+        _pick(config.stash[SETTINGS], items)
         return
-    settings = config.stash[SETTINGS]
+    for item in items:
+        criterion = criterion_of(item)
+        if criterion and (criterion.hardening or criterion.slow):
+            item.add_marker(pytest.mark.long)
+
+
+def _pick(settings: Settings, items: list[pytest.Item]) -> None:
     asked: list[tuple[Criterion, pytest.Item]] = []
     for item in items:
         criterion = criterion_of(item)
@@ -89,7 +95,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             asked.append((criterion, item))
             limit = (SLOW_SECONDS if criterion.slow else CRITERION_SECONDS) * settings.factor
             item.add_marker(pytest.mark.timeout(limit))
-    asked.sort(key=lambda pair: pair[0].stage != settings.stage)
+    asked.sort(key=lambda pair: (pair[0].stage != settings.stage, pair[0].hardening))
     items[:] = [item for _, item in asked]
     listed = settings.folder / f"criteria-{os.getpid()}"
     listed.write_text(json.dumps([dataclasses.asdict(criterion) for criterion, _ in asked]))

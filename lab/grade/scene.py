@@ -55,16 +55,19 @@ class Scene:
     # --- setting the scene ----------------------------------------------------------------------
 
     def start(self, peer: str | None = "none", *options: str, ours: bool = False, as_json: bool = True,
-              wallet: bool = True, environment: dict[str, str] | None = None) -> GradedNode:
+              wallet: int | None = None, environment: dict[str, str] | None = None) -> GradedNode:
         """Start a node: of the submission, or one of `ours` of the same stage. `peer` None: without `--peer`.
 
-        It gets what makes it start quickly: from stage 3 on a wallet, and in stage 5 the genesis keys.
+        It gets what makes it start quickly: from stage 3 on a wallet, the next one or that number (0: none), and in
+        stage 5 the genesis keys.
         """
         settings, number = self.settings, len(self.nodes) + 1
         is_foreign = not ours and not settings.is_ours
         if is_foreign and settings.does_not_start:
             raise NodeError(settings.does_not_start)
-        more = self._wallet(number) if wallet and self.stage >= 3 and (settings.takes_wallets or not is_foreign) else []
+        wallet = number if wallet is None else wallet
+        has_wallet = self.stage >= 3 and 1 <= wallet <= len(WALLETS) and (settings.takes_wallets or not is_foreign)
+        more = ["--wallet", str(self.wallet(wallet))] if has_wallet else []
         more += ["--keys", str(self.keys)] if self.stage == 5 and "--keys" not in options else []
         base = (settings.environment or {}) if is_foreign else {}
         surroundings = {**base, "WALLET_PASSPHRASE": PASSPHRASE, MARK: self._mark, **(environment or {})}
@@ -79,13 +82,12 @@ class Scene:
         self.nodes.append(node)
         return node
 
-    def _wallet(self, number: int) -> list[str]:
-        if number > len(WALLETS):
-            return []
+    def wallet(self, number: int) -> Path:
+        """A copy of a wallet that was made once: there are four, from 1 on."""
         path = self.folder / f"wallet-{number}.pem"
         path.touch(mode=0o600)
         shutil.copyfile(KEYS / f"wallet-{WALLETS[number - 1]}.pem", path)
-        return ["--wallet", str(path)]
+        return path
 
     @property
     def keys(self) -> Path:
@@ -145,6 +147,17 @@ class Scene:
         return self._open.enter_context(GradedPeer(
             f"peer-{self._peers}", self.conversation, connection, self.stage, network, self.patience,
             listen=address_of(listener)))
+
+    def unused_address(self, first: int = 20_000, last: int = 32_000) -> str:
+        """An address on loopback where nobody listens right now, with a port from a range; left to itself one below
+        those that systems give to who asks for any."""
+        ports = list(range(first, last + 1))
+        random.shuffle(ports)  # not seeded: two criteria at once must not meet
+        for port in ports:
+            with socket.socket() as probe, contextlib.suppress(OSError):
+                probe.bind(("127.0.0.1", port))
+                return f"127.0.0.1:{port}"
+        raise Inconclusive(f"no port from {first} to {last} is free")
 
     def eventually(self, question: Callable[[], object], expected: str, state: Callable[[], object]) -> None:
         """Ask until the answer is yes; Shortcoming with `state()` when that takes too long."""

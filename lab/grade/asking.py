@@ -1,0 +1,112 @@
+"""What several criteria ask in the same words: ledgers that become equal, bad input that is refused."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lab.blackbox.messages import id_of
+from lab.blackbox.node_process import NodeError
+from lab.blackbox.peer import Event, chat_message, frame
+from lab.grade.actors import GradedNode, GradedPeer
+from lab.grade.scene import Scene, address_of, setting_up
+from lab.grade.shortcomings import check, check_equal
+
+Ledger = Mapping[str, int]
+
+
+def ledger(node: GradedNode) -> dict[str, int]:
+    """What `/ledger` shows, without the accounts that have nothing: whether these are listed is not asked."""
+    accounts = node.ask("/ledger", "ledger")["accounts"]
+    if not isinstance(accounts, dict) or not all(type(balance) is int for balance in accounts.values()):
+        raise NodeError(f"the member `accounts` of `ledger` is no object of integers: {accounts!r}")
+    return {account: balance for account, balance in accounts.items() if balance}
+
+
+def wait_for_ledger(scene: Scene, nodes: Sequence[GradedNode], expected: Ledger) -> None:
+    """All of these nodes show this ledger, sooner or later."""
+    wanted = {account: balance for account, balance in expected.items() if balance}
+    for node in nodes:
+        scene.eventually(lambda node=node: ledger(node) == wanted,  # type: ignore[misc]
+                         f"the ledger of {node.label} to be {dict(wanted)}", lambda node=node: ledger(node))  # type: ignore[misc]
+
+
+def peers_of(node: GradedNode) -> list[str]:
+    """The addresses that `/peers` lists."""
+    addresses = node.ask("/peers", "peers")["addresses"]
+    if not isinstance(addresses, list):
+        raise NodeError(f"the member `addresses` of `peers` is no list: {addresses!r}")
+    return addresses
+
+
+def by_port(addresses: Sequence[str]) -> list[str]:
+    """Addresses of one host in the order of contract §3: the port counts as a number."""
+    return sorted(addresses, key=lambda address: int(address.rpartition(":")[2]))
+
+
+def wait_for_peers(scene: Scene, nodes: Sequence[GradedNode]) -> None:
+    """The list of each of these nodes is all of them, in order."""
+    expected = by_port([node.address for node in nodes])
+    for node in nodes:
+        scene.eventually(lambda node=node: peers_of(node) == expected,  # type: ignore[misc]
+                         f"/peers of {node.label} to list {expected}", lambda node=node: peers_of(node))  # type: ignore[misc]
+
+
+def is_refused(scene: Scene, node: GradedNode, code: str, data: bytes | Event) -> None:
+    """Bad input gets this `error` and ends its connection, the others are served, and the user reads one line."""
+    bad, good = scene.link(node), scene.link(node)
+    bad.send_bytes(data if isinstance(data, bytes) else frame(json.dumps(data).encode()))
+    bad.expect_closed(code)
+    is_served(node, good)
+    codes = [error["code"] for error in node.told("error")]
+    check_equal(codes, [code], f"the codes of the `error` events at {node.label}")
+
+
+def is_served(node: GradedNode, peer: GradedPeer) -> None:
+    """This connection works: a message that comes by it is printed."""
+    message = chat_message("still served")
+    peer.send(message)
+    peer.barrier()
+    node.wait_for("chat", text="still served")
+
+
+def is_not_taken(node: GradedNode, sender: GradedPeer, watcher: GradedPeer, message: Event) -> None:
+    """A message that is invalid is ignored: it is not forwarded, and the connection stays."""
+    sender.send(message)
+    sender.barrier()
+    same = [one for one in watcher.barrier() if one == message]
+    check(not same, "an invalid message not to be forwarded", "it was forwarded")
+    check(node.process.poll() is None, "the node to go on", "it has ended")
+
+
+def asks_for(peer: GradedPeer, kind: str, member: str, wanted: Any) -> Event:
+    """The message of that kind whose list `member` has this in it; others that come before are passed over."""
+    while True:
+        message = peer.expect(kind)
+        if isinstance(message[member], list) and wanted in message[member]:
+            return message
+
+
+def follow(scene: Scene, genesis: Event, *options: str) -> tuple[GradedNode, GradedPeer]:
+    """A node that has joined by a scripted peer, which has given it this genesis, and that peer."""
+    network = id_of(genesis, "", scene.stage)
+    with setting_up("a node that joins with a genesis"):
+        listener = scene.listen()
+        node = scene.start(address_of(listener), *options)
+        peer = scene.accept(listener, network)
+        peer.send(peer.hello_message(), genesis)
+        peer.expect("hello")
+        node.wait_for("joined")
+        check_equal(node.network, network, "the network of the node")
+    return node, peer
+
+
+def ends_with(scene: Scene, status: int, *options: str, peer: str | None = "none", **how: Any) -> GradedNode:
+    """A node that is started with these options ends with this status, with one line on standard error and none on
+    standard output."""
+    node = scene.start(peer, *options, **how)
+    check_equal(node.wait_exit(), status, "the exit status")
+    check_equal(node.output, b"", "standard output")
+    check_equal(len(node.error_lines()), 1, "the number of lines on standard error")
+    return node
+
+
