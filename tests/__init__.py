@@ -1,1 +1,1 @@
-"""Tests: one folder a stage, and common/ for what no stage is about."""
+"""Tests: one folder for each stage, and folders for common/, lab/, hostile peers, networks and the house rules."""

@@ -1,4 +1,4 @@
-"""Fixtures for the tests with real nodes. Everything that a test starts is gone when it is over."""
+"""Fixtures for the tests with real nodes. Everything that a test starts is gone when the test is over."""
 
 import gc
 import itertools
@@ -20,25 +20,25 @@ from tests.watchdog import Watchdog
 __all__ = ["scene_fixture"]
 
 PASSPHRASE = "correct horse"
-"""Of the wallets that the tests make."""
+"""The passphrase of the wallets that the tests make."""
 
 KEYS = ROOT / "tests" / "keys"
-"""RSA keys made once and kept: making one takes half a second."""
+"""RSA keys made once and kept: it takes half a second to make one."""
 
 Launch = Callable[..., NodeProcess]
 Call = Callable[..., RawPeer]
 
 
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
-    # A shell that starts the tests in the background has them ignore Ctrl-C, and with them the nodes that get one here.
+    # If a shell started the tests in the background, they ignore Ctrl-C, and so would the nodes that a test interrupts.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# How long an example takes says how busy the machine is, not whether it is right.
+# No deadline: the time of an example depends on how busy the machine is, not on whether the code is right.
 settings.register_profile("house", deadline=None, print_blob=True, derandomize="CI" in os.environ)
 settings.load_profile("house")
 
-# As in a node (stage1_chat/memory.py), and what was collected is looked through no more: it stays to the end, and
-# without this Python would go through all of it again and again.
+# As in a node (common/memory.py). Collected tests stay until the end, so the garbage collector need not scan them:
+# without this it would do so again and again.
 gc.set_threshold(50_000, 20, 100)
 
 watchdog = Watchdog()
@@ -50,13 +50,13 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_timeout_set_timer(item: pytest.Item, settings: Any) -> None:
-    """A test begins, and pytest-timeout sets its timer: what that cannot end, the watchdog ends."""
+    """A test begins, and pytest-timeout sets its timer. The watchdog ends what that timer cannot end."""
     watchdog.watch(item.nodeid, settings.timeout)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol() -> Generator[None, object, object]:
-    """A test is over when all that it has made is gone."""
+    """A test is over when everything that it made is gone."""
     try:
         return (yield)
     finally:
@@ -69,13 +69,13 @@ def pytest_unconfigure() -> None:
 
 
 def pytest_enter_pdb() -> None:
-    """Whoever debugs a test has all the time there is."""
+    """There is no time limit while somebody debugs a test."""
     watchdog.rest()
 
 
 @pytest.fixture
 def launch() -> Iterator[Launch]:
-    """Start the client of a stage: `launch(stage, *options, env=None, as_json=True, through=())` gives a `NodeProcess`."""
+    """Start a stage's client: `launch(stage, *options, env=None, as_json=True, through=())` returns a `NodeProcess`."""
     nodes: list[NodeProcess] = []
 
     def start(stage: int, *options: str, env: dict[str, str] | None = None, as_json: bool = True,
@@ -91,7 +91,7 @@ def launch() -> Iterator[Launch]:
         node.kill()
         print(node.describe())  # pytest shows this only if the test has failed
     for node in nodes:
-        assert isinstance(node.events, list)  # reading them fails unless all is JSON, also what no test has asked for
+        assert isinstance(node.events, list)  # fails unless all output is JSON, even if no test has read it
     complaints = [node.describe() for node in nodes if node.errors and not node.may_complain]
     assert not complaints, "\n".join(["written to standard error:", *complaints])
 
@@ -110,7 +110,7 @@ def start_node(launch: Launch, wallets: list[Path], genesis_keys: Path) -> Launc
         4: lambda: ["--wallet", str(next(wallet))],
         5: lambda: ["--wallet", str(next(wallet)), "--keys", str(genesis_keys)],
     }
-    """What a stage's client needs to start at once (contract §4)."""
+    """Stage -> the options with which its client starts at once (contract §4)."""
 
     def start(stage: int, peer: str = "none", *options: str, **how: object) -> NodeProcess:
         return launch(stage, "--peer", peer, *needed[stage](), *options, **how)
@@ -135,13 +135,13 @@ def call() -> Iterator[Call]:
 
 @pytest.fixture(scope="session")
 def wallets(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Two wallet files, of the accounts of key-11 and key-12, so that no test waits for a key to be made."""
+    """Two wallet files, of the accounts of key-11 and key-12, so that no test waits while a key is made."""
     folder = tmp_path_factory.mktemp("wallets")
     return [make_wallet(KEYS / f"key-{number}.pem", folder / f"wallet-{number}.pem") for number in (11, 12)]
 
 
 def make_wallet(key: Path, wallet: Path) -> Path:
-    """Put a key into a wallet file (contract §4: encrypted PKCS#8 in PEM), one that is quickly opened."""
+    """Put a key into a wallet file (contract §4: encrypted PKCS#8 in PEM) that opens quickly."""
     wallet.touch(mode=0o600)
     wallet.write_bytes(RSA.import_key(key.read_bytes()).export_key(
         passphrase=PASSPHRASE, pkcs=8, protection="PBKDF2WithHMAC-SHA512AndAES256-CBC",

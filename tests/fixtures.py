@@ -1,4 +1,4 @@
-"""What tests of several folders need: the keys that were made once and are kept in tests/keys."""
+"""What tests in several folders need: the keys that were made once and are kept in tests/keys."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -10,8 +10,8 @@ KEYS = Path(__file__).parent / "keys"
 
 
 class KeptKey(PrivateKey):
-    """A key that remembers what it has signed. There is only one signature over some bytes, and making it takes longer
-    than most tests do otherwise."""
+    """A key that remembers its signatures. There is only one signature over given bytes, and it takes longer to make
+    than the rest of most tests."""
 
     def __init__(self, key: PrivateKey) -> None:
         super().__init__(key.key)
@@ -26,5 +26,5 @@ class KeptKey(PrivateKey):
 
 @lru_cache
 def kept_key(number: int) -> PrivateKey:
-    """The key in tests/keys/key-`number`.pem, 1 to 12. (Were it called `test_key`, pytest would run it.)"""
+    """The key in tests/keys/key-`number`.pem, 1 to 12. (pytest would run a function called `test_key`.)"""
     return KeptKey(load_key(KEYS / f"key-{number}.pem"))

@@ -1,6 +1,6 @@
-"""A peer in memory that says only what the test tells it: what `RawPeer` is on a socket, it is in a `World`.
+"""A peer in memory that says only what the test tells it: the `RawPeer` of a `World`.
 
-And what a part of a node needs to be tested alone: a network, connections and a fetcher that note what is asked of them.
+There are also doubles to test a part of a node alone: a network, connections and a fetcher that note each call.
 """
 
 import json
@@ -18,7 +18,7 @@ Event = dict[str, Any]
 
 
 class FakeNetwork:
-    """The verbs of `common.interface.Network`, for one part of a node alone: what is asked of it is noted."""
+    """The verbs of `common.interface.Network`, for one part of a node alone. It notes each call."""
 
     def __init__(self) -> None:
         self.random = random.Random(1)
@@ -50,7 +50,7 @@ class FakeNetwork:
         self.time = end
 
     def connect(self, address: str) -> None:
-        """Note the call; the test says what comes of it."""
+        """Note the call. The test decides its result."""
         self.called.append(address)
 
     def report(self, event: str, members: Members, lines: Lines) -> None:
@@ -58,15 +58,15 @@ class FakeNetwork:
         self.reported.append({"event": event, **members})
 
     def read_lines(self) -> None:
-        """Nobody types."""
+        """Do nothing: nobody types."""
 
     def stop(self, status: int = 0) -> None:
-        """Parts do not end a node."""
+        """Fail: a part must not end a node."""
         raise AssertionError(f"the node has ended with status {status}")
 
 
 class FakeConnection(Connection):
-    """A connection to nobody, which keeps what is sent on it."""
+    """A connection to nobody. It keeps what is sent on it."""
 
     def __init__(self, dialled: str | None = None, remote: str = "a peer", now: float = 0.0) -> None:
         super().__init__(dialled, remote, now)
@@ -74,45 +74,45 @@ class FakeConnection(Connection):
         self._seen = 0
 
     def send(self, frame: bytes) -> None:
-        """Keep it, unless the connection is closed."""
+        """Keep the frame, unless the connection is closed."""
         if self.is_open:
             self.sent.append(json.loads(frame[4:]))
 
     def close(self) -> None:
-        """Close it; nobody hears of that."""
+        """Close the connection; nobody is told."""
         self.state = State.ENDED
 
     def news(self) -> list[Event]:
-        """What was sent since this was asked last."""
+        """The messages sent since the last call."""
         news, self._seen = self.sent[self._seen:], len(self.sent)
         return news
 
 
 class LastingConnection(FakeConnection):
-    """The same for parts that may not close it."""
+    """The same for parts that must not close it."""
 
     def close(self) -> None:
-        """It is not for this part to close connections."""
+        """Fail: this part must not close connections."""
         raise AssertionError("closed by a part")
 
 
 class FakeFetcher:
-    """In the place of a fetcher: notes who was to be asked for what."""
+    """Stands in for a fetcher, and notes which connection should be asked for what."""
 
     def __init__(self) -> None:
         self.needed: list[tuple[Connection, list[str]]] = []
 
     def need(self, ids: Iterable[str], connection: Connection) -> None:
-        """Note it, if it is anything."""
+        """Note the ids, if there are any."""
         if needed := list(ids):
             self.needed.append((connection, needed))
 
     def room(self, connection: Connection) -> int:
-        """There is room for three."""
+        """Room for three ids."""
         return 3
 
     def forget(self, ids: Iterable[str]) -> None:
-        """Nothing was asked for."""
+        """Do nothing: nothing was asked for."""
 
 
 class Stranger(ChatNode):
@@ -133,7 +133,7 @@ class Stranger(ChatNode):
             self.network.connect(peer)
 
     def on_open(self, connection: Connection) -> None:
-        """Remember the connection, and say what the test has put down for this. Nobody answers a second one."""
+        """Remember the connection, and say what the test has prepared. A second connection gets no answer."""
         if any(one.is_open for one in self.connections):
             connection.close()
             return
@@ -142,7 +142,7 @@ class Stranger(ChatNode):
         self.send(*self.says_on_open)
 
     def on_frame(self, connection: Connection, frame: bytes) -> None:
-        """Keep what has come."""
+        """Keep the message."""
         self.received.append(json.loads(frame[4:]))
         self.received_at.append(self.network.now())
 
@@ -162,24 +162,24 @@ class Stranger(ChatNode):
         self.connection.send(make_frame(body))
 
     def hello_message(self, network: str | None, **changes: Any) -> Event:
-        """A hello of this peer's address and stage, with members changed as asked."""
+        """A hello with this peer's address and stage, and with these members changed."""
         return {"type": "hello", "version": 1, "stage": self.stage, "network": network, "listen": self.address,
                 **changes}
 
     def messages(self, kind: str) -> list[Event]:
-        """What has come of one type."""
+        """The received messages of one type."""
         return [message for message in self.received if message["type"] == kind]
 
 
 def add_stranger(world: World, node: ChatNode, stage: int = 1) -> Stranger:
-    """Let a stranger call `node`; the connection is open, and nothing has been said but the node's hello."""
+    """Let a stranger call `node`. The connection is open, and only the node has said hello."""
     stranger = world.add(Stranger, node.address, stage)
     world.run(seconds=0.1)
     return stranger
 
 
 def add_linked_stranger(world: World, node: ChatNode, stage: int = 1) -> Stranger:
-    """The same, and the two have shaken hands."""
+    """The same, with the handshake done."""
     stranger = add_stranger(world, node, stage)
     stranger.send(stranger.hello_message(node.network_name))
     world.settle()

@@ -6,11 +6,11 @@
         bob.type("hi")
         alice.wait_for("chat", text="hi")
 
-`launch` is the fixture of tests/conftest.py: it ends every node that it started, shows
-what each has reported last, and fails the test if one wrote to standard error.
+`launch` is the fixture of tests/conftest.py: it ends every node that it started, shows each node's last reports, and
+fails the test if a node wrote to standard error.
 
-Of the project, only lab/blackbox is imported here, which knows nothing of the rest. A node is what answers to contract §4
-on its command line and to §1 and §2 on its socket, so the same tests grade nodes that others wrote.
+This file imports only lab/blackbox, which knows nothing of the rest of the project. A node is any program that follows
+contract §4 on its command line and §1 and §2 on its socket, so the same tests grade nodes that others wrote.
 """
 
 import contextlib
@@ -34,9 +34,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def eventually(question: Callable[[], bool], timeout: float = DEADLINE,
                state: Callable[[], object] = lambda: "") -> None:
-    """Ask until the answer is yes; AssertionError with `state()` when `timeout` seconds were not enough.
+    """Ask until the answer is yes. AssertionError with `state()` if that takes more than `timeout` seconds.
 
-    The one place that polls: for states that nobody announces, such as a ledger that is asked for.
+    This is the only place that polls. It is for states that no event announces, such as a ledger.
     """
     deadline = time.monotonic() + timeout
     while not question():
@@ -46,7 +46,7 @@ def eventually(question: Callable[[], bool], timeout: float = DEADLINE,
 
 
 class NodeProcess(node_process.NodeProcess):
-    """One client, as a process of its own. What it writes to standard error is a defect."""
+    """One client, as a process of its own. If it writes to standard error, that is a defect."""
 
     def __init__(self, stage: int, *options: str, env: dict[str, str] | None = None, as_json: bool = True,
                  through: Sequence[str] = ()) -> None:
@@ -54,18 +54,18 @@ class NodeProcess(node_process.NodeProcess):
         command that starts it, such as `ip netns exec`."""
         super().__init__(stage, *options, folder=ROOT, environment=env, as_json=as_json, through=through)
         self.may_complain = False
-        """Set this where a line on standard error is expected; otherwise the fixture takes it for a defect."""
+        """Set this if a line on standard error is expected. Otherwise the fixture takes it for a defect."""
 
     def stop(self) -> int:
-        """End it in order (SIGTERM), and give its exit status."""
+        """End it in order (SIGTERM), and return its exit status."""
         self.signal(signal.SIGTERM)
         return self.wait_exit()
 
 
 def unused_address() -> str:
-    """An address on loopback where nobody listens right now.
+    """An address on loopback where nobody listens at the moment.
 
-    Below the ports that systems give to those who ask for any, so nobody else gets it by chance.
+    Its port is below those that systems give to programs that ask for any port, so nobody else gets it by chance.
     """
     while True:
         port = random.randint(20_000, 32_000)
@@ -75,5 +75,5 @@ def unused_address() -> str:
 
 
 def nodes_of(pid: int) -> list[str]:
-    """The processes that a process, whichever thread of it, has started and not waited for."""
+    """The child processes of all threads of a process, except those that it has waited for."""
     return [node for task in Path(f"/proc/{pid}/task").iterdir() for node in (task / "children").read_text().split()]

@@ -1,4 +1,4 @@
-"""A life that a seed decides: nodes in a `World` to which one thing after another happens, in any order.
+"""A random life: a seed decides which things happen to the nodes in a `World`, one after the other.
 
     chance = random.Random(seed)
     random_life(chance, 30, {0.2: join, 0.35: lambda: cut_one(world, chance), 1.0: lambda: world.run(chance.random())})
@@ -14,8 +14,8 @@ Action = Callable[[], object]
 
 
 def random_life(chance: random.Random, times: int, actions: Mapping[float, Action]) -> None:
-    """Let so many things happen. The key of an action is the upper end of its share of 0 to 1, in rising order; what
-    cannot happen gives its turn to the next."""
+    """Let `times` things happen. The key of an action is the upper end of its share between 0 and 1, in rising order. If
+    an action cannot happen, the next one takes its turn."""
     assert list(actions) == sorted(actions) and max(actions) == 1.0
     for _ in range(times):
         drawn = chance.random()
@@ -33,6 +33,6 @@ def cut_one(world: World, chance: random.Random) -> bool:
 
 
 def take_steps(world: World, chance: random.Random, most: int) -> None:
-    """Some of what is under way arrives."""
+    """Deliver some of the frames that are on their way."""
     for _ in range(chance.randint(1, most)):
         world.step()

@@ -1,4 +1,4 @@
-"""Tests in two sizes: what `make test` runs, and what only `make test-long` does."""
+"""Tests in two sizes: for `make test`, and only for `make test-long`."""
 
 from collections.abc import Iterable
 from typing import Any

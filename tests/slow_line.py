@@ -1,4 +1,4 @@
-"""A world in memory in which a node is on a slow line: so many bytes a second, over all its connections together."""
+"""A world in memory with nodes on slow lines: each receives a limited number of bytes a second on all connections."""
 
 from lab.simulation import MemoryConnection, World
 
@@ -9,13 +9,13 @@ class SlowWorld(World):
     def __init__(self, seed: int = 1, longest_delay: float = 0.0) -> None:
         super().__init__(seed, longest_delay=longest_delay)
         self.rates: dict[str, float] = {}
-        """Bytes a second that a node can receive, by its address."""
+        """Address of a node -> the bytes a second that it can receive."""
         self.received: dict[str, int] = {}
-        """Bytes that each of them has received so far."""
+        """Address of such a node -> the bytes that it has received so far."""
         self._free_at: dict[str, float] = {}
 
     def step(self) -> bool:
-        """Deliver one frame on a connection picked at random, of those whose line is free."""
+        """Deliver one frame on a random connection whose line is free."""
         busy = [end for end in self.connections if end.arriving and self._is_free(end)]
         if not busy:
             return False
@@ -33,7 +33,7 @@ class SlowWorld(World):
         return self._free_at.get(end.owner.address, 0.0) <= self.now
 
     def _carry(self, address: str, size: int) -> None:
-        """A frame is there; the next one comes when the line has carried that many bytes."""
+        """A frame has arrived. The next one comes when the line has carried `size` bytes."""
         self.received[address] = self.received.get(address, 0) + size
         self._free_at[address] = self.now + size / self.rates[address]
-        self.after(size / self.rates[address], lambda: None)  # the time at which something can go on
+        self.after(size / self.rates[address], lambda: None)  # so that time passes until the line is free

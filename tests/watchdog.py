@@ -1,8 +1,9 @@
-"""Ends the process that runs the tests when a test hangs in a way that nothing inside that process can end.
+"""Ends the process that runs the tests if a test hangs in a way that nothing inside that process can end.
 
 pytest-timeout's signal ends most tests that hang, and lets them clean up. It does not end a property test, because
-Hypothesis takes the failure for that of an example and runs the example again. Nor does it end what never comes
-back to Python, such as a regular expression or a call that holds the interpreter. Only another process ends all of these.
+Hypothesis mistakes the timeout for the failure of an example, and runs the example again. Nor does it end code that
+never returns to Python, such as a regular expression or a call that holds the interpreter. Only another process can
+end all of these.
 
     python watchdog.py PID
 
@@ -17,7 +18,7 @@ import subprocess
 import sys
 
 GRACE_SECONDS = 5.0
-"""After the limit of pytest-timeout: the time that a test has to clean up, and to report its failure."""
+"""Seconds after the limit of pytest-timeout in which a test may clean up and report its failure."""
 
 
 class Watchdog:
@@ -27,7 +28,7 @@ class Watchdog:
         self._process: subprocess.Popen[bytes] | None = None
 
     def watch(self, name: str, seconds: float) -> None:
-        """The test `name` has so many seconds from now on, and the time to clean up."""
+        """From now on the test `name` has `seconds` seconds, and then the time to clean up."""
         self._tell(f"{seconds + GRACE_SECONDS} {name}")
 
     def rest(self) -> None:

@@ -1,4 +1,4 @@
-"""The table of all bounds, docs/bounds.md, made from where they are written. `python -m tests.house.bounds` writes it.
+"""Makes the table of all bounds, docs/bounds.md, from the code. `python -m tests.house.bounds` writes it.
 
 A bound is a constant in a limits file, with its reason as a docstring below it.
 """
@@ -32,7 +32,7 @@ class Bound(NamedTuple):
 
     names: tuple[str, ...]
     value: str
-    """As the code says it."""
+    """The value as it stands in the code."""
     file: str
     reason: str
 
@@ -56,11 +56,11 @@ def read_reason(statement: ast.stmt | None) -> str:
 def all_bounds() -> list[Bound]:
     """The bounds of common/ and of all stages, in the order of the code."""
     found = [bound for file in FILES for bound in find_bounds(file, (ROOT / file).read_text("utf-8"))]
-    return [bound for bound in found if bound.names != ("MEBIBYTE",)]  # that is a unit
+    return [bound for bound in found if bound.names != ("MEBIBYTE",)]  # which is a unit, not a bound
 
 
 def make_page() -> str:
-    """The page as it must be."""
+    """The page as it should be."""
     return HEAD + "".join(f"| {', '.join(f'`{name}`' for name in bound.names)} | {bound.value} | `{bound.file}`"
                           f" | {bound.reason.partition('. ')[0].rstrip('.')} |\n" for bound in all_bounds())
 

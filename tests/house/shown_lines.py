@@ -1,15 +1,15 @@
-"""Finds every text of this project that a user or a peer can be shown, and where words of the system get into it.
+"""Finds every text of this project that a user or a peer may see, and where words of the system get into it.
 
-A text is found where it is written, not where it is printed. So no reason that is put together in one function and
-shown by another one is missed:
+A text is found where it is written, not where it is printed. So it also finds a reason that one function puts together
+and another one shows:
 
-- Every string with two words or more is a text, wherever it stands. What is not shown, such as SQL, is in NOT_SHOWN.
-- A single word is one where it is given to something that shows it: `print`, the reason of an exception, an option's
-  help. A function that passes a parameter on to one of these shows it, too. A variable is traced to what it is set to.
+- Every string with two words or more is a text, wherever it stands. NOT_SHOWN lists what is not shown, such as SQL.
+- A single word is a text if it is given to something that shows it: `print`, the reason of an exception, an option's
+help. A function that passes a parameter on to one of these shows it, too. A variable is traced to its values.
 - An f-string is its template: `cannot write {}`.
 
-Words that are not in these files come from other programs' exceptions. `find_foreign_words` finds what makes text of
-one that is caught.
+Words that are not in these files come from exceptions of libraries and of the system. `find_foreign_words` finds the
+places that turn a caught one into text.
 
 The reviewed texts are in reviewed_lines.txt. `python -m tests.house.shown_lines` brings that file up to date.
 """
@@ -32,8 +32,8 @@ SHOWING: Showing = {
     "add_argument": {"help"}, "ArgumentParser": {"description"}, "ArgumentTypeError": {"*"}, "report": {"reason"},
     "Command": {"*"}, "Field": {1, "expected"}, "add_column": {"*"}, "add_row": {"*"}, "Static": {"*"},
 }
-"""What shows a text, by the name under which it is called: the parameters that it shows, by name or by place; `*` are
-all. Exceptions are added, and functions that pass a parameter on."""
+"""Name of a function that shows texts -> the parameters that it shows, by name or by position; `*` means all.
+Exceptions are added, and functions that pass a parameter on."""
 
 NOT_SHOWN = {
     "execute": "SQL", "executescript": "SQL", "TABLES": "SQL",
@@ -43,18 +43,18 @@ NOT_SHOWN = {
     "CSS": "colours and places", "STYLE": "colours and places", "Style": "colours", "style": "colours",
     "cast": "a type",
 }
-"""Calls, arguments and constants by their names: what their strings are instead of text for people."""
+"""Name of a call, an argument or a constant -> what its strings are, if they are not text for people."""
 
 COLOURS = re.compile(r"(bold|italic|dim|grey\d+)( on| #?\w+| underline)*")
 CODE = re.compile(r"[A-Z_]+")
 """An error code of the contract."""
 TAGS = re.compile(r"</?[a-z]\w*( [^<>]*)?>|<!doctype html>")
-"""Of HTML: what a reader of the page does not see."""
+"""The parts of HTML that a reader of the page does not see."""
 PLACEHOLDER = "{}"
 
 
 class Shown(NamedTuple):
-    """A text, and the file that it is written in."""
+    """A text, and the file that contains it."""
 
     file: str
     text: str
@@ -77,7 +77,7 @@ def find_shown(sources: dict[str, ast.Module]) -> set[Shown]:
 
 
 def find_shown_by_make(makefile: str) -> set[Shown]:
-    """The texts of the Makefile: what it echoes, what ends it, and what `make help` tells of each target."""
+    """The texts of the Makefile: what it echoes, its errors, and what `make help` says about each target."""
     patterns = (r"echo '(.*?)'", r"\$\(error (.*)\)\)$", r"^[a-z0-9-]+:.*?## (.*)$", r"^advice = (.*)$")
     found = (text for pattern in patterns for text in re.findall(pattern, makefile, re.MULTILINE))
     return {Shown("Makefile", text) for text in found if has_two_words(text)}
@@ -86,7 +86,7 @@ def find_shown_by_make(makefile: str) -> set[Shown]:
 # --- texts --------------------------------------------------------------------------------------
 
 def template_of(node: ast.AST) -> str | None:
-    """The text that a string or an f-string is, with {} for what it is filled with; None if the node is neither."""
+    """The text of a string or an f-string, with {} for inserted values; None if the node is neither."""
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         return node.value
     if isinstance(node, ast.JoinedStr):
@@ -95,7 +95,7 @@ def template_of(node: ast.AST) -> str | None:
 
 
 def has_two_words(text: str) -> bool:
-    """Are there a word of two letters, and something else apart from it?"""
+    """Is there a word of two letters, and another part besides it?"""
     return len(text.split()) > 1 and has_word(text) and not COLOURS.fullmatch(text)
 
 
@@ -105,7 +105,7 @@ def has_word(text: str) -> bool:
 
 
 def lines_of(text: str) -> Iterator[str]:
-    """The lines of a text, as the list has them."""
+    """The lines of a text, as they stand in the list."""
     for line in TAGS.sub(" ", text).split("\n"):
         if has_word(line):
             yield re.sub(r"[\x00-\x1f\x7f-\x9f]", lambda match: f"\\x{ord(match[0]):02x}", line.strip())
@@ -136,14 +136,14 @@ class _Finder(ast.NodeVisitor):
     def visit_JoinedStr(self, node: ast.JoinedStr) -> None:
         for part in node.values:
             if isinstance(part, ast.FormattedValue):
-                self.visit(part.value)  # what is in it is a text of its own; how it is formatted is none
+                self.visit(part.value)  # a string inside it is a text of its own; its format is none
 
     def visit_Expr(self, node: ast.Expr) -> None:
         if not isinstance(node.value, ast.Constant):  # a docstring
             self.generic_visit(node)
 
     def visit_Assert(self, node: ast.Assert) -> None:
-        self.visit(node.test)  # why it should hold is for whoever reads the code
+        self.visit(node.test)  # not the message, which is for readers of the code
 
     def visit_Assign(self, node: ast.Assign) -> None:
         if not any(name_of(target) in NOT_SHOWN for target in node.targets):
@@ -154,7 +154,7 @@ class _Finder(ast.NodeVisitor):
             self.visit(node.value)
 
     def visit_arg(self, node: ast.arg) -> None:
-        """Its type may be a string, and is no text."""
+        """Skip an argument: its type may be a string, which is no text."""
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
         for part in (node.args, *node.decorator_list, *node.body):
@@ -179,7 +179,7 @@ def words_in(argument: ast.expr) -> list[str]:
 
 
 def find_in_variables(tree: ast.Module, showing: Showing) -> Iterator[str]:
-    """What variables are set to that are shown: those of functions, and the constants of the file."""
+    """The values of variables that are shown: variables of functions, and constants of the file."""
     constants = list(_assignments(tree.body))
     for _, function in _functions(tree):
         calls = [node for node in ast.walk(function) if isinstance(node, ast.Call)]
@@ -195,7 +195,7 @@ def find_in_variables(tree: ast.Module, showing: Showing) -> Iterator[str]:
 
 
 def _assignments(nodes: Iterable[ast.AST]) -> Iterator[tuple[str, ast.expr]]:
-    """The variables that are set by these nodes, and to what."""
+    """The variables that these nodes set, and their values."""
     for node in nodes:
         if isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign | ast.NamedExpr) and node.value is not None:
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
@@ -243,18 +243,18 @@ def own_exceptions(trees: Iterable[ast.Module]) -> set[str]:
 
 
 def raised_exceptions(trees: Iterable[ast.Module]) -> set[str]:
-    """The names of what is raised with a text, whoever defines it."""
+    """The names of all exceptions that are raised with a text, wherever they are defined."""
     return {name_of(node.exc.func) for tree in trees for node in ast.walk(tree)
             if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call)}
 
 
 def is_exception(bases: set[str], own: set[str]) -> bool:
-    """Does a class with these bases stand for an exception? Those of libraries are known by how they are called."""
+    """Is a class with these bases an exception? Exceptions of libraries are recognised by their names."""
     return any(base in own or re.search("(Error|Exception|Interrupt|Exit)$", base) for base in bases)
 
 
 def _functions(tree: ast.Module) -> Iterator[tuple[str, ast.FunctionDef]]:
-    """All functions; a class shows what its `__init__` does."""
+    """All functions by name. `__init__` has the name of its class."""
     for node in ast.walk(tree):
         for child in ast.iter_child_nodes(node):
             if isinstance(child, ast.FunctionDef):
@@ -272,7 +272,7 @@ class _Function:
         self._calls = [one for one in ast.walk(node) if isinstance(one, ast.Call)] if self._parameters else []
 
     def passed_on(self, showing: Showing) -> set[str | int]:
-        """The parameters that it gives to something that shows them, by name and by place."""
+        """The parameters that it passes to something that shows them, by name and by position."""
         arguments = (argument for call in self._calls for argument in shown_arguments(call, showing))
         names = {name for argument in arguments for name in names_in(argument)} & self._parameters
         return names | {place for place, name in enumerate(self._places) if name in names}
@@ -287,7 +287,7 @@ def shown_arguments(call: ast.Call, showing: Showing) -> Iterator[ast.expr]:
 
 
 def parts_of(node: ast.expr) -> Iterator[ast.expr]:
-    """What an argument may be: itself, one of several, what an f-string is filled with, what is in a table."""
+    """All expressions that may become the argument: itself, alternatives, parts of an f-string, values of a table."""
     yield node
     for part in ([node.body, node.orelse] if isinstance(node, ast.IfExp) else
                  node.values if isinstance(node, ast.BoolOp) else
@@ -300,7 +300,7 @@ def parts_of(node: ast.expr) -> Iterator[ast.expr]:
 
 
 def looked_up(node: ast.expr) -> list[ast.expr]:
-    """The table of `table.get(key, default)`, and the default; nothing if the node is something else."""
+    """The table and the default of `table.get(key, default)`; empty if the node is something else."""
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "get":
         return [node.func.value, *node.args[1:]]
     return []
@@ -309,14 +309,14 @@ def looked_up(node: ast.expr) -> list[ast.expr]:
 # --- words of the system ------------------------------------------------------------------------
 
 OF_ERRORS = {"strerror", "args", "reason", "msg", "stderr"}
-"""Members of exceptions that are words of whoever has raised them."""
+"""Members of exceptions that hold the words of the system or of a library."""
 
 OF_TRACES = {"print_exc", "format_exc", "print_exception", "format_exception", "strerror"}
-"""Functions that give such words."""
+"""Functions that return such words."""
 
 
 def find_foreign_words(sources: dict[str, ast.Module]) -> Iterator[str]:
-    """Where text is made of an exception that is not the project's own: `file: function`, in the order of the files."""
+    """Where a foreign exception is turned into text: `file: function`, in the order of the files."""
     own = own_exceptions(sources.values())
     for file, tree in sources.items():
         for owner, function in _functions(tree):
@@ -326,8 +326,8 @@ def find_foreign_words(sources: dict[str, ast.Module]) -> Iterator[str]:
 
 
 def _foreign_errors(function: ast.FunctionDef, own: set[str]) -> Iterator[tuple[str, list[ast.stmt]]]:
-    """The names of exceptions that are not the project's own, and where they have this name: those that are caught, and
-    those that a function is given."""
+    """The variables that hold a foreign exception, caught or given as a parameter, each with the statements in which
+    it does so."""
     for one in (*function.args.args, *function.args.kwonlyargs):
         if is_exception(_names_in(one.annotation), own) and not _names_in(one.annotation) <= own:
             yield one.arg, function.body
@@ -337,13 +337,13 @@ def _foreign_errors(function: ast.FunctionDef, own: set[str]) -> Iterator[tuple[
 
 
 def _names_in(node: ast.expr | None) -> set[str]:
-    """The classes that an `except` or a type names: `b` and `c` of `(a.b, c)`."""
+    """The classes named by an `except` or a type: `b` and `c` of `(a.b, c)`."""
     inner = {id(one.value) for one in ast.walk(node) if isinstance(one, ast.Attribute)} if node else set()
     return {name_of(one) for one in ast.walk(node) if id(one) not in inner} - {""} if node else set()
 
 
 def _is_made_text(node: ast.AST, name: str) -> bool:
-    """Does this make text of the exception `name`?"""
+    """Does this turn the exception `name` into text?"""
     def is_it(one: ast.expr) -> bool:
         return isinstance(one, ast.Name) and one.id == name
 
@@ -360,7 +360,7 @@ def _is_trace(node: ast.AST) -> bool:
     return isinstance(node, ast.Call) and name_of(node.func) in OF_TRACES
 
 
-# --- the list of what was reviewed --------------------------------------------------------------
+# --- the list of reviewed texts -----------------------------------------------------------------
 
 def find_all() -> set[str]:
     """All lines that the list should have."""
@@ -381,7 +381,7 @@ def update() -> None:
 
 
 def changes(before: set[str], after: set[str]) -> list[str]:
-    """What to add and what to remove, for people."""
+    """The added and the removed lines, for people."""
     return [*(f"+ {line}" for line in sorted(after - before)), *(f"- {line}" for line in sorted(before - after))]
 
 

@@ -1,4 +1,4 @@
-"""Each bound is written once, with its reason, where those look for it that it bounds; docs/bounds.md lists them all."""
+"""Each bound stands once in the code, with its reason, in the limits file of its stage. docs/bounds.md lists them all."""
 
 from collections import Counter
 
@@ -11,7 +11,7 @@ def test_the_page_lists_all_bounds_as_they_are() -> None:
 
 
 def test_each_name_is_one_bound() -> None:
-    """A second one of the same name would take the place of the first, in its file or for whoever reads of it."""
+    """A second bound of the same name would replace the first one, or confuse readers."""
     names = Counter(name for bound in all_bounds() for name in bound.names)
     assert len(names) > 70 and [name for name, times in names.items() if times > 1] == []
 

@@ -1,4 +1,4 @@
-"""What people are told of each event, in the words of the stage that brings it in."""
+"""What people are told of each event, in the words of the stage that introduces it."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from lab.adversaries.bad_neighbour import NODES
 
 KEY = "A" * 400
 SHOWN = "0000000000000000"
-"""The first digits of an id of zeros."""
+"""The shown digits of an id of zeros."""
 BLOCK = {"id": "0" * 64, "creator": "the sequencer", "transactions": 1, "number": 3}
 STAKE_BLOCK = {"id": "0" * 64, "creator": "node-1", "transactions": 2, "slot": 9, "height": 4, "parent": "1" * 64}
 TWINS: dict[str, Any] = {"creator": "node-1", "ids": ["0" * 64, "1" * 64]}
@@ -52,7 +52,7 @@ def test_people_are_told(stage: int, event: str, members: dict[str, Any], lines:
     assert NODES[stage].EVENTS[event](members) == lines
 
 
-def test_each_stage_takes_over_what_the_one_before_tells_and_every_event_is_in_a_case() -> None:
+def test_each_stage_inherits_the_events_of_the_one_before_and_every_event_has_a_case() -> None:
     told: set[str] = set()
     for stage, node in NODES.items():
         assert told <= node.EVENTS.keys()

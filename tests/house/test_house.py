@@ -1,8 +1,8 @@
-"""The house rules that a program can check: who may import what, and that public names are explained.
+"""The house rules that a program can check: which file may import what, and that public names have docstrings.
 
-They are what makes the stages readable one after the other, and what lets one node run on sockets,
-in a test and in a simulation. The files are read, not run: an import that is hidden in a function,
-or made only for the type checker, counts like any other.
+Thanks to these rules the stages can be read one after the other, and the same node runs on sockets, in a test and in
+a simulation. The files are read, not run: an import inside a function, or only for the type checker, counts like any
+other.
 """
 
 import ast
@@ -23,8 +23,8 @@ STAGES = ["stage1_chat", "stage2_ledger", "stage3_signed", "stage4_sequencer", "
 
 MAY_IMPORT = {"common": {"common"}, STAGES[0]: {"common", STAGES[0]},
               **{later: {"common", earlier, later} for earlier, later in itertools.pairwise(STAGES)}}
-"""Of the project's folders, by folder: a stage knows common/ and the stage that it extends. Nobody knows lab/ or
-tests/."""
+"""Folder -> the folders of the project that it may import: a stage knows common/ and the stage that it extends. Nobody
+imports lab/ or tests/."""
 
 CRYPTO_FILES = {"common/rsa.py", "common/wallets.py"}
 OPENINGS_FILE, PROMPT_FILE = "stage1_chat/openings.py", "common/prompt.py"
@@ -43,7 +43,7 @@ RUNS_THE_NODE = {"common.client", "common.network", "common.threads"}
 """Modules of common/ that are not for a state machine either."""
 
 BY_NAME = {"__import__", "builtins", "eval", "exec", "imp", "importlib", "pkgutil", "runpy"}
-"""Ways to import what no reader finds with a text search, and this lint neither."""
+"""Ways to import that neither a reader's text search nor these rules would find."""
 
 FILES = sorted(path.relative_to(ROOT).as_posix() for pattern in ("common/**/*.py", "stage*/**/*.py")
                for path in ROOT.glob(pattern))
@@ -77,7 +77,7 @@ def find_imports(path: str, tree: ast.Module) -> Iterator[Found]:
 
 
 def forbidden_by_place(path: str, tree: ast.Module) -> list[str]:
-    """Imports that this file's folder rules out: other stages, lab, tests, packages that we do not depend on."""
+    """Imports that are forbidden in this file's folder: other stages, lab, tests, packages that are no dependency."""
     allowed = MAY_IMPORT.get(path.split("/")[0], set()) | sys.stdlib_module_names
     if path in CRYPTO_FILES:
         allowed = allowed | {"Crypto"}
@@ -87,7 +87,7 @@ def forbidden_by_place(path: str, tree: ast.Module) -> list[str]:
 
 
 def forbidden_sockets_and_threads(path: str, tree: ast.Module) -> list[str]:
-    """Imports of sockets and threads outside the files that are there for them."""
+    """Imports of sockets and threads outside the files that exist for them."""
     forbidden = (set() if path in SOCKET_FILES else SOCKETS) | (set() if path in THREAD_FILES else THREADS)
     if path == PROMPT_FILE:
         forbidden = forbidden - {"asyncio"}  # the library's loop
@@ -105,7 +105,7 @@ def forbidden_in_a_node(path: str, tree: ast.Module) -> list[str]:
 
 
 def imports_by_name(path: str, tree: ast.Module) -> list[str]:
-    """What imports a module whose name is a value."""
+    """Imports of a module whose name is a value."""
     names = [Found(node.id, node.lineno) for node in ast.walk(tree) if isinstance(node, ast.Name)]
     members = [Found(f"{ast.unparse(node.value)}.{node.attr}", node.lineno)
                for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
@@ -115,7 +115,7 @@ def imports_by_name(path: str, tree: ast.Module) -> list[str]:
 
 
 def without_docstring(path: str, tree: ast.Module) -> list[str]:
-    """The module, and its public classes, functions and methods, as far as they have no docstring."""
+    """The module and its public classes, functions and methods that lack a docstring."""
     named = [Found(path, 1)] if not ast.get_docstring(tree) else []
     return [str(found) for found in [*named, *_unexplained(tree)]]
 
@@ -132,13 +132,13 @@ def _unexplained(node: ast.AST) -> Iterator[Found]:
 
 
 def _is_part_of_another(definition: ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
-    """Has another definition of the same name the docstring: the getter of a setter, what an overload declares?"""
+    """Does another definition of the same name have the docstring, as for a setter or an overload?"""
     decorators = {ast.unparse(decorator) for decorator in definition.decorator_list}
     return not decorators.isdisjoint({"overload", f"{definition.name}.setter", f"{definition.name}.deleter"})
 
 
 Rule = Callable[[str, ast.Module], list[str]]
-"""Given a path and what is in that file, a rule lists what breaks it."""
+"""A rule gets the path and the content of a file, and lists what breaks the rule."""
 
 RULES: list[Rule] = [forbidden_by_place, forbidden_sockets_and_threads, forbidden_in_a_node, imports_by_name,
                      without_docstring]
@@ -151,13 +151,13 @@ def test_the_files_keep_the_house_rules(rule: Rule, path: str) -> None:
     assert not broken, f"{rule.__name__.replace('_', ' ')}: {path}\n" + "\n".join(broken)
 
 
-# --- what knows a node only from outside ----------------------------------------------------------
+# --- lab/blackbox, which knows a node only from outside -------------------------------------------
 
 BLACKBOX = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "lab" / "blackbox").glob("*.py"))
 
 
 @pytest.mark.parametrize("path", BLACKBOX)
-def test_what_knows_a_node_only_from_outside_imports_nothing_of_the_project(path: str) -> None:
+def test_lab_blackbox_imports_nothing_of_the_project(path: str) -> None:
     found = list(find_imports(path, ast.parse((ROOT / path).read_bytes())))
     outside = [str(one) for one in found if one.root not in sys.stdlib_module_names]
     assert [one for one in outside if ": lab.blackbox." not in one] == []
@@ -175,7 +175,7 @@ def test_it_works_where_nothing_else_of_the_project_is(tmp_path: Path) -> None:
 # --- the table of hooks ---------------------------------------------------------------------------
 
 def methods_of_nodes(stages: list[str]) -> dict[str, list[ast.FunctionDef]]:
-    """What the classes of nodes of these stages define: by name, the earliest stage first."""
+    """The methods of the node classes of these stages, by name, the earliest stage first."""
     trees = [ast.parse((ROOT / path).read_bytes()) for stage in stages for path in FILES if path.startswith(f"{stage}/")]
     found: dict[str, list[ast.FunctionDef]] = {}
     for one in (one for tree in trees for one in tree.body if isinstance(one, ast.ClassDef) and one.name.endswith("Node")):
@@ -189,8 +189,8 @@ def is_said_to_be_a_hook(methods: list[ast.FunctionDef]) -> bool:
     return any(re.search(r"\b[Aa]\s+hook\b", ast.get_docstring(method) or "") for method in methods)
 
 
-def test_the_table_of_hooks_has_all_hooks_of_stages_1_to_3_and_nothing_else_of_them() -> None:
-    """What stages 4 and 5 bring in themselves need not be in it."""
+def test_the_table_of_hooks_has_all_hooks_of_stages_1_to_3_and_no_other_methods_of_theirs() -> None:
+    """Hooks that stages 4 and 5 introduce may be missing."""
     page = (ROOT / "docs" / "architecture.md").read_text("utf-8").partition("| hook |")[2].partition("\n\n")[0]
     named = [name for line in page.splitlines() for name in re.findall(r"`(\w+)`", line.split("|")[1])]
     assert len(named) == len(set(named)) > 30
@@ -202,7 +202,7 @@ def test_the_table_of_hooks_has_all_hooks_of_stages_1_to_3_and_nothing_else_of_t
 
 
 def test_all_five_stages_exist() -> None:
-    """No rule may hold only because there was nothing to check; and a sixth stage must enter the table above."""
+    """Otherwise a rule might hold only because there is nothing to check. A sixth stage must enter the table above."""
     assert sorted({path.partition("/")[0] for path in FILES}) == sorted(MAY_IMPORT)
     expected = {f"{stage}/{file}" for stage in STAGES for file in ("node.py", "__main__.py")}
     assert expected | CRYPTO_FILES | THREAD_FILES <= set(FILES)

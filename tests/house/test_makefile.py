@@ -1,6 +1,6 @@
-"""What is given to make is text: nothing in it is carried out, and it arrives as it was typed.
+"""Values given to make are text: nothing in them is executed, and they arrive as they were typed.
 
-A copy of the Makefile runs in a folder where the interpreter of .venv only prints what it was called with.
+A copy of the Makefile runs in a folder where the interpreter of .venv only prints its arguments.
 """
 
 import os
@@ -24,7 +24,7 @@ mkdir -p .venv/bin
 printf '#!/bin/sh\\n[ "$2" = pip ] && echo installed >> made-by\\nprintf "%%s\\\\n" "$@"\\n' > .venv/bin/python
 chmod +x .venv/bin/python
 """
-"""An interpreter that makes a virtual environment once somebody has written to `go`. It keeps account in `made-by`."""
+"""An interpreter that makes a virtual environment once somebody has written to `go`. It logs its work in `made-by`."""
 
 PRINTER = '#!/bin/sh\nprintf "%s\\n" "$@"\n'
 
@@ -37,7 +37,7 @@ QUOTED = [("stage1", "PEER", "--peer"), ("stage5", "HOST", "--host"), ("stage2",
             ("--stage", "--node", "--in", "--to", "--seed", "--only")),
           ("handout", "STAGE", "--stage"), ("handout", "TO", "--to"), ("network", "STAGE", "--stage"),
           ("network", "N", "--nodes")]
-"""Targets, a value each, and the option by which the program gets it."""
+"""Target, name of a value, and the option by which the program gets it."""
 
 CUT = [*((target, "ARGS") for target in ("stage3", "test", "test1", "test-long", "bench", "soak", "attacks", "network", "experiment")),
        ("experiment", "QUICK"), ("bench", "JSON"), ("grade", "CLI_ONLY"), ("grade", "SLOW"), ("grade", "ONLY_THIS_STAGE"),
@@ -46,7 +46,7 @@ CUT = [*((target, "ARGS") for target in ("stage3", "test", "test1", "test-long",
 
 
 def make(folder: Path, target: str, *given: str, **environment: str) -> list[str]:
-    """Run make in `folder`; the words that the interpreter was called with."""
+    """Run make in `folder`. Return the arguments of the interpreter."""
     environment = {**{name: value for name, value in os.environ.items() if not name.startswith("MAKE")}, **environment}
     run = subprocess.run(["make", target, *given], cwd=folder, env=environment, capture_output=True, text=True, timeout=60)
     return run.stdout.splitlines()
@@ -59,7 +59,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def furnish(folder: Path, makefile: str) -> Path:
-    """Put a Makefile in `folder`, an interpreter that prints, and stamps that say that all is installed."""
+    """Put a Makefile into `folder`, an interpreter that prints, and stamps that say that all is installed."""
     (folder / "Makefile").write_text(makefile)
     (folder / "pyproject.toml").touch()
     (folder / "requirements.txt").touch()
@@ -82,7 +82,7 @@ def test_a_value_arrives_as_it_was_typed(target: str, name: str, option: str, fo
 
 
 @pytest.mark.parametrize("name, target", [(name, target) for target, name, *_ in [*QUOTED, *CUT]])
-def test_nothing_in_a_value_is_carried_out(name: str, target: str, folder: Path) -> None:
+def test_nothing_in_a_value_is_executed(name: str, target: str, folder: Path) -> None:
     value = f"$(shell touch {folder}/mark)"
     if name == "ARGS":
         value = f"'{value}'"
@@ -91,13 +91,14 @@ def test_nothing_in_a_value_is_carried_out(name: str, target: str, folder: Path)
     assert not (folder / "mark").exists()
 
 
-def test_args_are_several_words_cut_by_the_shell(folder: Path) -> None:
+def test_args_are_several_words_split_by_the_shell(folder: Path) -> None:
     assert make(folder, "stage3", 'ARGS=--wallet "my wallet" --json')[-3:] == ["--wallet", "my wallet", "--json"]
 
 
 @pytest.mark.parametrize("name, option", [("PEER", "--peer"), ("HOST", "--host"), ("PORT", "--port"), ("WAIT", "--wait"),
                                           ("ANNOUNCE", "--announce"), ("ARGS", None)])
-def test_the_makefile_of_a_handout_neither(name: str, option: str | None, tmp_path: Path) -> None:
+def test_the_makefile_of_a_handout_executes_nothing_in_a_value(
+    name: str, option: str | None, tmp_path: Path) -> None:
     folder = furnish(tmp_path, make_makefile(ROOT, 3))
     value = f"it's $(shell touch {folder}/mark)" if option else f"'$(shell touch {folder}/mark)'"
     words = make(folder, "stage3", f"{name}={value}")
@@ -127,7 +128,7 @@ def test_of_two_first_makes_one_waits_for_the_other_and_nothing_is_made_twice(ma
 
 @contextmanager
 def begin_make(folder: Path, target: str) -> Iterator[subprocess.Popen[str]]:
-    """Run make in `folder` meanwhile; in the end it is killed, and what it has started."""
+    """Run make in `folder` meanwhile. At the end it is killed, with all that it has started."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
     with subprocess.Popen(["make", target, "PYTHON=./maker"], cwd=folder, env=environment, text=True,
                           start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:

@@ -1,4 +1,4 @@
-"""docs/security.md names tests as proof: each of them is there."""
+"""docs/security.md names tests as proof: each of them exists."""
 
 import re
 from pathlib import Path

@@ -40,7 +40,7 @@ def test_addresses(address: str) -> None:
     "host:-1", "host:+1", "host:1 ", " host:1", "host:1\n", "host\n:1", "ho st:1", "h_st:1", "höst:1", "[::1]:80", "::1:80",
     "a:b:80", "host:8\u0660", "host:1e1", "a" * 256 + ":1", "\ud800:1", None, 1, True, ["host:1"], {"host": 1},
 ])
-def test_what_is_no_address(address: Any) -> None:
+def test_no_addresses(address: Any) -> None:
     assert not is_address(address)
 
 
@@ -103,7 +103,7 @@ def test_a_member_of_the_wrong_form_is_named(member: str, value: Any, reason: st
 
 
 @pytest.mark.parametrize("extra", ["id", "", "Type", "nonce ", "x" * 1000, "\ud800", "\x1b[2J\n"])
-def test_an_extra_member_is_refused_and_can_be_told(extra: str) -> None:
+def test_an_extra_member_is_refused_and_its_name_fits_into_an_error(extra: str) -> None:
     with pytest.raises(FormatError, match="t: unexpected member") as caught:
         check_shape({**GOOD, extra: 1}, SHAPE)
     assert len(str(caught.value).encode()) < 100, "the reason goes into an error message"

@@ -1,4 +1,4 @@
-"""Every text that a user or a peer can be shown was reviewed, and none is a bare word of the operating system."""
+"""Every text that a user or a peer may see was reviewed, and none is a bare message of the operating system."""
 
 import ast
 import errno
@@ -19,12 +19,12 @@ says what was wrong, what was expected and what to do. Then have the list writte
 """
 
 
-def test_every_line_that_is_shown_was_reviewed() -> None:
+def test_every_shown_line_was_reviewed() -> None:
     found = changes(read_reviewed(), find_all())
     assert not found, "\n".join([HOW, *found])
 
 
-def test_the_list_is_in_order_so_that_two_who_change_it_seldom_meet() -> None:
+def test_the_list_is_sorted_so_that_two_changes_rarely_conflict() -> None:
     lines = shown_lines.REVIEWED.read_text().splitlines()
     assert lines == sorted(set(lines))
 
@@ -32,7 +32,7 @@ def test_the_list_is_in_order_so_that_two_who_change_it_seldom_meet() -> None:
 def test_reading_all_files_is_cheap() -> None:
     started = time.process_time()
     find_all()
-    assert time.process_time() - started < 5, "seconds of the processor; it takes one"
+    assert time.process_time() - started < 5, "processor seconds; it should take one"
 
 
 # --- words of the system ------------------------------------------------------------------------
@@ -62,18 +62,18 @@ MAY_USE_FOREIGN_WORDS = {
     "lab/schedules/schedules.py: try_schedule": A_DEFECT,
     "common/network.py: ThreadedNetwork.do": A_DEFECT,
 }
-"""Where text is made of an exception that is not the project's own, and why that may be."""
+"""Place where a foreign exception is turned into text -> why that is right."""
 
 
-def test_words_of_the_system_reach_the_user_with_what_to_do_only() -> None:
+def test_words_of_the_system_reach_the_user_only_with_advice() -> None:
     found = set(find_foreign_words(shown_lines.read_sources()))
     unexpected = found - MAY_USE_FOREIGN_WORDS.keys()
-    assert not unexpected, (f"{sorted(unexpected)}: text is made here of an exception that is not the project's own."
+    assert not unexpected, (f"{sorted(unexpected)}: an exception that is not the project's own is turned into text here."
                             " Use common/advice.py, or say in MAY_USE_FOREIGN_WORDS why this is right")
     assert not MAY_USE_FOREIGN_WORDS.keys() - found, "nothing is made of foreign words there any longer"
 
 
-def test_no_line_is_a_bare_word_of_the_system() -> None:
+def test_no_line_is_a_bare_message_of_the_system() -> None:
     words = {os.strerror(number) for number in errno.errorcode}
     assert [line for line in read_reviewed() if line.partition(": ")[2].strip(" .{}:") in words] == []
 
@@ -94,7 +94,7 @@ def shown_in(code: str) -> set[str]:
     "WHAT: dict[int, str] = {1: 'gone'}\ndef f():\n lacking = WHAT.get(n)\n print(f'{lacking}')",
     "def f(): print(WHAT.get(n, 'gone'))",
 ])
-def test_a_variable_is_traced_to_what_it_is_set_to(code: str) -> None:
+def test_a_variable_is_traced_to_its_values(code: str) -> None:
     assert "gone" in shown_in(code)
     assert "gone" not in shown_in(code.replace("print(", "keep(").replace("raise ValueError(", "keep("))
 
@@ -171,11 +171,11 @@ def test_a_function_that_passes_a_text_on_shows_it(call: str) -> None:
     "print('', end='')",
     "style = 'bold red'",
 ])
-def test_what_nobody_is_shown_is_not_found(code: str) -> None:
+def test_a_text_that_nobody_sees_is_not_found(code: str) -> None:
     assert shown_in(code) == set()
 
 
-def test_a_text_of_several_lines_is_several_and_of_a_page_what_is_read() -> None:
+def test_each_line_of_a_text_is_found_and_of_a_page_only_what_readers_see() -> None:
     assert shown_in("print('one line\\n  another line\\n\\n')") == {"one line", "another line"}
     assert shown_in("x = '<p class=\"pale\">one line</p>'") == {"one line"}
     assert shown_in("print('\\x1b[Kit is gone')") == {"\\x1b[Kit is gone"}
@@ -216,7 +216,7 @@ def test_words_of_the_project_are_not_foreign(body: str) -> None:
     assert list(find_foreign_words({"x.py": ast.parse(code)})) == []
 
 
-def test_what_make_says_is_found() -> None:
+def test_the_texts_of_the_makefile_are_found() -> None:
     found = {text for _, text in shown_lines.find_shown_by_make((ROOT / "Makefile").read_text())}
     assert {"all tests; ARGS=\"-k fork\" goes to pytest, here and below", "making $(VENV) with $(PYTHON)"} <= found
 

@@ -1,4 +1,4 @@
-"""A test that hangs is ended, whatever it hangs in, and named in one line. So grading a submission comes to an end."""
+"""A test that hangs is ended, wherever it hangs, and named in one line. So the grading of a submission always ends."""
 
 import contextlib
 import os
@@ -70,7 +70,7 @@ def test_after():
 
 
 def run_pytest(folder: Path, way: str, *options: str) -> subprocess.Popen[str]:
-    """Start pytest, as this project has it set up, for a test that hangs in that `way`."""
+    """Start pytest, with the settings of this project, for a test that hangs in that `way`."""
     (folder / "conftest.py").write_text(PLUGIN)
     (folder / f"test_{way}.py").write_text(HANGS.replace("WAY", way))
     command = [sys.executable, "-m", "pytest", "-p", "tests.conftest", "-p", "no:cacheprovider", "-c", "pyproject.toml",
@@ -80,7 +80,7 @@ def run_pytest(folder: Path, way: str, *options: str) -> subprocess.Popen[str]:
 
 
 def outputs(runs: list[subprocess.Popen[str]]) -> list[str]:
-    """What they have written, once they have ended. Nothing of them is left, also if they have not."""
+    """Their output, once they have ended. If they do not end, they are killed."""
     try:
         return [run.communicate(timeout=60)[0] for run in runs]
     finally:
@@ -93,7 +93,7 @@ def outputs(runs: list[subprocess.Popen[str]]) -> list[str]:
 @pytest.mark.parametrize("way", and_long(["loop", "hold_the_interpreter"],
                                          ["search", "loop_that_catches_all", "sleep", "power"]))
 def test_a_property_test_that_hangs_ends_in_time_and_is_named(way: str, tmp_path: Path) -> None:
-    """By itself pytest ends with it. With xdist only a worker does, and all other tests have their result."""
+    """Without xdist, pytest ends with the test. With xdist only a worker ends, and all other tests get their result."""
     alone, distributed = run_pytest(tmp_path, way), run_pytest(tmp_path, way, "--numprocesses=1")
     said, said_distributed = outputs([alone, distributed])
     named = [line for line in said.splitlines() if "hangs" in line and "test_that_hangs" in line]

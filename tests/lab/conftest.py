@@ -1,4 +1,4 @@
-"""The fixtures of tests of nodes on a network, for the tools that start such nodes."""
+"""The fixtures of tests/network, for tests of the tools that start nodes."""
 
 from tests.network.conftest import faults, keys
 

@@ -1,4 +1,4 @@
-"""A playground for tests: real nodes, driven by the lines that people type, and the log that they would see."""
+"""A playground for tests: real nodes, driven by the lines that people type, and the log that people see."""
 
 import time
 from collections.abc import Callable
@@ -13,11 +13,11 @@ from lab.nodes.workload import KeyRing
 from tests.processes import DEADLINE
 
 QUICK = {4: ("--interval", "0.3"), 5: ("--slot", "0.2", "--rate", "0.5")}
-"""What a founder decides, so that blocks come quickly."""
+"""The founder's options, so that blocks come quickly."""
 
 
 class Play:
-    """A network, its log so far, and the time to let it do something."""
+    """A network, its log so far, and methods to let it run."""
 
     def __init__(self, stage: int, nodes: int, keys: KeyRing | None, folder: Path) -> None:
         folder.mkdir(exist_ok=True)
@@ -60,15 +60,15 @@ class Play:
         return line
 
     def shown(self, *texts: str) -> bool:
-        """Does the log have these lines, one behind the other?"""
+        """Does the log contain these lines, one right after the other?"""
         lines = list(map(str, self.lines))
         return any(lines[place:place + len(texts)] == list(texts) for place in range(len(lines)))
 
     def snapshot(self) -> Snapshot:
-        """The table as it is."""
+        """The current table."""
         return self._table.snapshot()
 
     def ledger(self, number: int) -> dict[str, int]:
-        """The ledger of a node, by the names that people see."""
+        """The ledger of a node, with the names that people see."""
         names = self.playground.log.names
         return {names.of(account): balance for account, balance in self.playground.view(number).ledger.items()}

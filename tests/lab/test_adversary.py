@@ -26,7 +26,7 @@ from tests.stage4_sequencer.scenes import ALICE, BOB, CAROL, SEQUENCER, no_key, 
 from tests.stage5_pos.builder import genesis, new_world, transaction
 
 PAGE_LINES = 60
-"""None of them is longer than a page."""
+"""The most lines of an attacker: a page."""
 
 VICTIM = 11
 """A key without stake."""
@@ -55,7 +55,7 @@ def test_an_unknown_name_is_one_line_and_status_2() -> None:
     (["censor", "--against", "bob"], "expected an account"), (["forge", "2", "--against", ""], "expected a name of 1 to"),
     (["forge", "1", "--peer", "none"], "forge is for stage 2, 3, 4, 5, not 1"),
     (["forge", "6"], "expected an integer from 1 to 5, not '6'")])
-def test_what_an_attacker_is_not_given_rightly_is_one_line_and_status_2(words: list[str], complaint: str,
+def test_a_wrong_option_of_an_attacker_is_one_line_and_status_2(words: list[str], complaint: str,
                                                                       monkeypatch: pytest.MonkeyPatch,
                                                                       capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys, "argv", ["lab.adversaries.evil", *words])
@@ -77,7 +77,7 @@ def test_it_runs_as_a_process_with_the_options_of_its_stage(wallets: list[Path],
 # --- the sequencer ------------------------------------------------------------------------------------
 
 def sequenced(kind: type[SequencedNode], followers: int, seed: int = 1) -> tuple[World, list[Any]]:
-    """A network whose founder, and so its sequencer, is an attacker; it has a million."""
+    """A network whose founder, and therefore sequencer, is an attacker. It has a million."""
     world = World(seed)
     founder = world.add(kind, None, TotalOrderSetup(key=ALICE), lambda: SEQUENCER, 1_000)
     nodes: list[Any] = [founder]
@@ -88,7 +88,7 @@ def sequenced(kind: type[SequencedNode], followers: int, seed: int = 1) -> tuple
 
 
 def pay(world: World, node: Any, sender: Any, receiver: Any, amount: int) -> str:
-    """Let a node have a payment."""
+    """Give a node a payment."""
     message = signed_transaction(sender, receiver, amount, node.network_name)
     node.on_transaction(None, message, encode_frame(message))
     return str(node.transaction_id(message))
@@ -109,11 +109,11 @@ def test_a_sequencer_leaves_one_user_out() -> None:
 
 def test_two_orders_split_the_network_for_good_and_everyone_has_the_proof() -> None:
     splits = [seed for seed in range(10) if is_split_by_two_orders(seed)]
-    assert splits, "a node executes the order of which it hears first: with some schedules that is not the same one"
+    assert splits, "a node executes the order that it hears first, which with some schedules is not the same one"
 
 
 def is_split_by_two_orders(seed: int) -> bool:
-    """Let the sequencer sign two orders of a double spend. Have the two others different ledgers, now and later?"""
+    """Let the sequencer sign two orders of a double spend. Do the two others have different ledgers, now and later?"""
     world, (_, one, other) = sequenced(TwoOrders, 2, seed)
     for receiver in (BOB, CAROL):
         pay(world, one, ALICE, receiver, 600_000)
@@ -133,7 +133,8 @@ def is_split_by_two_orders(seed: int) -> bool:
 # --- stake holders ------------------------------------------------------------------------------------
 
 def staked(kind: type[StakeNode], *plays: tuple[int, ...]) -> tuple[World, list[Any]]:
-    """A network of stage 5; the last node is an attacker. Each plays some genesis accounts, which win half the slots."""
+    """A network of stage 5. The last node is an attacker. Each plays some genesis accounts; all together win half the
+    slots."""
     world = new_world()
     nodes: list[Any] = []
     for number, played in enumerate(plays):
@@ -151,14 +152,14 @@ def staked(kind: type[StakeNode], *plays: tuple[int, ...]) -> tuple[World, list[
 
 
 def let_pay(node: Any, sender: int, receiver: str, amount: int, nonce: int) -> str:
-    """Let a node have a payment of one key to an account; its id."""
+    """Give a node a payment of one key to an account. Return its id."""
     message = transaction(sender, receiver, amount, nonce)
     node.on_transaction(None, message, encode_frame(message))
     return str(node.transaction_id(message))
 
 
 def run_until_confessed(world: World, evil: Any, times: int = 1, slots: int = 60, word: str = "") -> None:
-    """Let slots pass until the attacker has done what it does."""
+    """Let slots pass until the attacker has confessed `times` deeds."""
     for _ in range(slots):
         if sum(word in event["deed"] for event in world.reported(evil, "evil")) >= times:
             return
@@ -166,7 +167,7 @@ def run_until_confessed(world: World, evil: Any, times: int = 1, slots: int = 60
     raise AssertionError(f"after {slots} slots: {world.reported(evil, 'evil')}")
 
 
-def test_what_one_creator_leaves_out_the_next_puts_in() -> None:
+def test_the_next_creator_puts_in_what_one_leaves_out() -> None:
     world, (honest, evil) = staked(Censor, (2, 3), (4,))
     victim = kept_key(VICTIM).account
     let_pay(honest, 2, victim, 1_000, 0)
@@ -187,7 +188,7 @@ def test_what_one_creator_leaves_out_the_next_puts_in() -> None:
     assert kept_key(4).account not in creators and creators
 
 
-def test_who_builds_on_every_branch_does_not_keep_the_others_from_agreeing() -> None:
+def test_the_others_agree_although_one_builds_on_every_branch() -> None:
     world, (one, other, evil) = staked(ForkEverything, (2, 3, 4), (5, 6, 7, 8), (9,))
     run_until_confessed(world, evil, word="builds on 2")
     world.run(20 * SLOT_SECONDS)
@@ -225,7 +226,7 @@ def test_two_blocks_with_one_ticket_leave_one_ledger_and_a_proof() -> None:
     assert one.tree.best.id == other.tree.best.id and one.balances() == other.balances()
 
 
-def test_blocks_of_future_slots_are_not_looked_at() -> None:
+def test_blocks_of_future_slots_are_ignored() -> None:
     world, (honest, evil) = staked(Future, (2,), (3, 4, 5, 6))
     run_until_confessed(world, evil, times=3)
     assert evil.tree.best.slot > honest.clock.slot() + 2, "the attacker is ahead"

@@ -1,4 +1,4 @@
-"""`make attacks` (lab/attacks/attacks.py): the table is whole, it is measured, and what differs from docs/security.md is said."""
+"""`make attacks` (lab/attacks/attacks.py): the table is complete and measured, and differences from docs/security.md are reported."""
 
 import os
 import re
@@ -60,12 +60,12 @@ def attack_of(name: str) -> Attack:
 
 # --- the table and the page of promises -----------------------------------------------------------------
 
-def test_all_attacks_are_there_and_promised_in_the_same_order() -> None:
+def test_all_attacks_exist_and_are_promised_in_the_same_order() -> None:
     assert [attack.name for attack in ATTACKS] == NAMES
     assert list(read_promises()) == NAMES
 
 
-def test_what_is_not_applicable_is_promised_to_be_so_and_has_a_reason() -> None:
+def test_an_attack_that_is_not_applicable_is_promised_to_be_so_and_has_a_reason() -> None:
     promises = read_promises()
     for attack in ATTACKS:
         absent = {stage for stage in STAGES if promises[attack.name][stage] == Outcome.NOT_APPLICABLE}
@@ -97,7 +97,7 @@ def test_a_page_that_cannot_be_read_says_so(table: str, complaint: str, tmp_path
         read_promises(page)
 
 
-# --- what is said about a run ------------------------------------------------------------------------
+# --- the report of a run -----------------------------------------------------------------------------
 
 HOLDS, BROKEN = Finding(Outcome.HOLDS, "1 & 2 <equal>"), Finding(Outcome.BROKEN, "alice has 7 at node 1")
 UNKNOWN, ABSENT = Finding(Outcome.UNKNOWN, "nobody answered"), Finding(Outcome.NOT_APPLICABLE, "nothing is there")
@@ -110,7 +110,7 @@ def made_up() -> tuple[list[Attack], dict[str, dict[int, Finding]]]:
                     "overdraft": {1: ABSENT, 2: BROKEN, 3: BROKEN, 4: HOLDS, 5: HOLDS}}
 
 
-def test_what_is_not_as_promised_or_not_known_is_complained_about() -> None:
+def test_outcomes_that_are_not_promised_or_unknown_are_complained_about() -> None:
     complaints = compare_with(read_promises(), made_up()[1])
     assert complaints == [
         "duplicate delivery, stage 3: broken, but docs/security.md promises holds: alice has 7 at node 1",
@@ -135,7 +135,7 @@ def test_the_terminal_shows_table_evidence_and_differences(monkeypatch: pytest.M
     assert max(map(len, text.splitlines())) <= 100
 
 
-def test_the_page_needs_nothing_else_and_tells_each_story() -> None:
+def test_the_page_needs_no_other_file_and_tells_each_story() -> None:
     chosen, findings = made_up()
     page = attacks_page(chosen, findings, read_promises(), "2 cells, seed <7>")
     assert not re.search(r"<script|src=|url\(|@import|https?:", page)
@@ -146,7 +146,7 @@ def test_the_page_needs_nothing_else_and_tells_each_story() -> None:
     assert page.count("<tr>") == 3 and page.count("<section") == 2
 
 
-def test_the_list_shows_what_is_promised(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_list_shows_the_promises(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--list", "--only", "overdraft"]) == 0
     assert capsys.readouterr().out.split() == ["overdraft", "–", "broken", "broken", "holds", "holds"]
     assert len(draw_list(ATTACKS, read_promises()).splitlines()) == len(NAMES)
@@ -178,11 +178,11 @@ def failing(error: Exception) -> Attack:
 
 @pytest.mark.parametrize(("error", "evidence"), [
     (Unmeasured("nobody came"), "nobody came"), (ZeroDivisionError("by 0"), "ZeroDivisionError: by 0")])
-def test_what_cannot_be_measured_is_unknown_and_says_why(error: Exception, evidence: str, run: Run) -> None:
+def test_an_attack_that_cannot_be_measured_is_unknown_and_says_why(error: Exception, evidence: str, run: Run) -> None:
     assert run.measure(Cell(failing(error), 2)) == Finding(Outcome.UNKNOWN, evidence)
 
 
-def test_it_stops_nothing_else_and_is_tried_once_more(run: Run) -> None:
+def test_an_attack_that_cannot_be_measured_stops_no_other_and_is_tried_once_more(run: Run) -> None:
     tries = []
 
     def carry_out(scene: Scene) -> Finding:
@@ -199,7 +199,7 @@ def test_it_stops_nothing_else_and_is_tried_once_more(run: Run) -> None:
 
 
 def do_nothing(*_: object, **__: object) -> str:
-    """What an attacker does that does not attack."""
+    """Stands in for an attack: does nothing."""
     return "0" * 64
 
 
@@ -217,7 +217,8 @@ NOT_DONE = [
 @pytest.mark.parametrize(("name", "stage", "attacker", "method"),
                          [NOT_DONE[0], *(pytest.param(*one.values, id=one.id, marks=pytest.mark.long)
                                          for one in NOT_DONE[1:])])
-def test_an_attack_that_does_not_take_place_is_not_withstood(name: str, stage: int, attacker: type, method: str,
+def test_an_attack_that_does_not_take_place_does_not_count_as_withstood(
+    name: str, stage: int, attacker: type, method: str,
                                                              run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attacker, method, do_nothing)
     monkeypatch.setattr(attack_scene, "PATIENCE", 3.0)
@@ -263,7 +264,7 @@ def test_some_real_cells_come_out_as_promised(keys: Path, tmp_path: Path, capsys
     assert nodes_of(os.getpid()) == before
 
 
-def test_what_is_not_as_promised_is_status_1(keys: Path, capsys: pytest.CaptureFixture[str],
+def test_an_outcome_that_was_not_promised_is_status_1(keys: Path, capsys: pytest.CaptureFixture[str],
                                              monkeypatch: pytest.MonkeyPatch) -> None:
     other: dict[str, dict[int, Any]] = {"overdraft": dict.fromkeys(STAGES, Outcome.HOLDS)}
     monkeypatch.setattr(attacks, "read_promises", lambda: other)

@@ -16,13 +16,13 @@ from stage2_ledger.node import LedgerNode
 from tests.fixtures import kept_key
 
 KEYS = [kept_key(number) for number in (1, 2, 3)]
-"""Of the nodes of stage 3, the attacker's last."""
+"""The keys of the nodes of stage 3. The last one is the attacker's."""
 
 ALICE, BOB, MALLORY = 0, 1, 2
 
 
 def network(stage: int, *kinds: type[ChatNode]) -> tuple[World, list[Any]]:
-    """A network of stage 1, 2 or 3, in which all are linked with all; `kinds` are the attackers at its end."""
+    """A network of stage 1, 2 or 3 in which all are linked with all. The last nodes are attackers of these `kinds`."""
     world = World(seed=1)
     nodes: list[Any] = []
     for number, kind in enumerate([NODES[stage], NODES[stage], *(node_of(kind, stage) for kind in kinds)]):
@@ -33,29 +33,29 @@ def network(stage: int, *kinds: type[ChatNode]) -> tuple[World, list[Any]]:
 
 
 def account(stage: int, number: int) -> str:
-    """Whose account that is."""
+    """The account of a node: a name in stage 2, a key in stage 3."""
     return KEYS[number].account if stage == 3 else ["alice", "bob", "mallory"][number]
 
 
 def send(node: Any, number: int, amount: int) -> None:
-    """Let Alice or another pay an amount to Bob, at her node."""
+    """Let Alice or another user pay Bob an amount, at the payer's node."""
     sender = "" if node.STAGE == 3 else f"{account(2, number)} "
     node.on_line(f"/send {sender}{account(node.STAGE, BOB)} {amount}")
 
 
 def reasons(world: World, node: Any) -> list[str]:
-    """Why a node has refused what it was sent."""
+    """The reasons for which a node refused messages."""
     return [event["reason"] for event in world.reported(node, "error") if event["code"] == "INVALID"]
 
 
 @pytest.mark.parametrize(("name", "stage"), [(name, stage) for name, evil in EVIL.items() for stage in evil.sights])
-def test_each_attacker_is_a_node_of_each_stage_that_it_is_for(name: str, stage: int) -> None:
+def test_each_attacker_is_a_node_of_each_of_its_stages(name: str, stage: int) -> None:
     kind = node_of(EVIL[name].kind, stage)
     assert issubclass(kind, NODES[stage]) and kind.STAGE == stage
 
 
 @pytest.mark.parametrize("stage", [1, 2, 3])
-def test_what_is_passed_on_many_times_counts_once(stage: int) -> None:
+def test_a_message_that_is_passed_on_many_times_counts_once(stage: int) -> None:
     world, nodes = network(stage, Duplicate)
     speaker, hearer = (nodes[MALLORY], nodes[ALICE]) if stage == 1 else (nodes[ALICE], nodes[BOB])
     came, take = Counter[bytes](), hearer.on_frame
@@ -80,7 +80,7 @@ def test_what_is_passed_on_many_times_counts_once(stage: int) -> None:
 
 @pytest.mark.parametrize(("kind", "expected"), [
     (Forge, {"alice": -1_010, "bob": 10, "mallory": 1_000}), (Tamper, {"alice": -10_010, "bob": 10_010})])
-def test_stage_2_executes_what_is_forged_or_changed(kind: type[LedgerNode], expected: dict[str, int]) -> None:
+def test_stage_2_executes_forged_or_changed_transactions(kind: type[LedgerNode], expected: dict[str, int]) -> None:
     world, nodes = network(2, kind)
     send(nodes[ALICE], ALICE, 10)
     world.run(20)
@@ -89,7 +89,7 @@ def test_stage_2_executes_what_is_forged_or_changed(kind: type[LedgerNode], expe
 
 
 @pytest.mark.parametrize("kind", [Forge, Tamper])
-def test_stage_3_refuses_what_is_forged_or_changed(kind: type[LedgerNode]) -> None:
+def test_stage_3_refuses_forged_or_changed_transactions(kind: type[LedgerNode]) -> None:
     world, nodes = network(3, kind)
     send(nodes[ALICE], ALICE, 10)
     world.run(20)
@@ -109,7 +109,7 @@ def test_a_forger_takes_from_its_victim_alone_and_once() -> None:
 
 
 @pytest.mark.parametrize("kind", [Forge, Tamper])
-def test_two_of_them_do_not_feed_on_each_other_for_ever(kind: type[LedgerNode]) -> None:
+def test_two_attackers_do_not_feed_on_each_other_for_ever(kind: type[LedgerNode]) -> None:
     world, nodes = network(2, kind, kind)
     send(nodes[ALICE], ALICE, 10)
     world.run(60)

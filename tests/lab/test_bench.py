@@ -1,6 +1,6 @@
-"""The benchmark on a small scale: that its figures are what they say they are, and that it notices what is wrong.
+"""The benchmark on a small scale: its figures are right, and it notices what is wrong.
 
-Not how fast the stages are: that depends on what else the machine does.
+These tests do not check how fast the stages are: that depends on what else the machine does.
 """
 
 import contextlib
@@ -47,7 +47,7 @@ class Bench:
     def __init__(self, *options: str) -> None:
         self._mark = f"BENCH_TEST={secrets.token_hex(16)}"
         name, value = self._mark.split("=")
-        # A session of its own, so that Ctrl-C can be sent to all that is in it, as a terminal does.
+        # A session of its own, so that the test can send Ctrl-C to all its processes, as a terminal does.
         self.process = subprocess.Popen([sys.executable, "-m", "lab.bench", *options], cwd=ROOT, text=True,
                                         env={**os.environ, name: value}, start_new_session=True,
                                         stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -58,8 +58,8 @@ class Bench:
         return self.process.returncode, output, errors
 
     def started(self) -> list[str]:
-        """All processes that have inherited its environment, itself included: how much they have written to a
-        file on standard output, and their command lines."""
+        """All processes with its environment, itself included: for each, how much it has written to a file on standard
+        output, and its command line."""
         found = []
         for folder in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):  # ended meanwhile, or not ours to look at
@@ -69,11 +69,11 @@ class Bench:
         return found
 
     def has_nodes(self) -> bool:
-        """Do its two nodes run?"""
+        """Are its two nodes running?"""
         return sum("-m stage" in line for line in self.started()) == 2
 
     def has_signed(self) -> bool:
-        """Do its two signers have written something?"""
+        """Have its two signers written something?"""
         return sum("-m lab.nodes.signing" in line and not line.startswith("0 ") for line in self.started()) == 2
 
     def all_have_ended(self) -> bool:
@@ -83,7 +83,7 @@ class Bench:
 
 @pytest.fixture
 def bench() -> Iterator[Any]:
-    """Start a benchmark: `bench(*options)` gives a `Bench`. It is ended, and nothing may be left of it."""
+    """Start a benchmark: `bench(*options)` returns a `Bench`. It is ended, and must leave nothing behind."""
     benches: list[Bench] = []
 
     def start(*options: str) -> Bench:
@@ -134,7 +134,7 @@ def check_row(row: dict[str, Any], cores: int) -> None:
         assert row["blocks"]["number"] * row["blocks"]["mean_transactions"] == pytest.approx(60)
         assert not row["is_met"], "blocks as small as these must not reach the mark"
     if row["cores"] is not None:
-        # No sum: in a run of a tenth of a second the system's clock ticks are too coarse for that.
+        # Do not check the sum: in a run of a tenth of a second the system's clock ticks are too coarse.
         assert all(share >= 0.0 for share in row["cores"].values())
 
 
@@ -163,7 +163,7 @@ def test_nothing_is_left_when_it_is_interrupted(bench: Any, keys: Path, is_at_wo
     (["--nodes", "1"], 2, "expected an integer from 2 to 20, not '1'"),
     (["--keys", "/dev/null/keys"], 1, "/dev/null/keys: Not a directory"),
 ])
-def test_what_cannot_be_done_gets_one_line(bench: Any, options: list[str], status: int, complaint: str) -> None:
+def test_a_wrong_option_gets_one_line(bench: Any, options: list[str], status: int, complaint: str) -> None:
     ended, output, errors = bench("--json", *options).finish()
     assert (ended, output, errors.count("\n")) == (status, "", 1)
     assert complaint in errors
@@ -212,12 +212,12 @@ class ScriptedNode:
 
 
 def scripted_measurement(monkeypatch: pytest.MonkeyPatch) -> tuple[LedgerMeasurement, dict[str, int], list[Any]]:
-    """A measurement of stage 5 at its end; the right ledger and the blocks that it follows from."""
+    """A measurement of stage 5 at its end, the right ledger, and the blocks from which it follows."""
     monkeypatch.setattr(measurements, "SETTLE_SECONDS", 0.0)
     *senders, sink = [load_key(KEYS / f"key-{number}.pem") for number in range(1, 12)]
     key_ring: Any = SimpleNamespace(keys=senders, sink=sink.account)
     blocks = [{"creator": senders[9].account, "transactions": 40}, {"creator": senders[0].account, "transactions": 20}]
-    # 20 transactions of 2 from each of the first three; 10 and 1 for each transaction to the creators.
+    # 20 transactions of 2 from each of the first three keys. Creators get 10, and 1 for each transaction.
     ledger = {key.account: 1_000_000 for key in senders} | {sink.account: 60}
     for number, change in ((0, -40 + 10 + 20), (1, -40), (2, -40), (9, 10 + 40)):
         ledger[senders[number].account] += change
@@ -251,7 +251,7 @@ def test_ledgers_that_are_wrong_alike_are_a_fault(monkeypatch: pytest.MonkeyPatc
 
 
 class SlowNode(ScriptedNode):
-    """Executes 25 transactions more before each question, and lets a second pass, of a clock turned by hand."""
+    """Before each question it executes 25 more transactions, and lets a second pass on the test's clock."""
 
     pid = os.getpid()
     name = "node"
@@ -278,7 +278,7 @@ def test_the_time_is_taken_until_the_last_node_has_everything(monkeypatch: pytes
         assert measurement.row.seconds is None
     else:
         measurement.measure(nodes, [], [])
-        assert measurement.row.seconds == 6.0  # three questions to each node: 75 are no less than 60
+        assert measurement.row.seconds == 6.0  # three questions to each of two nodes, since 75 is the first count over 60
 
 
 def test_a_mark_is_met_only_without_faults_and_with_large_blocks() -> None:
@@ -294,7 +294,7 @@ def test_a_mark_is_met_only_without_faults_and_with_large_blocks() -> None:
     assert not row.is_met
 
 
-def test_a_node_that_dies_is_told_and_the_others_are_ended() -> None:
+def test_a_node_that_dies_is_reported_and_the_others_are_ended() -> None:
     with pytest.raises(NodeError, match=r"(?m)^node \d+ \(stage1_chat .*\) ended with status -9, expected the event chat$"), \
             running_network(1, 3) as nodes:
         nodes[1].signal(signal.SIGKILL)

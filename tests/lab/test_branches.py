@@ -1,4 +1,4 @@
-"""The tree of blocks as the playground colours and draws it (lab/live/branches.py), and the colours of other stages."""
+"""How the playground colours and draws the tree of blocks (lab/live/branches.py), and the colours of other stages."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from lab.live.table import Colours
 
 
 def grow(branches: Branches, parent: str, *ids: str) -> None:
-    """Add a chain of blocks on a parent; the first letter of an id says who has made it."""
+    """Add a chain of blocks on a parent. The first character of an id names the block's creator."""
     for block_id in ids:
         height = branches.blocks[parent].height + 1 if parent in branches.blocks else 1
         branches.add({"id": block_id, "parent": parent, "height": height}, block_id[0])
@@ -38,7 +38,7 @@ def test_a_new_branch_does_not_take_a_colour_that_is_shown() -> None:
     assert branches.rivals(branches.blocks["b1"]) == [branches.blocks["a1"]]
 
 
-def test_the_tree_lies_on_its_side_one_branch_a_line() -> None:
+def test_the_tree_is_drawn_from_left_to_right_with_one_line_for_each_branch() -> None:
     branches = Branches()
     grow(branches, "genesis", "1aaaaaa", "2bbbbbb", "3cccccc")
     grow(branches, "1aaaaaa", "4dddddd")
@@ -48,13 +48,13 @@ def test_the_tree_lies_on_its_side_one_branch_a_line() -> None:
         "        └─4:4ddd <- 4"]
 
 
-def test_who_is_behind_stands_below_its_block() -> None:
+def test_a_node_that_lags_stands_below_its_block() -> None:
     branches = Branches()
     grow(branches, "genesis", "1aaaaaa", "2bbbbbb")
     assert drawn(branches, {"2bbbbbb": "<- 1", "1aaaaaa": "<- 2"}, 98)[2] == "       ^ <- 2"
 
 
-def test_only_the_newest_heights_fit_and_only_what_a_node_knows_is_drawn() -> None:
+def test_only_the_newest_heights_and_the_blocks_that_a_node_knows_are_drawn() -> None:
     branches = Branches()
     grow(branches, "genesis", *(f"{height}xxxxx" for height in range(1, 20)))
     lines = drawn(branches, {}, 40)
@@ -66,21 +66,21 @@ def test_only_the_newest_heights_fit_and_only_what_a_node_knows_is_drawn() -> No
 
 
 def deep_fork() -> Branches:
-    """Two branches of 40 blocks each that part at height 5."""
+    """Two branches of 40 blocks each. They part at height 5."""
     branches = Branches()
     grow(branches, "genesis", *(f"{height}aa" for height in range(1, 46)))
     grow(branches, "5aa", *(f"{height}bb" for height in range(6, 46)))
     return branches
 
 
-def test_branches_that_part_long_before_show_the_block_in_common() -> None:
+def test_branches_that_parted_long_ago_show_their_common_block() -> None:
     assert drawn(deep_fork(), {"45aa": "<- 1", "45bb": "<- 2"}, 60) == [
         "       5 … 38 blocks …        44      45",
         "───5:5aa─┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄──4:44aa──4:45aa <- 1",
         "        └┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄──4:44bb──4:45bb <- 2"]
 
 
-def test_a_fork_stands_under_its_parent_also_in_the_gap() -> None:
+def test_a_fork_stands_under_its_parent_even_in_a_gap() -> None:
     branches = deep_fork()
     grow(branches, "30aa", *(f"{height}cc" for height in range(31, 46)))
     lines = drawn(branches, {}, 48)
@@ -88,14 +88,14 @@ def test_a_fork_stands_under_its_parent_also_in_the_gap() -> None:
 
 
 def rolled_back() -> Branches:
-    """A branch of 28 blocks that parts at height 5 and was given up at height 33; the other has 45 by now."""
+    """A branch of 28 blocks that parts at height 5 and was abandoned at height 33. The other branch is at 45 by now."""
     branches = Branches()
     grow(branches, "genesis", *(f"{height}aa" for height in range(1, 46)))
     grow(branches, "5aa", *(f"{height}bb" for height in range(6, 34)))
     return branches
 
 
-def test_after_a_deep_rollback_the_fork_and_the_end_of_what_was_given_up_are_drawn() -> None:
+def test_after_a_deep_rollback_the_fork_and_the_end_of_the_abandoned_branch_are_drawn() -> None:
     assert drawn(rolled_back(), {"45aa": "<- 1-10"}, 80) == [
         "       5 … 27 blocks …        33 … 10 blocks …        44      45",
         "───5:5aa─┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄──3:33aa─┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄──4:44aa──4:45aa <- 1-10",
@@ -112,7 +112,7 @@ def test_a_deep_fork_is_never_lost(width: int) -> None:
         assert first[:place].endswith("──5:5aa") and title[:place].endswith(" 5")
 
 
-def test_of_several_deep_rollbacks_the_last_is_drawn_and_small_ones_are_not() -> None:
+def test_the_last_deep_rollback_is_drawn_and_small_ones_are_not() -> None:
     branches = rolled_back()
     grow(branches, "10aa", *(f"{height}cc" for height in range(11, 16)))
     grow(branches, "34aa", "35dd", "36dd")
@@ -128,7 +128,7 @@ def test_two_branches_on_the_genesis_begin_at_height_1() -> None:
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 100, 200])
-def test_no_line_is_wider_than_asked_for_and_wide_ones_show_more(width: int) -> None:
+def test_no_line_is_wider_than_allowed_and_wide_drawings_show_more(width: int) -> None:
     tips = {"45aa": "<- " + ",".join(map(str, range(1, 31, 2))), "45bb": "<- 2", "20aa": "<- 4", "44bb": "<- 6"}
     lines = drawn(deep_fork(), tips, width)
     assert max(map(len, lines)) <= width

@@ -1,4 +1,4 @@
-"""`make compare`: what is shown is the code that is there, each piece once, and marked with what became of it."""
+"""`make compare` shows the real code, each piece once, and marked with what became of it."""
 
 import fcntl
 import html.parser
@@ -28,7 +28,7 @@ STAGES = read_stages()
 INHERITANCE = Inheritance(STAGES)
 PAIRS = [(left, right) for left in FOLDERS for right in FOLDERS if left <= right]
 USUAL = [(1, 2), (2, 3), (3, 4), (4, 5), (1, 5)]
-"""What people look at: what a stage adds to the one before, and how far it is from the first one to the last."""
+"""The comparisons that people look at: each stage with the one before, and the first with the last."""
 
 NODES = {1: ["stage1_chat.peering.PeeringNode", "stage1_chat.node.ChatNode"],
          2: ["stage2_ledger.ring.Ring", "stage2_ledger.fetcher.Fetcher", "stage2_ledger.reconcile.Reconciliation",
@@ -39,7 +39,7 @@ NODES = {1: ["stage1_chat.peering.PeeringNode", "stage1_chat.node.ChatNode"],
              "stage4_sequencer.node.SequencedNode"],
          5: ["stage5_pos.clock.SlotClock", "stage5_pos.put_off.PutOffBlocks", "stage5_pos.catching_up.ChainSync",
              "stage5_pos.node.StakeNode"]}
-"""The classes of each stage's nodes and of their parts, the last one is the node itself."""
+"""Stage -> the classes of its node and of the node's parts. The last one is the node itself."""
 
 
 def find_class(name: str) -> Any:
@@ -62,7 +62,7 @@ def title(piece: Piece | None) -> str | None:
 
 @pytest.fixture
 def read_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The command takes the stages as they were read above: reading them takes longer than the rest."""
+    """Let the command use the stages that were read above: it takes longer to read them than to do the rest."""
     monkeypatch.setattr(command, "read_stages", lambda: STAGES)
 
 
@@ -137,14 +137,14 @@ class Node(Base):
 
 @pytest.fixture
 def small(tmp_path: Path) -> dict[int, Stage]:
-    """Two stages that one can overlook."""
+    """Two small stages."""
     for path, text in SMALL.items():
         (tmp_path / path).parent.mkdir()
         (tmp_path / path).write_text(text.lstrip())
     return read_stages(tmp_path)
 
 
-def test_a_stage_runs_what_it_does_not_replace_and_what_that_names(small: dict[int, Stage]) -> None:
+def test_a_stage_runs_code_that_it_does_not_replace_and_all_that_this_code_names(small: dict[int, Stage]) -> None:
     taken_over = {piece.title for piece in Inheritance(small).runs(2) if piece.stage == 1}
     assert taken_over == {"Base", "Base.extended", "Base.kept", "helper", "Tool", "Tool.work", "DEFAULT"}
 
@@ -161,7 +161,7 @@ def test_what_became_of_each_piece(small: dict[int, Stage]) -> None:
     assert alone == {(name, name) for name in ("DEFAULT", "helper", "Tool", "Tool.work", "Base.kept")}
 
 
-def test_whole_has_the_code_that_runs_in_its_place(small: dict[int, Stage]) -> None:
+def test_whole_shows_the_code_that_runs_in_its_place(small: dict[int, Stage]) -> None:
     comparison = compare(small, 1, 2, is_whole=True)
     rights = [title(row.right) for row in rows_of(comparison) if row.right]
     assert rights == ["DEFAULT", "helper", "Tool", "Tool.work", "Base", "Node.extended", "Base.extended",
@@ -174,7 +174,7 @@ def test_whole_has_the_code_that_runs_in_its_place(small: dict[int, Stage]) -> N
 
 @pytest.mark.parametrize("is_whole", [False, True], ids=["own", "whole"])
 @pytest.mark.parametrize("left, right", and_long(USUAL, [pair for pair in PAIRS if pair not in USUAL]))
-def test_all_is_shown_and_once(left: int, right: int, is_whole: bool) -> None:
+def test_every_piece_is_shown_once(left: int, right: int, is_whole: bool) -> None:
     rows = rows_of(compare(STAGES, left, right, is_whole))
     for stage, shown in ((left, [row.left for row in rows]), (right, [row.right for row in rows])):
         times = Counter(piece for piece in shown if piece is not None)
@@ -186,13 +186,13 @@ def test_all_is_shown_and_once(left: int, right: int, is_whole: bool) -> None:
 
 
 @pytest.mark.parametrize("left, right", [pair for pair in PAIRS if pair[0] < pair[1]])
-def test_the_unlike_is_on_top(left: int, right: int) -> None:
+def test_the_nodes_file_with_its_differences_is_on_top(left: int, right: int) -> None:
     first = compare(STAGES, left, right).sections[0]
     assert first.file == "node.py" and first.left is not None and first.right is not None
     assert f"Unlike stage {right - 1}:" in first.right.docstring and f"Stage {left}" in first.left.docstring
 
 
-def test_a_stage_beside_itself_is_left_alone() -> None:
+def test_a_stage_compared_with_itself_is_left_alone() -> None:
     for is_whole in (False, True):
         rows = rows_of(compare(STAGES, 3, 3, is_whole))
         assert rows and {row.status for row in rows} == {Status.ALONE} and all(row.left is row.right for row in rows)
@@ -213,12 +213,12 @@ KNOWN = [
 
 
 @pytest.mark.parametrize("left, right, name, status, beside", KNOWN)
-def test_what_is_known_of_our_stages(left: int, right: int, name: str, status: Status, beside: str | None) -> None:
+def test_known_facts_about_our_stages(left: int, right: int, name: str, status: Status, beside: str | None) -> None:
     row = row_of(compare(STAGES, left, right), name)
     assert (row.status, title(row.left)) == (status, beside)
 
 
-def test_lines_that_are_alike_are_one_line_that_was_changed() -> None:
+def test_similar_lines_are_one_changed_line() -> None:
     old = ["def f():", "    network.send(1)", "    return 1"]
     new = ["def f():", "    first()", "    network.send(1, 2)", "    second()", "    return 1"]
     assert [tuple(pair) for pair in align(old, new)] == [(" ", 0, 0), ("+", None, 1), ("~", 1, 2), ("+", None, 3),
@@ -229,7 +229,7 @@ def test_lines_that_are_alike_are_one_line_that_was_changed() -> None:
 # --- the command --------------------------------------------------------------------------------
 
 def run(*arguments: str, columns: int = 100) -> str:
-    """What `python -m lab.compare` prints where no terminal is."""
+    """The output of `python -m lab.compare` without a terminal."""
     done = subprocess.run([sys.executable, "-m", "lab.compare", *arguments], cwd=ROOT, capture_output=True, text=True,
                           timeout=100, env={**os.environ, "COLUMNS": str(columns), "PYTHONIOENCODING": "utf-8"})
     assert (done.returncode, done.stderr) == (0, "")
@@ -253,7 +253,7 @@ def test_without_a_terminal_it_has_no_colours_and_keeps_its_width(columns: int) 
     assert left > 0 and right.replace(" ", "") in re.sub(r"\s+", "", text)
 
 
-def test_what_is_left_alone_can_be_hidden_and_is_counted(capsys: pytest.CaptureFixture[str]) -> None:
+def test_pieces_that_are_left_alone_can_be_hidden_and_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main(["-A", "2", "-B", "3", "--hide"]) == 0
     lines = capsys.readouterr().out.splitlines()
     hidden = [int(match[1]) for line in lines if (match := re.match(r"── (\d+) left alone, hidden ─", line))]
@@ -265,10 +265,10 @@ def test_what_is_left_alone_can_be_hidden_and_is_counted(capsys: pytest.CaptureF
 
 
 def read_terminal(command: list[str], **environment: str) -> str:
-    """What a command prints on a terminal, on which all fits."""
+    """The output of a command on a terminal that is large enough for it."""
     ours, its = pty.openpty()
     fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 60_000, 90, 0, 0))
-    # In a session of its own, and without standard error: a pager would wait for keys from the developer's terminal.
+    # In a session of its own, without standard error: otherwise a pager would wait for keys from the real terminal.
     process = subprocess.Popen(command, cwd=ROOT, stdout=its, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                                start_new_session=True,
                                env={**os.environ, "TERM": "xterm", **environment})
@@ -307,7 +307,7 @@ def test_a_pager_that_cannot_be_run_does_no_harm(monkeypatch: pytest.MonkeyPatch
     assert command.find_pager() == []
 
 
-def test_one_who_has_seen_enough_gets_no_traceback() -> None:
+def test_a_reader_that_stops_early_gets_no_traceback() -> None:
     shell = f"{sys.executable} -m lab.compare -A 3 -B 4 | head -1"
     done = subprocess.run(["bash", "-o", "pipefail", "-c", shell], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "") and done.stdout.startswith("Stage 3 signed")
@@ -321,7 +321,7 @@ WRONG = {"-A 7 -B 1": "expected a stage from 1 to 5, not '7'", "-A x -B 2": "not
 
 @pytest.mark.usefixtures("read_before")
 @pytest.mark.parametrize("words", WRONG)
-def test_what_is_wrong_is_one_line_and_status_2(words: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_wrong_option_is_one_line_and_status_2(words: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         command.main(words.split())
     shown = capsys.readouterr()
@@ -330,7 +330,7 @@ def test_what_is_wrong_is_one_line_and_status_2(words: str, capsys: pytest.Captu
 
 
 class Page(html.parser.HTMLParser):
-    """Reads a page, and notes what is not closed or not there."""
+    """Reads a page, and notes tags that are not closed and links that lead nowhere."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -361,7 +361,7 @@ class Page(html.parser.HTMLParser):
 
 @pytest.mark.usefixtures("read_before")
 @pytest.mark.parametrize("words", ["-A 4 -B 3", "-A 2 -B 4 --whole", ""])
-def test_the_page_needs_nothing_else(words: str, tmp_path: Path) -> None:
+def test_the_page_needs_no_other_file(words: str, tmp_path: Path) -> None:
     out = tmp_path / "out.html"
     assert command.main([*words.split(), "--html", str(out)]) == 0
     text = out.read_text("utf-8")
@@ -380,7 +380,7 @@ def test_the_page_needs_nothing_else(words: str, tmp_path: Path) -> None:
         assert all(FOLDERS[number].partition("_")[2] in page.text for number in FOLDERS)
 
 
-def test_make_passes_on_what_it_is_given() -> None:
+def test_make_passes_on_its_values() -> None:
     asked = ["A=3", "B=4", "WHOLE=1", "HTML=it's.html", "HIDE=1"]
     for count, expected in ((0, "lab.compare"), (2, "-A '3' -B '4'"), (5, "--html 'it'\\''s.html' --whole --hide")):
         done = subprocess.run(["make", "-n", "compare", *asked[:count]], cwd=ROOT, capture_output=True, text=True)
@@ -390,7 +390,7 @@ def test_make_passes_on_what_it_is_given() -> None:
     assert not any(option in done.stdout for option in ("-A", "--html", "--whole")), "only what was given to make counts"
 
 
-def test_the_left_one_is_always_the_earlier_one() -> None:
+def test_the_earlier_stage_is_always_on_the_left() -> None:
     for words in ("-A 2 -B 3", "-A 3 -B 2"):
         comparison = command.compare_as_asked(STAGES, command.make_options().parse_args(words.split()))
         assert (comparison.left, comparison.right) == (2, 3)

@@ -1,4 +1,4 @@
-"""The proxy of lab/nodes/faults.py: it does to real connections what it says, and nothing else."""
+"""The proxy of lab/nodes/faults.py does to real connections exactly what it says."""
 
 import secrets
 import socket
@@ -14,7 +14,7 @@ from tests.conftest import Launch
 from tests.processes import NodeProcess, RawPeer, eventually
 
 SILENT_SECONDS = 0.5
-"""Long enough for what takes a millisecond, were it not held up."""
+"""Seconds that are long enough for something that takes a millisecond unless it is held up."""
 
 
 @pytest.fixture
@@ -25,21 +25,21 @@ def node(start_node: Launch, faults: Faults) -> NodeProcess:
 
 @pytest.fixture
 def peer(node: NodeProcess, faults: Faults) -> Iterator[RawPeer]:
-    """A peer of that node, whose place is named "peer"; they have shaken hands."""
+    """A peer of that node, whose place is named "peer". The handshake is done."""
     with RawPeer(node.address, network=node.network, listen=faults.add("peer").address) as peer:
         peer.join()
         yield peer
 
 
 def hears_nothing(peer: RawPeer) -> bool:
-    """Does nothing come for a while, also no end?"""
+    """Does nothing come for a while, not even an end?"""
     already = len(peer.received)
     with pytest.raises(AssertionError, match="nothing came"):
         peer.receive(SILENT_SECONDS)
     return len(peer.received) == already
 
 
-def test_a_node_is_called_where_the_proxy_is_and_everything_passes(start_node: Launch, faults: Faults) -> None:
+def test_nodes_are_called_at_the_proxy_and_everything_passes(start_node: Launch, faults: Faults) -> None:
     alice, bob = (faults.add(name) for name in ("alice", "bob"))
     first = start_node(2, "none", *alice.options)
     second = start_node(2, first.address, *bob.options)
@@ -86,7 +86,7 @@ def test_one_cut_is_mended_and_the_others_last(start_node: Launch, faults: Fault
     eventually(lambda: len(first.all_of("peer", state="down")) == 2, state=first.describe)
     faults.mend("bob", "alice")
     eventually(lambda: faults.count_links("alice", "bob") == 1, state=faults.describe)
-    faults.mend("bob", "carol")  # they are not cut
+    faults.mend("bob", "carol")  # there is no cut between these two
     assert faults.count_links("alice", "carol") == 0
     assert "cut: [['alice', 'carol']]" in faults.describe()
 
@@ -149,7 +149,7 @@ def takes(action: Callable[[], object]) -> float:
     return time.monotonic() - start
 
 
-def test_strangers_are_let_through_and_groups_are_parted_pair_by_pair(start_node: Launch, faults: Faults) -> None:
+def test_strangers_pass_and_a_partition_cuts_each_pair(start_node: Launch, faults: Faults) -> None:
     places = [faults.add(name) for name in "abcd"]
     founder = start_node(2, "none", *places[0].options)
     nodes = [start_node(2, founder.address, *place.options) for place in places[1:]]
@@ -162,7 +162,7 @@ def test_strangers_are_let_through_and_groups_are_parted_pair_by_pair(start_node
         eventually(lambda: faults.count_links("b", "c") > 0 and faults.count_links("a", "d") > 0, state=faults.describe)
 
 
-def test_all_is_over_at_the_end(start_node: Launch) -> None:
+def test_at_the_end_all_threads_and_connections_are_gone(start_node: Launch) -> None:
     before = set(threading.enumerate())
     with Faults(1) as faults:
         places = [faults.add(name) for name in "ab"]
@@ -184,7 +184,7 @@ def test_the_same_seed_draws_the_same() -> None:
     assert draws[0] == draws[1] != draws[2]
 
 
-def test_a_throttled_line_carries_so_much_a_second_and_bytes_are_counted(
+def test_a_throttled_line_keeps_its_rate_and_bytes_are_counted(
         node: NodeProcess, peer: RawPeer, faults: Faults) -> None:
     told = faults.count_bytes("peer", "node")
     faults.throttle("peer", 100_000)

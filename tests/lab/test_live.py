@@ -1,4 +1,4 @@
-"""`make network` as a process: without a terminal and on one, and that nothing is left of it however it ends."""
+"""`make network` as a process, with and without a terminal. However it ends, it leaves nothing behind."""
 
 import contextlib
 import errno
@@ -26,7 +26,7 @@ from tests.network.conftest import copy_keys
 from tests.processes import DEADLINE, ROOT, eventually
 
 NO_SCREEN = "\x1b[?1049l"
-"""What gives the terminal its own screen back (xterm)."""
+"""The escape sequence that gives the terminal its own screen back (xterm)."""
 
 
 class Live:
@@ -44,7 +44,7 @@ class Live:
         self.output = ""
 
     def nodes(self) -> list[int]:
-        """Its nodes that run."""
+        """Its running nodes."""
         return [pid for pid, command in self._processes() if "-m stage" in command]
 
     def _processes(self) -> Iterator[tuple[int, str]]:
@@ -54,18 +54,18 @@ class Live:
                     yield int(folder.name), (folder / "cmdline").read_text().replace("\0", " ")
 
     def wait_for_nodes(self, count: int) -> None:
-        """Until so many run."""
+        """Wait until `count` nodes run."""
         eventually(lambda: len(self.nodes()) >= count, state=self.process.poll)
 
     def expect_end(self, status: int = 0) -> None:
-        """It ends with that status, and nothing is left."""
+        """Check that it ends with that status, and leaves nothing behind."""
         assert self.process.wait(DEADLINE) == status
         eventually(lambda: not list(self._processes()), state=lambda: list(self._processes()))
 
 
 @pytest.fixture
 def live() -> Iterator[Any]:
-    """Start it: `live(*options)` gives a `Live`; what is left of it at the end is killed."""
+    """Start it: `live(*options)` returns a `Live`. What is left of it at the end is killed."""
     started: list[Live] = []
 
     def start(*options: str, **how: Any) -> Live:
@@ -78,7 +78,7 @@ def live() -> Iterator[Any]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         with one.process:
-            pass  # its pipes are closed, and it is waited for
+            pass  # this closes its pipes, and waits for it
 
 
 def read_until(process: subprocess.Popen[bytes], text: str) -> None:
@@ -91,7 +91,7 @@ def read_until(process: subprocess.Popen[bytes], text: str) -> None:
 
 # --- without a terminal -------------------------------------------------------------------------
 
-def test_a_script_is_carried_out_line_by_line_and_all_ends_with_it(live: Any) -> None:
+def test_a_script_is_carried_out_line_by_line_and_the_network_ends_with_it(live: Any) -> None:
     script = b"1 hello\nfoo\n2 /send 3 7\nwait equal\nall /ledger\npartition 1 2-3\nkill 2"
     network = live("--stage", "2", "--nodes", "3", "--seed", "5")
     output, errors = network.process.communicate(script, timeout=DEADLINE)
@@ -131,7 +131,7 @@ def test_spaces_of_other_scripts_reach_the_node(live: Any) -> None:
     assert {f"1-2     {text}" for text in texts} <= set(output.decode().split("\n"))
 
 
-def test_output_that_is_full_or_closed_ends_all_in_order(live: Any) -> None:
+def test_full_or_closed_output_ends_all_in_order(live: Any) -> None:
     network = live("--stage", "1", "--nodes", "2")
     read_until(network.process, "stage 1")
     network.process.stdout.close()
@@ -139,7 +139,7 @@ def test_output_that_is_full_or_closed_ends_all_in_order(live: Any) -> None:
     assert network.process.stderr.read() == b""
 
 
-def test_ctrl_c_ends_all_while_they_start_and_also_a_second_one(live: Any) -> None:
+def test_ctrl_c_ends_all_while_they_start_even_if_it_comes_twice(live: Any) -> None:
     network = live("--stage", "2", "--nodes", "5")
     network.wait_for_nodes(2)
     network.process.send_signal(signal.SIGINT)
@@ -176,14 +176,14 @@ def test_ctrl_c_ends_it_while_a_command_waits(live: Any) -> None:
     network.expect_end()
 
 
-def test_killed_itself_it_leaves_no_node(live: Any) -> None:
+def test_if_it_is_killed_no_node_is_left(live: Any) -> None:
     network = live("--stage", "2", "--nodes", "3")
     read_until(network.process, "all are up")
     network.process.kill()
     network.expect_end(-signal.SIGKILL)
 
 
-def test_what_keeps_it_from_starting_is_one_line(live: Any, tmp_path: Path) -> None:
+def test_a_failed_start_is_one_line(live: Any, tmp_path: Path) -> None:
     keys = copy_keys(tmp_path / "keys")
     (keys / "key-3.pem").write_text("no key")
     network = live("--stage", "3", "--nodes", "3", "--keys", str(keys))
@@ -220,14 +220,14 @@ class Terminal:
         return news
 
     def wait_for(self, text: str) -> None:
-        """Until that is drawn; control sequences are left out."""
+        """Wait until `text` is drawn, without control sequences."""
         def is_drawn() -> bool:
             self.read()
             return text in re.sub("\x1b\\[[0-9;?]*[a-zA-Z]", "", self.drawn)
         eventually(is_drawn, state=lambda: self.drawn[-3000:])
 
     def close(self) -> None:
-        """Give it back."""
+        """Close the terminal."""
         os.close(self.here)
         os.close(self.there)
 
@@ -265,7 +265,7 @@ def test_a_terminal_that_is_gone_ends_all_although_a_hangup_is_ignored(live: Any
 
 @pytest.mark.parametrize(("number", "lines"), [(errno.EIO, [None]), (errno.EBADF, [])],
                          ids=["gone", "what nohup gives"])
-def test_input_that_is_gone_ends_all_and_input_that_never_was_does_not(
+def test_input_that_is_gone_ends_all_and_input_that_was_never_readable_does_not(
         monkeypatch: pytest.MonkeyPatch, tmp_path: Path, number: int, lines: list[str | None]) -> None:
     def fail(_: int) -> bytes:
         raise OSError(number, os.strerror(number))
@@ -285,7 +285,7 @@ def test_ctrl_c_is_heard_while_the_nodes_start(live: Any, terminal: Terminal) ->
     assert termios.tcgetattr(terminal.there) == terminal.before
 
 
-def test_no_colours_where_none_are_wanted(live: Any, terminal: Terminal) -> None:
+def test_no_colours_if_the_user_wants_none(live: Any, terminal: Terminal) -> None:
     network = live("--stage", "1", "--nodes", "2", terminal=terminal.there, NO_COLOR="1")
     terminal.wait_for("all are up")
     os.write(terminal.here, b"1 hello\r")
@@ -296,7 +296,7 @@ def test_no_colours_where_none_are_wanted(live: Any, terminal: Terminal) -> None
     assert "\x1b" not in terminal.drawn
 
 
-def test_the_size_of_the_window_is_asked_of_the_terminal_and_not_of_the_environment(live: Any,
+def test_the_size_of_the_window_comes_from_the_terminal_and_not_from_the_environment(live: Any,
                                                                                     terminal: Terminal) -> None:
     network = live("--stage", "1", "--nodes", "2", terminal=terminal.there, COLUMNS="40", LINES="10")
     terminal.wait_for("all are up")

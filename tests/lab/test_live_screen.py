@@ -1,4 +1,4 @@
-"""The screen of `make network`: what it draws of a network that is made up, and what it does with keys."""
+"""The screen of `make network`: what it draws of an invented network, and how it handles keys."""
 
 import asyncio
 import queue
@@ -28,16 +28,16 @@ def make_row(number: int, state: str = "up", faults: str = "", last: str = "bloc
 
 PARTED = [*(make_row(number, faults="cut 6-10") for number in range(1, 6)),
           *(make_row(number, faults="cut 1-5", colour=1, component=1) for number in range(6, 11))]
-"""The rows of a network that is parted in two."""
+"""The rows of a network that is partitioned into two."""
 
 
 def make_snapshot(rows: list[Row]) -> Snapshot:
-    """A moment of such a network."""
+    """A snapshot of such a network."""
     return Snapshot("stage 5, 10 nodes, seed 1", "2 BRANCHES: 1-5  |  6-10", True, COLUMNS[5], rows)
 
 
 class FakeShow:
-    """A conductor of nothing."""
+    """A conductor without nodes."""
 
     def __init__(self, rows: list[Row]) -> None:
         self.lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
@@ -52,14 +52,14 @@ class FakeShow:
 
 
 class Shown:
-    """The screen with that show, and its log."""
+    """The screen of a `FakeShow`, with its log."""
 
     def __init__(self, rows: list[Row], size: tuple[int, int] = (100, 30)) -> None:
         self.show, self.news, self._size = FakeShow(rows), queue.SimpleQueue[Line](), size
         self.screen = Screen(self.show, self.news)
 
     def run(self, step: Step) -> None:
-        """Show it, and do something with it."""
+        """Show the screen, and carry out `step` with it."""
         async def go() -> None:
             async with self.screen.run_test(size=self._size) as pilot:
                 await self.settle(pilot)
@@ -67,13 +67,13 @@ class Shown:
         asyncio.run(go())
 
     async def settle(self, pilot: Pilot[None]) -> None:
-        """Have all drawn that there is to be drawn."""
+        """Wait until everything is drawn."""
         await pilot.pause()
         self.screen.update_all()
         await pilot.pause()
 
     async def until(self, pilot: Pilot[None], question: Callable[[], bool]) -> None:
-        """Let it draw until the answer is yes: lines are wrapped anew a moment after the window has changed."""
+        """Let it draw until the answer is yes: lines are wrapped again a moment after the window has changed."""
         for _ in range(50):
             await self.settle(pilot)
             if question():
@@ -88,7 +88,7 @@ class Shown:
         return ["".join(segment.text for segment in strip)[:width].rstrip() for strip in lines]
 
 
-def test_ten_parted_nodes_log_and_prompt_fit_on_100_by_30() -> None:
+def test_ten_nodes_in_a_partition_log_and_prompt_fit_on_100_by_30() -> None:
     shown = Shown(PARTED)
     for number in range(40):
         shown.news.put(Line("block", "1-10", f"block number {number}"))
@@ -146,7 +146,7 @@ def test_the_width_of_the_log_follows_the_window() -> None:
     shown.run(step)
 
 
-def test_what_is_typed_is_neither_lost_nor_changed() -> None:
+def test_typed_characters_are_neither_lost_nor_changed() -> None:
     shown = Shown(PARTED)
 
     async def step(pilot: Pilot[None]) -> None:
@@ -163,7 +163,7 @@ def test_what_is_typed_is_neither_lost_nor_changed() -> None:
     shown.run(step)
 
 
-def test_what_is_typed_goes_to_the_conductor_and_can_be_had_again() -> None:
+def test_a_typed_line_goes_to_the_conductor_and_can_be_recalled() -> None:
     shown = Shown(PARTED)
 
     async def step(pilot: Pilot[None]) -> None:
@@ -192,7 +192,7 @@ def test_keys_that_leave(key: str) -> None:
     shown.run(step)
 
 
-def test_pages_of_the_log_can_be_turned_and_news_do_not_turn_them_back() -> None:
+def test_the_log_can_be_scrolled_and_news_do_not_scroll_it_back() -> None:
     shown = Shown(PARTED)
     for number in range(100):
         shown.news.put(Line("block", "", f"block number {number:03}"))
@@ -212,7 +212,7 @@ def test_pages_of_the_log_can_be_turned_and_news_do_not_turn_them_back() -> None
     shown.run(step)
 
 
-def test_who_agrees_has_one_colour_and_who_is_dead_evil_or_rolled_back_is_seen() -> None:
+def test_nodes_that_agree_have_one_colour_and_dead_evil_or_rolled_back_ones_stand_out() -> None:
     rows = [make_row(1), make_row(2, colour=1), make_row(3, colour=1), make_row(4, "down", last="killed"),
             make_row(5, "evil", "evil withhold"), make_row(6, last="ROLLBACK of 3")]
     table = draw_table(make_snapshot(rows), 100)
@@ -255,4 +255,4 @@ EVENTS: dict[str, dict[str, object]] = {
     "transaction": {"id": "a" * 64, "state": "pending"}, "evil": {"deed": "withholds"},
     "error": {"code": "INVALID", "reason": "no"},
 }
-"""One of each event that the log tells."""
+"""One event of each kind that the log tells."""

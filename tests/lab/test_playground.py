@@ -1,4 +1,4 @@
-"""`make network` without its screen: what is typed at the prompt does to real nodes what it says."""
+"""`make network` without its screen: commands at the prompt do to real nodes what they say."""
 
 import signal
 import threading
@@ -21,13 +21,13 @@ def test_chat_along_a_line_that_is_cut_and_heals(tmp_path: Path) -> None:
         assert play.wait_for("left").who == "1-2"
         play.until(lambda: play.snapshot().summary == "2 groups have read different messages: 1-2  |  3")
         play.type("heal 2 3", "2 joined")
-        assert play.wait_for("joined").who == "1-2", "a cut that was mended is no connection yet"
+        assert play.wait_for("joined").who == "1-2", "after a mend there is no connection yet"
         play.until(lambda: [view.said for view in play.playground.views] == [2, 2, 2])
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("stage", [1, 2])
-def test_all_are_started_at_once_and_wait_for_one_that_takes_long(
+def test_all_are_started_at_once_and_wait_for_a_slow_one(
         stage: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     launch = Launcher.launch
 
@@ -78,10 +78,10 @@ def test_a_killed_node_comes_back_with_its_data(tmp_path: Path) -> None:
             play.type("3 hello")
         play.type("start 3")
         play.until(lambda: play.ledger(3) == {"1": -7, "2": 7})
-        assert play.snapshot().rows[2].cells[2] == "0", "alone, it can have that from nobody else"
+        assert play.snapshot().rows[2].cells[2] == "0", "alone, it can have that only from its own data"
 
 
-def test_a_fork_a_rollback_and_healing_are_seen(keys: KeyRing, tmp_path: Path) -> None:
+def test_the_log_shows_a_fork_a_rollback_and_healing(keys: KeyRing, tmp_path: Path) -> None:
     with Play(5, 3, keys, tmp_path / "data") as play:
         play.type("1 /send 2 100")
         play.wait_for("applied")
@@ -92,7 +92,7 @@ def test_a_fork_a_rollback_and_healing_are_seen(keys: KeyRing, tmp_path: Path) -
         play.until(lambda: play.snapshot().summary == "2 BRANCHES: 1  |  2-3")
         fork = play.wait_for("FORK at height ", before)
         assert len({piece.colour for piece in fork.pieces[1:]}) > 1, "each block in the colour of its branch"
-        play.until(lambda: colours_are_split(play))  # node 1's last block may be what the others build on, for a moment
+        play.until(lambda: colours_are_split(play))  # for a moment the others may build on node 1's last block
         rows = play.snapshot().rows
         assert [row.component for row in rows] == [0, 1, 1]
         assert [row.faults for row in rows] == ["cut 2-3", "cut 1", "cut 1"]
@@ -103,7 +103,7 @@ def test_a_fork_a_rollback_and_healing_are_seen(keys: KeyRing, tmp_path: Path) -
 
 
 def colours_are_split(play: Play) -> bool:
-    """Have nodes 2 and 3 one colour and node 1 another?"""
+    """Do nodes 2 and 3 have one colour and node 1 another?"""
     first, second, third = (row.colour for row in play.snapshot().rows)
     return second == third != first
 
@@ -146,7 +146,7 @@ def test_the_sequencer_of_stage_4_can_be_an_adversary(keys: KeyRing, tmp_path: P
         assert "sequencer has signed" in play.wait_for("EQUIVOCATION: ").text
 
 
-def test_a_node_that_ends_by_itself_is_seen(tmp_path: Path) -> None:
+def test_the_log_tells_of_a_node_that_ends_by_itself(tmp_path: Path) -> None:
     with Play(2, 3, None, tmp_path) as play:
         play.type("2 /quit")
         play.wait_for("has ended with status 0")

@@ -1,4 +1,4 @@
-"""What the prompt of `make network` takes, and what it says to what it does not take. No node runs here."""
+"""Which lines the prompt of `make network` accepts, and what it says to others. No node runs here."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +20,7 @@ def log() -> list[Line]:
 
 @pytest.fixture
 def playground(request: pytest.FixtureRequest, tmp_path: Path, log: list[Line]) -> Iterator[Playground]:
-    """Ten nodes of stage 5, or of another, none of which was started."""
+    """Ten nodes of stage 5, or of another stage. None was started."""
     playground = Playground(Settings(getattr(request, "param", 5), 10, seed=1), None, tmp_path, log.append)
     yield playground
     playground.close()
@@ -70,7 +70,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("line", "complaint"), WRONG)
-def test_what_is_wrong_is_one_line_that_says_what_was_expected(playground: Playground, log: list[Line], line: str,
+def test_a_wrong_command_gets_one_line_that_says_what_was_expected(playground: Playground, log: list[Line], line: str,
                                                                complaint: str) -> None:
     with pytest.raises(PlaygroundError, match=complaint) as caught:
         run(playground, line)
@@ -84,13 +84,13 @@ def test_what_is_wrong_is_one_line_that_says_what_was_expected(playground: Playg
     (4, "evil 7 two-orders", "expected node 1: two-orders is a sequencer, and in stage 4 that is node 1"),
     (4, "tree", "stage 4 has no tree of blocks; that is what stage 5 brings"),
 ], indirect=["playground"])
-def test_what_a_stage_does_not_have_is_said(playground: Playground, line: str, complaint: str) -> None:
+def test_the_user_is_told_what_a_stage_does_not_have(playground: Playground, line: str, complaint: str) -> None:
     with pytest.raises(PlaygroundError, match=complaint):
         run(playground, line)
 
 
 @pytest.mark.parametrize("line", ["", "   ", "# a remark in a script"])
-def test_nothing_is_nothing(playground: Playground, log: list[Line], line: str) -> None:
+def test_empty_lines_and_remarks_do_nothing(playground: Playground, log: list[Line], line: str) -> None:
     run(playground, line)
     assert log == []
 
@@ -109,9 +109,9 @@ def test_nodes_and_times_as_people_write_them(playground: Playground) -> None:
     assert [read_seconds(text, 60) for text in ("200ms", "1.5s", "2", "0")] == [0.2, 1.5, 2.0, 0.0]
 
 
-def test_a_partition_takes_the_place_of_what_was_cut_before(playground: Playground, log: list[Line]) -> None:
+def test_a_partition_replaces_earlier_cuts(playground: Playground, log: list[Line]) -> None:
     run(playground, "cut 1 2")
-    assert playground.wiring.components() == [list(range(1, 11))], "by way of others they reach each other"
+    assert playground.wiring.components() == [list(range(1, 11))], "they reach each other through others"
     run(playground, "partition 1-3 7,9")
     assert str(log[-1]) == "PARTITION: 1-3  |  7,9  |  4-6,8,10"
     assert playground.wiring.components() == [[1, 2, 3], [4, 5, 6, 8, 10], [7, 9]]
@@ -122,7 +122,7 @@ def test_a_partition_takes_the_place_of_what_was_cut_before(playground: Playgrou
     assert playground.wiring.cuts == set()
 
 
-def test_slow_is_removed_alone_and_heal_removes_all(playground: Playground) -> None:
+def test_slowness_can_be_removed_alone_and_heal_removes_all(playground: Playground) -> None:
     for line in ("slow 3 200ms", "slow 4 1s", "cut 1 2", "slow 3 0"):
         run(playground, line)
     assert playground.wiring.slowness == {4: 1.0} and len(playground.wiring.cuts) == 1

@@ -1,8 +1,9 @@
 """Honest nodes agree, whatever one stake of ten and connections without a stake do: seeded schedules, in memory.
 
 Each schedule is an attack of a minute on up to ten honest nodes, with up to a hundred connections (lab/schedules/schedules.py).
-Within the minute after it all honest nodes have the same tip, and no node is more than six blocks behind the others
-for longer than a minute. Signatures are keyed hashes. One that fails is made small and printed, to be pasted here.
+Within the minute after the attack all honest nodes have the same tip. During it no node is more than six blocks behind
+the others for longer than a minute. Signatures are keyed hashes. A schedule that fails is cut down and printed, so
+that it can be pasted here.
 """
 
 import os
@@ -20,7 +21,7 @@ from stage5_pos.node import StakeNode
 from tests.processes import ROOT
 
 SEEDS, CHUNK = 100, 10
-"""Of the small size: one chunk has one past, which is computed once."""
+"""Small schedules in one test: they share one past, which is computed once."""
 
 LONG_SEEDS, LONG_CHUNK = 10_000, 1_000
 FIRST_LONG, FIRST_OF_FIVE_MINUTES = 100_000, 200_000
@@ -29,7 +30,7 @@ CORES = os.cpu_count() or 1
 
 
 FOUND = {
-    "twins that wait keep out the good one while pools are full": Schedule(
+    "postponed twins keep out the good one while pools are full": Schedule(
         seed=259, nodes=4, strangers=2, is_line=True, is_scarce=True, age=100, seconds=60, actions=[
             Action(5.06, "make_twins", 58, 742614), Action(5.43, "fill_pools", 49, 478614),
             Action(5.55, "fill_pools", 69, 646261), Action(7.4, "make_twins", 67, 342136)]),
@@ -46,17 +47,17 @@ FOUND = {
             Action(58.97, "extend", 90, 252791), Action(58.97, "restart", 28, 677182),
             Action(59.0, "join", 58, 149551)]),
 }
-"""Schedules that failed once, made small."""
+"""Schedules that failed once, cut down."""
 
 
 @pytest.mark.parametrize("schedule", FOUND.values(), ids=FOUND.keys())
-def test_what_failed_once_does_not_fail_again(schedule: Schedule) -> None:
+def test_a_schedule_that_failed_once_does_not_fail_again(schedule: Schedule) -> None:
     assert try_schedule(schedule) is None
 
 
 @pytest.mark.long
-def test_the_same_answer_is_not_asked_for_without_end() -> None:
-    """This one failed, too, and was not made small: it takes five seconds."""
+def test_no_node_asks_for_the_same_answer_without_end() -> None:
+    """This schedule failed, too, and was not cut down: it takes five seconds."""
     assert try_schedule(make_schedule(310117, LONG)) is None
 
 
@@ -79,7 +80,7 @@ def test_five_minutes_of_attack_do_no_more_than_one() -> None:
 
 
 def check_on_all_cores(first: int, count: int, *options: str) -> None:
-    """Run so many seeds, a share of them on each core."""
+    """Run `count` seeds, a share of them on each core."""
     share = -(-count // CORES)
     runs = [subprocess.Popen([sys.executable, "-m", "lab.schedules", "--shrink", "--first", str(first + start),
                               "--count", str(min(share, count - start)), *options],
@@ -91,10 +92,10 @@ def check_on_all_cores(first: int, count: int, *options: str) -> None:
 # --- the schedules themselves -----------------------------------------------------------------------
 
 class DropsTwins(StakeNode):
-    """Never looks at a second block by one creator in one slot, also if all others build on it."""
+    """Ignores a second block by one creator in one slot, even if all others build on it."""
 
     def on_block(self, connection: Connection | None, message: Message, frame: bytes) -> None:
-        """The first one is enough."""
+        """Take only the first one."""
         if not hasattr(self, "heard"):
             self.heard: dict[tuple[str, int], str] = {}
         first = self.heard.setdefault((message["creator"], message["slot"]), message["signature"])
@@ -102,7 +103,7 @@ class DropsTwins(StakeNode):
             super().on_block(connection, message, frame)
 
 
-def test_a_node_that_drops_twins_is_found_and_the_schedule_made_small() -> None:
+def test_a_node_that_drops_twins_is_found_and_the_schedule_cut_down() -> None:
     schedules = (make_schedule(seed, SMALL) for seed in range(SEEDS))
     schedule, wrong = next((one, wrong) for one in schedules if (wrong := try_schedule(one, DropsTwins)) is not None)
     small = shrink(schedule, wrong, DropsTwins)
@@ -112,10 +113,10 @@ def test_a_node_that_drops_twins_is_found_and_the_schedule_made_small() -> None:
 
 
 class Deaf(StakeNode):
-    """Takes no block from others."""
+    """Accepts no block from others."""
 
     def on_block(self, connection: Connection | None, message: Message, frame: bytes) -> None:
-        """Only its own, and the founder's past."""
+        """Take only its own blocks, and the founder's past."""
         if connection is None:
             super().on_block(connection, message, frame)
 
@@ -124,7 +125,7 @@ class Fragile(StakeNode):
     """Does not survive a transaction."""
 
     def on_transaction(self, connection: Connection | None, message: Message, frame: bytes) -> None:
-        """Break."""
+        """Fail."""
         raise KeyError(message["nonce"])
 
 
@@ -136,7 +137,7 @@ def test_the_judge_says_what_went_wrong(make: type[StakeNode], what: str, kind: 
     assert try_schedule(schedule) is None
 
 
-def test_nodes_that_only_differ_in_their_tips_are_found() -> None:
+def test_nodes_that_differ_only_in_their_tips_are_found() -> None:
     assert (try_schedule(QUIET._replace(age=0), Deaf) or "").startswith("tips: node-1:1 at ")
 
 
@@ -154,8 +155,8 @@ with hashes_instead_of_rsa():
 """
 
 
-def test_one_seed_repeats_a_run_exactly_also_in_another_process() -> None:
-    # Sets of strings come in another order there.
+def test_one_seed_repeats_a_run_exactly_even_in_another_process() -> None:
+# There, sets of strings have another order.
     runs = [subprocess.Popen([sys.executable, "-c", TRACE], cwd=ROOT, stdout=subprocess.PIPE, text=True,
                              env={**os.environ, "PYTHONHASHSEED": seed}) for seed in ("1", "2")]
     first, second = (run.communicate()[0].split() for run in runs)
@@ -176,7 +177,7 @@ def test_a_keyed_hash_signs_as_a_key_would() -> None:
                 rsa.verify(account, signed, signature)
 
 
-def test_after_it_rsa_is_back() -> None:
+def test_afterwards_rsa_is_back() -> None:
     alice = HashKey("alice")
     with hashes_instead_of_rsa():
         pass

@@ -1,4 +1,4 @@
-"""`make soak` and what it is made of (lab/soak/trial.py): it runs, it ends, and it notices what it is there to notice."""
+"""`make soak` (lab/soak/soak.py, trial.py): it runs, it ends, and it notices lost transactions and different ledgers."""
 
 import os
 import shutil
@@ -25,7 +25,7 @@ def test_a_short_soak_of_everything_loses_nothing(tmp_path: Path, capsys: pytest
     assert nodes_of(os.getpid()) == before
 
 
-def test_what_was_acknowledged_and_is_nowhere_is_lost(keys: KeyRing, tmp_path: Path) -> None:
+def test_an_acknowledged_transaction_that_no_node_has_is_lost(keys: KeyRing, tmp_path: Path) -> None:
     with Trial(Settings(stage=2, nodes=3, per_second=20), keys, tmp_path / "data") as trial:
         trial.members[1].acknowledged_before.add("0" * 64)
         complaints = trial.settle(timeout=1)

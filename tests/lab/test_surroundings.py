@@ -1,4 +1,4 @@
-"""What tools are started in: terminals of several kinds, an environment from before, output that is full or closed."""
+"""Surroundings of tools: several kinds of terminals, an old environment, output that is full or closed."""
 
 import fcntl
 import os
@@ -50,7 +50,7 @@ def test_without_a_terminal_columns_counts(monkeypatch: pytest.MonkeyPatch, said
 
 @pytest.mark.parametrize(("term", "no_color", "expected"), [
     ("xterm", "", (True, True)), ("xterm", "1", (True, False)), ("dumb", "", (False, False)), ("", "", (False, False))])
-def test_dumb_terminals_and_no_color_are_heard(terminal: Callable[[int], TextIO], monkeypatch: pytest.MonkeyPatch,
+def test_dumb_terminals_and_no_color_are_respected(terminal: Callable[[int], TextIO], monkeypatch: pytest.MonkeyPatch,
                                                term: str, no_color: str, expected: tuple[bool, bool]) -> None:
     monkeypatch.setenv("TERM", term)
     monkeypatch.setenv("NO_COLOR", no_color)

@@ -1,8 +1,8 @@
-"""A node with a clock that is wrong, without a change to the node.
+"""Gives a node a wrong clock, without a change to the node.
 
 Python imports a module of this name when it starts, if it finds one (docs: `site`). With this folder in
-PYTHONPATH the wall clock of the process is `CLOCK_SHIFT_MS` milliseconds ahead; behind, if that is negative.
-The monotonic clock stays, as it does on a machine whose date is wrong.
+PYTHONPATH the wall clock of the process is `CLOCK_SHIFT_MS` milliseconds fast, or slow if that is negative.
+The monotonic clock does not change, as on a machine whose date is wrong.
 """
 
 import os
