@@ -49,7 +49,7 @@ def test_a_node_knows_chat_and_transactions_by_the_ids_of_the_vectors() -> None:
     node = World(1).add(LedgerNode)
     for row in (chat, transaction):
         node.network_name = row["network"]
-        node.handler(row["message"]["type"])(None, row["message"], encode_frame(row["message"]))
+        node.parts.find_handler(row["message"]["type"], node)(None, row["message"], encode_frame(row["message"]))
     assert [*node.history, *node.transactions] == [chat["id"], transaction["id"]]
 
 
