@@ -1,5 +1,8 @@
 """A connection with what waits on both of its sides: what was read for the node, what the node sent for the writer.
 
+The node never waits for a peer. One that reads too slowly is dropped, by `send` if too much waits for it alone, by
+common/fairness.py if too much waits for all.
+
 No socket and no thread here. Those are the wire's, which stage 1 has: it calls `batches.add` for what was read, takes
 `outbox.pieces` to write them, and says `on_down` when the socket is closed.
 """

@@ -7,13 +7,34 @@ Each stage has a limits.py of its own; docs/bounds.md lists them all.
 
 MEBIBYTE = 2**20
 
-# --- connections and their turns ------------------------------------------------------------------
+# --- connections ----------------------------------------------------------------------------------
 
 MAX_INBOUND = 128
 """Connections that others opened (contract §2). Each costs two threads."""
 
 HELLO_SECONDS = 5.0
 """Seconds for a peer to say hello, and for a network to answer a node that joins (contract §2, §4)."""
+
+MAX_OPENINGS, OPENINGS_PER_SECOND = 32, 40.0
+"""Connections that others may open at once, and after that in each second. Each costs some milliseconds, even if it
+ends with an error, and whoever is shut out can come back at once."""
+
+FLUSH_SECONDS = 2.0
+"""How long a closing connection may take to write what waits, and to read the other's farewell."""
+
+PING_AFTER = 20.0
+"""Seconds of silence after which a connection is pinged (contract §2)."""
+
+CLOSE_AFTER = 60.0
+"""Seconds of silence after which a connection is closed (contract §2)."""
+
+USELESS_SECONDS = 60.0
+"""In a full house, a caller that has brought nothing new for so many seconds gives way to another one (contract §2)."""
+
+MAX_INVALID = 10
+"""Invalid messages that one connection may bring; this one closes it (contract §2)."""
+
+# --- whose turn it is -----------------------------------------------------------------------------
 
 BATCHES_AHEAD = 2
 """Batches that one connection may have in the inbox: one at work and one that is next. Then its reader
@@ -43,9 +64,11 @@ PACE_SECONDS = 1.0
 """Bytes that moved so many seconds ago count a third. So a line that has stopped is below one of 100 KiB/s after two
 seconds."""
 
-MAX_OPENINGS, OPENINGS_PER_SECOND = 32, 40.0
-"""Connections that others may open at once, and after that in each second. Each costs some milliseconds, even if it
-ends with an error, and whoever is shut out can come back at once."""
+HAND_OVER_SECONDS = 0.005
+"""How long a busy node goes on with its inbox before the writers get what it has sent."""
+
+WRITE_BYTES = 128 * 1024
+"""What is written in one piece: how fast a peer reads is seen when one is written."""
 
 # --- memory ---------------------------------------------------------------------------------------
 
@@ -57,6 +80,9 @@ MAX_RECEIVED = 48 * MEBIBYTE
 """Bytes that all connections together may have read and the node has not handled. Without this bound 128 unfinished
 frames would take 512 MiB. A dozen neighbours may send the largest block at once. While each has less than a mebibyte,
 nothing is counted."""
+
+MAX_OUTBOX = 64 * MEBIBYTE
+"""Bytes that may wait for one peer to read them (contract §2); then it is too slow and is closed."""
 
 MAX_OUTBOXES = 96 * MEBIBYTE
 """Bytes that may wait for all peers together to read them; then the one that makes least progress is closed."""
@@ -80,32 +106,8 @@ MAX_LINE = MEBIBYTE
 TELL_AGAIN_SECONDS = 600.0
 """Seconds until the user is told again that the system has run out of something, such as threads."""
 
-WRITE_BYTES = 128 * 1024
-"""What is written in one piece: how fast a peer reads is seen when one is written."""
-
-MAX_OUTBOX = 64 * MEBIBYTE
-"""Bytes that may wait for one peer to read them (contract §2); then it is too slow and is closed."""
-
-HAND_OVER_SECONDS = 0.005
-"""How long a busy node goes on with its inbox before the writers get what it has sent."""
-
-FLUSH_SECONDS = 2.0
-"""How long a closing connection may take to write what waits, and to read the other's farewell."""
-
-USELESS_SECONDS = 60.0
-"""In a full house, a caller that has brought nothing new for so many seconds gives way to another one (contract §2)."""
-
-PING_AFTER = 20.0
-"""Seconds of silence after which a connection is pinged (contract §2)."""
-
-CLOSE_AFTER = 60.0
-"""Seconds of silence after which a connection is closed (contract §2)."""
-
 LINES_AHEAD = 100
 """Lines of standard input that wait for the node; the reader waits beyond."""
-
-MAX_INVALID = 10
-"""Invalid messages that one connection may bring; this one closes it (contract §2)."""
 
 MAX_TOLD_LINES = 1_000
 """Lines about peers that are not told the user again, in one generation: anybody can call under any name."""

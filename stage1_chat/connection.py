@@ -2,7 +2,7 @@
 
 Only a reader receives from a socket and only a writer sends to it, so two nodes that send
 to each other at once cannot block each other, and a peer that reads slowly holds up nobody:
-its outbox grows until it is dropped.
+its outbox grows until `BufferedConnection.send` drops it.
 
 `close()` does not wake a thread that blocks in `recv` or `accept`; `shutdown()` does. Hence
 the way that a connection ends: the writer writes what is left and shuts down its half; the

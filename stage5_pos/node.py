@@ -46,9 +46,9 @@ class StakeNode(TotalOrderNode):
     SHAPES: dict[str, Shape] = {
         **TotalOrderNode.SHAPES,
         **ChainSync.SHAPES,
-        "genesis": genesis.SHAPE,
-        "block": rules.SHAPE,
+        "genesis": genesis.SHAPE, "block": rules.SHAPE,
     }
+    """A new message belongs to a part, whose `SHAPES` are taken over here; `begin_with` adds the part."""
 
     COMMANDS: dict[str, Command] = {
         **TotalOrderNode.COMMANDS,
