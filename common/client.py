@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import signal
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from common.encoding import is_address
 from common.foreground import run_on_in_background
 from common.memory import tune_memory
 from common.network import Node, ThreadedNetwork
+from common.signals import interrupt_on_sigterm
 
 
 class Client(ABC):
@@ -33,16 +33,12 @@ class Client(ABC):
         """Make the node; CannotStart if something that the options name is not usable."""
 
     def main(self) -> int:
-        """Run the client; the exit status is 0 after an orderly end, 1 if it could not start.
-
-        Ctrl-C and SIGTERM raise KeyboardInterrupt up to `start`, and end the node in order from then on.
-        """
+        """Run the client; the exit status is 0 after an orderly end, 1 if it could not start."""
         parser = make_options(self.PROGRAM, self.DESCRIPTION)
         self.add_options(parser)
         options = parser.parse_args()
         console = Console(options.json, options.daemon)
-        # While a question is open, or keys are made, SIGTERM must do what Ctrl-C does: raise KeyboardInterrupt.
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        interrupt_on_sigterm()
         try:
             network = self.listen(options, console)
             node = self.make_node(network, announced_address(network, options), options)
@@ -108,7 +104,7 @@ def run_client(main: Callable[[], int]) -> None:
     try:
         status = main()
     except KeyboardInterrupt:
-        status = 0  # Ctrl-C while a question was open
+        status = 0  # before the node runs, see signals.py
     sys.stdout.flush()
     sys.stderr.flush()
     # Not sys.exit: threads that still wait for input or a socket must not keep the interpreter from ending.

@@ -1,8 +1,10 @@
 """Signals: Ctrl-C (SIGINT) and SIGTERM end a node in order, and SIGCONT says that it was stopped and goes on.
 
-The way of a signal: Python writes its number to a pipe at once, a thread reads it there and puts what follows into the
-inbox of the node's thread. A handler alone would not do: Python calls it when the main thread does something next, and
-that one may just be about to wait in the inbox for seconds.
+    before the node runs    KeyboardInterrupt -> run_client ends the process, with status 0
+    from then on            a pipe -> the thread `signals` -> the inbox -> ThreadedNetwork.stop -> run -> _end
+
+Python writes the number of a signal to the pipe at once. A handler alone would not do: Python calls it when the main
+thread does something next, and that one may just be about to wait in the inbox for seconds.
 """
 
 import os
@@ -10,8 +12,13 @@ import signal
 from collections.abc import Callable
 
 
+def interrupt_on_sigterm() -> None:
+    """Let SIGTERM do what Ctrl-C does: raise KeyboardInterrupt, also while a question is open, or keys are made."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
 class Signals:
-    """The signals that this process gets, from now on."""
+    """The signals that this process gets, from now on: none of them raises anything any longer."""
 
     def __init__(self) -> None:
         """Called by the main thread; OSError if the system has no pipe for it."""
