@@ -41,11 +41,13 @@ class Conversation:
     notes: list[Note] = field(default_factory=list)
     names: dict[str, str] = field(default_factory=dict)
     """The names of nodes, by their addresses."""
+    is_over: bool = False
+    """What is said from now on is said because the criterion ends."""
 
     def note(self, source: str, target: str, kind: str, what: object) -> None:
         """Something was said now. What comes after MOST_NOTES is left out."""
         text = what if isinstance(what, str) else json.dumps(what, ensure_ascii=False)
-        if len(self.notes) < MOST_NOTES:
+        if len(self.notes) < MOST_NOTES and not self.is_over:
             self.notes.append(Note(round(time.monotonic() - self.began, 4), source, target, kind, text[:LONGEST_NOTE]))
 
     def name_of(self, address: str) -> str:

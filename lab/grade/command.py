@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from common.console import Options, integer_from, read_path
-from lab.grade.runner import grade
+from lab.grade.formats import write_all
+from lab.grade.runner import WORKERS, grade
 from lab.grade.settings import read_command
 from lab.grade.terminal import Bar, draw
 from lab.surroundings import has_colours
@@ -35,6 +36,8 @@ def make_options() -> Options:
     options.add_argument("--only", default="", metavar="CRITERION", help="ask this one criterion")
     options.add_argument("--only-this-stage", action="store_true", help="leave out what earlier stages ask")
     options.add_argument("--cli-only", action="store_true", help="only what needs no wire format")
+    options.add_argument("--workers", type=integer_from(0, 64), default=WORKERS, metavar="N",
+                         help=f"criteria at a time ({WORKERS}); 0: in one process")
     options.add_argument("--slow", action="store_true", help="also what takes a minute or more")
     return options
 
@@ -53,7 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with Bar(sys.stderr) as bar:
         result = grade(command, options.stage, folder, seed=seed, only=options.only, factor=factor,
                        only_this_stage=options.only_this_stage, cli_only=options.cli_only, slow=options.slow,
-                       directory=options.directory, progress=bar.show)
+                       directory=options.directory, workers=options.workers, progress=bar.show)
+    write_all(result)
     print(draw(result, has_colours(sys.stdout)), end="")
     return GRADER_HAS_FAILED if result.errors or not result.outcomes else 0
 

@@ -25,6 +25,8 @@ from typing import Any
 
 FULL = 100
 """Points of the basics of a stage, and once more of its hardening."""
+ALL = "all"
+"""Asked for by this key, all criteria are listed, also those that a later stage need not meet."""
 OWN_SHARE = 70
 """Of these the points of a stage's own criteria; the others are for what it must still meet of earlier stages."""
 
@@ -60,7 +62,7 @@ def is_asked(criterion: Criterion, stage: int, only: str = "", only_this_stage: 
              slow: bool = False) -> bool:
     """Is this criterion asked of a submission of `stage`?"""
     if only:
-        return criterion.key == only and criterion.stage <= stage
+        return only in (criterion.key, ALL) and criterion.stage <= stage
     return (criterion.stage == stage or (criterion.stage < stage and criterion.later and not only_this_stage)) and (
         criterion.cli or not cli_only) and (slow or not criterion.slow)
 

@@ -78,6 +78,11 @@ class Result:
             "outcomes": [asdict(one) for one in self.outcomes]}, indent=1, ensure_ascii=False))
 
 
+def kind_of(outcome: Outcome) -> str:
+    """Basic or hardening."""
+    return "hardening" if outcome.criterion.hardening else "basic"
+
+
 def complete(criteria: Sequence[Criterion], outcomes: Iterable[Outcome], stage: int) -> list[Outcome]:
     """An outcome for each criterion, with its points. One that has none is an error of the grader."""
     known = {one.criterion.key: one for one in outcomes}

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from lab.blackbox.node_process import STAGES
-from lab.grade.criteria import Criterion
+from lab.grade.criteria import ALL, Criterion
 from lab.grade.result import Outcome, Result, complete
 from lab.grade.settings import ROOT, Settings
 from lab.grade.sweep import sweep
@@ -65,6 +65,28 @@ def read_criteria(folder: Path) -> list[Criterion]:
     return [Criterion(**members) for members in json.loads(path.read_text())] if path.exists() else []
 
 
+def list_criteria(stage: int, folder: Path) -> list[Criterion]:
+    """All criteria of a stage and of those before it, without asking any; `folder` takes what is written."""
+    folder.mkdir(parents=True, exist_ok=True)
+    settings, path = Settings(stage, folder, only=ALL), folder / "settings.json"
+    settings.save(path)
+    subprocess.run([sys.executable, "-m", "pytest", *options_for(settings, path), "--collect-only"], cwd=ROOT,
+                   env=surroundings(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True)
+    return read_criteria(folder)
+
+
+def surroundings() -> dict[str, str]:
+    """The environment of pytest: this one, without what a run of tests that this is a part of has put there."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+
+
+def options_for(settings: Settings, path: Path) -> list[str]:
+    """What pytest is called with: not with the options that the tests of the project have."""
+    return ["-p", "lab.grade.plugin", "--grade", str(path), "-p", "no:cacheprovider", "-o", "addopts=", "-q",
+            "--import-mode=importlib", "--strict-markers", "--basetemp", str(settings.folder / "pytest"),
+            *files_of(settings.stage)]
+
+
 def files_of(stage: int) -> list[str]:
     """The files with the criteria of a stage and of those before it."""
     folders = [ROOT / "tests" / STAGES[number] for number in range(1, stage + 1)]
@@ -73,14 +95,13 @@ def files_of(stage: int) -> list[str]:
 
 def _run(settings: Settings, path: Path, workers: int) -> Iterator[Outcome]:
     """The outcomes, as they come."""
-    options = ["-p", "lab.grade.plugin", "--grade", str(path), "-p", "no:cacheprovider", "-o", "addopts=", "-q",
-               "--import-mode=importlib", "--strict-markers", "--numprocesses", str(workers), "--dist=load",
-               "--basetemp", str(settings.folder / "pytest"), *files_of(settings.stage)]
+    options = [*options_for(settings, path), "--numprocesses", str(workers), "--dist=load"]
     reading, writing = os.pipe()
     with (settings.folder / "pytest.txt").open("wb") as log, os.fdopen(reading) as outcomes:
         pytest = subprocess.Popen(
             [sys.executable, "-m", "pytest", *options], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-            pass_fds=[writing], env={**os.environ, "GRADE_OUTCOMES_TO": str(writing)}, start_new_session=True)
+            pass_fds=[writing], env={**surroundings(), "GRADE_OUTCOMES_TO": str(writing)},
+            start_new_session=True)
         os.close(writing)
         try:
             yield from map(Outcome.read, outcomes)

@@ -30,6 +30,8 @@ from lab.grade.sweep import MARK, alive, descendants, marked, sweep
 
 PASSPHRASE = "correct horse"
 """Of the wallets in tests/keys."""
+FIRST = "1.founds-and-listens"
+"""The criterion that fails if a node does not start at all."""
 WALLETS = (11, 12, 13, 14)
 WATCH_SECONDS = 0.2
 
@@ -38,7 +40,7 @@ class Scene:
     """One criterion's nodes and peers. All that was started is gone at its end, and what was said is in its folder."""
 
     def __init__(self, settings: Settings, key: str, folder: Path) -> None:
-        self.settings, self.stage, self.folder = settings, settings.stage, folder
+        self.settings, self.stage, self.key, self.folder = settings, settings.stage, key, folder
         self.factor, self.patience = settings.factor, settings.patience
         self.random = random.Random(f"{settings.seed} {key}")
         self.conversation = Conversation()
@@ -64,7 +66,8 @@ class Scene:
         settings, number = self.settings, len(self.nodes) + 1
         is_foreign = not ours and not settings.is_ours
         if is_foreign and settings.does_not_start:
-            raise NodeError(settings.does_not_start)
+            # One criterion is about that. To the others it is no answer.
+            raise (NodeError if self.key == FIRST else Inconclusive)(settings.does_not_start)
         wallet = number if wallet is None else wallet
         has_wallet = self.stage >= 3 and 1 <= wallet <= len(WALLETS) and (settings.takes_wallets or not is_foreign)
         more = ["--wallet", str(self.wallet(wallet))] if has_wallet else []
@@ -176,6 +179,7 @@ class Scene:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.conversation.is_over = True
         peer.randomness = random.SystemRandom()
         self._over.set()
         self._watcher.join()
@@ -187,7 +191,8 @@ class Scene:
 
     def left_behind(self) -> set[int]:
         """Processes of nodes that run, apart from the nodes themselves."""
-        return alive((descendants(os.getpid()) - self._spared) | marked(self._mark)) - {one.pid for one in self.nodes}
+        nodes = {one.pid for one in self.nodes}
+        return alive(((descendants(os.getpid()) - self._spared) | marked(self._mark)) - nodes)
 
     def _sweep(self) -> None:
         sweep(self._mark, self._spared, [node.pid for node in self.nodes])

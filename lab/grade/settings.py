@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import shlex
 import sys
 from dataclasses import dataclass, field
@@ -94,4 +95,4 @@ def read_command(text: str, directory: Path) -> list[str]:
     if not text.strip():
         return []
     first, *rest = shlex.split(text)
-    return [str((directory / first).resolve()) if "/" in first else first, *rest]
+    return [os.path.abspath(directory / first) if "/" in first else first, *rest]

@@ -56,46 +56,41 @@ def marked(mark: str) -> set[int]:
     return found
 
 
-def sweep(mark: str, spared: set[int] | None = None, sessions: Iterable[int] = ()) -> int:
+def sweep(mark: str, spared: set[int] | None = None, nodes: Iterable[int] = ()) -> int:
     """End all that carries the mark or descends from this process, apart from `spared`; how many there were. Without
-    `spared` only what carries the mark.
+    `spared` only what carries the mark. `nodes` lead sessions of their own, and somebody else waits for their end.
 
     They are stopped before they are killed: what starts processes as fast as it can would outrun us otherwise.
     """
-    for session in sessions:
-        _send(-session, signal.SIGKILL)
+    nodes = set(nodes)
+    for node in nodes:
+        _send(-node, signal.SIGKILL)
     swept: set[int] = set()
     deadline = time.monotonic() + SWEEP_SECONDS
-    while left := alive(marked(mark) | (set() if spared is None else descendants(os.getpid()) - spared)):
+    while left := alive(marked(mark) | (set() if spared is None else descendants(os.getpid()) - spared), nodes):
         for number in (signal.SIGSTOP, signal.SIGKILL):
             for pid in left:
                 _send(pid, number)
         swept |= left
-        for pid in left:
-            _reap(pid)
         if time.monotonic() > deadline:
             break
     return len(swept)
 
 
-def alive(pids: set[int]) -> set[int]:
-    """Those that still run, and are not merely not waited for. Who has ended and was left to us is waited for here."""
+def alive(pids: set[int], nodes: Iterable[int] = ()) -> set[int]:
+    """Those that still run, and are not merely not waited for. Who has ended and was left to us is waited for here,
+    apart from `nodes`."""
     running = set()
     for pid in pids:
         with contextlib.suppress(OSError):
             state = (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[0]
-            if state in "ZX":
-                _reap(pid)
-            else:
+            if state not in "ZX":
                 running.add(pid)
+            elif pid not in nodes:
+                os.waitpid(pid, os.WNOHANG)
     return running
 
 
 def _send(pid: int, number: int) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.kill(pid, number)
-
-
-def _reap(pid: int) -> None:
-    with contextlib.suppress(OSError):
-        os.waitpid(pid, os.WNOHANG)

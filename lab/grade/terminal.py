@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from lab.grade.result import Outcome, Result
+from lab.grade.result import Outcome, Result, kind_of
 from lab.grade.shortcomings import ERROR, FAILED, INCONCLUSIVE, PASSED
 from lab.surroundings import columns, takes_escapes
 
@@ -71,11 +71,6 @@ def make_table(result: Result) -> Table:
     return table
 
 
-def kind_of(outcome: Outcome) -> str:
-    """Basic or hardening."""
-    return "hardening" if outcome.criterion.hardening else "basic"
-
-
 def groups(result: Result) -> Iterable[tuple[Outcome, int]]:
     """What was not passed, and how many more are inconclusive for the same reason: one fault that stops many is told
     once."""
@@ -102,4 +97,5 @@ def summary(result: Result) -> list[str]:
               if (count := sum(one.verdict == verdict for one in result.outcomes))]
     return ["", f"basics {result.score()} of {result.full()}, hardening {result.score(True)} of {result.full(True)}: "
             f"{', '.join(counts)}, in {result.seconds:g} s",
-            f"seed {result.settings.seed}; again: {result.replay}", f"evidence: {result.settings.folder}"]
+            f"seed {result.settings.seed}; again: {result.replay}",
+            f"report.html, and the files for Gradescope, Classroom 50, check50 and JUnit: {result.settings.folder}"]

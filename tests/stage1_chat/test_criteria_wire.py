@@ -6,7 +6,7 @@ import pytest
 
 from lab.blackbox.peer import MAX_FRAME, Event, chat_message, frame
 from lab.grade.asking import is_refused, is_served
-from lab.grade.scene import Scene
+from lab.grade.scene import Scene, setting_up
 from lab.grade.shortcomings import check, check_equal
 
 criterion = pytest.mark.criterion
@@ -55,7 +55,8 @@ def test_repeat(scene: Scene) -> None:
     sender, other, watcher = scene.link(node), scene.link(node), scene.link(node)
     message = chat_message("once")
     sender.send(message)
-    watcher.expect("chat", nonce=message["nonce"])
+    with setting_up("a message that is forwarded"):
+        watcher.expect("chat", nonce=message["nonce"])
     other.send(message)
     sender.send(message)
     other.barrier()

@@ -223,11 +223,11 @@ def test_data(scene: Scene) -> None:
 
 
 @criterion("A name that is none is refused: {name}", points=1, clause="§3 stage 2", cli=True, hardening=True)
-@pytest.mark.parametrize("name", ["é", "x" * 65], ids=["letter beyond ASCII", "65 characters"])
+@pytest.mark.parametrize("name", ["a letter beyond ASCII", "65 characters"])
 def test_names(scene: Scene, name: str) -> None:
     """Accounts are names of 1 to 64 characters U+0021 … U+007E."""
     node = scene.found()
-    node.ask(f"/send {name} bob 1", "error")
+    node.ask(f"/send {'x' * 65 if name.startswith('65') else 'é'} bob 1", "error")
     check_equal(ledger(node), {}, "the ledger")
 
 
