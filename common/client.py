@@ -13,6 +13,7 @@ from common.foreground import run_on_in_background
 from common.memory import tune_memory
 from common.network import Node, ThreadedNetwork
 from common.signals import interrupt_on_sigterm
+from common.unwritten import complain_of_unwritten, end_at_unwritten_in_threads
 
 
 class Client(ABC):
@@ -101,8 +102,11 @@ def run_client(main: Callable[[], int]) -> None:
     """Run a client's `main`, and end the process with the status that it gives."""
     open_closed_streams()
     run_on_in_background()
+    end_at_unwritten_in_threads()
     try:
         status = main()
+    except NotImplementedError as error:
+        status = complain_of_unwritten(error)
     except KeyboardInterrupt:
         status = 0  # before the node runs, see signals.py
     sys.stdout.flush()

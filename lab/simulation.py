@@ -16,7 +16,7 @@ import itertools
 import random
 from collections import deque
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from common.interface import Connection, Lines, Members, State
 from stage1_chat.node import ChatNode
@@ -25,6 +25,10 @@ Node = TypeVar("Node", bound=ChatNode)
 
 MAX_STEPS = 2_000_000
 """The most deliveries in one `run`; more mean that nodes talk in circles."""
+
+
+LAST_DELIVERED = 400
+"""Deliveries that a world remembers, to show what has led to a failure."""
 
 
 class MemoryConnection(Connection):
@@ -69,10 +73,20 @@ class MemoryConnection(Connection):
     def deliver(self) -> None:
         """Give the next frame to the node at this end."""
         frame = self.arriving.popleft()
+        self.world.delivered.append(Delivery(self.world.now, self.other.owner.address, self.owner.address, frame))
         if frame is None:
             self.close()
         elif self.is_open:
             self.owner.on_frame(self, frame)
+
+
+class Delivery(NamedTuple):
+    """What has come to a node: when, from which address to which, and the frame. None is the end of the stream."""
+
+    at: float
+    sender: str
+    receiver: str
+    frame: bytes | None
 
 
 class MemoryNetwork:
@@ -141,6 +155,8 @@ class World:
         With a hundred neighbours, a search through all ends at each step would take most of the time."""
         self.is_parted: Callable[[str, str], bool] = lambda one, other: False
         """Does a partition separate these two addresses? For new connections only; `part` also cuts the old ones."""
+        self.delivered: deque[Delivery] = deque(maxlen=LAST_DELIVERED)
+        """What has come to nodes of late, oldest first."""
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = itertools.count()
 

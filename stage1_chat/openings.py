@@ -30,7 +30,7 @@ class Openings:
         self._listener = socket.create_server((host, port), backlog=MAX_INBOUND)
         self.listening_port: int = self._listener.getsockname()[1]
         self._is_open = True
-        self._unopened: set[socket.socket] = set()
+        self.unopened: set[socket.socket] = set()
         """Those that were accepted, and are opened a little later, or turned away."""
 
     def start(self, network: ThreadedNetwork) -> None:
@@ -41,7 +41,7 @@ class Openings:
     def close(self) -> None:
         """Take no more callers."""
         self._is_open = False
-        for sock in (self._listener, *self._unopened):
+        for sock in (self._listener, *self.unopened):
             sock.close()
 
     def call(self, address: str) -> None:
@@ -117,10 +117,10 @@ class Openings:
         if inbound + self._network.fairness.opening_later >= MAX_INBOUND and not self._network.node.idle.make_room():
             self._turn_away(sock, f"{MAX_INBOUND} connections are open, and there is no room for another one")
         elif self._network.fairness.may_open(lambda: self._welcome(sock)):
-            self._unopened.discard(sock)
+            self.unopened.discard(sock)
             self._open(sock, None)
         else:
-            self._unopened.add(sock)
+            self.unopened.add(sock)
 
     def _turn_away(self, sock: socket.socket, reason: str) -> None:
         try:
@@ -130,11 +130,11 @@ class Openings:
         except OSError:
             pass  # it did not wait for the answer
         # Not at once: closing with bytes that nobody has read resets the connection, and the answer would be lost.
-        self._unopened.add(sock)
+        self.unopened.add(sock)
         self._network.after(TURN_AWAY_SECONDS, lambda: self._close(sock))
 
     def _close(self, sock: socket.socket) -> None:
-        self._unopened.discard(sock)
+        self.unopened.discard(sock)
         sock.close()
 
     def find_own_address(self, peer: str | None) -> str:

@@ -51,7 +51,8 @@ class PeeringNode(ABC):
         self.network_name: str | None = None
         """The network that this node belongs to; None while it joins."""
         self.neighbours = Neighbours()
-        self.connections, self.links = self.neighbours.connections, self.neighbours.links
+        self.connections: set[Connection] = self.neighbours.connections
+        self.links: dict[Connection, None] = self.neighbours.links
         self.joining = Joining(network, self.neighbours, setup.join_seconds,
                                lambda: self.network_name is not None, self.found_network, self.report_error)
         self.redials = Redials(network, self.neighbours.is_linked)

@@ -58,7 +58,8 @@ class SignedNode(LedgerNode):
 
     def __init__(self, network: Network, address: str, setup: SignedSetup) -> None:
         super().__init__(network, address, setup)
-        self.key = setup.key
+        self.key: PrivateKey = setup.key
+        """That of this node's account."""
 
     def describe(self) -> dict[str, Any]:
         """The members of the event `listening`: this node's account is one more."""

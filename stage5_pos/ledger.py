@@ -108,10 +108,11 @@ class TreeLedger(Ledger):
         """Begin with the balances of the genesis; `transactions` has what blocks name by their ids."""
         super().__init__()
         self._transactions = transactions
-        self._best = Branch(None)
-        self._best.push(tree.root, tree.root.height, balances)
-        self.balances = self._best.balances
-        self._aside: dict[str, Branch] = {}
+        self.best = Branch(None)
+        """The best chain."""
+        self.best.push(tree.root, tree.root.height, balances)
+        self.balances = self.best.balances
+        self.aside: dict[str, Branch] = {}
         """Block id -> its branch, for those that are not on the best chain."""
 
     def execute(self, block: Block) -> None:
@@ -153,15 +154,15 @@ class TreeLedger(Ledger):
         balances = [self._undo(block) for block in path.undone]
         for block in reversed(path.undone):
             abandoned.push(block, block.height, balances.pop())
-            self._aside[block.id] = abandoned
+            self.aside[block.id] = abandoned
         for block in path.done:
-            branch = self._aside.pop(block.id, None)
+            branch = self.aside.pop(block.id, None)
             if branch is not None:
-                self._best.push(block, block.height, self._left_by(block, branch))
+                self.best.push(block, block.height, self._left_by(block, branch))
 
     def forget(self, block: Block) -> None:
         """A block has left the tree: it was off the best chain, and the last of its branch."""
-        branch = self._aside.pop(block.id)
+        branch = self.aside.pop(block.id)
         branch.pop(self._left_by(block, branch))
 
     def _view(self, block: Block, transactions: Sequence[Transaction], *others: str) -> View:
@@ -185,26 +186,26 @@ class TreeLedger(Ledger):
         return line[::-1]
 
     def _branch(self, block: Block) -> Branch:
-        return self._aside.get(block.id, self._best)
+        return self.aside.get(block.id, self.best)
 
     def _put(self, block: Block, balances: dict[str, int]) -> None:
         """Put a block into the branch that it continues, or into a new one."""
         parent = block.parent
         assert parent is not None
-        if parent is self._best.tip:
-            self._best.push(block, parent.height + 1, balances)
+        if parent is self.best.tip:
+            self.best.push(block, parent.height + 1, balances)
             return
         branch = self._branch(parent)
         if parent is not branch.tip:
             branch = Branch(parent)
         branch.push(block, parent.height + 1, balances)
-        self._aside[block.id] = branch
+        self.aside[block.id] = branch
 
     def _undo(self, block: Block) -> dict[str, int]:
         """Undo the tip of the best chain: the ledger is what it was before, to the last account. Give the balances
         that the block had left."""
-        balances = self._left_by(block, self._best)
-        self._best.pop(balances)
+        balances = self._left_by(block, self.best)
+        self.best.pop(balances)
         return balances
 
     def _left_by(self, block: Block, branch: Branch) -> dict[str, int]:

@@ -14,12 +14,12 @@ option = $(if $(2),$(1) '$(subst ','\'',$(2))')
 .PHONY: help test $(NAMES)
 
 help: ## list the targets
-	@echo 'make test     the tests of $(THIS); ARGS="-x -k fork" goes to pytest'
+	@echo 'make test     the tasks of $(THIS) and your score; TASK=3 is one task, ARGS="-x" or ARGS=path goes to pytest, ALL=1 shows all'
 	@echo 'make $(lastword $(NAMES))   a node; PEER=host:port HOST=... PORT=... ANNOUNCE=host:port WAIT=seconds, ARGS=--help shows the options'
 
-# A file of tests that needs one of your functions to be loaded is an error until that is written, and no reason to stop.
 test: $(VENV)/installed
-	@exec $(VENV)/bin/python -m pytest --continue-on-collection-errors --numprocesses=2 tests/$(THIS) $(value ARGS)
+	@exec $(VENV)/bin/python -m lab.tasks $(THIS) $(call option,--task,$(call given,TASK)) \
+		$(if $(filter-out 0,$(call given,ALL)),--all) $(value ARGS)
 
 $(NAMES): $(VENV)/installed
 	@exec $(VENV)/bin/python -m $(filter $@_%,$(STAGES)) $(call option,--peer,$(value PEER)) \

@@ -20,27 +20,56 @@ import argparse
 import ast
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from common.advice import describe_file_error
 from common.console import Options, read_path
-from lab.compare.stagecode import DEFINITIONS, FOLDERS, FUNCTIONS, ROOT, read_stage
+from lab.compare.stagecode import FOLDERS, ROOT, read_stage
+from lab.tasks.table import TABLE, TableError, change_table, parse_table, read_changes
+from lab.handout.skeleton import count_left, without_bodies
+
+TABLES = Path("lab/handout/tasks")
+"""Where the project has the table of tasks of each stage."""
 
 PACKAGES = ("common", "lab", "tests")
 """The folders of which a handout has what is imported."""
 
 README = """# {title}
 
-Your part is in `{folder}/`: every function there that raises `NotImplementedError` is yours to write. The assignment
-is [{folder}/README.md]({folder}/README.md). What goes over the wire, and what the command line takes, is in
-[docs/contract.md](docs/contract.md); the code refers to it as "contract §N".
+You write `{folder}/`: every function there that raises `NotImplementedError`. The assignment is
+[{folder}/README.md]({folder}/README.md). It comes in {count} tasks, {hours} hours in all. You need Python 3.11
+or newer, and make.
 
-    make test               # the tests of this stage
-    make test ARGS=-x       # up to the first that fails
-    make {name}             # a node of it
+    make test               # all tasks: a line each, your score, and what fails first
+    make test TASK=1        # only this task
+    make {name}             # a node of your own; it says which function is missing
 
-You need Python 3.11 or newer, and make. Everything else is given, and works:
+**How to work.** Begin with `make test`. It names the next task, what you have to decide, what is given, and the first
+failure. Write what it asks for, and run it again. A task counts when all its tests pass. It stops at its first
+failure, so each run shows one thing to do. If a test has run in memory, `failure.svg` shows all messages that were
+sent before it failed: nodes are columns, time runs down.
+
+**What is fixed.** The names, parameters and docstrings of functions, and the attributes that the skeleton declares
+(`self.key: PrivateKey`). Tests use them. Everything else is yours: a function whose name begins with an underscore is
+only a suggestion. Add what you like, and name it as you like.
+
+**What the words mean.** What goes over the wire, and what the command line takes, is in
+[docs/contract.md](docs/contract.md); the code refers to it as "contract §N". "Invalid unless …" in a docstring says
+that the function raises `Invalid` (common/interface.py) for what is not valid. That is counted against whoever has
+sent it. Any other exception that leaves a function is a defect.
+
+**More of `make test`.** `ARGS=` goes to pytest, and takes the easiest tests first:
+
+    make test ARGS=-x                               # stop at the first failure
+    make test ARGS="tests/{folder} -k account"      # some tests
+    make test ALL=1                                 # all tests with all that they say, many lines
+
+| task | points | about |
+|---|---|---|
+{rows}
+
+Everything else is given, and works:
 {given}.
 
 This is a part of a larger project. What READMEs say of `make network`, `make attacks` and docs/security.md is there.
@@ -53,6 +82,8 @@ def make_options() -> Options:
                       allow_abbrev=False)
     options.add_argument("--stage", type=read_stage, required=True, metavar="N", help="the stage to write, 1 to 5")
     options.add_argument("--to", type=read_path, required=True, metavar="FOLDER", help="new or empty")
+    options.add_argument("--with", type=read_path, metavar="FILE", dest="changes",
+                         help="other points for some tasks, TOML: [points] and lines such as 3 = 40; 0 leaves one out")
     return options
 
 
@@ -62,16 +93,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         check_folder(options.to)
-        files = collect(options.stage)
+        files = collect(options.stage, changes=read_changes_in(options.changes))
         write(files, options.to)
     except OSError as error:
         parser.exit(2, f"{parser.prog}: cannot write {options.to}: {describe_file_error(error)}\n")
-    except argparse.ArgumentTypeError as error:
+    except (argparse.ArgumentTypeError, TableError) as error:
         parser.exit(2, f"{parser.prog}: {error}\n")
-    left = sum(text.count(b"raise NotImplementedError") for path, text in files.items()
-               if path.startswith(FOLDERS[options.stage]))
+    left = sum(count_left(text.decode()) for path, text in files.items()
+               if path.startswith(FOLDERS[options.stage]) and path.endswith(".py"))
     print(f"{options.to}: {len(files)} files; {left} functions of {FOLDERS[options.stage]} are left to write")
     return 0
+
+
+def read_changes_in(path: Path | None) -> dict[int, int]:
+    """The points in the file of `--with`, none without one; TableError if it has something else."""
+    if path is None:
+        return {}
+    try:
+        return read_changes(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, TableError) as error:
+        reason = describe_file_error(error) if isinstance(error, OSError) else error
+        raise TableError(f"{path}: {reason}") from None
 
 
 def check_folder(folder: Path) -> None:
@@ -92,19 +134,21 @@ def write(files: dict[str, bytes], folder: Path) -> None:
 
 # --- what is in it ------------------------------------------------------------------------------
 
-def collect(stage: int, root: Path = ROOT) -> dict[str, bytes]:
-    """All files of the handout, by path."""
+def collect(stage: int, root: Path = ROOT, changes: Mapping[int, int] | None = None) -> dict[str, bytes]:
+    """All files of the handout, by path. `changes` are other points for some tasks, 0 to leave one out."""
     own = FOLDERS[stage]
     folders = [FOLDERS[number] for number in range(1, stage + 1)]
-    sources = [*python_files(root, folders), *python_files(root, [f"tests/{own}"]), "tests/conftest.py"]
+    sources = [*python_files(root, folders), *python_files(root, [f"tests/{own}", "lab/tasks"]), "tests/conftest.py"]
     given = [path for path in find_imported(root, sources) if path not in sources]
     readmes = [f"{folder}/README.md" for folder in folders]
     keys = [path.relative_to(root).as_posix() for path in sorted((root / "tests" / "keys").iterdir())]
     files = {path: (root / path).read_bytes() for path in sorted({*sources, *given, *readmes, *keys, ".gitignore"})}
     for path in python_files(root, [own]):
         files[path] = without_bodies(files[path].decode()).encode()
+    table = change_table((root / TABLES / f"stage{stage}.toml").read_text("utf-8"), changes or {})
     texts = {"docs/contract.md": without_later_stages((root / "docs" / "contract.md").read_text("utf-8"), stage),
-             "Makefile": make_makefile(root, stage), "README.md": make_readme(root, stage, files),
+             "Makefile": make_makefile(root, stage), "README.md": make_readme(root, stage, files, table),
+             TABLE: table,
              **make_settings((root / "pyproject.toml").read_text("utf-8"))}
     return files | {path: text.encode() for path, text in texts.items()}
 
@@ -141,57 +185,6 @@ def imported_files(root: Path, source: str) -> Iterator[str]:
         yield from (path for path in paths if (root / path).is_file())
 
 
-# --- code ---------------------------------------------------------------------------------------
-
-def without_bodies(source: str) -> str:
-    """A file whose functions raise NotImplementedError. What is not in a function stays as it is."""
-    lines = source.splitlines()
-    for function in reversed(list(find_functions(ast.parse(source)))):
-        start, end, head = body_of(function, lines)
-        indent = " " * (function.col_offset + 4)
-        lines[start:end] = [*head, f"{indent}raise NotImplementedError"]
-    return "\n".join([*lines, ""])
-
-
-def find_functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    """The functions and methods of a file that do something, from top to bottom, without those inside of others. What
-    is abstract does nothing, and neither do hooks that only a later stage has a use for."""
-    for node in ast.iter_child_nodes(tree):
-        if isinstance(node, FUNCTIONS):
-            if len(node.body) > 1 or ast.get_docstring(node) is None:
-                yield node
-        else:
-            yield from find_functions(node)
-
-
-def body_of(function: ast.FunctionDef | ast.AsyncFunctionDef, lines: list[str]) -> tuple[int, int, list[str]]:
-    """Which lines are the body, the docstring left out and the comments included; and what must be put
-    in front of the new one, which is the signature if the body begins on its line, and then the docstring."""
-    first, end = function.body[0], end_of(function, lines)
-    has_docstring = ast.get_docstring(function) is not None
-    start = min([first.lineno, *(one.lineno for one in getattr(first, "decorator_list", []))]) - 1
-    signature = lines[start].encode()[:first.col_offset].decode().rstrip()
-    if signature and not isinstance(first, DEFINITIONS):
-        docstring = f"{' ' * (function.col_offset + 4)}{ast.get_source_segment(chr(10).join(lines), first)}"
-        return start, end, [signature, *([docstring] if has_docstring else [])]
-    if has_docstring:
-        return first.end_lineno or 0, end, []
-    while not lines[start - 1].strip() or lines[start - 1].lstrip().startswith("#"):
-        start -= 1
-    return start, end, []
-
-
-def end_of(function: ast.FunctionDef | ast.AsyncFunctionDef, lines: list[str]) -> int:
-    """The last line of a function, the comments behind its last statement included."""
-    end = function.end_lineno or 0
-    for number, line in enumerate(lines[end:], end + 1):
-        depth = len(line) - len(line.lstrip())
-        if line.strip() and not (line.lstrip().startswith("#") and depth > function.col_offset):
-            break
-        end = number if line.strip() else end
-    return end
-
-
 # --- texts --------------------------------------------------------------------------------------
 
 def without_later_stages(contract: str, stage: int) -> str:
@@ -215,11 +208,14 @@ def is_later(pattern: str, text: str, stage: int) -> bool:
     return found is not None and int(found[1]) > stage
 
 
-def make_readme(root: Path, stage: int, files: Iterable[str]) -> str:
+def make_readme(root: Path, stage: int, files: Iterable[str], table: str) -> str:
     """What a student reads first."""
     title = (root / FOLDERS[stage] / "README.md").read_text("utf-8").splitlines()[0].removeprefix("# ")
     given = sorted({f"`{path.partition('/')[0]}/`" for path in files if "/" in path} - {f"`{FOLDERS[stage]}/`"})
-    return README.format(title=title, folder=FOLDERS[stage], name=f"stage{stage}", given=", ".join(given))
+    tasks = parse_table(table).tasks
+    rows = [f"| {task.number}. {task.title} | {task.points} | {task.minutes} minutes |" for task in tasks]
+    return README.format(title=title, folder=FOLDERS[stage], name=f"stage{stage}", given=", ".join(given),
+                         count=len(tasks), hours=round(sum(task.minutes for task in tasks) / 60), rows="\n".join(rows))
 
 
 def make_makefile(root: Path, stage: int) -> str:

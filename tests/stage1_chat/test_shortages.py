@@ -71,7 +71,7 @@ def test_callers_that_were_turned_away_are_closed_at_the_end(here: Here, monkeyp
         monkeypatch.undo()
         here.network.put(here.network.stop)
         here.thread.join()
-    assert [sock.fileno() for sock in here.openings._unopened] == [-1]
+    assert [sock.fileno() for sock in here.openings.unopened] == [-1]
 
 
 def test_a_call_for_which_there_is_no_thread_counts_as_one_that_nobody_answered(

@@ -5,7 +5,7 @@ import json
 import random
 import secrets
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from typing import Any
 from unittest.mock import patch
@@ -14,6 +14,7 @@ from common.encoding import encode_frame
 from common.interface import Connection
 from lab.simulation import World
 from stage1_chat.node import ChatNode
+from stage2_ledger.id_tree import IdTree
 from stage2_ledger.node import LedgerNode
 from stage2_ledger.reconcile import Reconciliation
 from tests.memory import Event, Stranger
@@ -195,17 +196,27 @@ def sums_of(ids: list[str], salt: str, *prefixes: str) -> dict[str, list[Any]]:
 class OldReconciliation(Reconciliation):
     """Knows only `summary`, and answers it with all that differs at once, as in the first version of the contract."""
 
+    def __init__(self, ids: IdTree, need: Callable[[Connection, list[str]], None],
+                 has_room: Callable[[Connection], bool], generator: random.Random) -> None:
+        super().__init__(ids, need, has_room, generator)
+        self.own_ids = ids
+
     def begin(self, connection: Connection) -> None:
         """Tell the summary."""
-        self._send_summary(connection, is_answer=False)
+        self.tell_summary(connection, is_answer=False)
 
     def on_summary(self, connection: Connection, message: Event, frame: bytes) -> None:
         """Tell all ids of each bucket that differs."""
-        differing = self._ids.differing(message["buckets"])
+        differing = self.own_ids.differing(message["buckets"])
         for bucket in differing:
-            self._send_inventory(connection, bucket, self._ids.ids(bucket))
+            inventory = {"type": "inventory", "bucket": bucket, "ids": self.own_ids.ids(bucket)}
+            connection.send(encode_frame(inventory))
         if differing and not message["answer"]:
-            self._send_summary(connection, is_answer=True)
+            self.tell_summary(connection, is_answer=True)
+
+    def tell_summary(self, connection: Connection, is_answer: bool) -> None:
+        """Send the sums of all buckets."""
+        connection.send(encode_frame({"type": "summary", "answer": is_answer, "buckets": self.own_ids.summary()}))
 
 
 class OldNode(LedgerNode):

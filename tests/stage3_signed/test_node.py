@@ -11,7 +11,7 @@ import pytest
 
 import stage3_signed.node
 from common.encoding import encode_base64
-from common.rsa import verify
+from common.rsa import PrivateKey, verify
 from lab.simulation import World
 from stage3_signed.node import SignedNode, SignedSetup
 from tests.common.keys_by_hand import account_of, der_of, odd_number
@@ -37,6 +37,25 @@ def fingerprint(account: str) -> str:
 def invalid_copy(message: Event) -> Event:
     """The same transaction with a signature that does not hold."""
     return {**message, "signature": OTHER.sign(b"something else")}
+
+
+# --- what is signed ---------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("amount", [0, 5, 2**53 - 1])
+def test_what_is_signed_are_the_canonical_bytes(amount: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    alice = founded_world()[1]
+    signed_bytes = b""
+    sign = PrivateKey.sign
+
+    def note_and_sign(key: PrivateKey, data: bytes) -> str:
+        nonlocal signed_bytes
+        signed_bytes = data
+        return sign(key, data)
+
+    monkeypatch.setattr(PrivateKey, "sign", note_and_sign)
+    message = alice.signed_message(OWNER, OTHER.account, amount)
+    assert signed_bytes == canonical_bytes(alice.network_name, message)
+    assert message["signature"] == OWNER.sign(canonical_bytes(alice.network_name, message))
 
 
 # --- what is accepted -------------------------------------------------------------------------------

@@ -137,7 +137,7 @@ def test_to_and_fro_between_branches_nothing_is_left_of_what_was_abandoned(seed:
     for forest in grow_at_random(generator, 120):
         forest.check(generator.choice(list(forest.tree.blocks.values())))
         best = {block.id for block in forest.tree.chain}
-        assert forest.ledger._aside.keys() == forest.tree.blocks.keys() - best, f"seed {seed}"
+        assert forest.ledger.aside.keys() == forest.tree.blocks.keys() - best, f"seed {seed}"
     assert forest.rollbacks >= 3 and forest.refused >= 10, f"seed {seed}: {forest.rollbacks}, {forest.refused}"
     straight = Forest()
     straight.transactions.update(forest.transactions)
@@ -151,7 +151,7 @@ def test_to_and_fro_between_branches_nothing_is_left_of_what_was_abandoned(seed:
 
 def kept(ledger: TreeLedger) -> dict[str, Any]:
     """All that a ledger keeps of the best chain."""
-    return {name: value for name, value in vars(ledger._best).items() if name not in ("tip", "fork")}
+    return {name: value for name, value in vars(ledger.best).items() if name not in ("tip", "fork")}
 
 
 def test_a_branch_within_a_branch_within_a_branch() -> None:

@@ -19,7 +19,7 @@ def count_moves(node: StakeNode, monkeypatch: pytest.MonkeyPatch) -> Counter[str
     moves: Counter[str] = Counter()
 
     def counted(name: str) -> Callable[..., None]:
-        method = getattr(node.ledger._best, name)
+        method = getattr(node.ledger.best, name)
 
         def call(*arguments: Any) -> None:
             moves[name] += 1
@@ -27,7 +27,7 @@ def count_moves(node: StakeNode, monkeypatch: pytest.MonkeyPatch) -> Counter[str
         return call
 
     for name in ("push", "pop"):
-        monkeypatch.setattr(node.ledger._best, name, counted(name))
+        monkeypatch.setattr(node.ledger.best, name, counted(name))
     return moves
 
 

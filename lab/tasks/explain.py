@@ -1,0 +1,235 @@
+"""What there is to say about a test that has failed: where, which rule, what was sent, what came, what was expected.
+
+The text is for somebody who has to find out what is wrong with their own code. So it begins with the rule, and it names
+the function of the stage, not the machinery around it.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any, NamedTuple
+
+from lab.diagrams.diagram import Diagram, Message
+from lab.diagrams.text import draw_text
+from lab.simulation import Delivery, World
+
+WIDTH = 100
+ROWS_OF_DIAGRAM = 7
+LONGEST = 100_000
+"""Characters of a value that are looked at."""
+
+SKELETON = "NotImplementedError"
+
+
+class Place(NamedTuple):
+    """A line of the code."""
+
+    file: str
+    line: int
+    function: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line} {self.function}"
+
+
+class Compared(NamedTuple):
+    """Two values that a test has compared."""
+
+    operator: str
+    came: object
+    expected: object
+
+
+class Told(NamedTuple):
+    """What is said, and the cause that it shares with other cases, "" if it has none."""
+
+    lines: list[str]
+    cause: str
+
+
+def explain(error: BaseException, own: str, compared: Compared | None, width: int = WIDTH) -> Told:
+    """Why a test has failed. `own` is the folder that the student writes."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    frames = list(frames_of(error.__traceback__))
+    unwritten = find_unwritten(error, frames, own)
+    if unwritten is not None:
+        return Told([unwritten], unwritten)
+    world = find_world(frames)
+    lines: list[str] = []
+    cause = ""
+    if not isinstance(error, AssertionError) and (place := last_place(frames, own)) is not None:
+        cause = f"{name_of(error)} in {place}"
+        lines += describe_exception(error, place, frames)
+    else:
+        lines += describe_assertion(error, frames, compared, width)
+    lines += describe_example(error)
+    lines += draw_last(world, is_exception=bool(cause), width=width)
+    return Told([clip(line, width) for line in lines], cause)
+
+
+# --- what is not written yet --------------------------------------------------------------------
+
+def find_unwritten(error: BaseException, frames: list[tuple[FrameType, int]], own: str) -> str | None:
+    """The line about a function that is not written, if that is what has failed: here, or in a node's process."""
+    if isinstance(error, NotImplementedError) and frames and own in frames[-1][0].f_code.co_filename:
+        return f"{place_of(*frames[-1])} is not written yet."
+    return find_unwritten_in("\n".join([str(error), *getattr(error, "__notes__", [])]), own)
+
+
+def find_unwritten_in(text: str, own: str) -> str | None:
+    """The same from what a process has printed: the line with which a node ends, or a traceback."""
+    if (said := re.search(rf"{own}/\w+\.py:\d+ \S+ is not written yet", text)) is not None:
+        return f"{said[0]}."
+    if SKELETON not in text:
+        return None
+    places = re.findall(rf'File "[^"]*?({own}/\w+\.py)", line (\d+), in (\S+?)(?:\\n|\s|$)', text)
+    return f"{places[-1][0]}:{places[-1][1]} {places[-1][2]} is not written yet." if places else None
+
+
+# --- exceptions ---------------------------------------------------------------------------------
+
+def describe_exception(error: BaseException, place: Place, frames: list[tuple[FrameType, int]]) -> list[str]:
+    """An exception that has left the student's code."""
+    raised = place_of(*frames[-1])
+    origin = "" if raised == place else f", raised in {raised}"
+    lines = [f"{name_of(error)}: {error}".rstrip(": ").splitlines()[0], f"  came out of {place}{origin}"]
+    if any(frame.f_code.co_name in ("on_frame", "on_message") for frame, _ in frames):
+        lines.append("  While a message is handled, raise Invalid (common/interface.py) for what is not valid, and "
+                     "nothing else.")
+        lines.append("  Any other exception is a defect: the sender is not blamed (contract §2, Bad input).")
+    return lines
+
+
+def name_of(error: BaseException) -> str:
+    """The name of an exception's class."""
+    return type(error).__name__
+
+
+def frames_of(trace: TracebackType | None) -> Iterator[tuple[FrameType, int]]:
+    """The frames of a traceback with their lines, outermost first."""
+    while trace is not None:
+        yield trace.tb_frame, trace.tb_lineno
+        trace = trace.tb_next
+
+
+def place_of(frame: FrameType, line: int) -> Place:
+    """Where a frame is, with the path from the folder of the handout."""
+    path = Path(frame.f_code.co_filename)
+    return Place("/".join(path.parts[-2:]), line, frame.f_code.co_qualname)
+
+
+def last_place(frames: list[tuple[FrameType, int]], folder: str) -> Place | None:
+    """The innermost place in a folder."""
+    inside = [one for one in frames if Path(one[0].f_code.co_filename).parent.name == folder]
+    return place_of(*inside[-1]) if inside else None
+
+
+# --- comparisons --------------------------------------------------------------------------------
+
+def describe_assertion(error: BaseException, frames: list[tuple[FrameType, int]], compared: Compared | None,
+                       width: int) -> list[str]:
+    """What a test has found: the line, what came, what was expected."""
+    lines = []
+    if (place := last_test_line(frames)) is not None:
+        lines.append(f"> {place}")
+    text = str(error)
+    if compared is not None and compared.operator == "==" and isinstance(error, AssertionError):
+        said = text.splitlines()[0] if text and not text.startswith("assert ") else ""
+        came, expected = repr(compared.came)[:LONGEST], repr(compared.expected)[:LONGEST]
+        lines += [f"  {said}"] if said else []
+        return lines + beside(came, expected, width)
+    shown = [line for line in text.splitlines() if line.strip()][:4]
+    return lines + [f"  {line}" for line in ([*shown[:1]] if len(shown) > 1 and "assert" in shown[0] else shown)]
+
+
+def beside(came: str, expected: str, width: int) -> list[str]:
+    """Two texts around their first difference, one under the other."""
+    room = width - len("  expected  ")
+    start = first_difference(came, expected)
+    begin = 0 if start < room - 20 else start - room // 3
+    shown = [("…" + text[begin + 1:] if begin else text) for text in (came, expected)]
+    mark = [f"            {' ' * (start - begin)}^ the first difference"] if begin or start > 3 else []
+    return [f"  {label:9} {clip(text, room)}" for label, text in zip(("came", "expected"), shown, strict=True)] + mark
+
+
+def first_difference(one: str, other: str) -> int:
+    """The place of the first character that is not the same."""
+    return next((place for place, (left, right) in enumerate(zip(one, other, strict=False)) if left != right),
+                min(len(one), len(other)))
+
+
+def last_test_line(frames: list[tuple[FrameType, int]]) -> str | None:
+    """The source line of the innermost test that has failed."""
+    for frame, line in reversed(frames):
+        path = Path(frame.f_code.co_filename)
+        if "tests" in path.parts and path.exists():
+            lines = path.read_text("utf-8").splitlines()
+            return lines[line - 1].strip()
+    return None
+
+
+def describe_example(error: BaseException) -> list[str]:
+    """The values with which a property test has failed, as small as they could be made."""
+    notes = [note for note in getattr(error, "__notes__", []) if note.startswith("Falsifying example")]
+    if not notes:
+        return []
+    words = [line.strip() for line in notes[0].splitlines()[1:-1] if line.strip() and "# or any" not in line]
+    return [f"  with {' '.join(words)}"]
+
+
+def clip(text: str, width: int) -> str:
+    """As much of a text as there is room for."""
+    return text if len(text) <= width else text[:width - 1] + "…"
+
+
+# --- what was sent ------------------------------------------------------------------------------
+
+def find_world(frames: Iterable[tuple[FrameType, int]]) -> World | None:
+    """The network in memory in which a test has failed, if it has one."""
+    found = [value for frame, _ in frames for value in frame.f_locals.values() if isinstance(value, World)]
+    return found[-1] if found else None
+
+
+def draw_last(world: World | None, is_exception: bool, width: int) -> list[str]:
+    """The last messages that came to a node before a test has failed, as a diagram. Marked is what was being handled,
+    or what came last apart from pings."""
+    if world is None or not (diagram := diagram_of(world, is_exception)).messages:
+        return []
+    last = diagram.messages[-ROWS_OF_DIAGRAM:]
+    used = {name for one in last for name in (one.sender, one.receiver)}
+    few = Diagram([name for name in diagram.nodes if name in used], last)
+    left = len(diagram.messages) - len(last)
+    head = f"The last {len(last)} messages ({left} before them are in failure.svg):" if left else "What was sent:"
+    return [head, *draw_text(few, width)]
+
+
+def diagram_of(world: World, is_exception: bool) -> Diagram:
+    """All that the world remembers, as a diagram."""
+    known = [one for one in world.delivered if one.frame is not None]
+    messages = [message_of(one) for one in known]
+    candidates = [place for place, one in enumerate(messages) if is_exception or one.kind not in ("ping", "pong")]
+    if candidates:
+        messages[candidates[-1]] = messages[candidates[-1]]._replace(is_marked=True)
+    return Diagram(list(world.networks), messages)
+
+
+def message_of(delivery: Delivery) -> Message:
+    """A delivery as a message of a diagram."""
+    assert delivery.frame is not None
+    body = delivery.frame[4:]
+    try:
+        members: dict[str, Any] = json.loads(body)
+        kind = str(members.pop("type"))
+    except (ValueError, KeyError, AttributeError):
+        return Message(delivery.at, delivery.sender, delivery.receiver, "?", repr(body[:80]))
+    shown = " ".join(f"{name} {shorten(value)}" for name, value in members.items())
+    return Message(delivery.at, delivery.sender, delivery.receiver, kind, shown)
+
+
+def shorten(value: object) -> str:
+    """A member of a message, so short that several fit into a line."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 12 else f"{text[:8]}…"
