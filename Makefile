@@ -66,9 +66,10 @@ test test1 test2 test3 test4 test5: $(VENV)/installed-test
 test-long: $(VENV)/installed-test ## the tests that take minutes each
 	@exec $(RUN) pytest -m long --timeout=900 $(value ARGS)
 
-lint: $(VENV)/installed-lint ## ruff and mypy over the tree, and no ten lines twice
+lint: $(VENV)/installed-lint ## ruff, mypy and proselint over the tree, and no ten lines twice
 	@$(RUN) ruff check --quiet --output-format=concise; ruff=$$?; $(RUN) mypy; mypy=$$?; \
-	$(RUN) pylint --score=n common stage*_* lab tests && exit $$((ruff | mypy))
+	$(RUN) tests.house.prose; prose=$$?; \
+	$(RUN) pylint --score=n common stage*_* lab tests && exit $$((ruff | mypy | prose))
 
 bench: $(VENV)/installed-run ## measure ten nodes on this machine; JSON=1 prints JSON
 	@exec $(RUN) lab.bench $(if $(filter-out 0,$(value JSON)),--json) $(value ARGS)

@@ -80,7 +80,7 @@ def encode_frame(message: Message) -> bytes:
 
 
 def without_padding(frame: bytes, message: Message) -> bytes:
-    """The frame of `message` as it is kept: as it came, or written anew if it is so long that it may be blanks."""
+    """The frame of `message` as it is kept: as it came, or written again if it is so long that it may be blanks."""
     return frame if len(frame) <= KEPT_AS_IT_CAME else encode_frame(message)
 
 

@@ -35,7 +35,7 @@ class Splitter:
     def feed(self, data: bytes) -> tuple[list[bytes], FrameError | None]:
         """Take what one `recv` brought; give the whole frames, each with its length in front.
 
-        A length that cannot be is given beside the frames that came before it, since those
+        A length that cannot be is given together with the frames that came before it, since those
         were good. After it the stream has no meaning, and the connection must be closed.
         """
         self._rest += data

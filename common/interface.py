@@ -70,7 +70,7 @@ class Setup:
 
     def __init__(self, *, join_seconds: float = HELLO_SECONDS) -> None:
         self.join_seconds = join_seconds
-        """For so long the node calls its peer to join, before it founds a network: `--wait`."""
+        """How long the node calls its peer to join, before it founds a network: `--wait`."""
 
     @property
     def remembers_network(self) -> bool:
@@ -99,7 +99,7 @@ class Connection(ABC):
         self.said_network: str | None = None
         """The network that this node's own hello has named on it; None if it was joining by then."""
         self.says_it_listens: str | None = None
-        """The address in its hello also if that was refused: it is called from another port each time."""
+        """The address in its hello, even if that was refused: it calls from another port each time."""
         self.opened = self.heard = now
         """When it was opened, and when its last whole frame came, in seconds of `Network.now`."""
         self.useful_at = now

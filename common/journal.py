@@ -6,7 +6,7 @@ belongs to all that one batch of messages has brought, so that it costs little.
 
 A damaged file is never mended in silence. SQLite sees it when its pages do not fit together,
 and each row carries a checksum of its content, since they say nothing about that. And the number of
-entries is written down once more after each commit, in a file beside: SQLite takes a
+entries is written down once more after each commit, in a file next to it: SQLite takes a
 write-ahead log that is damaged or gone for one that was never finished, and forgets in
 silence what it held.
 """
@@ -169,7 +169,7 @@ class Journal:
         return int(found)
 
     def _read_count(self) -> int | None:
-        """The number of entries that were committed, as the file beside has it; None if nothing has begun."""
+        """The number of entries that were committed, as the file next to it has it; None if nothing has begun."""
         digits = os.pread(self._lock, COUNT_DIGITS, 0)
         if digits and not (digits.isdigit() and len(digits) == COUNT_DIGITS):
             raise JournalError(f"{self._path.parent / LOCK}: damaged; {PUT_BACK}")

@@ -55,8 +55,8 @@ class Block(NamedTuple):
 
 
 def find_block(content: bytes, expected: str) -> Block | None:
-    """The part of a file that matters, wherever it begins: the first of the kind `expected`, else of a private key,
-    else of anything. None if the file is not PEM.
+    """The part of a file that matters, wherever it begins: the first of the kind `expected`, or of a private key,
+    or of anything. None if the file is not PEM.
 
     In front of it may be a byte order mark, which Windows writes, or "Bag Attributes", which openssl writes.
     """

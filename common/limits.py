@@ -93,7 +93,7 @@ second for a node that keeps a million transactions. Python keeps up to eighty f
 small ones each of them may be in another mebibyte, which is not free until then."""
 
 KEPT_AS_IT_CAME = 4_096
-"""Bytes of a frame that is kept as it came. A longer one is written anew: JSON has room for 4 MiB of blanks."""
+"""Bytes of a frame that is kept as it came. A longer one is written again: JSON has room for 4 MiB of blanks."""
 
 MAX_SEEN = 50_000
 """Ids or frames in one generation of a `Recent`; an entry is forgotten after one to two generations."""

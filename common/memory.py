@@ -16,7 +16,7 @@ M_MMAP_THRESHOLD = -3
 def tune_memory() -> None:
     """Once, at the start.
 
-    Else Python looks through all that is kept whenever a message of some hundred members is parsed, and the C
+    Otherwise Python scans all that is kept whenever a message of some hundred members is parsed, and the C
     library holds on to what large ones have left, in an arena for each thread.
     """
     gc.set_threshold(50_000, 20, 100)

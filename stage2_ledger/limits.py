@@ -70,7 +70,7 @@ SLOW_THINGS_PER_SECOND = 10
 second of signed transactions."""
 
 MAX_TRIES = 20
-"""How often an id is asked for that nobody brings (contract §3, stage 2). What a block needs begins anew then."""
+"""How often an id is asked for that nobody brings (contract §3, stage 2). What a block needs begins again then."""
 
 MAX_NAMED = 4_000
 """Ids that one connection has named and that have not come, beyond which it is not asked to name more: as many as may

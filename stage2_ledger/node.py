@@ -151,7 +151,7 @@ class LedgerNode(ChatNode):
         transaction = Transaction(make_id(canonical), message["from"], message["to"], message["amount"])
         known = self.frames.get(transaction.id)
         if known is None or decode_frame(known) != message:
-            # Also if it is a known one with another signature: a forged copy is no repeat.
+            # A known one with another signature is checked too: a forged copy is no repeat.
             self.check_transaction(message, canonical)
         self.fetcher.on_came(transaction.id, connection)
         if self.is_kept(transaction.id):

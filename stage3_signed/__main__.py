@@ -88,7 +88,7 @@ def find_passphrase(wallet: Path, is_new: bool) -> str:
         wait_for_foreground()
     try:
         return choose_passphrase(wallet) if is_new else getpass.getpass(f"passphrase of {wallet}: ")
-    except (EOFError, OSError):  # also if it goes to the background at the question
+    except (EOFError, OSError):  # or it goes to the background at the question
         raise CannotStart(f"the passphrase of {wallet} is expected, not the end of input") from None
 
 

@@ -26,7 +26,7 @@ class Source:
         """From which number on it was asked; None if nothing is open."""
         self.asked_at = 0.0
         self.is_late = False
-        """Was nothing new there for so long after the question that others are asked as well?"""
+        """Has nothing new come, long enough after the question for others to be asked as well?"""
 
 
 class Sources:
@@ -88,7 +88,7 @@ class Sources:
 
     def answered(self, connection: Connection, first: int) -> None:
         """The answer is there; now number `first` is awaited. A neighbour that has brought nothing must tell its height
-        anew."""
+        again."""
         source = self._sources.get(connection)
         if source is None or source.asked_from is None:
             return

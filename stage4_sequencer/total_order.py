@@ -117,7 +117,7 @@ class TotalOrderNode(SignedNode):
         self.begin_with(genesis)
 
     def check_network(self, connection: Connection, name: str | None) -> None:
-        """HandshakeError also if the user wants another network than the peer's."""
+        """HandshakeError, too, if the user wants another network than the peer's."""
         super().check_network(connection, name)
         if self.network_name is None and self.only_network not in (None, name):
             raise HandshakeError(f"network {name}, and only {self.only_network} is wanted")

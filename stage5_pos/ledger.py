@@ -3,7 +3,7 @@
 Every block of the tree belongs to one branch. The best chain is one, from the genesis on; any other begins after the
 block that it forks from, and goes on with the first child of each of its blocks. A branch remembers by height what its
 blocks left every account with. So what an account has after any block of the tree is looked up: in that block's branch,
-else below in the branch that this one forks from. To judge a block, nothing is undone: that is only done when another
+or below, in the branch that this one forks from. To judge a block, nothing is undone: that is only done when another
 branch becomes the best chain.
 """
 

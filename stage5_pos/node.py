@@ -225,7 +225,7 @@ class StakeNode(TotalOrderNode):
         """Keep a block of the tree. The first time it is reported, and the first two of a slot are passed on."""
         for transaction_id in self.aside.among(block.transactions):
             self.keeper.keep("transaction", self.frames[transaction_id])
-        self.keeper.keep("block", block.frame)  # also if it comes back: what is replayed has left the tree by then
+        self.keeper.keep("block", block.frame)  # even if it comes back: what is replayed has left the tree by then
         number = self.evidence.note_entered(block.creator, block.slot, block.id)
         if number > 0:
             self.report("block", **block.describe())
@@ -235,7 +235,7 @@ class StakeNode(TotalOrderNode):
     # --- transactions ---------------------------------------------------------------------------
 
     def check_transaction(self, message: Message, canonical: bytes) -> None:
-        """Invalid also if the amount does not even pay the fee (contract §3, stage 5)."""
+        """Invalid, too, if the amount does not even pay the fee (contract §3, stage 5)."""
         rules.check_amount(message)
         super().check_transaction(message, canonical)
 

@@ -191,7 +191,7 @@ class PutOffBlocks(WaitingBlocks):
                 self.give_up(refused_id)
 
     def give_up(self, block_id: str) -> None:
-        """Let a block wait no longer, and ask no more for what only it needed."""
+        """Let a block wait no longer, and no longer ask for what only it needed."""
         block = self._pop(block_id).block
         self._fetcher.forget(self.lacks.discard(block_id))
         self._aside.release(block)

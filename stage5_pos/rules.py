@@ -101,12 +101,12 @@ def check_place(block: Block, tree: Tree) -> Block:
 
 
 def names_a_block(block: Block, tree: Tree) -> bool:
-    """Does it name a block of the tree as a transaction? It would wait for that transaction for ever."""
+    """Does it name a block of the tree as a transaction? It would wait for that transaction forever."""
     return not tree.blocks.keys().isdisjoint(block.transactions)
 
 
 def check_amount(message: Message) -> None:
-    """Invalid if a transaction does not even pay the fee. Such a one is neither kept nor forwarded."""
+    """Invalid if a transaction does not even pay the fee. It is neither kept nor forwarded."""
     if message["amount"] < FEE:
         raise Invalid(f"transaction: {_BELOW_THE_FEE}")
 

@@ -301,7 +301,7 @@ class Trial:
                 self.longest_rollback = max(self.longest_rollback, status["longest_rollback"])
         largest = max((member.resident_mib for member in up), default=0)
         return (f"{len(up)} of {len(self.members)} nodes up, {len(self.acknowledged())} transactions acknowledged,"
-                f" {len(self.lost)} lost, {count(self.forks, 'block')} beside the chain, longest rollback"
+                f" {len(self.lost)} lost, {count(self.forks, 'block')} off the best chain, longest rollback"
                 f" {self.longest_rollback}, largest node {largest} MiB")
 
 

@@ -99,7 +99,7 @@ class Here:
         return is_over
 
     def end(self) -> None:
-        """End its threads, also that which waits in `accept`, and close its sockets, also if it has never run."""
+        """End its threads, the one that waits in `accept` too, and close its sockets, even if it has never run."""
         self.network.put(self.network.stop)
         if self.thread.ident is None:
             self.network.run()
@@ -207,7 +207,7 @@ def test_a_timer_that_takes_longer_than_its_interval_does_not_starve_the_others(
 def test_what_waits_for_those_who_have_ended_their_half_counts_with_the_rest(
         here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("common.fairness.MAX_OUTBOXES", 32 * 2**20)
-    monkeypatch.setattr("common.buffered.FLUSH_SECONDS", DEADLINE)  # the first shall be there when the second leaves
+    monkeypatch.setattr("common.buffered.FLUSH_SECONDS", DEADLINE)  # the first must be there when the second leaves
     peer, _ = here.run_with_peer()
     other = RawPeer(here.node.address, network=here.node.network_name)
     other.join()

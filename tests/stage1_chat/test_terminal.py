@@ -476,7 +476,7 @@ def test_what_is_typed_is_shown_also_where_the_terminal_does_not_say_how_wide_it
                          ids=["question", "prompt", "line", "json"])
 def test_a_terminal_that_is_gone_is_the_end_of_input(options: list[str], keys: bytes, shown: bytes) -> None:
     keyboard, device = pty.openpty()
-    # Not its controlling terminal: else a hang-up signal would come first.
+    # Not its controlling terminal: otherwise a hang-up signal would come first.
     with subprocess.Popen([sys.executable, "-m", "stage1_chat", *options], cwd=ROOT, stdin=device, stdout=device,
                           stderr=subprocess.PIPE, env={**os.environ, "TERM": "xterm"}) as process:
         os.close(device)

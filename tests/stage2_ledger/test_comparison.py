@@ -36,7 +36,7 @@ def holding(ids: list[str]) -> tuple[World, LedgerNode, PolitePeer]:
 
 
 def said(world: World, peer: PolitePeer, *messages: Event) -> list[Event]:
-    """What the node answers, but for the pong behind it."""
+    """What the node answers, without the pong that follows."""
     peer.send(*messages, PING)
     world.settle()
     news = peer.news()

@@ -196,7 +196,7 @@ def test_two_connections_have_four_wants_each() -> None:
 
 
 class SilentPeer(PolitePeer):
-    """A scripted peer that answers no pings behind wants, but keeps their nonces."""
+    """A scripted peer that answers no pings after wants, but keeps their nonces."""
 
     ping_nonces: list[str]
 
@@ -326,7 +326,7 @@ def test_strangers_that_name_very_many_ids_give_way_to_whomever_this_node_has_ca
 
 
 def test_of_ids_that_nobody_brings_some_are_asked_for_each_second() -> None:
-    """Also if very many were named: whoever has not named them must not be asked for them at full speed."""
+    """Even if very many were named: whoever has not named them must not be asked for them at full speed."""
     world, alice = founded_world()
     liar, other = add_linked_peer(world, alice), add_linked_peer(world, alice)
     liar.send(inventory("00", unknown_ids(60_000)))

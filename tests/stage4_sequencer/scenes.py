@@ -47,7 +47,7 @@ NETWORK = genesis_id(GENESIS)
 
 
 def signed_transaction(sender: Any, receiver: Any, amount: int, network: str | None = NETWORK, **changes: Any) -> Event:
-    """A transaction between the accounts of two keys that is new to everyone; `changes` come behind the signature."""
+    """A transaction between the accounts of two keys that is new to everyone; `changes` come after the signature."""
     message = {"type": "transaction", "nonce": secrets.token_hex(16), "from": sender.account,
                "to": receiver.account, "amount": amount}
     values = ["transaction", network, *(message[name] for name in ("nonce", "from", "to", "amount"))]
@@ -66,7 +66,7 @@ def ids_of(transactions: Iterable[Event]) -> list[str]:
 
 def signed_block(number: int, ids: list[str], key: Any = SEQUENCER, network: str | None = NETWORK,
                  **changes: Any) -> Event:
-    """A block that the sequencer has signed; `changes` come behind the signature."""
+    """A block that the sequencer has signed; `changes` come after the signature."""
     signature = key.sign(canonical(["block", network, number, ids]))
     return {"type": "block", "number": number, "transactions": ids, "signature": signature, **changes}
 
@@ -213,7 +213,7 @@ class ChainPeer(PolitePeer):
     answer = 3
 
     def on_frame(self, connection: Any, frame: bytes) -> None:
-        """Answer, and only then the ping behind the question."""
+        """Answer, and only then the ping after the question."""
         message = json.loads(frame[4:])
         if message["type"] == "get_blocks":
             self.send(*self.chain[message["from"]:message["from"] + self.answer])

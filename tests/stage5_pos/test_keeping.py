@@ -75,7 +75,7 @@ def test_no_slot_is_signed_twice_also_when_killed_between_signing_and_sending(tm
         world.run(5.0)
     assert killer.slots() == [slot]
     crash(node)
-    # The clock of the machine is set back meanwhile, else the slot would be over.
+    # The clock of the machine is set back meanwhile, otherwise the slot would be over.
     world, again = new_world(slot=slot - 3), CountingKey(kept_key(1))
     resumed = add_node(world, tmp_path, again)
     world.run(60.0)

@@ -160,7 +160,7 @@ def test_a_branch_within_a_branch_within_a_branch() -> None:
         forest.grow(forest.tree.best, "one", [])
     payments = [forest.transaction("rich", "x", 5) for _ in range(20)]
     at = forest.tree.root
-    for payment in payments:  # each goes on beside an elder twin, so none continues the branch that it comes from
+    for payment in payments:  # each goes on next to an elder twin, so none continues the branch that it comes from
         assert forest.grow(at, "two", []) is not None
         younger = forest.grow(at, "two", [payment])
         assert younger is not None
