@@ -8,6 +8,7 @@ import pytest
 
 from lab.compare import compare
 from tests.house.map import PAGE, make_page
+from tests.house.shown_lines import read_reviewed
 from tests.house.test_house import FILES
 from tests.processes import ROOT
 
@@ -121,6 +122,46 @@ def test_the_terms_of_each_stage_are_led_to_what_does_them() -> None:
         rows = (ROOT / stage / "README.md").read_text().partition("| where it is |")[2].partition("## Try it")[0]
         for name in re.findall(r"`((?:\w+/)?\w+\.py)`", rows):
             assert (name if "/" in name else f"{stage}/{name}") in FILES, f"{stage}: {name}"
+
+
+# --- what nodes say in the samples ------------------------------------------------------------------
+
+BEGINNINGS = ("warning", "founded", "listening", "this node", "peer ", "joined", "sent", "transaction", "error", "account")
+"""Lines of a node that are one text and not put together of several."""
+
+
+def letters_of(text: str) -> int:
+    """The letters of a text, ids and what is filled in left out."""
+    return len(re.findall("[a-zA-Z]", re.sub(r"\{\}|\b(?=\w*\d)\w{4,}\b", "", text)))
+
+
+def patterns() -> list[tuple[re.Pattern[str], int]]:
+    """What nodes say, of any content, and how many letters are certain."""
+    said = [line.partition(": ")[2] for line in read_reviewed()]
+    return [(re.compile(".*".join(map(re.escape, text.split("{}")))), letters_of(text)) for text in said]
+
+
+def lines_of_nodes(page: str) -> list[str]:
+    """The lines of sample sessions that say something."""
+    samples = re.findall(r"^```\n(\$ make stage.*?)^```", (ROOT / page).read_text(), re.MULTILINE | re.DOTALL)
+    return [line for sample in samples for line in sample.splitlines() if line.startswith(BEGINNINGS)]
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page == "README.md" or page.startswith("stage")])
+def test_nodes_still_say_what_they_say_in_the_samples(page: str) -> None:
+    known, lines = patterns(), lines_of_nodes(page)
+    assert len(lines) > 5
+    assert [line for line in lines if not is_said(line, known)] == []
+
+
+def is_said(line: str, known: list[tuple[re.Pattern[str], int]]) -> bool:
+    """Is at least half of the line some text of these?"""
+    return any(2 * certain >= letters_of(line) and pattern.search(line) for pattern, certain in known)
+
+
+def test_a_line_that_no_node_says_any_more_is_missed() -> None:
+    assert is_said("founded a network", patterns()) and not is_said("founded the network", patterns())
+    assert not is_said("warning: no --wallet, so this account and its money are gone", patterns())
 
 
 def test_the_table_of_make_compare_is_that_of_today(capsys: pytest.CaptureFixture[str]) -> None:
