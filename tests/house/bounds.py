@@ -17,8 +17,8 @@ COMMAND = "python -m tests.house.bounds"
 
 HEAD = f"""# All bounds
 
-What a node holds, or does for others, has these bounds. Each has its whole reason where it is written. A stage has
-its own bounds, those of the stages before it, and those of `common/`.
+These bounds limit what a node holds, and what it does for others. The file that defines a bound also gives the whole
+reason. A stage has its own bounds, those of the stages before it, and those of `common/`.
 
 `{COMMAND}` writes this page from the code.
 

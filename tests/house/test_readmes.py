@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml  # type: ignore[import-untyped]
 
 from lab.compare import compare
 from tests.house.map import PAGE, make_page
@@ -122,6 +123,14 @@ def test_the_terms_of_each_stage_are_led_to_what_does_them() -> None:
         rows = (ROOT / stage / "README.md").read_text().partition("| where it is |")[2].partition("## Try it")[0]
         for name in re.findall(r"`((?:\w+/)?\w+\.py)`", rows):
             assert (name if "/" in name else f"{stage}/{name}") in FILES, f"{stage}: {name}"
+
+
+# --- which Python -----------------------------------------------------------------------------------
+
+def test_the_workflow_runs_what_the_readme_names() -> None:
+    named = re.findall(r"\b3\.\d+", (ROOT / "README.md").read_text().partition("You need Python")[2].partition("\n\n")[0])
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "tests.yml").read_text())["jobs"]["run"]
+    assert workflow["strategy"]["matrix"]["python"] == named and workflow["steps"][-1] == {"run": ".ci/run"}
 
 
 # --- what nodes say in the samples ------------------------------------------------------------------
