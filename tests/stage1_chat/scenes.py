@@ -1,4 +1,4 @@
-"""What the tests of the chat room in memory share: worlds with nodes in them, and what to ask of both."""
+"""What the tests of the chat room in memory share: worlds with nodes, and questions about both."""
 
 import random
 from collections import Counter, defaultdict
@@ -19,7 +19,7 @@ def errors(world: World, node: ChatNode) -> list[str]:
 
 
 def is_reading(world: World, node: ChatNode) -> bool:
-    """Does `node` take lines by now?"""
+    """Does `node` already read lines?"""
     return world.networks[node.address].is_reading
 
 
@@ -30,7 +30,7 @@ def founded_world(seed: int = 1, longest_delay: float = 0.0) -> tuple[World, Cha
 
 
 Said = dict[str | None, Counter[str]]
-"""What was said in each network; under None, nothing: a node reads no lines before it has joined."""
+"""Network -> what was said in it. Under None there is nothing: a node reads no lines before it has joined."""
 
 
 def random_talk(seed: int, cuts: bool) -> tuple[World, list[ChatNode], Said]:
@@ -45,7 +45,7 @@ def random_talk(seed: int, cuts: bool) -> tuple[World, list[ChatNode], Said]:
         nodes.append(world.add(ChatNode, chance.choice(nodes).address))
         return True
 
-    def call() -> None:  # a second way, and so a circle
+    def call() -> None:  # a second path, which makes a cycle
         world.open(world.networks[chance.choice(nodes).address], chance.choice(nodes).address)
 
     def talk() -> bool:

@@ -1,4 +1,4 @@
-"""The chat node in memory: joining, calling again, handshake, silence, on a clock turned by hand."""
+"""The chat node in memory, on a clock that the test sets: joining, calling again, handshake, silence."""
 
 from collections.abc import Callable
 from itertools import pairwise
@@ -28,7 +28,7 @@ def calls_of(world: World, node: ChatNode) -> list[float]:
     return times
 
 
-def test_the_peer_is_called_again_after_1_2_4_seconds_and_then_every_30_for_ever() -> None:
+def test_the_peer_is_called_again_after_1_2_4_seconds_and_then_every_30_forever() -> None:
     world, alice = founded_world()
     bob = world.add(ChatNode, alice.address)
     world.run(1.0)
@@ -42,7 +42,7 @@ def test_the_peer_is_called_again_after_1_2_4_seconds_and_then_every_30_for_ever
     assert calls[-1] - start > 3 * 3_600 - 31
 
 
-def test_after_a_link_the_waiting_begins_at_one_second_again() -> None:
+def test_after_a_link_the_waits_begin_at_one_second_again() -> None:
     world, alice = founded_world()
     bob = world.add(ChatNode, alice.address)
     world.run(1.0)
@@ -96,8 +96,8 @@ def test_only_the_side_that_called_calls_again() -> None:
                                              {"address": bob.address, "state": "down"}]
 
 
-def test_the_peer_is_called_again_also_when_somebody_who_gives_its_name_has_called_meanwhile() -> None:
-    """It may be the peer itself, which is linked twice then, or anybody."""
+def test_the_peer_is_called_again_even_if_a_caller_has_claimed_its_address_meanwhile() -> None:
+    """The caller may be the peer itself, which is then linked twice, or anybody."""
     for is_peer in (True, False):
         world, alice = founded_world()
         bob = world.add(ChatNode, alice.address)
@@ -117,7 +117,7 @@ def test_the_peer_is_called_again_also_when_somebody_who_gives_its_name_has_call
         assert calls == []
 
 
-def test_the_peer_is_called_again_also_when_the_connection_was_closed_for_bad_input() -> None:
+def test_the_peer_is_called_again_even_if_the_connection_was_closed_for_bad_input() -> None:
     world, alice = founded_world()
     stranger = world.add(Stranger)
     stranger.says_on_open = [stranger.hello_message(alice.network_name), {"type": "chat"}]
@@ -129,7 +129,7 @@ def test_the_peer_is_called_again_also_when_the_connection_was_closed_for_bad_in
 
 
 @pytest.mark.parametrize("peer", ["node-9:1", "nobody", "node-1:0", "node-1:65536", "node 1:1", ":1", "host:", "a:01"])
-def test_who_finds_nobody_says_so_and_founds_a_network(peer: str) -> None:
+def test_a_node_that_finds_nobody_says_so_and_founds_a_network(peer: str) -> None:
     world = World(seed=1)
     node = world.add(ChatNode, peer)
     world.run(6.0)
@@ -141,7 +141,7 @@ def test_who_finds_nobody_says_so_and_founds_a_network(peer: str) -> None:
     assert is_reading(world, node)
 
 
-def test_who_joins_says_so_takes_the_name_and_then_listens() -> None:
+def test_a_node_that_joins_says_so_takes_the_networks_name_and_then_listens() -> None:
     world, alice = founded_world()
     bob = world.add(ChatNode, alice.address)
     world.run(1.0)
@@ -181,13 +181,13 @@ def test_a_peer_of_another_kind_counts_as_nobody(changes: dict[str, object]) -> 
 
 
 class NotReady(Stranger):
-    """Is there from the start, and nobody can join by it while it has a `mood`."""
+    """A peer by which nobody can join while it has a `mood`. It is there from the start."""
 
     mood = ""
     calls = 0
 
     def on_open(self, connection: Connection) -> None:
-        """Do as the mood has it; without one, greet as a founder does."""
+        """Behave as the mood says. Without a mood, greet as a founder does."""
         self.calls += 1
         self.says_on_open = {"busy": [{"type": "error", "code": "BUSY", "reason": "full"}], "silent": [],
                              "joining": [self.hello_message(None)], "closes": [],
@@ -205,16 +205,16 @@ def waiting_world(peer: str, seconds: float) -> tuple[World, ChatNode, NotReady]
 
 
 def waiting(seconds: float) -> Callable[[Network, str], ChatNode]:
-    """What makes a node with `--wait SECONDS`."""
+    """A function that makes a node with `--wait SECONDS`."""
     return lambda network, address: ChatNode(network, address, Setup(join_seconds=seconds))
 
 
 ALONE = "; this is a network of its own; nobody else is in it"
-"""How the reason ends that a node tells when it has founded a network instead of joining one."""
+"""The end of the reason when a node has founded a network instead of joining one."""
 
 
 def network_error(world: World, node: ChatNode) -> list[str]:
-    """The reasons of all errors that a node has reported, which are NETWORK."""
+    """The reasons of all errors that a node has reported. All must be NETWORK."""
     assert set(errors(world, node)) <= {"NETWORK"}
     return [error["reason"] for error in world.reported(node, "error")]
 
@@ -243,7 +243,7 @@ def test_a_peer_that_gets_ready_in_time_is_joined(mood: str) -> None:
     world.run(5.1)
     assert node.network_name == "a" * 32
     assert errors(world, node) == []
-    if mood == "silent":  # it has been busy, and hears all that was said meanwhile when it is there
+    if mood == "silent":  # it was busy, and now handles all that was said meanwhile
         assert stranger.messages("error") == []
 
 
@@ -255,11 +255,11 @@ def test_a_peer_that_comes_up_seconds_later_is_joined() -> None:
         founder = world.add(ChatNode, address="late:1")
         world.run(1.0)
         assert node.network_name == founder.network_name and errors(world, node) == errors(world, founder) == []
-    assert Setup().join_seconds == 5.0, "if nothing was said"
+    assert Setup().join_seconds == 5.0, "the default"
 
 
 @pytest.mark.parametrize("wait, least, most", [(0.0, 0.0, 0.0), (2.0, 1.9, 2.6), (7.0, 6.9, 7.1)])
-def test_where_nobody_listens_a_network_is_founded_when_the_time_is_over(wait: float, least: float, most: float) -> None:
+def test_if_nobody_listens_a_network_is_founded_when_the_time_is_over(wait: float, least: float, most: float) -> None:
     world, node, _ = waiting_world("nobody:1", wait)
     world.run(least)
     assert (node.network_name is None) == (wait > 0)
@@ -278,7 +278,7 @@ def test_a_call_has_5_seconds_for_an_answer_however_short_the_wait() -> None:
 
 @pytest.mark.parametrize("shape", ["chain", "star"])
 def test_ten_that_are_started_at_once_become_one_network(shape: str) -> None:
-    """In any order, and on a machine so busy that a node needs up to three seconds until it is there."""
+    """In any order, and on a machine so busy that a node needs up to three seconds to start."""
     for seed in range(30):
         world = World(seed)
         numbers = list(range(10))
@@ -293,8 +293,8 @@ def test_ten_that_are_started_at_once_become_one_network(shape: str) -> None:
         assert [errors(world, node) for node in nodes] == [[]] * 10, f"seed {seed}"
 
 
-def test_whoever_has_said_hello_while_joining_is_called_again_though_it_has_joined_since() -> None:
-    """Its caller has read that it has no network, and ends the connection: no link, and nobody is told."""
+def test_a_peer_that_said_hello_while_joining_is_called_again_even_if_it_has_joined_since() -> None:
+    """Its caller has read that it has no network, and ends the connection: there is no link, and no event."""
     world, node, founder = waiting_world("node-1:1", 30.0)
     founder.mood = "silent"
     world.run(1.0)
@@ -318,7 +318,7 @@ def test_two_that_join_by_each_other_both_belong_to_a_network() -> None:
             assert len(world.reported(node, "listening")) == 1, f"seed {seed}"
 
 
-def test_while_a_node_joins_it_takes_the_network_of_the_called_peer_only() -> None:
+def test_while_a_node_joins_it_accepts_only_the_network_of_the_called_peer() -> None:
     world = World(seed=1, longest_delay=0.0)
     called = world.add(Stranger)
     node = world.add(ChatNode, called.address)
@@ -369,7 +369,7 @@ def test_a_bad_hello_ends_the_connection(code: str, changes: dict[str, object]) 
 
 
 @pytest.mark.parametrize("listen", ["a:1", "a" * 255 + ":65535", "127.0.0.1:80", "a-b.C:10", "--1:9"])
-def test_any_address_will_do_for_a_hello(listen: str) -> None:
+def test_any_address_is_good_for_a_hello(listen: str) -> None:
     world, alice = founded_world()
     stranger = add_stranger(world, alice)
     stranger.send(stranger.hello_message(None, listen=listen))
@@ -433,7 +433,7 @@ def test_a_second_hello_is_format() -> None:
 
 # --- a full house -----------------------------------------------------------------------------------
 
-def test_who_was_useless_for_longest_gives_way_if_it_is_a_minute_and_has_called() -> None:
+def test_the_caller_that_was_useless_for_longest_gives_way_if_that_is_a_minute() -> None:
     world, alice = founded_world()
     called = world.add(Stranger)
     called.says_on_open = [called.hello_message(alice.network_name)]
@@ -462,7 +462,7 @@ def test_who_was_useless_for_longest_gives_way_if_it_is_a_minute_and_has_called(
     assert first.is_closed and not called.is_closed
 
 
-def test_what_was_known_before_is_of_no_use() -> None:
+def test_a_known_message_does_not_make_a_peer_useful() -> None:
     world, alice = founded_world()
     stranger, other = add_linked_stranger(world, alice), add_linked_stranger(world, alice)
     news = chat_message("news")
@@ -478,7 +478,7 @@ def test_what_was_known_before_is_of_no_use() -> None:
     assert stranger.is_closed
 
 
-def test_whoever_was_turned_out_of_a_full_house_calls_again() -> None:
+def test_a_peer_that_had_to_make_room_calls_again() -> None:
     world, alice = founded_world()
     bob = world.add(ChatNode, alice.address)
     world.run(100.0)

@@ -78,11 +78,11 @@ def test_unknown_types_are_ignored(message: dict[str, object]) -> None:
     one.send(message, {"type": "ping", "nonce": ""})
     world.settle()
     assert one.messages("pong") and not one.is_closed
-    assert len(two.received) == 1, "only the hello: nothing unknown is forwarded"
+    assert len(two.received) == 1, "only the hello; nothing unknown is forwarded"
     assert errors(world, alice) == []
 
 
-def test_bad_input_of_one_leaves_all_random_schedules_of_the_others_as_they_were() -> None:
+def test_bad_input_of_one_peer_does_not_change_any_random_schedule_of_the_others() -> None:
     for seed in range(200):
         world, nodes, said = random_talk(seed, cuts=False)
         choose = random.Random(seed)
@@ -116,7 +116,7 @@ def test_a_line_without_a_slash_is_a_chat_message(line: str, text: str) -> None:
 
 @pytest.mark.parametrize("line", ["x" * 4_097, "//" + "x" * 4_096, "bad \udcff byte", "/", "/ ", "/nope", "/HELP",
                                   "/help me", "/peers 1", "/quit now", "/\udcff", "/on_line", "/__init__", "/say hi"])
-def test_a_line_that_cannot_be_carried_out_is_one_error_and_changes_nothing(line: str) -> None:
+def test_a_bad_command_is_one_error_and_changes_nothing(line: str) -> None:
     world, alice = founded_world()
     stranger = add_linked_stranger(world, alice)
     alice.on_line(line)
@@ -127,7 +127,7 @@ def test_a_line_that_cannot_be_carried_out_is_one_error_and_changes_nothing(line
     json.dumps(world.reported(alice, "error"), ensure_ascii=False).encode()  # can be printed
 
 
-def test_an_empty_line_is_nothing() -> None:
+def test_an_empty_line_does_nothing() -> None:
     world, alice = founded_world()
     alice.on_line("")
     assert [entry["event"] for entry in world.networks[alice.address].reported] == ["founded", "listening"]

@@ -12,7 +12,7 @@ PEER = "peer:1"
 
 
 class Scene:
-    """What a node does to join `PEER`, and what it is given in the place of that node."""
+    """The `Joining` of a node that joins by `PEER`, with doubles in the place of the node."""
 
     def __init__(self, seconds: float = 10.0) -> None:
         self.network = FakeNetwork()
@@ -29,7 +29,7 @@ class Scene:
         self.has_network = True
 
     def open(self, dialled: str | None = PEER) -> FakeConnection:
-        """A call has got through."""
+        """A call has succeeded."""
         connection = FakeConnection(dialled, "there:1", self.network.time)
         self.joining.on_open(connection)
         return connection
@@ -55,7 +55,7 @@ def test_the_peer_is_called_again_until_the_time_is_over() -> None:
     assert scene.errors == [f"NETWORK {PEER}: nobody listens there{ALONE}"] and scene.neighbours.peer is None
 
 
-def test_a_call_has_the_time_of_a_hello_however_short_the_wait() -> None:
+def test_a_call_has_the_time_for_a_hello_however_short_the_wait() -> None:
     scene = Scene(seconds=0.0)
     scene.joining.start(PEER)
     scene.network.pass_time(4.9)
@@ -64,7 +64,7 @@ def test_a_call_has_the_time_of_a_hello_however_short_the_wait() -> None:
     assert scene.errors == [f"NETWORK {PEER}: no answer within 5 seconds{ALONE}"]
 
 
-def test_it_joins_by_the_first_connection_that_it_has_called_for() -> None:
+def test_it_joins_by_the_first_connection_that_it_has_opened() -> None:
     scene = Scene()
     caller, called, second = scene.open(None), scene.open(), scene.open()
     assert [scene.joining.is_by(one) for one in (caller, called, second)] == [False, True, False]
@@ -72,7 +72,7 @@ def test_it_joins_by_the_first_connection_that_it_has_called_for() -> None:
     assert not scene.joining.is_by(called)
 
 
-def test_whoever_has_a_network_does_not_join() -> None:
+def test_a_node_that_has_a_network_does_not_join() -> None:
     scene = Scene()
     scene.has_network = True
     assert not scene.joining.is_by(scene.open()) and not scene.joining.is_to(PEER)
@@ -119,7 +119,7 @@ def test_the_tenth_invalid_message_ends_a_connection_and_the_user_gets_one_line(
     assert scene.errors == ["INVALID there:1: no. 0"]
 
 
-def test_of_an_address_the_user_is_told_the_same_once() -> None:
+def test_the_user_is_told_the_same_about_an_address_only_once() -> None:
     scene = Scene()
     for port in (1, 2):
         peer = FakeConnection(None, f"10.0.0.1:{port}", 0.0)

@@ -1,4 +1,4 @@
-"""The network on sockets, in this very process: what leaves the node when its disk is full, and when it ends."""
+"""The network on sockets, in this process: what leaves a node when its disk is full, and when it ends."""
 
 import contextlib
 import gc
@@ -29,7 +29,7 @@ from tests.processes import DEADLINE, ROOT, Event, RawPeer, chat_message, eventu
 
 
 class KeepingConsole(Console):
-    """Nobody types, and what is printed is kept."""
+    """A console at which nobody types. It keeps what is printed."""
 
     def __init__(self) -> None:
         super().__init__(is_json=True, is_daemon=True)
@@ -49,7 +49,7 @@ class KeepingConsole(Console):
 
 
 class FullNode(ChatNode):
-    """A node that has something to keep, and from some moment on no room for it."""
+    """A node that has something to commit, and from some moment on no room for it."""
 
     is_full = False
 
@@ -60,7 +60,7 @@ class FullNode(ChatNode):
 
 
 class Here:
-    """A node on sockets in this process; its handlers run where `network.run` is called."""
+    """A node on sockets in this process. Its handlers run in the thread that calls `network.run`."""
 
     def __init__(self) -> None:
         self.console = KeepingConsole()
@@ -72,7 +72,8 @@ class Here:
         self.thread = threading.Thread(target=self.network.run)
 
     def run_with_peer(self) -> tuple[RawPeer, Connection]:
-        """Let another thread be the node's, and link a peer to it; also the connection as the node has it."""
+        """Run the node in another thread, and link a peer to it. Return the peer, and the node's end of the
+        connection."""
         self.thread.start()
         peer = RawPeer(self.node.address, network=self.node.network_name)
         peer.join()
@@ -80,7 +81,7 @@ class Here:
 
     @contextlib.contextmanager
     def call_peer(self) -> Iterator[RawPeer]:
-        """Let the node call a peer, and the two be linked."""
+        """Let the node call a peer, and link the two."""
         with socket.create_server(("127.0.0.1", 0)) as door:
             address = "{}:{}".format(*door.getsockname())
             self.network.put(self.network.connect, address)
@@ -89,7 +90,7 @@ class Here:
                 yield called
 
     def keep_busy(self) -> threading.Event:
-        """Let the node handle nothing until the event that is returned is set."""
+        """Keep the node from handling anything until the returned event is set."""
         is_over = threading.Event()
 
         def wait() -> None:
@@ -111,7 +112,7 @@ class Here:
 
 @pytest.fixture
 def here() -> Iterator[Here]:
-    """A node in this process, which has founded a network and does not run yet."""
+    """A node in this process that has founded a network and does not run yet."""
     here = Here()
     yield here
     here.end()
@@ -120,7 +121,7 @@ def here() -> Iterator[Here]:
 # --- no room --------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("who", ["a handler", "the network when the user has quit"])
-def test_that_the_disk_is_full_is_told_once_and_is_the_status_whoever_finds_out(who: str, here: Here) -> None:
+def test_a_full_disk_is_reported_once_and_decides_the_status_whoever_finds_out(who: str, here: Here) -> None:
     here.node.is_full = True
 
     def say_and_commit() -> None:
@@ -143,7 +144,7 @@ def test_once_a_timer_has_found_the_disk_full_nothing_more_is_handled(line: str,
     assert [error["code"] for error in here.console.told("error")] == ["STORAGE"]
 
 
-def test_what_was_sent_to_a_connection_that_was_closed_waits_for_the_commit_too(here: Here) -> None:
+def test_messages_to_a_connection_that_was_closed_wait_for_the_commit_too(here: Here) -> None:
     peer, connection = here.run_with_peer()
 
     def say_and_close() -> None:
@@ -163,7 +164,7 @@ def test_the_time_to_write_begins_when_there_is_something_to_write(here: Here, m
     now = time.monotonic
 
     def refuse_and_take_long() -> None:
-        for _ in range(8):  # more than the system takes at once
+        for _ in range(8):  # more than the system buffers at once
             connection.send(encode_frame({"type": "pong", "nonce": "x" * 2**21}))
         here.node.refusals.refuse(connection, "FORMAT", "")
         monkeypatch.setattr(time, "monotonic", lambda: now() + 3)
@@ -177,7 +178,7 @@ def test_a_timer_that_stops_the_node_ends_it_at_once(here: Here) -> None:
     here.network.after(0.0, here.network.stop)
     begun = time.monotonic()
     here.network.run()
-    assert time.monotonic() - begun < 3, "the next timer is that of 5 seconds"
+    assert time.monotonic() - begun < 3, "the next timer is due after 5 seconds"
 
 
 def test_after_the_timer_that_stops_the_node_no_other_one_runs(here: Here) -> None:
@@ -204,7 +205,7 @@ def test_a_timer_that_takes_longer_than_its_interval_does_not_starve_the_others(
     assert is_over
 
 
-def test_what_waits_for_those_who_have_ended_their_half_counts_with_the_rest(
+def test_data_for_peers_that_have_ended_their_half_counts_with_the_rest(
         here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("common.fairness.MAX_OUTBOXES", 32 * 2**20)
     monkeypatch.setattr("common.buffered.FLUSH_SECONDS", DEADLINE)  # the first must be there when the second leaves
@@ -225,21 +226,21 @@ def test_what_waits_for_those_who_have_ended_their_half_counts_with_the_rest(
                    state=lambda: here.console.printed)
 
 
-def test_a_connection_that_has_ended_is_gone_and_waits_for_no_garbage_collector(here: Here) -> None:
+def test_a_connection_that_has_ended_is_freed_without_the_garbage_collector(here: Here) -> None:
     peer, connection = here.run_with_peer()
     ended = weakref.ref(connection)
     del connection
     gc.disable()
     try:
         peer.close()
-        # Once the last timer has run that knows it: it would look whether there was a hello.
+        # It is freed once the last timer that refers to it has run, the one that checks for a hello.
         eventually(lambda: ended() is None, state=lambda: gc.get_referrers(ended()))
     finally:
         gc.enable()
 
 
 def test_a_connection_that_this_node_has_opened_gets_every_second_turn(here: Here) -> None:
-    """Fifty strangers ask as fast as they can; the one that was called asks once, and again when it has the answer."""
+    """Fifty strangers ask as fast as they can. The called peer asks once, and again when it has the answer."""
     here.thread.start()
     with here.call_peer() as called, contextlib.ExitStack() as stack:
         strangers = [stack.enter_context(RawPeer(here.node.address, network=here.node.network_name)) for _ in range(30)]
@@ -262,7 +263,7 @@ def test_a_connection_that_this_node_has_opened_gets_every_second_turn(here: Her
 
 
 def slowed(handle: Callable[..., None]) -> Callable[..., None]:
-    """A handler that takes 5 ms longer."""
+    """The same handler, but 5 ms slower."""
     def handle_slowly(*arguments: Any) -> None:
         time.sleep(0.005)
         handle(*arguments)
@@ -270,21 +271,21 @@ def slowed(handle: Callable[..., None]) -> Callable[..., None]:
 
 
 def ask_on(sock: socket.socket, question: bytes, is_over: threading.Event) -> None:
-    """Send the same again and again, and never look at an answer."""
+    """Send the same again and again, and never read an answer."""
     sock.settimeout(0.1)
     while not is_over.is_set():
         with contextlib.suppress(TimeoutError):
             sock.send(question)
 
 
-# --- who gives way --------------------------------------------------------------------------------
+# --- which connections give way -------------------------------------------------------------------
 
 UNFINISHED = (2**22).to_bytes(4, "big") + b" " * 900_000
-"""The beginning of a frame that never ends: too little to be counted by itself."""
+"""The beginning of a frame that never ends: too small to be counted by itself."""
 
 
 @pytest.mark.parametrize("who", ["a neighbour that sends a large message", "who was called and sends nothing more"])
-def test_when_too_much_is_unhandled_whoever_makes_no_progress_is_closed(
+def test_when_too_much_is_unhandled_connections_without_progress_are_closed(
         who: str, here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("common.fairness.MAX_RECEIVED", 6 * 2**20)
     here.thread.start()
@@ -306,7 +307,7 @@ def test_when_too_much_is_unhandled_whoever_makes_no_progress_is_closed(
         assert any(link.dialled for link in here.node.links)
 
 
-def test_when_too_much_waits_to_be_written_whoever_reads_slowly_stays_and_whoever_reads_nothing_is_closed(
+def test_when_too_much_waits_to_be_written_a_slow_reader_stays_and_one_that_reads_nothing_is_closed(
         here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("common.fairness.MAX_OUTBOXES", 32 * 2**20)
     here.thread.start()
@@ -330,7 +331,7 @@ def test_when_too_much_waits_to_be_written_whoever_reads_slowly_stays_and_whoeve
 
 
 @pytest.mark.parametrize("are_useful", [False, True])
-def test_in_a_full_house_whoever_brings_nothing_makes_room(
+def test_when_all_connections_are_taken_a_peer_that_brings_nothing_makes_room(
         are_useful: bool, here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stage1_chat.openings.MAX_INBOUND", 6)
     monkeypatch.setattr("common.idle.USELESS_SECONDS", 1.0)
@@ -396,7 +397,7 @@ def test_what_a_costly_connection_has_brought_goes_when_it_is_closed(here: Here,
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library gives memory back in its own way")
-def test_tidying_gives_the_system_what_lies_free_between_what_is_kept() -> None:
+def test_tidying_returns_free_memory_between_kept_objects_to_the_system() -> None:
     script = """
 import resource
 from common.memory import tidy_memory

@@ -28,7 +28,7 @@ def test_each_message_is_printed_once_by_everyone_whatever_the_topology(first_se
 
 
 @pytest.mark.parametrize("first_seed", range(10_000, 11_000, 200))
-def test_what_was_said_while_connections_were_cut_arrives_after_the_redial(first_seed: int) -> None:
+def test_messages_said_while_connections_were_cut_arrive_after_the_redial(first_seed: int) -> None:
     for seed in range(first_seed, first_seed + 200):
         world, nodes, said = random_talk(seed, cuts=True)
         world.run(70.0)
@@ -46,7 +46,7 @@ def test_the_same_text_twice_is_two_messages() -> None:
     assert texts(world, alice) == texts(world, bob) == ["hi", "hi"]
 
 
-def test_a_message_goes_to_all_but_where_it_came_from() -> None:
+def test_a_message_goes_to_all_except_its_sender() -> None:
     world, alice = founded_world()
     one, two, three = (add_linked_stranger(world, alice) for _ in range(3))
     message = chat_message("hi")
@@ -130,7 +130,7 @@ def test_the_newest_thousand_messages_are_kept_and_older_ones_are_not_printed_ag
     kept = late.messages("chat")
     assert len(kept) >= 1_000
     assert kept == messages[-len(kept):]
-    for message in messages:  # in other bytes, so that it is the id that is known
+    for message in messages:  # in other bytes, so that only the id is known
         late.send_body(json.dumps(message, indent=1).encode())
     world.settle()
     assert texts(world, alice) == [message["text"] for message in messages]
@@ -142,7 +142,7 @@ def test_what_is_in_the_history_is_not_printed_again_though_its_id_is_pushed_out
     stranger = add_linked_stranger(world, alice)
     messages = [chat_message(f"line {number}") for number in range(100)]
     stranger.send(*messages)
-    for message in messages:  # in other bytes, so that it is the id that is known
+    for message in messages:  # in other bytes, so that only the id is known
         stranger.send_body(json.dumps(message, indent=1).encode())
     world.settle()
     assert texts(world, alice) == [message["text"] for message in messages]
@@ -174,4 +174,4 @@ def test_a_cut_loses_only_what_was_on_its_way() -> None:
     world.settle()
     assert texts(world, bob) == []
     world.run(2.0)
-    assert texts(world, bob) == ["lost on the way"], "the history of the next handshake brings it"
+    assert texts(world, bob) == ["lost on the way"], "the history after the next handshake brings it"

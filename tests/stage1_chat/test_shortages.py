@@ -1,4 +1,4 @@
-"""The system has no more threads or no more open files: said once, in a line, and the node goes on (contract §4)."""
+"""The system has no more threads or open files: the node says so once, in one line, and goes on (contract §4)."""
 
 import errno
 import socket
@@ -16,7 +16,7 @@ from tests.stage1_chat.test_network import Here
 
 @pytest.fixture
 def here(monkeypatch: pytest.MonkeyPatch) -> Iterator[Here]:
-    """A node in this process; afterwards there are threads again, by which it ends."""
+    """A node in this process. Afterwards threads are available again, which it needs to end."""
     here = Here()
     yield here
     monkeypatch.undo()
@@ -24,7 +24,7 @@ def here(monkeypatch: pytest.MonkeyPatch) -> Iterator[Here]:
 
 
 def allow(monkeypatch: pytest.MonkeyPatch, more: int) -> None:
-    """From now on the system allows so many more threads to be started."""
+    """Let the system start only `more` threads from now on."""
     start, left = threading.Thread.start, [None] * more
 
     def start_or_fail(thread: threading.Thread) -> None:
@@ -36,7 +36,7 @@ def allow(monkeypatch: pytest.MonkeyPatch, more: int) -> None:
     monkeypatch.setattr(threading.Thread, "start", start_or_fail)
 
 
-def test_that_no_thread_can_be_started_is_an_error_of_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_thread_that_cannot_be_started_is_an_error_of_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
     allow(monkeypatch, 0)
     with pytest.raises(OSError, match="no more threads") as caught:
         start_thread("one too many", lambda: None)
@@ -44,9 +44,9 @@ def test_that_no_thread_can_be_started_is_an_error_of_the_system(monkeypatch: py
 
 
 @pytest.mark.parametrize("more", [0, 1])
-def test_callers_for_whom_there_are_no_threads_are_told_and_the_user_is_told_once(
+def test_callers_without_a_thread_are_told_so_and_the_user_once(
         more: int, here: Here, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
-    """With one thread left, the writer starts and the reader does not; the writer ends."""
+    """With one thread left, the writer starts and the reader does not. Then the writer ends."""
     here.thread.start()
     for _ in range(3):
         allow(monkeypatch, more)
@@ -74,19 +74,19 @@ def test_callers_that_were_turned_away_are_closed_at_the_end(here: Here, monkeyp
     assert [sock.fileno() for sock in here.openings.unopened] == [-1]
 
 
-def test_a_call_for_which_there_is_no_thread_counts_as_one_that_nobody_answered(
+def test_a_call_without_a_thread_counts_as_one_that_nobody_answered(
         here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
     failed: list[str] = []
     monkeypatch.setattr(here.node, "on_dial_failed", lambda address, reason: failed.append(address))
     allow(monkeypatch, 0)
     here.network.connect("127.0.0.1:9")
-    assert failed == [], "whoever has asked for the call is not done yet"
+    assert failed == [], "the code that asked for the call has not returned yet"
     here.network.after(0.0, here.network.stop)
     here.network.run()
     assert failed == ["127.0.0.1:9"] and [told["code"] for told in here.console.told("error")] == ["BUSY"]
 
 
-def test_that_there_are_no_more_open_files_is_told_once(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_shortage_of_open_files_is_reported_once(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
     refused = []
 
     def accept(listener: socket.socket) -> tuple[socket.socket, object]:
@@ -121,7 +121,7 @@ runpy.run_module("stage1_chat", run_name="__main__", alter_sys=True)
 """
 
 
-def test_a_client_that_has_no_thread_to_start_with_says_so_in_a_line() -> None:
+def test_a_client_that_cannot_start_any_thread_says_so_in_a_line() -> None:
     ended = subprocess.run([sys.executable, "-c", RUN_WITHOUT_THREADS], cwd=ROOT, stdin=subprocess.DEVNULL,
                            capture_output=True, text=True, timeout=60)
     assert ended.returncode == 1 and ended.stderr.startswith("python -m stage1_chat: no more threads; end other programs")

@@ -1,4 +1,4 @@
-"""Stage 1 in a terminal, which here is a pseudo terminal: questions, prompt, control characters, Ctrl-C."""
+"""Stage 1 in a pseudo terminal: questions, prompt, control characters, Ctrl-C."""
 
 import contextlib
 import fcntl
@@ -25,7 +25,7 @@ COLUMNS, ROWS = 60, 200
 
 
 class Screen:
-    """What a terminal shows after the bytes that it was sent: the few controls that a prompt needs."""
+    """What a terminal shows after some output. It knows the few control sequences that a prompt needs."""
 
     TOKEN = re.compile(r"\x1b\[([?0-9;]*)([A-Za-z])|\x1b[=>]|(.)", re.DOTALL)
 
@@ -51,7 +51,7 @@ class Screen:
         elif character >= " ":
             if self.column == COLUMNS:
                 self.row, self.column = self.row + 1, 0
-            # A wide one takes two cells; the second holds nothing.
+            # A wide character takes two cells; the second one is empty.
             cells = [character, ""] if unicodedata.east_asian_width(character) in "WF" else [character]
             self._line()[self.column:self.column + len(cells)] = cells
             self.column += len(cells)
@@ -81,13 +81,13 @@ class Screen:
 
     @property
     def lines(self) -> list[str]:
-        """The lines shown, down to that of the cursor."""
+        """The lines on the screen, down to the cursor."""
         self._line()
         return ["".join(row).rstrip() for row in self.rows[:self.row + 1]]
 
 
 class Terminal:
-    """A node whose standard input and output are a terminal, and what the person in front of it sees."""
+    """A node whose standard input and output are a terminal, and what a person sees on it."""
 
     def __init__(self, *options: str, stage: int = 1, term: str = "xterm",
                  command: Sequence[str] = ()) -> None:
@@ -107,7 +107,7 @@ class Terminal:
             data = data[os.write(self.keyboard, data):]
 
     def see(self, is_there: Callable[[list[str]], bool], what: str) -> list[str]:
-        """Wait until the lines on the screen are so; AssertionError with the screen if that does not happen."""
+        """Wait until `is_there` accepts the lines on the screen. AssertionError with the screen if it never does."""
         gives_up = threading.Event()
         timer = threading.Timer(DEADLINE, gives_up.set)
         timer.start()
@@ -120,19 +120,20 @@ class Terminal:
         return self.lines
 
     def see_all(self, is_there: Callable[[list[str]], bool], what: str) -> None:
-        """Wait until all lines of the screen are so, those below the cursor, too."""
+        """The same with all lines of the screen, even those below the cursor."""
         self.see(lambda _: is_there(["".join(row) for row in self.screen.rows]), what)
 
     def see_line(self, line: str) -> list[str]:
-        """Wait until one line of the screen is this, and an empty prompt is the last."""
+        """Wait until this is one line of the screen, and an empty prompt the last one."""
         return self.see(lambda lines: line in lines and lines[-1] == ">", f"{line!r} above a prompt")
 
     def see_last(self, line: str) -> list[str]:
-        """Wait until the line of the cursor is this."""
+        """Wait until this is the line of the cursor."""
         return self.see(lambda lines: lines[-1] == line, f"{line!r} at the cursor")
 
     def wait_until_it_waits(self) -> None:
-        """Wait until the node sleeps. A signal between its look for signals and its sleep would wait for a key."""
+        """Wait until the node sleeps. If a signal came between its check for signals and its sleep, it would wait for a
+        key."""
         stat = Path(f"/proc/{self.process.pid}/stat")
         eventually(lambda: stat.read_text().rpartition(")")[2].split()[0] == "S", state=stat.read_text)
 
@@ -141,14 +142,14 @@ class Terminal:
             self.output += os.read(self.keyboard, 65_536)
 
     def read_on(self) -> bool:
-        """Read what is written, and look at it later; True if there was nothing."""
+        """Read output without handling it yet. True if there was none."""
         before = len(self.output)
         self._read(0.05)
         return len(self.output) == before
 
     @property
     def screen(self) -> Screen:
-        """The screen after all that was written."""
+        """The screen after all output so far."""
         screen = Screen()
         screen.feed(self.output.decode(errors="replace"))
         return screen
@@ -170,7 +171,7 @@ class Terminal:
         return next(line for line in lines if line.startswith("listening on ")).removeprefix("listening on ")
 
     def wait_exit(self) -> int:
-        """The exit status, while what is still written is read."""
+        """Wait for the exit status, and read the rest of the output meanwhile."""
         status = None
         timer = threading.Timer(DEADLINE, self.process.kill)
         timer.start()
@@ -178,7 +179,7 @@ class Terminal:
             self._read(0.05)
             status = self.process.poll()
         timer.cancel()
-        while select.select([self.keyboard], [], [], 0)[0]:  # what it wrote last
+        while select.select([self.keyboard], [], [], 0)[0]:  # the last output
             self._read(0)
         return status
 
@@ -238,7 +239,7 @@ LONG = "a line longer than the screen is wide, " * 3 + "end"
     (LONG, "\x01", ("> " + LONG)[:COLUMNS].rstrip(), 2),
     ("hal", "\x1b[D\x1b[D", "> hal", 3),
     ("漢字" * 3, "", "> " + "漢字" * 3, 14)], ids=["short", "long", "begin of long", "cursor inside", "wide"])
-def test_the_line_being_typed_survives_what_arrives(
+def test_a_half_typed_line_survives_arriving_messages(
         terminal: Start, launch: Launch, typed: str, keys: str, shown: str, cursor: int) -> None:
     one = terminal("--peer", "none")
     other = launch(1, "--peer", one.address)
@@ -256,7 +257,7 @@ def test_the_line_being_typed_survives_what_arrives(
     other.wait_for("chat", text=typed[:place] + "+" + typed[place:])
 
 
-def test_lines_that_were_typed_can_be_had_again_and_changed(terminal: Start, launch: Launch) -> None:
+def test_typed_lines_can_be_recalled_and_changed(terminal: Start, launch: Launch) -> None:
     one = terminal("--peer", "none")
     one.see_line("founded a network")
     for keys, said in [("one two\n", "one two"), ("\x1b[A\x17three\n", "one three"), ("\x1b[A\x1b[A\n", "one two"),
@@ -278,12 +279,12 @@ def test_lines_are_searched_by_ctrl_r(terminal: Start) -> None:
 
 
 MARKED = "\x1b[200~{}\x1b[201~"
-"""How a terminal marks what is pasted, once it has been asked to (xterm's bracketed paste)."""
+"""How a terminal marks pasted text once it was asked to (xterm's bracketed paste)."""
 KEY = "MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEA" * 4
 
 
 def asks(count: int) -> Callable[[list[str]], bool]:
-    """Is the question about that many lines on the screen?"""
+    """A check: is the question about that many lines on the screen?"""
     return lambda lines: any(line.startswith(f"send {count} lines? y") for line in lines)
 
 
@@ -371,7 +372,7 @@ def test_accounts_that_are_keys_are_completed_by_their_fingerprints(terminal: St
 
 
 @pytest.mark.parametrize("lacks", ["TERM", "library"])
-def test_plain_lines_are_read_where_there_is_no_editor(
+def test_plain_lines_are_read_if_there_is_no_editor(
         terminal: Start, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, lacks: str) -> None:
     if lacks == "library":
         (tmp_path / "prompt_toolkit.py").write_text("raise ImportError('it is not installed')")
@@ -462,7 +463,7 @@ def test_it_ends_in_order_at_a_question_too(
     assert "Traceback" not in "\n".join(one.lines)
 
 
-def test_what_is_typed_is_shown_also_where_the_terminal_does_not_say_how_wide_it_is(terminal: Start) -> None:
+def test_typed_text_is_shown_even_if_the_terminal_does_not_say_how_wide_it_is(terminal: Start) -> None:
     one = terminal("--peer", "none")
     fcntl.ioctl(one.device, termios.TIOCSWINSZ, struct.pack("HHHH", 0, 0, 0, 0))
     one.see_line("founded a network")
@@ -492,7 +493,7 @@ def test_a_terminal_that_is_gone_is_the_end_of_input(options: list[str], keys: b
         assert process.wait(DEADLINE) == 0
 
 
-def test_an_answer_that_is_no_utf8_is_answered_like_one_that_is_no_address(
+def test_an_answer_that_is_no_utf8_is_treated_like_one_that_is_no_address(
         terminal: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONIOENCODING", "utf-8:strict")
     one = terminal()

@@ -1,4 +1,4 @@
-"""Nodes in memory: what the user is told of addresses, once and with what to do, and not at each call (contract §4)."""
+"""Nodes in memory: the user is told of a bad address once, with what to do, and not at each call (contract §4)."""
 
 import pytest
 
@@ -14,7 +14,7 @@ def reasons(world: World, node: ChatNode) -> list[str]:
     return [error["reason"] for error in world.reported(node, "error")]
 
 
-def test_a_founder_that_founds_anew_is_told_of_once_at_each_end_and_called_on() -> None:
+def test_a_founder_that_founds_a_new_network_is_reported_once_at_each_end_and_still_called() -> None:
     world, founder = founded_world()
     others = [world.add(ChatNode, founder.address) for _ in range(3)]
     world.run(1.0)
@@ -33,11 +33,11 @@ def test_a_founder_that_founds_anew_is_told_of_once_at_each_end_and_called_on() 
     back = world.add(ChatNode, address=founder.address)
     back.network_name = first_network
     world.run(40.0)
-    assert len(back.links) == 3, "it was called on in silence"
+    assert len(back.links) == 3, "it was called again without a word"
 
 
 @pytest.mark.parametrize("changes, words", [({"stage": 2}, "stage 2, here it is 1"), ({"version": 2}, "version 2, here it is 1")])
-def test_whoever_calls_again_and_again_is_told_of_once_for_an_address(changes: dict[str, int], words: str) -> None:
+def test_a_peer_that_keeps_calling_is_reported_once_for_each_address(changes: dict[str, int], words: str) -> None:
     world, alice = founded_world()
     for listens in ("one:1", "one:1", "two:1", "one:1"):
         caller = add_stranger(world, alice)
@@ -47,7 +47,7 @@ def test_whoever_calls_again_and_again_is_told_of_once_for_an_address(changes: d
     assert [reason.partition(": ")[2] for reason in reasons(world, alice)] == [words, words]
 
 
-def test_what_a_peer_says_each_time_that_it_is_called_is_told_once() -> None:
+def test_an_error_that_a_peer_sends_at_each_call_is_reported_once() -> None:
     world, alice = founded_world()
     peer = world.add(Stranger)
     peer.says_on_open = [peer.hello_message(alice.network_name)]
@@ -60,7 +60,7 @@ def test_what_a_peer_says_each_time_that_it_is_called_is_told_once() -> None:
     assert reasons(world, bob) == [f"{peer.address} says: 128 connections are open"]
 
 
-def test_another_reason_of_the_same_peer_is_told_too() -> None:
+def test_another_reason_of_the_same_peer_is_reported_too() -> None:
     world, alice = founded_world()
     for text in (1, "", 1):
         caller = add_linked_stranger(world, alice)
@@ -78,7 +78,7 @@ def test_another_reason_of_the_same_peer_is_told_too() -> None:
     ("127.0.0.1:5", "192.0.2.7:1", True), ("localhost:5", "node.example:1", True), ("127.1.2.3:5", "192.0.2.7:1", True),
     ("127.0.0.1:5", "127.0.0.1:1", False), ("127.0.0.1:5", "localhost:1", False), ("192.0.2.8:5", "192.0.2.7:1", False),
 ])
-def test_a_node_on_loopback_is_told_that_a_peer_elsewhere_cannot_call_it(address: str, peer: str, is_told: bool) -> None:
+def test_a_node_on_loopback_warns_that_a_peer_elsewhere_cannot_call_it(address: str, peer: str, is_told: bool) -> None:
     world = World(seed=1)
     called = world.add(Stranger, address=peer)
     called.says_on_open = [called.hello_message("a" * 32)]
@@ -89,7 +89,7 @@ def test_a_node_on_loopback_is_told_that_a_peer_elsewhere_cannot_call_it(address
     assert len(told) == is_told and all(address in reason for reason in told)
 
 
-def test_a_node_that_announces_loopback_is_told_once_that_callers_from_elsewhere_cannot_call_it() -> None:
+def test_a_node_that_announces_loopback_warns_once_that_callers_from_elsewhere_cannot_call_it() -> None:
     world = World(seed=1)
     node = world.add(ChatNode, address="127.0.0.1:5")
     for _ in range(3):
@@ -97,18 +97,18 @@ def test_a_node_that_announces_loopback_is_told_once_that_callers_from_elsewhere
     assert len(reasons(world, node)) == 1 and "127.0.0.1:5" in reasons(world, node)[0] and "ANNOUNCE=" in reasons(world, node)[0]
 
 
-def test_two_callers_from_two_machines_that_announce_one_address_are_told_of_once() -> None:
+def test_two_callers_from_two_machines_that_announce_one_address_are_reported_once() -> None:
     world, alice = founded_world()
     callers = [add_stranger(world, alice) for _ in range(3)]
     for caller in callers:
         caller.send(caller.hello_message(alice.network_name, listen="laptop:5"))
         world.settle()
-    assert len(alice.links) == 3, "they are served all the same"
+    assert len(alice.links) == 3, "they are served nevertheless"
     [reason] = reasons(world, alice)
     assert all(name in reason for name in (host_of(callers[0].address), host_of(callers[1].address), "laptop:5", "--announce"))
 
 
-def test_one_machine_that_calls_again_before_its_first_connection_has_ended_is_not_told_of() -> None:
+def test_one_machine_that_calls_again_before_its_first_connection_has_ended_is_not_reported() -> None:
     world, alice = founded_world()
     for place in ("laptop:1", "laptop:2"):
         caller = world.add(Stranger, alice.address, address=place)
@@ -118,7 +118,7 @@ def test_one_machine_that_calls_again_before_its_first_connection_has_ended_is_n
     assert len(alice.links) == 2 and reasons(world, alice) == []
 
 
-def test_a_peer_that_announces_the_same_address_is_told_of_announce() -> None:
+def test_the_user_is_told_of_the_option_announce_if_a_peer_announces_the_same_address() -> None:
     world = World(seed=1, longest_delay=0.0)
     peer = world.add(Stranger)
     node = world.add(ChatNode, peer.address)

@@ -1,4 +1,4 @@
-"""What the tests of the ledgers share: worlds with ledger nodes in them, transactions, and what to ask of both."""
+"""What the tests of the ledgers share: worlds with ledger nodes, transactions, and questions about both."""
 
 import hashlib
 import json
@@ -27,14 +27,14 @@ class PolitePeer(Stranger):
     """A scripted peer that answers pings, and nothing else by itself."""
 
     def on_frame(self, connection: Connection, frame: bytes) -> None:
-        """Keep what has come, and answer a ping."""
+        """Keep the message, and answer a ping."""
         super().on_frame(connection, frame)
         message = self.received[-1]
         if message["type"] == "ping":
             self.send({"type": "pong", "nonce": message["nonce"]})
 
     def news(self, *kinds: str) -> list[Event]:
-        """What has come since the last time that this was asked; with `kinds`, only messages of these types."""
+        """The messages since the last call; with `kinds`, only messages of these types."""
         news, self.received = self.received, []
         return [message for message in news if not kinds or message["type"] in kinds]
 
@@ -46,7 +46,7 @@ def founded_world(seed: int = 1, longest_delay: float = 0.0) -> tuple[World, Led
 
 
 def grown_world(seed: int, count: int, pause: float = 0.5) -> tuple[World, random.Random, list[LedgerNode]]:
-    """A world, what chooses in it, and `count` nodes: each has joined by one that was there, `pause` seconds apart."""
+    """A world, its random generator, and `count` nodes. Each joined by an earlier one, `pause` seconds apart."""
     world, choose = World(seed), random.Random(seed)
     nodes = [world.add(LedgerNode)]
     for _ in range(count - 1):
@@ -56,7 +56,7 @@ def grown_world(seed: int, count: int, pause: float = 0.5) -> tuple[World, rando
 
 
 def add_linked_peer(world: World, node: ChatNode, kind: type[Stranger] = PolitePeer) -> Any:
-    """A peer of this kind calls `node`, the two shake hands, and what the node said so far is put aside."""
+    """Let a peer of this kind call `node` and shake hands. Its `news` begins after that."""
     peer = world.add(kind, node.address, node.STAGE)
     world.run(world.longest_delay)
     peer.send(peer.hello_message(node.network_name))
@@ -66,19 +66,19 @@ def add_linked_peer(world: World, node: ChatNode, kind: type[Stranger] = PoliteP
 
 
 def transaction(sender: str = "alice", receiver: str = "bob", amount: Any = 1, **changes: Any) -> Event:
-    """A transaction of stage 2 that is new to everyone, with members changed as asked."""
+    """A transaction of stage 2 that is new to everyone, with these members changed."""
     return {"type": "transaction", "nonce": secrets.token_hex(16), "from": sender, "to": receiver, "amount": amount,
             **changes}
 
 
 def transaction_id(network: str | None, message: Event) -> str:
-    """Its id, from the words of contract §1 and not from the code that is tested."""
+    """Its id, made from contract §1 and not by the code under test."""
     values = ["transaction", network, *(message[name] for name in ("nonce", "from", "to", "amount"))]
     return hashlib.sha256(json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode()).hexdigest()
 
 
 def summary_of(ids: list[str]) -> dict[str, str]:
-    """The buckets of a summary of these ids, from the words of contract §3."""
+    """The buckets of a summary of these ids, made from contract §3."""
     sums: Counter[str] = Counter()
     for one in ids:
         sums[one[:2]] ^= int(one, 16)
@@ -86,7 +86,7 @@ def summary_of(ids: list[str]) -> dict[str, str]:
 
 
 def balances(transactions: list[Event]) -> dict[str, int]:
-    """The ledger that these transactions make."""
+    """The ledger that results from these transactions."""
     ledger: dict[str, int] = {}
     for one in transactions:
         ledger[one["from"]] = ledger.get(one["from"], 0) - one["amount"]
@@ -95,7 +95,7 @@ def balances(transactions: list[Event]) -> dict[str, int]:
 
 
 def ledger_of(world: World, node: ChatNode) -> dict[str, int]:
-    """What `/ledger` shows at `node`."""
+    """The balances that `/ledger` shows at `node`."""
     accounts: dict[str, int] = world.ask(node, "/ledger", "ledger")["accounts"]
     return accounts
 
@@ -139,24 +139,24 @@ def cut_all(world: World, *nodes: ChatNode) -> None:
 
 
 def unknown_ids(count: int, seed: int = 0) -> list[str]:
-    """Ids of which nobody has the message."""
+    """Ids of messages that nobody has."""
     choose = random.Random(seed)
     return [f"{choose.getrandbits(256):064x}" for _ in range(count)]
 
 
 def random_ids(count: int) -> list[str]:
-    """Very many ids, quickly, always the same."""
+    """Very many ids, made quickly, and always the same."""
     digits = random.Random(1).randbytes(32 * count).hex()
     return [digits[start:start + 64] for start in range(0, len(digits), 64)]
 
 
 def ring_order(addresses: Iterable[str]) -> list[str]:
-    """Addresses of a `World` in the order of contract §3; they all have port 1."""
+    """Addresses of a `World` in the order of contract §3. They all have port 1."""
     return sorted(addresses, key=lambda address: address.partition(":")[0])
 
 
 def joining_world(count: int) -> tuple[World, list[PolitePeer], LedgerNode, list[tuple[float, str]]]:
-    """`count` scripted peers, and a node that has called the first one of them."""
+    """`count` scripted peers, and a node that has called the first of them."""
     world = World(seed=1, longest_delay=0.0)
     peers = [world.add(PolitePeer, None, 2) for _ in range(count)]
     node = world.add(LedgerNode, peers[0].address)
@@ -166,7 +166,7 @@ def joining_world(count: int) -> tuple[World, list[PolitePeer], LedgerNode, list
 
 
 def linked_pair(caller_has_peer: bool = True) -> tuple[World, LedgerNode, LedgerNode]:
-    """Two linked nodes; the second has called the first, which is its `--peer` or just another node."""
+    """Two linked nodes. The second has called the first, which is its `--peer` or just another node."""
     world, alice = founded_world()
     bob = world.add(LedgerNode, alice.address)
     world.run(1.0)
@@ -176,12 +176,12 @@ def linked_pair(caller_has_peer: bool = True) -> tuple[World, LedgerNode, Ledger
 
 
 def forgetting(node: LedgerNode) -> AbstractContextManager[Any]:
-    """What `node` loses within this block it does not call again, as if it had just been started."""
+    """Within this block `node` does not call lost neighbours again, as if it had just been started."""
     return patch.object(node.redials, "on_lost")
 
 
 def sums_of(ids: list[str], salt: str, *prefixes: str) -> dict[str, list[Any]]:
-    """The sums of the sixteen parts of each prefix, from the words of contract §3."""
+    """The sums of the sixteen parts of each prefix, made from contract §3."""
     def digest(part: list[str]) -> str:
         total = sum(int(one, 16) for one in part) % 2**256
         return f"{total * int(salt, 16) % 2**256:064x}"[:8]
@@ -194,7 +194,7 @@ def sums_of(ids: list[str], salt: str, *prefixes: str) -> dict[str, list[Any]]:
 
 
 class OldReconciliation(Reconciliation):
-    """Knows only `summary`, and answers it with all that differs at once, as in the first version of the contract."""
+    """Knows only `summary`, and answers it at once with all that differs, as in the first version of the contract."""
 
     def __init__(self, ids: IdTree, need: Callable[[Connection, list[str]], None],
                  has_room: Callable[[Connection], bool], generator: random.Random) -> None:
@@ -220,7 +220,7 @@ class OldReconciliation(Reconciliation):
 
 
 class OldNode(LedgerNode):
-    """A node that was written before there were `sums`."""
+    """A node from before `sums` existed."""
 
     SHAPES = {name: shape for name, shape in LedgerNode.SHAPES.items() if name not in ("sums", "get_sums", "ids", "get_ids")}
 
@@ -228,7 +228,7 @@ class OldNode(LedgerNode):
 
 
 def stock(node: LedgerNode, messages: Iterable[Event]) -> None:
-    """Let a node have transactions that it tells nobody."""
+    """Give a node transactions that it does not flood."""
     flood, node.flood = node.flood, lambda frame, source: None  # type: ignore[method-assign]
     for message in messages:
         node.on_transaction(None, message, encode_frame(message))

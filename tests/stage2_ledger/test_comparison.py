@@ -1,4 +1,4 @@
-"""How two nodes compare down their trees of sums, message by message, and what it costs (contract §3)."""
+"""How two nodes compare their trees of sums from the top down, message by message, and its cost (contract §3)."""
 
 import json
 import time
@@ -22,12 +22,12 @@ SALT = "5" + "0" * 62 + "7"
 
 
 def sums(ids: list[str], *prefixes: str, salt: str = SALT, answer: bool = True) -> Event:
-    """The sums of these ids; of the whole store if no prefix is given."""
+    """The sums of these ids, without a prefix those of the whole store."""
     return {"type": "sums", "answer": answer, "salt": salt, "sums": sums_of(ids, salt, *(prefixes or ("",)))}
 
 
 def holding(ids: list[str]) -> tuple[World, LedgerNode, PolitePeer]:
-    """A node that holds these ids (and has no messages of them), and a linked peer."""
+    """A node that holds these ids (without their messages), and a linked peer."""
     world, alice = founded_world()
     for one in ids:
         alice.ids.add(one)
@@ -44,9 +44,9 @@ def said(world: World, peer: PolitePeer, *messages: Event) -> list[Event]:
     return news
 
 
-# --- telling ----------------------------------------------------------------------------------------
+# --- answering --------------------------------------------------------------------------------------
 
-def test_sums_are_asked_for_by_prefix_and_have_a_digest_with_the_salt_of_the_question() -> None:
+def test_sums_are_requested_by_prefix_and_have_a_digest_with_the_salt_of_the_question() -> None:
     ids = unknown_ids(500)
     world, _, peer = holding(ids)
     for salt in (SALT, "f" * 64):
@@ -56,7 +56,7 @@ def test_sums_are_asked_for_by_prefix_and_have_a_digest_with_the_salt_of_the_que
             assert answer == {"type": "sums", "answer": True, "salt": salt, "sums": sums_of(ids, salt, *prefixes)}
 
 
-def test_ids_are_asked_for_by_prefix() -> None:
+def test_ids_are_requested_by_prefix() -> None:
     ids = unknown_ids(500)
     world, _, peer = holding(ids)
     [told] = said(world, peer, {"type": "get_ids", "prefixes": ["0", "7a", ids[0], ids[0][:3], "f" * 64]})
@@ -82,7 +82,7 @@ def test_equal_sums_are_not_answered(answer: bool) -> None:
     assert said(world, peer, sums(ids, answer=answer)) == []
 
 
-def test_whoever_begins_and_finds_a_difference_is_told_the_sums_once() -> None:
+def test_a_peer_that_begins_with_a_difference_is_sent_the_sums_once() -> None:
     ids = unknown_ids(50)
     world, _, peer = holding(ids)
     [told] = [one for one in said(world, peer, sums(ids[1:], answer=False)) if one["type"] == "sums"]
@@ -90,8 +90,8 @@ def test_whoever_begins_and_finds_a_difference_is_told_the_sums_once() -> None:
     assert "sums" not in {message["type"] for message in said(world, peer, sums(ids[1:], answer=True))}
 
 
-def test_what_differs_is_followed_down_to_the_ids() -> None:
-    """What a node asks for next is in the prefixes that differ, and nowhere else."""
+def test_differences_are_followed_down_to_the_ids() -> None:
+    """A node next asks only about the prefixes that differ."""
     ids = [f"{place:03x}{number:061x}" for place in range(0, 4096, 16) for number in range(20)]
     new = ["3a0" + "f" * 61, "c40" + "e" * 61]
     world, _, peer = holding(ids)
@@ -111,7 +111,7 @@ def test_what_differs_is_followed_down_to_the_ids() -> None:
     assert sorted(want["ids"]) == sorted(new)
 
 
-def test_what_is_lacking_altogether_is_asked_for_by_its_ids_at_once() -> None:
+def test_a_part_that_is_lacking_entirely_is_asked_for_by_its_ids_at_once() -> None:
     world, _, peer = holding([])
     [question] = said(world, peer, sums(unknown_ids(500)))
     assert question["type"] == "get_ids" and sorted(question["prefixes"]) == list("0123456789abcdef")
@@ -133,7 +133,7 @@ def test_one_question_is_open_on_a_connection() -> None:
     assert len(said(world, other, told)) == 1, "with another neighbour it has its own"
 
 
-def test_no_more_is_asked_for_while_what_was_named_waits() -> None:
+def test_no_more_is_asked_for_while_listed_ids_wait() -> None:
     world, alice, peer = holding([])
     ids = unknown_ids(40_000)
     room = alice.fetcher.has_room
@@ -147,7 +147,7 @@ def test_no_more_is_asked_for_while_what_was_named_waits() -> None:
     assert {message["type"] for message in peer.news()} == {"get_ids"}
 
 
-def test_what_has_come_meanwhile_is_not_asked_for() -> None:
+def test_transactions_that_have_come_meanwhile_are_not_asked_for() -> None:
     world, alice, peer = holding([])
     ids = unknown_ids(500)
     alice.reconciliation.has_room = lambda connection: False
@@ -161,7 +161,7 @@ def test_what_has_come_meanwhile_is_not_asked_for() -> None:
 
 
 def test_neighbours_are_asked_for_different_parts_first() -> None:
-    """Otherwise all of them tell a newcomer the same ids at the same time."""
+    """Otherwise all of them would send a newcomer the same ids at the same time."""
     ids = unknown_ids(500)
     world, alice, _ = holding([])
     firsts = set()
@@ -173,8 +173,8 @@ def test_neighbours_are_asked_for_different_parts_first() -> None:
     assert len(firsts) == 16
 
 
-def test_ids_of_which_the_xor_is_the_same_are_told_apart() -> None:
-    """Four ids a, b and c, d with a ^ b = c ^ d: a summary sees no difference, sums do."""
+def test_sets_of_ids_with_the_same_xor_are_told_apart() -> None:
+    """Four ids with a ^ b = c ^ d: a summary sees no difference between a, b and c, d, but sums do."""
     one, two, three = (int("ab" + "0" * 30 + rest[:32], 16) for rest in unknown_ids(3))
     mine = [f"{one:064x}", f"{two:064x}"]
     theirs = [f"{three:064x}", f"{one ^ two ^ three:064x}"]
@@ -187,15 +187,15 @@ def test_ids_of_which_the_xor_is_the_same_are_told_apart() -> None:
     assert question == {"type": "get_ids", "prefixes": ["a"]}
 
 
-# --- whoever lies -----------------------------------------------------------------------------------
+# --- a peer that lies -------------------------------------------------------------------------------
 
 class Liar(PolitePeer):
-    """Says that it has very much, in every part that it is asked about."""
+    """Claims to have very many ids in every part that it is asked about."""
 
     asked = 0
 
     def on_frame(self, connection: Connection, frame: bytes) -> None:
-        """Answer a question for sums with large ones, and one for ids with none."""
+        """Answer a request for sums with large ones, and one for ids with none."""
         super().on_frame(connection, frame)
         message = self.received[-1]
         if message["type"] == "get_ids":
@@ -206,7 +206,7 @@ class Liar(PolitePeer):
                 prefix: [[2**53 - 1] * 16, "abcdef01" * 16] for prefix in message["prefixes"]}})
 
 
-def test_a_liar_makes_a_node_remember_and_ask_so_much_and_no_more() -> None:
+def test_a_liar_makes_a_node_remember_and_ask_only_a_bounded_amount() -> None:
     world, alice, _ = holding(unknown_ids(100))
     liar = add_linked_peer(world, alice, Liar)
     liar.send({**sums([]), "sums": {"": [[2**53 - 1] * 16, "abcdef01" * 16]}})
@@ -219,7 +219,7 @@ def test_a_liar_makes_a_node_remember_and_ask_so_much_and_no_more() -> None:
 
 # --- older nodes ------------------------------------------------------------------------------------
 
-def test_whoever_has_said_sums_gets_no_summary_and_is_not_answered_one() -> None:
+def test_a_peer_that_has_sent_sums_gets_no_summary_and_no_answer_to_one() -> None:
     ids = unknown_ids(20)
     world, _, peer = holding(ids)
     summary = {"type": "summary", "answer": False, "buckets": {}}
@@ -253,7 +253,7 @@ def test_old_and_new_nodes_end_with_the_union(kinds: tuple[type[LedgerNode], typ
 # --- what it costs ----------------------------------------------------------------------------------
 
 class Measured(LedgerNode):
-    """A node that measures what its handlers cost, and has no messages of the ids that it holds."""
+    """A node that measures the cost of its handlers, and has no messages for the ids that it holds."""
 
     def __init__(self, network: Network, address: str) -> None:
         super().__init__(network, address)
@@ -262,23 +262,23 @@ class Measured(LedgerNode):
         self.lacking: set[str] = set()
 
     def is_lacking(self, transaction_id: str) -> bool:
-        """Is it not held?"""
+        """Does it not hold this id?"""
         return not self.ids.sum(transaction_id)[0]
 
     def on_frame(self, connection: Connection, frame: bytes) -> None:
-        """Measure."""
+        """Measure the handler."""
         begun = time.process_time()
         super().on_frame(connection, frame)
         self.seconds.append(time.process_time() - begun)
         self.received[json.loads(frame[4:])["type"]] += len(frame)
 
     def fetch(self, connection: Connection, ids: list[str]) -> None:
-        """Note what would be asked for."""
+        """Note the ids instead of asking for them."""
         self.lacking.update(filter(self.is_lacking, ids))
 
 
 def differing_stores(kept: int) -> tuple[World, Measured, Measured]:
-    """Two neighbours that hold so many ids, of which 300 are lacking at the other one."""
+    """Two neighbours that hold `kept` ids. Each lacks 300 of the other's."""
     ids = random_ids(kept + 300)
     world = World(1)
     alice = world.add(Measured)
@@ -293,7 +293,7 @@ def differing_stores(kept: int) -> tuple[World, Measured, Measured]:
 
 
 def compare(world: World, alice: Measured, bob: Measured) -> None:
-    """Let the two nodes compare, once more: they fetch nothing."""
+    """Let the two nodes compare once more; they fetch nothing."""
     for node in (alice, bob):
         node.received.clear()
         node.seconds.clear()
@@ -303,16 +303,16 @@ def compare(world: World, alice: Measured, bob: Measured) -> None:
 
 MOST_BYTES = 1_000_000
 MOST_SECONDS, MOST_IN_ONE = 0.05, 0.01
-"""What a comparison may take each of the two nodes, in all and in its slowest handler, where `yardstick` takes 1.5 ms."""
+"""Seconds that a comparison may take at each node, in all and in its slowest handler, if `yardstick` takes 1.5 ms."""
 
 YARDSTICK_SECONDS = 0.0015
 
 ROUNDS = 5
-"""How often it is measured. The fastest counts: the processor is shared, and nothing makes a handler too fast."""
+"""How often it is measured. The fastest run counts: other programs can only make a handler slower."""
 
 
 def yardstick() -> float:
-    """How slow the processor is just now, as a multiple of one on which nothing else runs; 1 at least."""
+    """How many times slower the processor currently is than an idle one, at least 1."""
     begun = time.process_time()
     squares = {}
     for number in range(20_000):
@@ -321,7 +321,7 @@ def yardstick() -> float:
 
 
 @pytest.mark.parametrize("kept", and_long([50_000], [1_000_000]))
-def test_a_comparison_costs_what_differs_and_not_what_is_kept(kept: int) -> None:
+def test_the_cost_of_a_comparison_follows_from_the_differences_and_not_from_the_kept_data(kept: int) -> None:
     world, *nodes = differing_stores(kept)
     assert sum(sum(node.received.values()) for node in nodes) <= MOST_BYTES, [node.received for node in nodes]
     seconds: list[float] = []

@@ -50,7 +50,7 @@ def random_sending(seed: int, has_cuts: bool) -> tuple[World, list[LedgerNode], 
 
 
 def send_randomly(world: World, node: LedgerNode, choose: random.Random) -> Sent:
-    """Let `node` make a transaction; gives it by its id."""
+    """Let `node` make a transaction. Return it by its id."""
     sender, receiver, amount = choose.choice("abc"), choose.choice("abc"), choose.randint(0, 3)
     node.on_line(f"/send {sender} {receiver} {amount}")
     sent_id = world.reported(node, "sent")[-1]["id"]
@@ -58,7 +58,7 @@ def send_randomly(world: World, node: LedgerNode, choose: random.Random) -> Sent
 
 
 def check_ledgers(world: World, nodes: list[LedgerNode], sent: Sent, note: str) -> None:
-    """Every node has exactly what was sent in its network, each once."""
+    """Check that every node has exactly the transactions of its network, each once."""
     for node in nodes:
         expected = {one: message for one, message in sent.items() if message["network"] == node.network_name}
         assert node.transactions.keys() == expected.keys(), f"{note}, {node.address}: lacks " \
@@ -84,7 +84,7 @@ def test_all_ledgers_become_equal_after_cuts_and_partitions(first_seed: int) -> 
 
 
 def test_reconciliation_alone_makes_them_equal() -> None:
-    """Nothing is flooded; what arrives does so by summary, inventory and want."""
+    """Nothing is flooded: transactions arrive only by summary, inventory and want."""
     for seed in range(60):
         world, choose = World(seed), random.Random(seed)
         nodes: list[LedgerNode] = [world.add(LedgerNode)]
@@ -139,8 +139,8 @@ def test_after_a_long_partition_everybody_is_in_every_list_again() -> None:
             assert list_of(world, node) == ring_order(one.address for one in nodes), f"seed {seed}, {node.address}"
 
 
-def test_after_more_than_an_hour_who_calls_its_peer_again_learns_of_all_the_others() -> None:
-    """By then nobody else is called any more. Were it not told who there is, one link would join the halves."""
+def test_after_more_than_an_hour_a_node_that_calls_its_peer_again_learns_of_all_others() -> None:
+    """By then nobody else is called any more. Without the list of peers, one link alone would join the halves."""
     for seed in range(2):
         world, choose, nodes = grown_world(seed, 6)
         world.part({node.address for node in nodes[:3]})
@@ -187,7 +187,7 @@ def test_a_node_that_does_not_take_part_in_a_network_of_another_stage() -> None:
     assert list_of(world, alice) == [alice.address]
 
 
-def test_no_two_links_are_left_after_any_life() -> None:
+def test_after_any_life_no_two_nodes_have_two_links() -> None:
     for seed in range(100):
         world = random_sending(seed, has_cuts=True)[0]
         world.heal()

@@ -1,4 +1,4 @@
-"""The fetcher alone: what it does when there is no room for more ids."""
+"""The fetcher alone, when it has no room for more ids."""
 
 import random
 from itertools import count
@@ -21,7 +21,7 @@ def small_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Scene:
-    """A fetcher, a stranger that keeps it full of ids that do not exist, and a neighbour that the node has called."""
+    """A fetcher, a stranger that fills it with ids that do not exist, and a neighbour that the node has called."""
 
     def __init__(self) -> None:
         self.time = 0.0
@@ -33,7 +33,7 @@ class Scene:
         self.own = FakeConnection("own:1", "own", self.time)
 
     def fill(self) -> None:
-        """Let the stranger answer a question with nothing, just in time, and name ids until there is no room."""
+        """Let the stranger answer a request with nothing, just in time, and list ids until there is no room."""
         self.time += 1.2
         self.fetcher.on_answered(self.stranger)
         self.fetcher.need((f"{next(self.numbers):064x}" for _ in range(ROOM)), self.stranger)
@@ -48,7 +48,7 @@ def test_ids_that_nobody_brings_do_not_pile_up_when_there_is_no_room_to_ask_for_
     assert len(scene.fetcher) <= ROOM + FORSAKEN
 
 
-def test_ids_that_are_due_may_give_way_while_room_is_made_for_the_first_of_them() -> None:
+def test_ids_that_are_due_may_be_dropped_while_room_is_made_for_the_first_of_them() -> None:
     scene = Scene()
     for _ in range(8):
         scene.fill()

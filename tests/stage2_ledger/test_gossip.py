@@ -1,4 +1,4 @@
-"""Gossip alone: with whom a node compares, and when."""
+"""Gossip alone: when a node compares, and with which neighbour."""
 
 from common.interface import Connection
 from stage1_chat.neighbours import Neighbours
@@ -8,7 +8,7 @@ from tests.memory import FakeConnection, FakeNetwork
 
 
 class Scene:
-    """Gossip of a node with ten neighbours."""
+    """The gossip of a node with ten neighbours."""
 
     def __init__(self) -> None:
         self.network = FakeNetwork()
@@ -19,7 +19,7 @@ class Scene:
         self.gossip.begin()
 
     def compared_in(self, seconds: float) -> list[Connection]:
-        """With whom the node compares while this time passes."""
+        """The neighbours with which the node compares in the next `seconds`."""
         self.compared.clear()
         self.network.pass_time(seconds)
         return list(self.compared)
@@ -33,7 +33,7 @@ def test_every_5_seconds_a_node_compares_with_one_neighbour_and_not_always_the_s
     assert {len(compared) for compared in rounds} == {1} and len({compared[0] for compared in rounds}) > 5
 
 
-def test_when_something_was_not_passed_on_it_compares_with_all_of_them_once() -> None:
+def test_when_something_was_not_forwarded_it_compares_with_all_of_them_once() -> None:
     scene = Scene()
     scene.neighbours.links.update(dict.fromkeys(scene.links))
     scene.network.pass_time(1.0)
@@ -41,4 +41,4 @@ def test_when_something_was_not_passed_on_it_compares_with_all_of_them_once() ->
     assert scene.links[0].useful_at == 1.0 and hash(b"frame") in scene.neighbours.seen_frames
     assert scene.compared_in(GOSSIP_SECONDS) == scene.links
     assert len(scene.compared_in(GOSSIP_SECONDS)) == 1
-    assert [link.sent for link in scene.links] == [[]] * 10, "gossip itself says nothing"
+    assert [link.sent for link in scene.links] == [[]] * 10, "gossip itself sends nothing"

@@ -1,4 +1,4 @@
-"""The tree of ids against a plain set, and what it costs when it is large."""
+"""The tree of ids, checked against a plain set, and its cost when it is large."""
 
 import hashlib
 import time
@@ -15,14 +15,14 @@ from tests.stage2_ledger.scenes import random_ids, summary_of
 
 far_ids = st.integers(0, 2**64).map(lambda number: hashlib.sha256(str(number).encode()).hexdigest())
 near_ids = st.integers(0, 200).map(lambda number: f"{'ab' * 15}{number:034x}")
-"""Ids that differ in their last digits only: more of them than a leaf holds, at the deepest place that there is."""
+"""Ids that differ only in their last digits. They are more than a leaf holds, at the deepest possible place."""
 id_sets = st.sets(st.one_of(far_ids, near_ids), max_size=200)
 prefixes = st.one_of(st.text(HEX_DIGITS, max_size=3), near_ids.flatmap(
     lambda one: st.integers(0, 63).map(lambda length: one[:length])))
 
 
 def tree_of(some: set[str]) -> IdTree:
-    """A tree with these ids in it."""
+    """A tree with these ids."""
     tree = IdTree()
     for one in sorted(some):
         tree.add(one)
@@ -30,7 +30,7 @@ def tree_of(some: set[str]) -> IdTree:
 
 
 def sum_of(some: set[str], prefix: str) -> tuple[int, int]:
-    """Count and sum of those that begin with the prefix."""
+    """Count and sum of the ids that begin with the prefix."""
     values = [int(one, 16) for one in some if one.startswith(prefix)]
     return len(values), sum(values)
 
@@ -44,7 +44,7 @@ def test_a_part_has_the_sum_of_its_ids(some: set[str], prefix: str) -> None:
 
 
 @given(st.lists(st.tuples(st.booleans(), st.one_of(far_ids, near_ids)), max_size=400), prefixes)
-def test_what_was_taken_out_is_as_if_it_had_never_come(steps: list[tuple[bool, str]], prefix: str) -> None:
+def test_after_an_id_is_removed_the_tree_is_as_if_it_had_never_come(steps: list[tuple[bool, str]], prefix: str) -> None:
     tree, expected = IdTree(), set[str]()
     for is_added, one in steps:
         if not is_added:
@@ -83,7 +83,7 @@ def test_ids_are_taken_in_pieces_each_once(some: set[str], asked: list[str], mos
 
 
 def cost(action: Callable[[], object]) -> float:
-    """Seconds of processor time, the least of five."""
+    """The processor time in seconds, the least of five runs."""
     taken = []
     for _ in range(5):
         begun = time.process_time()
@@ -93,7 +93,7 @@ def cost(action: Callable[[], object]) -> float:
 
 
 @pytest.mark.parametrize("kept", and_long([50_000], [1_000_000]))
-def test_nothing_takes_much_longer_in_a_tree_that_is_much_larger(kept: int) -> None:
+def test_no_operation_takes_much_longer_in_a_much_larger_tree(kept: int) -> None:
     few, many = (tree_of(set(random_ids(count))) for count in (10_000, kept))
     ids = [f"{'f' * 10}{number:054x}" for number in range(60)]
     places = [f"{number:03x}" for number in range(0, 4096, 64)]

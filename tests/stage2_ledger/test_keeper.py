@@ -12,13 +12,13 @@ Entries = list[tuple[str, bytes]]
 
 
 def replayed(keeper: Keeper) -> Entries:
-    """What happens again."""
+    """The entries that are replayed."""
     happened: Entries = []
     keeper.replay(lambda kind, content: happened.append((kind, content)))
     return happened
 
 
-def test_what_was_kept_happens_again_in_order_after_a_restart(tmp_path: Path) -> None:
+def test_kept_entries_are_replayed_in_order_after_a_restart(tmp_path: Path) -> None:
     keeper = Keeper(Journal(tmp_path))
     entries = [("transaction", b"one"), ("block", b"two"), ("transaction", b"three")]
     for kind, content in entries:
@@ -31,7 +31,7 @@ def test_what_was_kept_happens_again_in_order_after_a_restart(tmp_path: Path) ->
     again.close()
 
 
-def test_what_happens_again_is_not_kept_again(tmp_path: Path) -> None:
+def test_replayed_entries_are_not_kept_again(tmp_path: Path) -> None:
     keeper = Keeper(Journal(tmp_path))
     keeper.keep("transaction", b"one")
     keeper.note("peers", "before")
@@ -50,7 +50,7 @@ def test_what_happens_again_is_not_kept_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("error", [Invalid("a wrong signature"), ValueError("no JSON")])
-def test_an_entry_that_is_not_valid_ends_the_replay_with_the_name_of_the_journal(
+def test_an_invalid_entry_ends_the_replay_with_the_name_of_the_journal(
         tmp_path: Path, error: Exception) -> None:
     keeper = Keeper(Journal(tmp_path))
     keeper.keep("transaction", b"one")
@@ -71,12 +71,12 @@ class CountingJournal(Journal):
     times = 0
 
     def note(self, name: str, value: str) -> None:
-        """Count it."""
+        """Count the call."""
         super().note(name, value)
         self.times += 1
 
 
-def test_a_note_is_written_when_its_value_is_another_one(tmp_path: Path) -> None:
+def test_a_note_is_written_only_when_its_value_has_changed(tmp_path: Path) -> None:
     journal = CountingJournal(tmp_path)
     keeper = Keeper(journal)
     for value in ("a", "a", "b", "b", "a"):

@@ -1,4 +1,4 @@
-"""Links in memory: two between the same two, and peers that are called again."""
+"""Links in memory: two links between the same two nodes, and peers that are called again."""
 
 import itertools
 import json
@@ -17,10 +17,10 @@ from tests.memory import Event, FakeConnection, add_linked_stranger
 from tests.stage2_ledger.scenes import (PolitePeer, add_linked_peer, calls_of, cut_all, errors, forgetting, founded_world,
                                         grown_world, joining_world, linked_pair, list_of, pairs, transaction)
 
-# --- two links between the same two -----------------------------------------------------------------
+# --- two links between the same two nodes -----------------------------------------------------------
 
 @pytest.mark.parametrize("order", ["smaller first", "larger first"])
-def test_of_two_links_between_the_same_two_one_is_left(order: str) -> None:
+def test_of_two_links_between_the_same_two_nodes_one_is_left(order: str) -> None:
     for seed in range(100):
         world, alice = founded_world(seed, longest_delay=0.05)
         bob = world.add(LedgerNode, alice.address)
@@ -34,7 +34,7 @@ def test_of_two_links_between_the_same_two_one_is_left(order: str) -> None:
         assert list(pairs(world).values()) == [1], f"seed {seed}"
         assert len(alice.links) == len(bob.links) == 1, f"seed {seed}"
         states = [peer["state"] for peer in world.reported(alice, "peer")]
-        # The larger one may hear of the end of its call before the other's hello: then it calls once more.
+        # The larger address may hear of the end of its call before the other's hello. Then it calls once more.
         assert states.count("up") == states.count("down") + 1 <= 4, f"seed {seed}: {states}"
 
 
@@ -51,7 +51,7 @@ def test_of_two_calls_to_the_same_address_one_is_left(who: str) -> None:
 
 
 @pytest.mark.parametrize("order", ["the liar first", "the liar last"])
-def test_who_was_called_and_says_that_it_listens_where_another_one_does_does_not_take_its_link(order: str) -> None:
+def test_a_called_peer_that_claims_anothers_address_does_not_replace_that_ones_link(order: str) -> None:
     world, alice = founded_world()
     liar, honest = (world.add(PolitePeer, None, 2) for _ in range(2))
     for peer in (liar, honest):
@@ -63,7 +63,7 @@ def test_who_was_called_and_says_that_it_listens_where_another_one_does_does_not
     assert liar.is_closed and not honest.is_closed
 
 
-def test_the_call_by_which_a_node_joins_stays_also_where_the_other_one_calls_back() -> None:
+def test_the_call_by_which_a_node_joins_stays_even_if_the_other_one_calls_back() -> None:
     for seed in range(20):
         world, alice = founded_world(seed, longest_delay=0.05)
         other = add_linked_peer(world, alice)
@@ -72,7 +72,7 @@ def test_the_call_by_which_a_node_joins_stays_also_where_the_other_one_calls_bac
         first = next(link for link in bob.links if link.dialled == alice.address)
         calls = calls_of(world, alice)
         world.run(0.05 * seed)
-        world.kill(other)  # with one link less, alice calls whoever is in her list
+        world.kill(other)  # with one link less, alice calls the nodes in her list
         world.run(10.0)
         assert first.is_open and bob.address in [address for _, address in calls], f"seed {seed}"
 
@@ -94,7 +94,7 @@ def test_both_sides_call_again_for_an_hour(who: str) -> None:
     assert 3_600 - 31 < times[-1] <= 3_600 + 1
 
 
-def test_the_peer_of_the_command_line_is_called_for_ever() -> None:
+def test_the_peer_of_the_command_line_is_called_forever() -> None:
     world, alice, bob = linked_pair()
     calls = calls_of(world, bob)
     world.kill(alice)
@@ -103,7 +103,7 @@ def test_the_peer_of_the_command_line_is_called_for_ever() -> None:
 
 
 @pytest.mark.parametrize("who", ["who was called", "who had called"])
-def test_of_very_many_lost_peers_only_so_many_are_called_again_and_that_of_the_command_line(who: str) -> None:
+def test_only_so_many_lost_peers_are_called_again_besides_that_of_the_command_line(who: str) -> None:
     world, alice = founded_world()
     alice.neighbours.peer = "first:1"
     calls = calls_of(world, alice)
@@ -118,7 +118,7 @@ def test_of_very_many_lost_peers_only_so_many_are_called_again_and_that_of_the_c
 
 
 @pytest.mark.parametrize("who", ["who was called", "who had called"])
-def test_those_that_come_and_go_do_not_take_the_places_of_whoever_stayed(who: str) -> None:
+def test_peers_that_come_and_go_do_not_take_the_place_of_one_that_stayed(who: str) -> None:
     world, alice = founded_world()
     addresses = [f"host-{number}:1" for number in range(MAX_REDIALS)]
     for address in addresses:
@@ -148,8 +148,8 @@ def test_an_address_comes_back_into_the_list_when_it_answers_again() -> None:
 
 
 @pytest.mark.parametrize("who", ["who had called", "who was called"])
-def test_who_is_linked_by_then_is_called_once_more_at_most(who: str) -> None:
-    """A node that got a call calls back to see who that was: the other one, who has called it, closes that call."""
+def test_a_peer_that_is_linked_again_by_then_is_called_at_most_once_more(who: str) -> None:
+    """A node that got a call calls back to see who that was. The caller, which is linked already, closes that call."""
     world, alice, bob = linked_pair()
     caller, called = (bob, alice) if who == "who had called" else (alice, bob)
     cut_all(world, alice)
@@ -161,10 +161,10 @@ def test_who_is_linked_by_then_is_called_once_more_at_most(who: str) -> None:
     assert list(pairs(world).values()) == [1] and len(alice.links) == len(bob.links) == 1
 
 
-# --- whose word counts ------------------------------------------------------------------------------
+# --- false claims about addresses -------------------------------------------------------------------
 
 def add_impostor(world: World, node: LedgerNode, name: str) -> PolitePeer:
-    """Somebody calls `node` and says that it listens at `name`."""
+    """Let a stranger call `node`, and claim to listen at `name`."""
     impostor: PolitePeer = world.add(PolitePeer, node.address, 2)
     impostor.says_on_open = [impostor.hello_message(node.network_name, listen=name)]
     world.run(0.1)
@@ -173,7 +173,7 @@ def add_impostor(world: World, node: LedgerNode, name: str) -> PolitePeer:
 
 @pytest.mark.parametrize("is_early", [True, False], ids=["before the cut", "after the cut"])
 @pytest.mark.parametrize("caller_has_peer", [True, False])
-def test_whoever_takes_the_name_of_a_lost_neighbour_does_not_end_the_calls_to_it(
+def test_a_stranger_that_claims_the_address_of_a_lost_neighbour_does_not_end_the_calls_to_it(
         is_early: bool, caller_has_peer: bool) -> None:
     world, alice, bob = linked_pair(caller_has_peer)
     if is_early:
@@ -189,21 +189,21 @@ def test_whoever_takes_the_name_of_a_lost_neighbour_does_not_end_the_calls_to_it
     assert pairs(world)[frozenset((alice.address, bob.address))] == 1
 
 
-def test_whoever_takes_the_names_of_all_that_are_wanted_does_not_keep_a_node_from_calling_them() -> None:
+def test_strangers_that_claim_the_addresses_of_all_wanted_nodes_do_not_keep_a_node_from_calling_them() -> None:
     world, _, nodes = grown_world(1, 6)
     node = world.add(LedgerNode)
     node.network_name = nodes[0].network_name
     for other in nodes:
         add_impostor(world, node, other.address)
     assert set(list_of(world, node)) >= {other.address for other in nodes}
-    cut_all(world, nodes[0])  # it has to be called by somebody else before it can call itself
+    cut_all(world, nodes[0])  # somebody else has to call it before it can call anybody
     add_impostor(world, node, "somebody:1").connection.close()
     world.run(5.0)
     assert {link.dialled for link in node.links} >= {other.address for other in nodes}
 
 
-def test_strangers_do_not_take_the_places_of_those_that_are_called() -> None:
-    """They give names that follow that of the node on the ring, and cannot be called."""
+def test_strangers_do_not_take_the_places_of_nodes_that_are_called() -> None:
+    """They claim addresses that follow the node's own on the ring, at which nobody answers."""
     world, _, nodes = grown_world(1, 6)
     node = world.add(LedgerNode)
     node.network_name = nodes[0].network_name
@@ -216,7 +216,7 @@ def test_strangers_do_not_take_the_places_of_those_that_are_called() -> None:
     assert {link.dialled for link in node.links} >= {other.address for other in nodes}
 
 
-def test_a_link_that_was_proven_by_a_closed_call_lends_its_name_to_nobody_when_it_ends() -> None:
+def test_nobody_gets_the_address_of_a_link_that_a_closed_call_had_proven_when_it_ends() -> None:
     world, alice, bob = linked_pair()
     cut_all(world, alice)
     world.settle()
@@ -232,12 +232,12 @@ def test_a_link_that_was_proven_by_a_closed_call_lends_its_name_to_nobody_when_i
     assert alice.address in [link.dialled for link in bob.links], "bob has called"
 
 
-def test_whoever_only_called_takes_nobody_off_the_list_who_answers() -> None:
+def test_a_peer_that_only_called_removes_no_answering_node_from_the_list() -> None:
     world, alice, bob = linked_pair()
     carol = world.add(LedgerNode, alice.address)
     world.run(1.0)
     with forgetting(bob), forgetting(carol):
-        for end in world.open_connections():  # carol is known to bob, and not linked
+        for end in world.open_connections():  # carol is known to bob, but not linked
             if {end.owner, end.other.owner} == {bob, carol}:
                 world.cut(end)
         world.settle()
@@ -263,7 +263,7 @@ def test_a_transaction_makes_its_sender_useful_and_a_presence_does_not(kind: str
     assert one.is_closed == (kind == "presence") and other.is_closed == (kind == "transaction")
 
 
-def test_whoever_was_turned_out_of_a_full_house_is_called_by_nobody_and_calls_again() -> None:
+def test_a_peer_that_had_to_make_room_is_called_by_nobody_and_calls_again() -> None:
     world, alice, bob = linked_pair()
     world.run(100.0)
     calls = calls_of(world, alice)
@@ -283,7 +283,7 @@ def give_names(world: World, node: LedgerNode, count: int) -> list[str]:
 
 
 def flood_presences(peer: PolitePeer, names: list[str], round_: int) -> None:
-    """Say that somebody is at these addresses, in a message that is new to everyone."""
+    """Announce somebody at these addresses, in messages that are new to everyone."""
     peer.send(*({"type": "presence", "nonce": f"{round_:016x}{number:016x}", "address": name}
                 for number, name in enumerate(names)))
 
@@ -294,14 +294,14 @@ def test_another_name_is_called_once_and_leaves_the_list(
         is_own: bool, is_seen: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     world, alice, bob = linked_pair()
     names = give_names(world, bob if is_own else alice, 8)
-    if not is_seen:  # as with a node that listens at several addresses of its machine
+    if not is_seen:  # as for a node that listens at several addresses of its machine
         monkeypatch.setattr("lab.simulation.MemoryConnection", ElsewhereConnection)
     gossip = add_linked_peer(world, bob)
     calls = calls_of(world, bob)
     for round_ in range(20):
         flood_presences(gossip, names, round_)
         world.settle()
-        add_impostor(world, bob, f"somebody-{round_}:1").connection.close()  # the node looks for others
+        add_impostor(world, bob, f"somebody-{round_}:1").connection.close()  # so that the node looks for others
         world.run(1.0)
     called = Counter(address for _, address in calls if address in names)
     assert called == dict.fromkeys(names, 1)
@@ -313,7 +313,7 @@ def test_another_name_is_called_once_and_leaves_the_list(
 
 @pytest.mark.parametrize("seed", range(5))
 def test_a_neighbour_that_was_called_by_another_name_is_called_again_by_its_own(seed: int) -> None:
-    """Anybody can make a name that leads to somebody else's address today, and elsewhere tomorrow."""
+    """Anybody can make a name that leads to somebody's address today, and elsewhere tomorrow."""
     world, alice = founded_world(seed, longest_delay=0.05)
     bob = world.add(LedgerNode, None)
     bob.network_name = alice.network_name
@@ -331,7 +331,7 @@ def test_a_neighbour_that_was_called_by_another_name_is_called_again_by_its_own(
 
 
 class ElsewhereConnection(MemoryConnection):
-    """A connection of which nobody can tell that it leads to the place where another one does."""
+    """A connection that cannot be recognised as leading to the same place as another one."""
 
     numbers = itertools.count()
 
@@ -339,7 +339,7 @@ class ElsewhereConnection(MemoryConnection):
         super().__init__(world, owner, dialled, f"{remote} {next(self.numbers)}")
 
 
-def test_a_liar_that_says_its_name_is_anothers_is_crossed_out_itself() -> None:
+def test_a_liar_that_claims_anothers_address_is_itself_removed_from_the_list() -> None:
     world, alice, bob = linked_pair()
     liar = world.add(PolitePeer, None, 2)
     liar.says_on_open = [liar.hello_message(bob.network_name, listen=alice.address)]
@@ -351,8 +351,8 @@ def test_a_liar_that_says_its_name_is_anothers_is_crossed_out_itself() -> None:
 
 
 @pytest.mark.parametrize("ending", ["closes", "sends rubbish", "sends ten invalid ones", "sends an error"])
-def test_who_was_refused_is_not_called_again(ending: str) -> None:
-    """Not even one that this node had called; and one that has just left is."""
+def test_a_refused_peer_is_not_called_again(ending: str) -> None:
+    """Not even a peer that this node had called. One that has merely left is called again."""
     world, [first, second], node, calls = joining_world(2)
     first.send(first.hello_message("a" * 32), {"type": "peers", "addresses": [second.address]})
     world.settle()
@@ -374,7 +374,7 @@ def test_who_was_refused_is_not_called_again(ending: str) -> None:
     assert is_called == (ending in ("closes", "sends an error"))
 
 
-def test_who_was_refused_takes_nobodys_place_among_those_who_are_called_again() -> None:
+def test_a_refused_peer_takes_no_place_among_those_that_are_called_again() -> None:
     world, alice = founded_world()
     for _ in range(MAX_CALLED_BACK):
         stranger = add_linked_stranger(world, alice, 2)
@@ -390,7 +390,7 @@ def test_who_was_refused_takes_nobodys_place_among_those_who_are_called_again() 
 
 
 def refuse(message: Event, canonical: bytes) -> None:
-    """Stands for a rule of a later stage: no transaction is valid."""
+    """A rule as later stages have them: here no transaction is valid."""
     from common.interface import Invalid
     raise Invalid("nothing is valid today")
 
@@ -404,7 +404,7 @@ def test_the_peer_of_the_command_line_is_called_again_whatever_it_did() -> None:
     assert [address for _, address in calls] == [peer.address]
 
 
-def test_who_comes_back_calls_each_peer_once_also_when_one_is_dead(tmp_path: Path) -> None:
+def test_a_node_that_comes_back_calls_each_peer_once_even_if_one_is_dead(tmp_path: Path) -> None:
     world, alice = founded_world()
     peers = [alice, *(world.add(LedgerNode, alice.address) for _ in range(3))]
     world.run(1.0)
@@ -420,7 +420,7 @@ def test_who_comes_back_calls_each_peer_once_also_when_one_is_dead(tmp_path: Pat
 
 
 @pytest.mark.parametrize("own", ["a:1", "z:1"])
-def test_a_peer_that_the_user_calls_by_another_name_is_linked_once_and_called_for_ever(own: str) -> None:
+def test_a_peer_that_the_user_calls_by_another_name_is_linked_once_and_called_forever(own: str) -> None:
     world, alice = founded_world()
     world.networks["alias:1"] = world.networks[alice.address]
     network = world.networks[own] = MemoryNetwork(world, own)
@@ -438,7 +438,7 @@ def test_a_peer_that_the_user_calls_by_another_name_is_linked_once_and_called_fo
     assert world.now - calls[-1][0] < 31
 
 
-def test_the_name_that_the_user_gave_is_called_for_ever_also_after_that_peer_has_called_itself() -> None:
+def test_the_name_that_the_user_gave_is_called_forever_even_after_that_peer_has_called_this_node() -> None:
     world, alice = founded_world()
     world.networks["alias:1"] = world.networks[alice.address]
     node = world.add(LedgerNode, "alias:1")
@@ -450,6 +450,6 @@ def test_the_name_that_the_user_gave_is_called_for_ever_also_after_that_peer_has
     world.kill(alice)
     moved = world.add(LedgerNode)
     moved.network_name = node.network_name
-    world.networks["alias:1"] = world.networks[moved.address]  # as where a name stands for another machine now
+    world.networks["alias:1"] = world.networks[moved.address]  # the name now stands for another machine
     world.run(31.0)
     assert [link.address for link in node.links] == [moved.address]

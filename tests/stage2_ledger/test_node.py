@@ -1,4 +1,4 @@
-"""The ledger node in memory: transactions, input of the wrong form, and what the user types."""
+"""The ledger node in memory: transactions, malformed input, and what the user types."""
 
 import json
 from typing import Any
@@ -11,7 +11,7 @@ from tests.stage2_ledger.scenes import (PING, PONG, add_linked_peer, errors, fou
                                         linked_pair, list_of, transaction, transaction_id, unknown_ids)
 
 
-def test_a_transaction_is_applied_once_everywhere_and_told_to_its_maker() -> None:
+def test_a_transaction_is_applied_once_everywhere_and_reported_to_its_maker() -> None:
     world, alice = founded_world()
     nodes = [alice, *(world.add(LedgerNode, alice.address) for _ in range(4))]
     world.run(1.0)
@@ -27,7 +27,7 @@ def test_a_transaction_is_applied_once_everywhere_and_told_to_its_maker() -> Non
                for node in nodes if node is not nodes[2])
 
 
-def test_what_is_sent_is_the_wire_form_and_its_id_the_canonical_bytes() -> None:
+def test_a_transaction_is_sent_in_its_wire_form_and_its_id_follows_from_the_canonical_bytes() -> None:
     world, alice = founded_world()
     peer = add_linked_peer(world, alice)
     alice.on_line("/send a\"b\\c <&>é 9007199254740991")
@@ -42,7 +42,7 @@ def test_what_is_sent_is_the_wire_form_and_its_id_the_canonical_bytes() -> None:
 
 
 def test_the_id_is_the_sha256_of_these_bytes() -> None:
-    """The number was made by sha256sum, from the bytes that contract §1 describes."""
+    """sha256sum made this number from the bytes that contract §1 describes."""
     world, [peer], node, _ = joining_world(1)
     peer.send(peer.hello_message("0" * 32), transaction("alice", "bob", 5, nonce="1" * 32))
     world.settle()
@@ -50,7 +50,7 @@ def test_the_id_is_the_sha256_of_these_bytes() -> None:
     assert list(node.transactions) == ["3d585f2d441dd8c65818e9a8d2e817514ee24c26ecbd0ee7751cfc0b347d5eeb"]
 
 
-def test_equal_contents_are_two_transactions_and_the_own_echo_is_none() -> None:
+def test_equal_contents_are_two_transactions_and_the_echo_of_an_own_one_is_none() -> None:
     world, alice = founded_world()
     one, two = add_linked_peer(world, alice), add_linked_peer(world, alice)
     alice.on_line("/send alice bob 1")
@@ -78,7 +78,7 @@ def test_a_transaction_is_forwarded_as_the_bytes_that_came_and_not_back() -> Non
     one.send({"type": "want", "ids": [transaction_id(alice.network_name, json.loads(body))]})
     world.settle()
     assert [frame[4:] for frame in frames] == [body]
-    assert one.news() == [json.loads(body)], "only when it asks, also as the bytes that came"
+    assert one.news() == [json.loads(body)], "only when it asks, and as the bytes that came"
 
 
 def test_balances_may_be_negative_and_large_and_amounts_zero() -> None:
@@ -184,7 +184,7 @@ def test_types_of_later_stages_are_ignored(kind: str) -> None:
     ("/send a b " + "9" * 5_000, "COMMAND"), ("/send a b ²", "COMMAND"), ("/ledger now", "COMMAND"),
     ("/send é b 1", "ACCOUNT"), ("/send a " + "x" * 65 + " 1", "ACCOUNT"), ("/send a \udcff 1", "ACCOUNT"),
     ("/send a\x7f b 1", "ACCOUNT"), ("/account", "COMMAND"), ("/blocks", "COMMAND")])
-def test_a_command_that_cannot_be_carried_out_is_one_error_and_changes_nothing(line: str, code: str) -> None:
+def test_a_bad_command_is_one_error_and_changes_nothing(line: str, code: str) -> None:
     world, alice = founded_world()
     peer = add_linked_peer(world, alice)
     alice.on_line(line)
@@ -196,7 +196,7 @@ def test_a_command_that_cannot_be_carried_out_is_one_error_and_changes_nothing(l
 
 
 @pytest.mark.parametrize("line", ["/send a b 0", "/send a a 1", "/send a b 9007199254740991", "/send  a   b  007"])
-def test_commands_that_can_be_carried_out(line: str) -> None:
+def test_good_commands(line: str) -> None:
     world, alice = founded_world()
     alice.on_line(line)
     assert errors(world, alice) == [] and len(world.reported(alice, "sent")) == 1

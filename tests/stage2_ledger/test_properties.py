@@ -1,4 +1,4 @@
-"""What holds of every transaction, ring and set of ids, not only of those that somebody thought of."""
+"""Properties of every transaction, ring and set of ids, not only of examples that somebody thought of."""
 
 import hashlib
 import json
@@ -29,9 +29,9 @@ messages = st.builds(lambda nonce, sender, receiver, amount: transaction(sender,
                      nonces, names, names, amounts)
 
 ids = st.integers(0, 2**64).map(lambda number: hashlib.sha256(str(number).encode()).hexdigest())
-"""Hashes, as in life: of numbers picked by hand one bucket's sum may be another one's."""
+"""Hashes, as in reality. With numbers picked by hand, two buckets might have the same sum."""
 close_ids = st.builds(lambda bucket, rest: f"{bucket:02x}{rest:062x}", st.integers(0, 3), st.integers(0, 20))
-"""Ids of which many share a bucket."""
+"""Ids, many of which share a bucket."""
 
 
 def node_in(network: str) -> LedgerNode:
@@ -43,7 +43,7 @@ def node_in(network: str) -> LedgerNode:
 
 # --- canonical bytes --------------------------------------------------------------------------------
 
-# Parts that look like JSON: they tell apart whoever joins members instead of writing an array.
+# Parts that look like JSON: they expose code that joins the members instead of writing an array.
 tricky = st.text('",\\10a[]', min_size=1, max_size=6)
 tricky_messages = st.builds(lambda sender, receiver, amount: transaction(sender, receiver, amount, nonce="0" * 32),
                             tricky, tricky, st.integers(0, 12))
@@ -152,7 +152,7 @@ id_sets = st.sets(st.one_of(ids, close_ids), max_size=40)
 
 
 def buckets_of(some: set[str]) -> IdTree:
-    """Buckets with these ids in them."""
+    """Buckets with these ids."""
     buckets = IdTree()
     for one in some:
         buckets.add(one)
@@ -178,7 +178,7 @@ def test_the_buckets_that_differ_are_those_in_which_somebody_lacks_something(
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.sampled_from(["alice", "bob", "both"]), max_size=52), st.integers(0, 2**32), st.booleans())
 def test_two_nodes_with_any_two_sets_end_with_the_union(holders: list[str], seed: int, is_fresh: bool) -> None:
-    """On a fresh connection, or by the regular comparison on one that is there."""
+    """On a new connection, or by the regular comparison on an old one."""
     world = World(seed)
     alice = world.add(LedgerNode)
     bob = world.add(LedgerNode, alice.address)
@@ -214,7 +214,7 @@ def test_two_nodes_with_any_two_sets_end_with_the_union(holders: list[str], seed
     st.fixed_dictionaries({"type": st.just("want"), "ids": st.lists(ids, max_size=5, unique=True)}),
     st.fixed_dictionaries({"type": st.just("pong"), "nonce": st.sampled_from(["", "want", "x"])}),
     st.just({"type": "get_peers"}), messages), max_size=30))
-def test_any_sequence_of_good_messages_is_taken_and_changes_only_what_it_may(sequence: list[Event]) -> None:
+def test_any_sequence_of_good_messages_is_accepted_and_changes_only_what_it_may(sequence: list[Event]) -> None:
     world, alice = founded_world()
     peer = add_linked_peer(world, alice)
     peer.send(*sequence, {"type": "ping", "nonce": "end"})

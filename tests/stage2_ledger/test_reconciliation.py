@@ -37,7 +37,7 @@ def summary(ids: list[str], answer: bool = False) -> Event:
 
 
 def canonical_inventories(messages: list[Event]) -> dict[str, set[str]]:
-    """The inventories among `messages`, bucket -> ids; in which order is left to the node."""
+    """The inventories among `messages`: bucket -> ids. A node may send them in any order."""
     inventories = [message for message in messages if message["type"] == "inventory"]
     found = {message["bucket"]: set(message["ids"]) for message in inventories}
     assert len(found) == len(inventories) and all(len(one["ids"]) == len(set(one["ids"])) for one in inventories)
@@ -87,7 +87,7 @@ def test_a_long_answer_comes_in_pieces_each_after_the_pong_of_the_last(limit: in
     peer.send(summary([]))
     world.settle()
     *first, own, ping = [message for message in peer.news() if message["type"] != "ping" or message["nonce"]]
-    assert {own["type"], ping["type"]} == {"summary", "ping"}, "what this node has is told at once"
+    assert {own["type"], ping["type"]} == {"summary", "ping"}, "the node sends its own summary at once"
     pieces = [first]
     while peer.ping_nonces:
         peer.send(summary([]), summary([], answer=True), PING)
@@ -114,7 +114,7 @@ def test_the_largest_inventory_fits_into_a_frame() -> None:
     assert errors(world, alice) == [] and len(alice.links) == 1
 
 
-def test_an_inventory_is_answered_with_a_want_of_what_is_lacking() -> None:
+def test_an_inventory_is_answered_with_a_want_for_the_missing_ids() -> None:
     world, alice, peer, known = stocked_world(10)
     news = [transaction(amount=number) for number in range(5)]
     new_ids = [transaction_id(alice.network_name, message) for message in news]
@@ -128,11 +128,11 @@ def test_an_inventory_is_answered_with_a_want_of_what_is_lacking() -> None:
     assert peer.news() == [PONG], "asked for already"
     peer.send(*news, {"type": "pong", "nonce": ping["nonce"]}, inventory("00", [*known, *new_ids]), PING)
     world.settle()
-    assert peer.news() == [PONG], "all is there"
+    assert peer.news() == [PONG], "nothing is missing"
     assert ledger_of(world, alice) == balances([*known.values(), *news])
 
 
-def test_a_want_is_answered_in_its_order_and_unknown_ids_are_passed_over() -> None:
+def test_a_want_is_answered_in_its_order_and_unknown_ids_are_skipped() -> None:
     world, alice, peer, known = stocked_world(50)
     ids = [*known][10:20][::-1]
     peer.send({"type": "want", "ids": ids[:5] + unknown_ids(500) + ids[5:]}, PING)
@@ -143,7 +143,7 @@ def test_a_want_is_answered_in_its_order_and_unknown_ids_are_passed_over() -> No
     assert peer.news() == [PONG] and errors(world, alice) == []
 
 
-def test_what_was_fetched_is_flooded_on() -> None:
+def test_fetched_transactions_are_flooded_on() -> None:
     world, alice = founded_world()
     one, two = add_linked_peer(world, alice), add_linked_peer(world, alice)
     message = transaction()
@@ -152,7 +152,7 @@ def test_what_was_fetched_is_flooded_on() -> None:
     assert two.news() == [message]
 
 
-def test_the_own_summary_grows_with_the_ids_and_names_no_empty_bucket() -> None:
+def test_a_nodes_summary_grows_with_its_ids_and_lists_no_empty_bucket() -> None:
     world, alice, peer, _ = stocked_world(0)
     ids: list[str] = []
     for number in range(60):
@@ -163,7 +163,7 @@ def test_the_own_summary_grows_with_the_ids_and_names_no_empty_bucket() -> None:
         assert peer.news("summary") == [summary(ids, answer=True)]
 
 
-def test_four_wants_of_a_thousand_are_open_on_a_connection_at_most() -> None:
+def test_at_most_four_wants_of_a_thousand_are_open_on_a_connection() -> None:
     world, alice = founded_world()
     peer = add_linked_peer(world, alice, SilentPeer)
     ids = unknown_ids(6_500)
@@ -212,7 +212,7 @@ class SilentPeer(PolitePeer):
             self.ping_nonces.append(self.received[-1]["nonce"])
 
 
-def test_what_did_not_come_is_asked_for_again_after_5_seconds_elsewhere_20_times_at_most() -> None:
+def test_missing_transactions_are_asked_for_again_elsewhere_after_5_seconds_at_most_20_times() -> None:
     others = set()
     for seed in range(20):
         world, alice = founded_world(seed)
@@ -235,11 +235,11 @@ def test_what_did_not_come_is_asked_for_again_after_5_seconds_elsewhere_20_times
         others.add(asked[1][1])
         peers[1].send(inventory(missing[:2], [missing]))
         world.settle()
-        assert [message["ids"] for message in peers[1].news("want")] == [[missing]], "a new inventory, a new beginning"
+        assert [message["ids"] for message in peers[1].news("want")] == [[missing]], "an inventory restarts the count"
     assert others == {0, 1, 2}, "on a random connection"
 
 
-def test_what_a_lost_connection_was_asked_for_comes_from_another() -> None:
+def test_transactions_that_a_lost_connection_was_asked_for_come_from_another() -> None:
     world, alice = founded_world()
     one, two = add_linked_peer(world, alice, SilentPeer), add_linked_peer(world, alice)
     ids = unknown_ids(9_000)
@@ -249,15 +249,15 @@ def test_what_a_lost_connection_was_asked_for_comes_from_another() -> None:
     world.settle()
     assert sum(len(message["ids"]) for message in one.news("want")) == 4_000
     [want] = two.news("want")
-    assert want["ids"] == ids[4_000:5_000], "those that the other one has not been asked for yet"
+    assert want["ids"] == ids[4_000:5_000], "the ids that the other one has not been asked for yet"
     one.connection.close()
     world.settle()
-    assert {id for message in two.news("want") for id in message["ids"]} == set(ids[:4_000]), "it has named them, too"
+    assert {id for message in two.news("want") for id in message["ids"]} == set(ids[:4_000]), "it has listed them, too"
     world.run(7.0)
-    assert 0 < sum(len(message["ids"]) for message in two.news("want")) <= 8 * 200, "of the others some, slowly"
+    assert 0 < sum(len(message["ids"]) for message in two.news("want")) <= 8 * 200, "some of the other ids, slowly"
 
 
-def test_who_names_ids_and_falls_silent_does_not_keep_them_from_coming() -> None:
+def test_a_peer_that_lists_ids_and_falls_silent_does_not_keep_them_from_coming() -> None:
     for seed in range(3):
         world, alice = founded_world(seed)
         honest = world.add(LedgerNode, alice.address)
@@ -274,7 +274,7 @@ def test_who_names_ids_and_falls_silent_does_not_keep_them_from_coming() -> None
         assert ledger_of(world, alice) == {"a": -5_000, "b": 5_000}, f"seed {seed}"
 
 
-def test_what_has_come_is_not_asked_for_again() -> None:
+def test_transactions_that_have_come_are_not_asked_for_again() -> None:
     world, alice = founded_world()
     one, two = add_linked_peer(world, alice, SilentPeer), add_linked_peer(world, alice)
     messages = [transaction() for _ in range(50)]
@@ -287,7 +287,7 @@ def test_what_has_come_is_not_asked_for_again() -> None:
     assert one.news("want") == two.news("want") == []
 
 
-def test_so_many_ids_are_asked_for_at_a_time_and_no_more() -> None:
+def test_only_so_many_ids_are_asked_for_at_a_time() -> None:
     world, alice = founded_world()
     peer = add_linked_peer(world, alice)
     ids = unknown_ids(201_000)
@@ -298,7 +298,7 @@ def test_so_many_ids_are_asked_for_at_a_time_and_no_more() -> None:
     assert len(asked) == len(set(asked)) == MAX_MISSING <= 200_000, "the contract's bound"
 
 
-def test_who_names_very_many_ids_does_not_keep_out_those_of_the_others() -> None:
+def test_a_peer_that_lists_very_many_ids_does_not_keep_out_those_of_the_others() -> None:
     world, alice = founded_world()
     greedy, modest = add_linked_peer(world, alice, SilentPeer), add_linked_peer(world, alice)
     for seed in range(3):
@@ -311,7 +311,7 @@ def test_who_names_very_many_ids_does_not_keep_out_those_of_the_others() -> None
     assert {id for message in modest.news("want") for id in message["ids"]} == set(ids)
 
 
-def test_strangers_that_name_very_many_ids_give_way_to_whomever_this_node_has_called() -> None:
+def test_strangers_that_list_very_many_ids_give_way_to_peers_that_this_node_has_called() -> None:
     world, alice = founded_world()
     for seed in range(30):
         add_linked_peer(world, alice, SilentPeer).send(inventory("00", unknown_ids(MAX_MISSING // 25, seed + 10)))
@@ -339,8 +339,9 @@ def test_of_ids_that_nobody_brings_some_are_asked_for_each_second() -> None:
 
 
 @pytest.mark.parametrize("how_many, each", [(1, 4.9), (2, 0.1)])
-def test_who_brings_one_thing_now_and_then_does_not_keep_others_from_being_asked(how_many: int, each: float) -> None:
-    """Whoever is slow has 5 seconds, and one who brings enough keeps nobody waiting for what is far down its list."""
+def test_a_peer_that_brings_something_now_and_then_does_not_keep_others_from_being_asked(
+        how_many: int, each: float) -> None:
+    """A slow peer has 5 seconds. A peer that brings enough does not delay ids that are far down its list."""
     world, alice = founded_world()
     dripping, honest = add_linked_peer(world, alice, SilentPeer), add_linked_peer(world, alice)
     own, wanted = [transaction() for _ in range(6_000)], [transaction() for _ in range(50)]
@@ -356,8 +357,8 @@ def test_who_brings_one_thing_now_and_then_does_not_keep_others_from_being_asked
     assert {one for want in honest.news("want") for one in want["ids"]} >= set(named[-50:])
 
 
-def test_of_a_hundred_that_name_an_id_and_do_not_have_it_few_are_waited_for() -> None:
-    """Each takes the 5 seconds in which it could answer, and the node asks one of them, then two, then four."""
+def test_a_node_waits_for_only_a_few_of_a_hundred_peers_that_list_an_id_and_do_not_have_it() -> None:
+    """Each uses up the 5 seconds in which it could answer. The node asks one of them, then two, then four."""
     world, alice = founded_world()
     message = transaction()
     missing = transaction_id(alice.network_name, message)
@@ -375,7 +376,7 @@ def test_of_a_hundred_that_name_an_id_and_do_not_have_it_few_are_waited_for() ->
     assert missing in alice.transactions
 
 
-def test_those_that_this_node_has_called_are_asked_at_once_whoever_named_an_id_before() -> None:
+def test_peers_that_this_node_has_called_are_asked_at_once_whoever_listed_an_id_earlier() -> None:
     world, alice = founded_world()
     honest = world.add(LedgerNode, None)
     silent = add_linked_peer(world, alice, SilentPeer)

@@ -18,7 +18,7 @@ OWN = "m:1"
 
 
 class Scene:
-    """A ring, and what it is given in the place of a node."""
+    """A ring, and doubles in the place of its node."""
 
     def __init__(self, journal: Journal | None = None) -> None:
         self.network = FakeNetwork()
@@ -29,14 +29,14 @@ class Scene:
         self.ring = Ring(self.network, OWN, self.neighbours, self.redials, self.keeper, Recent(), lambda: self.name)
 
     def open(self, address: str, dialled: str | None = None, remote: str = "") -> FakeConnection:
-        """A connection; `address` is what its hello says."""
+        """A connection. `address` is the one in its hello."""
         connection = FakeConnection(dialled, remote or address, self.network.time)
         connection.address = address
         self.neighbours.connections.add(connection)
         return connection
 
     def link(self, address: str, dialled: str | None = None) -> FakeConnection:
-        """A new neighbour, and what the ring does with it."""
+        """Give the ring a new neighbour."""
         connection = self.open(address, dialled)
         self.neighbours.add_link(connection)
         self.redials.on_linked(connection)
@@ -44,25 +44,25 @@ class Scene:
         return connection
 
     def lose(self, connection: FakeConnection) -> None:
-        """A neighbour is gone."""
+        """Take a neighbour away."""
         connection.close()
         del self.neighbours.links[connection]
         self.ring.on_lost(connection)
 
     def calls(self) -> list[str]:
-        """Who was called since the last time that this was asked."""
+        """The addresses that were called since the last call of this method."""
         called, self.network.called = self.network.called, []
         return called
 
     def hear(self, connection: FakeConnection, message: Event) -> None:
-        """A message has come."""
+        """Give the ring a message."""
         getattr(self.ring, f"on_{message['type']}")(connection, message, encode_frame(message))
 
 
 PRESENCE: Event = {"type": "presence", "nonce": "1" * 32, "address": "x:1"}
 
 
-def test_a_list_that_was_asked_for_is_taken_over_and_those_that_follow_are_called() -> None:
+def test_a_list_that_was_asked_for_is_taken_over_and_the_nodes_that_follow_are_called() -> None:
     scene = Scene()
     peer = scene.link("p:1", dialled="p:1")
     scene.ring.ask_for_peers(peer)
@@ -82,14 +82,14 @@ def test_a_list_that_nobody_asked_for_is_no_answer() -> None:
     assert "victim:80" not in scene.ring.members
 
 
-def test_whoever_asks_is_told_the_list_in_its_order() -> None:
+def test_a_peer_that_asks_is_sent_the_list_in_its_order() -> None:
     scene = Scene()
     peer = scene.link("p:1")
     scene.hear(peer, {"type": "get_peers"})
     assert peer.sent == [{"type": "peers", "addresses": [OWN, "p:1"]}]
 
 
-def test_a_presence_is_passed_on_once_and_not_to_whoever_brought_it() -> None:
+def test_a_presence_is_passed_on_once_and_not_to_the_peer_that_brought_it() -> None:
     scene = Scene()
     one, other = scene.link("o:1"), scene.link("p:1")
     for source in (one, one, other):
@@ -97,7 +97,7 @@ def test_a_presence_is_passed_on_once_and_not_to_whoever_brought_it() -> None:
     assert one.sent == [] and other.sent == [PRESENCE] and "x:1" in scene.ring.members
 
 
-def test_a_neighbour_that_was_called_hears_that_this_node_is_there() -> None:
+def test_a_called_neighbour_is_sent_this_nodes_presence() -> None:
     scene = Scene()
     peer = scene.link("p:1", dialled="p:1")
     scene.ring.ask_for_peers(peer)
@@ -106,25 +106,25 @@ def test_a_neighbour_that_was_called_hears_that_this_node_is_there() -> None:
     assert [message["type"] for message in called.sent] == ["presence"] and caller.sent == []
 
 
-def test_a_second_call_to_one_place_is_ended_before_a_word() -> None:
+def test_a_second_call_to_one_place_is_ended_before_anything_is_sent() -> None:
     scene = Scene()
     first = scene.open("p:1", dialled="alias:1", remote="10.0.0.1:1")
     second = FakeConnection("p:1", "10.0.0.1:1", 0.0)
     assert scene.ring.ends_second_call(second) and not second.is_open and second.was_refused
-    assert first.proven == "p:1" and first.is_open, "that is the name which it gives itself"
+    assert first.proven == "p:1" and first.is_open, "that is the address that it claims"
     elsewhere, caller = FakeConnection("q:1", "10.0.0.2:1", 0.0), FakeConnection(None, "10.0.0.1:1", 0.0)
     assert not scene.ring.ends_second_call(elsewhere) and not scene.ring.ends_second_call(caller)
 
 
 @pytest.mark.parametrize("other, is_kept", [("a:1", True), ("z:1", False)])
-def test_of_two_calls_at_once_that_of_the_smaller_address_stays(other: str, is_kept: bool) -> None:
+def test_of_two_simultaneous_calls_that_of_the_smaller_address_stays(other: str, is_kept: bool) -> None:
     scene = Scene()
     own = scene.link(other, dialled=other)
     inbound = scene.link(other)
-    assert own.is_open and inbound.is_open == is_kept, "one side closes what it has got, and only one"
+    assert own.is_open and inbound.is_open == is_kept, "exactly one side closes the call that it got"
 
 
-def test_somebody_else_is_called_in_the_place_of_a_neighbour_that_is_gone() -> None:
+def test_another_node_is_called_in_the_place_of_a_neighbour_that_is_gone() -> None:
     scene = Scene()
     peer = scene.link("n:1", dialled="n:1")
     scene.ring.members.add("o:1")
@@ -132,7 +132,7 @@ def test_somebody_else_is_called_in_the_place_of_a_neighbour_that_is_gone() -> N
     assert scene.calls() == ["o:1"] and scene.ring.members.sorted() == [OWN, "o:1"]
 
 
-def test_a_caller_that_is_gone_takes_nobody_off_the_list_who_was_there_before() -> None:
+def test_a_caller_that_is_gone_removes_no_earlier_address_from_the_list() -> None:
     scene = Scene()
     for number in range(30):
         scene.ring.members.add(f"n:{number + 1}")
@@ -150,7 +150,7 @@ def test_an_address_that_does_not_answer_leaves_the_list_unless_a_neighbour_name
     assert scene.ring.members.sorted() == [OWN, "o:1"]
 
 
-def test_while_the_node_joins_nobody_is_called_in_the_place_of_who_does_not_answer() -> None:
+def test_while_the_node_joins_nobody_is_called_in_the_place_of_a_node_that_does_not_answer() -> None:
     scene = Scene()
     scene.name = None
     scene.ring.members.add("n:1")
@@ -167,7 +167,7 @@ def test_a_neighbour_that_was_lost_and_is_back_is_asked_for_its_list() -> None:
     assert back.sent == [{"type": "get_peers"}]
 
 
-def test_the_list_outlasts_a_crash(tmp_path: Path) -> None:
+def test_the_list_survives_a_crash(tmp_path: Path) -> None:
     scene = Scene(Journal(tmp_path))
     scene.ring.members.add("n:1")
     scene.ring.note_peers()

@@ -1,4 +1,4 @@
-"""The ring in memory: its order, joining, the list of peers, and who is in it."""
+"""The ring in memory: its order, joining, and the list of peers."""
 
 import json
 import random
@@ -18,7 +18,7 @@ from tests.stage2_ledger.scenes import (PING, PONG, PolitePeer, add_linked_peer,
 
 
 def the_ten_after(own: str, addresses: list[str]) -> list[str]:
-    """The ten addresses that follow `own`, wrapping around; all others if there are fewer."""
+    """The ten addresses that follow `own` around the ring, or all others if there are fewer."""
     ring = ring_order(addresses)
     place = ring.index(own) + 1
     return (ring[place:] + ring[:place - 1])[:10]
@@ -55,7 +55,7 @@ def test_with_few_others_all_of_them_follow_and_none_twice(count: int) -> None:
     assert len(set(members.wanted())) == len(members.wanted()) == min(12, others)
 
 
-def test_two_more_are_picked_at_random_for_good_and_replaced_when_they_are_gone() -> None:
+def test_two_more_are_picked_at_random_kept_and_replaced_when_they_are_gone() -> None:
     picked: Counter[str] = Counter()
     for seed in range(300):
         members = Membership("h:1", random.Random(seed))
@@ -72,7 +72,7 @@ def test_two_more_are_picked_at_random_for_good_and_replaced_when_they_are_gone(
     assert max(picked.values()) < 70, "30 of each are expected"
 
 
-def test_in_a_full_list_there_is_room_for_whoever_was_called_and_answered() -> None:
+def test_in_a_full_list_there_is_room_for_a_node_that_was_called_and_answered() -> None:
     members = Membership("h:1", random.Random(1))
     for number in range(2, 10_002):
         members.add(f"stranger:{number}")
@@ -101,7 +101,7 @@ def test_a_node_joins_in_the_order_of_the_contract() -> None:
     assert first.address in ten
     called = [address for _, address in calls]
     assert called[:9] == [address for address in ten if address != first.address]
-    assert len(called) == len(set(called)) == 11, "nine of the ten, for one is linked, and two at random"
+    assert len(called) == len(set(called)) == 11, "nine of the ten, since one is linked, and two at random"
     assert not set(called) & {node.address, first.address}
     [presence] = first.news()
     assert presence == {"type": "presence", "nonce": presence["nonce"], "address": node.address}
@@ -110,7 +110,7 @@ def test_a_node_joins_in_the_order_of_the_contract() -> None:
         assert peer.news() == hellos
 
 
-def test_whoever_called_compares_first_and_the_called_one_says_nothing() -> None:
+def test_the_caller_compares_first_and_the_called_node_says_nothing() -> None:
     world, alice = founded_world()
     peer = world.add(PolitePeer, alice.address, 2)
     world.settle()
@@ -130,7 +130,7 @@ def test_the_list_has_all_nodes_in_order_and_the_newcomer_its_links() -> None:
         assert len(linked) >= 12, f"seed {seed}: and two more at random"
 
 
-def test_many_who_join_at_once_all_know_each_other() -> None:
+def test_many_that_join_at_once_all_know_each_other() -> None:
     for seed in range(100):
         world = World(seed)
         nodes = [world.add(LedgerNode)]
@@ -187,7 +187,7 @@ def test_a_presence_reaches_everyone_in_the_ring_once() -> None:
             assert came.count(newcomer.address) == 1, f"seed {seed}, {watcher.address}: {came}"
 
 
-def test_a_newcomer_tells_all_whom_it_calls_that_it_is_there_also_when_the_peer_by_which_it_joined_dies() -> None:
+def test_a_newcomer_sends_its_presence_to_all_that_it_calls_even_if_the_peer_by_which_it_joined_dies() -> None:
     world, [first, *others], node, _ = joining_world(12)
     first.send(first.hello_message("a" * 32), {"type": "peers", "addresses": [peer.address for peer in others]})
     while not node.ring.presence:
@@ -245,7 +245,7 @@ def test_a_list_of_the_wrong_form_is_format_and_leaves_no_trace(addresses: Any) 
     assert calls == [] and set(list_of(world, node)) <= {node.address, peer.address}
 
 
-def test_the_list_holds_ten_thousand_at_most() -> None:
+def test_the_list_holds_at_most_ten_thousand() -> None:
     world, alice = founded_world()
     peer = add_linked_peer(world, alice)
     peer.send(*({"type": "presence", "nonce": f"{number:032x}", "address": f"a:{number}"}
@@ -256,7 +256,7 @@ def test_the_list_holds_ten_thousand_at_most() -> None:
     assert {alice.address, peer.address} <= set(answer["addresses"])
 
 
-def test_the_list_is_written_down_when_it_has_changed_and_only_then(tmp_path: Path) -> None:
+def test_the_list_is_written_only_when_it_has_changed(tmp_path: Path) -> None:
     world = World(1)
     node = world.add(LedgerNode, None, LedgerSetup(journal=Journal(tmp_path)))
     written = []
@@ -277,12 +277,12 @@ class CountingJournal(Journal):
     times = 0
 
     def note(self, name: str, value: str) -> None:
-        """Count it."""
+        """Count the call."""
         super().note(name, value)
         self.times += name == "peers"
 
 
-def test_however_long_the_list_is_and_often_it_changes_little_is_written(tmp_path: Path) -> None:
+def test_little_is_written_however_long_the_list_is_and_however_often_it_changes(tmp_path: Path) -> None:
     world = World(1, longest_delay=0.0)
     journal = CountingJournal(tmp_path)
     node = world.add(LedgerNode, None, LedgerSetup(journal=journal))
@@ -317,7 +317,7 @@ def test_addresses_that_do_not_answer_are_not_in_the_list_and_others_are_called_
 
 
 @pytest.mark.parametrize("says", ["nothing", "another network", "another stage", "end"])
-def test_who_answers_without_belonging_is_not_in_the_list(says: str) -> None:
+def test_a_peer_that_answers_but_does_not_belong_to_the_network_is_not_in_the_list(says: str) -> None:
     world, [peer, odd], node, _ = joining_world(2)
     odd.says_on_open = {"nothing": [], "end": [{"type": "error", "code": "BUSY", "reason": ""}],
                         "another network": [odd.hello_message("b" * 32)],
@@ -328,7 +328,7 @@ def test_who_answers_without_belonging_is_not_in_the_list(says: str) -> None:
     assert list_of(world, node) == [peer.address, node.address]
 
 
-def test_who_has_called_and_is_refused_takes_off_the_list_only_what_it_has_brought() -> None:
+def test_a_refused_caller_removes_from_the_list_only_the_address_that_it_brought() -> None:
     world, alice = founded_world()
     known, unknown = (world.add(PolitePeer, None, 2).address for _ in range(2))
     honest = add_linked_peer(world, alice)
@@ -343,7 +343,7 @@ def test_who_has_called_and_is_refused_takes_off_the_list_only_what_it_has_broug
         liar.send_body(b"rubbish")
         world.run(2.1)
     assert list_of(world, alice) == [alice.address, known, honest.address]
-    assert [address for _, address in calls] == [known, honest.address], "with one link less it calls whoever is in the list"
+    assert [address for _, address in calls] == [known, honest.address], "with one link less it calls those in the list"
 
 
 def test_a_killed_node_leaves_every_list_and_the_ten_links_are_kept_up() -> None:
@@ -354,7 +354,7 @@ def test_a_killed_node_leaves_every_list_and_the_ten_links_are_kept_up() -> None
             nodes.remove(killed := choose.choice(nodes))
             neighbours = [link.owner for link in world.open_connections() if link.other.owner is killed]
             world.kill(killed)
-            world.run(0.9)  # less than a second: the first call of the killed one must not be what brings others
+            world.run(0.9)  # less than a second, so that the first call to the killed node cannot be what brings others
             for node in neighbours:
                 assert isinstance(node, LedgerNode)
                 own = list_of(world, node)

@@ -1,4 +1,4 @@
-"""A node that joins on a slow line, in memory: it gets everything, and it gets it once."""
+"""A node that joins on a slow line, in memory: it gets everything exactly once."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from tests.slow_line import SlowWorld
 from tests.stage2_ledger.scenes import add_linked_peer, ledger_of, transaction
 
 BYTES_OF_AN_ID = 67
-"""In an inventory. Each has to be told once."""
+"""The pattern of an id in an inventory. Each id must be sent once."""
 
 
 @pytest.mark.parametrize("count, bytes_per_second", and_long([(300, 20_000), (3_000, 20_000)], [(30_000, 20_000)]))

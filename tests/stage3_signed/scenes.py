@@ -1,4 +1,4 @@
-"""What the tests of stage 3 share: signed transactions, and all the ways in which one can be forged."""
+"""What the tests of stage 3 share: signed transactions, and all ways to forge one."""
 
 import base64
 import secrets
@@ -19,7 +19,7 @@ from tests.fixtures import kept_key
 from tests.memory import Event
 
 OWNER, OTHER, NODE_KEY = kept_key(1), kept_key(2), kept_key(3)
-"""Who owns the money, somebody else, and the account of the node that is tested."""
+"""The owner of the money, somebody else, and the account of the node under test."""
 
 MODULUS, PRIME, OTHER_PRIME = (int(number) for number in (OWNER.key.n, OWNER.key.p, OWNER.key.q))
 
@@ -31,7 +31,7 @@ def founded_world(seed: int = 1, longest_delay: float = 0.0) -> tuple[World, Sig
 
 
 def canonical_bytes(network: str | None, message: Event) -> bytes:
-    """What is signed (contract §1)."""
+    """The bytes that are signed (contract §1)."""
     return canon(["transaction", network, *(message[name] for name in ("nonce", "from", "to", "amount"))])
 
 
@@ -46,27 +46,27 @@ def signed(network: str | None, key: PrivateKey = OWNER, **members: Any) -> Even
 
 
 def sign_with(sign: Callable[[bytes], str], network: str | None, message: Event) -> Event:
-    """Put a signature under a transaction."""
+    """Add a signature to a transaction."""
     return {**message, "signature": sign(canonical_bytes(network, message))}
 
 
 def number_of(message: Event) -> int:
-    """The number that its signature is."""
+    """Its signature as a number."""
     return int.from_bytes(base64.b64decode(message["signature"]), "big")
 
 
-# --- forgeries: each takes the network's name, and gives a transaction that nobody may accept --------
+# --- forgeries: each takes the network's name, and returns a transaction that nobody may accept ------
 
 Forgery = Callable[[str | None], Event]
 
 
 def changed(**changes: Any) -> Forgery:
-    """A genuine one, changed after it was signed."""
+    """A genuine transaction, changed after it was signed."""
     return lambda network: {**signed(network), **changes}
 
 
 def resigned(change: Callable[[Event], str]) -> Forgery:
-    """A genuine one, with another signature."""
+    """A genuine transaction, with another signature."""
     def forge(network: str | None) -> Event:
         genuine = signed(network)
         return {**genuine, "signature": change(genuine)}
@@ -74,42 +74,42 @@ def resigned(change: Callable[[Event], str]) -> Forgery:
 
 
 def signed_by(sign: Callable[[bytes], str]) -> Forgery:
-    """Signed by other means than the owner's."""
+    """Signed with another function than the owner's."""
     return lambda network: sign_with(sign, network, unsigned())
 
 
 def sent_from(account: str, sign: Callable[[bytes], str] = OWNER.sign) -> Forgery:
-    """Sent from a text that is no account, and signed for exactly that text."""
+    """Sent from a text that is no account, with a signature over exactly that text."""
     return lambda network: sign_with(sign, network, unsigned(sender=account))
 
 
 def sent_to(account: str) -> Forgery:
-    """Well signed, but sent to a text that is no account."""
+    """Properly signed, but sent to a text that is no account."""
     return lambda network: signed(network, receiver=account)
 
 
 def genuine_where(network: str | None, is_good: Callable[[int], bool]) -> Event:
-    """A genuine one whose signature, as a number, is as asked; found by trying."""
+    """A genuine transaction whose signature, as a number, passes `is_good`. It is found by trial."""
     while not is_good(number_of(genuine := signed(network))):
         pass
     return genuine
 
 
 def s_plus_n(network: str | None) -> Event:
-    """The same signature modulo n, where that still fits into the same length."""
+    """The same signature modulo n, if s + n has the same length."""
     genuine = genuine_where(network, lambda number: number + MODULUS < 2**2048)
     return {**genuine, "signature": signature_of(number_of(genuine) + MODULUS)}
 
 
 @lru_cache
 def short_signature(network: str | None) -> Event:
-    """A genuine one whose signature begins with a zero byte, without that byte."""
+    """A genuine transaction whose signature begins with a zero byte, without that byte."""
     genuine = genuine_where(network, lambda number: number < 2**2040)
     return {**genuine, "signature": signature_of(number_of(genuine), 255)}
 
 
 def other_spare_bits(text: str) -> str:
-    """The same bytes in a second base64: the bits that the last digit has to spare are not 0."""
+    """The same bytes in a second base64 text: the unused bits of the last digit are not 0."""
     digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
     last = len(text.rstrip("=")) - 1
     second = text[:last] + digits[digits.index(text[last]) + 1] + text[last + 1:]
@@ -118,12 +118,12 @@ def other_spare_bits(text: str) -> str:
 
 
 def exponent_of(public: int) -> int:
-    """The owner's private exponent to another public one."""
+    """The owner's private exponent for another public exponent."""
     return pow(public, -1, (PRIME - 1) * (OTHER_PRIME - 1))
 
 
 def signer_of(public: int) -> Callable[[bytes], str]:
-    """Sign with the owner's modulus and another exponent, as a verifier that takes any would want it."""
+    """Sign with the owner's modulus and another exponent, for a verifier that would accept any exponent."""
     private = exponent_of(public)
     return lambda canonical: signature_of(pow(int.from_bytes(padded_hash(canonical), "big"), private, MODULUS))
 

@@ -1,4 +1,4 @@
-"""The node of stage 3 in memory: only the owner of an account can spend from it, whatever anybody sends."""
+"""The node of stage 3 in memory: only the owner of an account can spend from it, whatever others send."""
 
 import base64
 import hashlib
@@ -30,12 +30,12 @@ SOME_FORGERIES = ["amount changed", "signed by another key", "s + n", "garbage",
 
 
 def fingerprint(account: str) -> str:
-    """The fingerprint, from the words of contract §4."""
+    """The fingerprint, made from contract §4 and not by the code under test."""
     return hashlib.sha256(base64.b64decode(account)).hexdigest()[:16]
 
 
 def invalid_copy(message: Event) -> Event:
-    """The same transaction with a signature that does not hold."""
+    """The same transaction with an invalid signature."""
     return {**message, "signature": OTHER.sign(b"something else")}
 
 
@@ -60,7 +60,7 @@ def test_what_is_signed_are_the_canonical_bytes(amount: int, monkeypatch: pytest
 
 # --- what is accepted -------------------------------------------------------------------------------
 
-def test_what_the_owner_has_signed_is_applied_and_forwarded_once() -> None:
+def test_a_transaction_signed_by_its_owner_is_applied_and_forwarded_once() -> None:
     world, alice = founded_world()
     one, two = add_linked_peer(world, alice), add_linked_peer(world, alice)
     message = signed(alice.network_name, amount=5)
@@ -77,7 +77,7 @@ def test_what_the_owner_has_signed_is_applied_and_forwarded_once() -> None:
 @pytest.mark.parametrize("receiver", [OTHER.account, OWNER.account, NODE_KEY.account,
                                       encode_base64(der_of(odd_number(4096)))],
                          ids=["other", "itself", "the node", "4,096 bits"])
-def test_the_bounds_of_what_is_accepted(amount: int, receiver: str) -> None:
+def test_extreme_amounts_and_receivers_are_accepted(amount: int, receiver: str) -> None:
     world, alice = founded_world()
     peer = add_linked_peer(world, alice)
     peer.send(signed(alice.network_name, receiver=receiver, amount=amount))
@@ -123,7 +123,7 @@ def test_a_forgery_is_refused_not_forwarded_and_counted(forge: Forgery) -> None:
     bad.send(*[forgery] * 9, PING)
     world.settle()
     assert bad.news() == [PONG] and good.news() == []
-    assert not bad.is_closed and errors(world, alice) == ["INVALID"], "one line about it at most"
+    assert not bad.is_closed and errors(world, alice) == ["INVALID"], "at most one line about it"
     bad.send(forgery, signed(alice.network_name))
     world.settle()
     assert [(message["type"], message["code"]) for message in bad.news()] == [("error", "INVALID")]
@@ -138,7 +138,7 @@ def test_a_forgery_is_refused_not_forwarded_and_counted(forge: Forgery) -> None:
 
 
 def test_the_forgeries_are_what_they_are_called() -> None:
-    """Each differs from a genuine one in what its name says: made the same way, the genuine one is accepted."""
+    """Each differs from a genuine one only as its name says: made in the same way, the genuine one is accepted."""
     world, alice = founded_world()
     peer = add_linked_peer(world, alice)
     peer.send(*(signed(alice.network_name) for _ in range(3)),
@@ -151,20 +151,20 @@ def test_the_forgeries_are_what_they_are_called() -> None:
     verify(OWNER.account, canonical_bytes(alice.network_name, forgery), back)
 
 
-def test_who_sent_ten_invalid_ones_is_not_called_again_and_others_are_not_blamed() -> None:
+def test_a_peer_that_sent_ten_invalid_ones_is_not_called_again_and_others_are_not_blamed() -> None:
     world, alice = founded_world()
     bad, good = add_linked_peer(world, alice), add_linked_peer(world, alice)
     calls = calls_of(world, alice)
     for number in range(19):
         (bad if number % 2 else good).send(FORGERIES["amount changed"](alice.network_name))
     world.run(1.0)
-    assert not bad.is_closed and good.is_closed, "ten of one, nine of the other"
+    assert not bad.is_closed and good.is_closed, "one has sent ten, the other nine"
     world.run(15.0)
-    assert [address for _, address in calls] == [bad.address], "it has one link less, and looks who that is"
+    assert [address for _, address in calls] == [bad.address], "it has one link less, and calls that peer back"
 
 
 @pytest.mark.parametrize("name", SOME_FORGERIES)
-def test_a_forgery_that_the_node_fetches_itself_is_one_too(name: str) -> None:
+def test_a_forgery_that_the_node_itself_asked_for_is_refused_too(name: str) -> None:
     world, alice = founded_world()
     liar, honest = add_linked_peer(world, alice), add_linked_peer(world, alice)
     genuine = signed(alice.network_name)
@@ -178,7 +178,7 @@ def test_a_forgery_that_the_node_fetches_itself_is_one_too(name: str) -> None:
     for _ in range(12):
         world.run(5.0)
         asked += [peer for peer in (liar, honest) for _ in peer.news("want")]
-    assert honest in asked, "the forged copy was not taken for the genuine one"
+    assert honest in asked, "the forged copy was not mistaken for the genuine one"
     honest.send(genuine)
     world.settle()
     assert list(alice.transactions) == [wanted] and len(liar.news("transaction")) == 1
@@ -186,7 +186,7 @@ def test_a_forgery_that_the_node_fetches_itself_is_one_too(name: str) -> None:
 
 # --- copies -----------------------------------------------------------------------------------------
 
-def test_a_forged_copy_does_not_shut_the_genuine_one_out() -> None:
+def test_a_forged_copy_does_not_keep_out_the_genuine_one() -> None:
     world, alice = founded_world()
     bad, good, watcher = (add_linked_peer(world, alice) for _ in range(3))
     genuine = signed(alice.network_name)
@@ -229,7 +229,7 @@ def test_a_repeat_is_not_verified_again(monkeypatch: pytest.MonkeyPatch) -> None
     assert len(verified) == 1
 
 
-def test_a_transaction_of_one_network_is_nothing_in_another() -> None:
+def test_a_transaction_of_one_network_is_invalid_in_another() -> None:
     (world, alice), (other_world, carol) = founded_world(1), founded_world(2)
     assert alice.network_name != carol.network_name
     peer, other_peer = add_linked_peer(world, alice), add_linked_peer(other_world, carol)
@@ -291,7 +291,7 @@ def test_a_unique_prefix_of_a_fingerprint_names_an_account(account: str, digits:
     verify(NODE_KEY.account, canonical_bytes(alice.network_name, message), message["signature"])
 
 
-def test_an_ambiguous_prefix_is_refused_and_a_longer_one_will_do() -> None:
+def test_an_ambiguous_prefix_is_refused_and_a_longer_one_accepted() -> None:
     one, two = twin_accounts()
     world, alice, peer = world_with_accounts(one, two)
     common = next(digits for digits in range(17) if fingerprint(one)[:digits + 1] != fingerprint(two)[:digits + 1])
@@ -371,7 +371,7 @@ def test_help_lists_the_commands_of_this_stage() -> None:
 
 @pytest.fixture
 def remembered_verdicts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`verify` says the same whenever it is asked the same: so that hundreds of schedules need not compute it again."""
+    """Cache the answers of `verify`, so that hundreds of schedules need not compute them again."""
     verdicts: dict[tuple[str, bytes, str], ValueError | None] = {}
 
     def remember(*question: Any) -> None:
@@ -391,13 +391,13 @@ def mixed_life(seed: int, genuine: list[Event], forged: list[Event]) -> None:
     """Nodes join and lose connections while genuine and forged transactions come from everywhere."""
     world, choose = World(1), random.Random(seed)
     nodes: list[SignedNode] = [world.add(SignedNode, None, SignedSetup(key=NODE_KEY))]
-    world.random.seed(seed)  # only now, so that the network has the name that the messages are signed for
+    world.random.seed(seed)  # only now, so that the network has the name for which the messages were signed
     for number in range(choose.randint(1, 3)):
         nodes.append(world.add(SignedNode, choose.choice(nodes).address, SignedSetup(key=kept_key(4 + number))))
         world.run(0.5)
     peers = [add_linked_peer(world, choose.choice(nodes)) for _ in range(4)]
     scripted = {peer.address for peer in peers}
-    world.is_parted = lambda one, other: other in scripted  # nodes need not call them: they would say no hello
+    world.is_parted = lambda one, other: other in scripted  # the scripted peers would say no hello
     liars, faults, sent = peers[:2], [0, 0], []
 
     def lie() -> None:
@@ -431,7 +431,8 @@ def mixed_life(seed: int, genuine: list[Event], forged: list[Event]) -> None:
 
 
 @pytest.mark.parametrize("first_seed", and_long(range(0, 300, 150), range(300, 1_500, 150)))
-def test_genuine_ones_arrive_everywhere_and_forged_ones_nowhere(first_seed: int, remembered_verdicts: None) -> None:
+def test_genuine_transactions_arrive_everywhere_and_forged_ones_nowhere(
+    first_seed: int, remembered_verdicts: None) -> None:
     network = founded_world()[1].network_name
     genuine = [signed(network, key, amount=number) for number, key in enumerate([OWNER, OTHER, NODE_KEY] * 4)]
     forged = [invalid_copy(message) for message in genuine] + [FORGERIES[name](network) for name in SOME_FORGERIES]
@@ -439,7 +440,7 @@ def test_genuine_ones_arrive_everywhere_and_forged_ones_nowhere(first_seed: int,
         mixed_life(seed, genuine, forged)
 
 
-def test_ledgers_are_equal_after_random_sends_of_all_nodes() -> None:
+def test_ledgers_are_equal_after_random_payments_by_all_nodes() -> None:
     for seed in range(15):
         world, choose = World(seed), random.Random(seed)
         nodes = [world.add(SignedNode, None, SignedSetup(key=NODE_KEY))]

@@ -1,4 +1,4 @@
-"""What no change of a signed transaction may do, whatever the change is."""
+"""Any change to a signed transaction makes it invalid."""
 
 import base64
 import json
@@ -20,9 +20,9 @@ STRICT = settings(max_examples=120, deadline=None, suppress_health_check=[Health
 
 
 def is_refused(message: Event) -> bool:
-    """Does a node count this message as invalid or of the wrong form, keep nothing of it and forward nothing?"""
+    """Does a node refuse this message as invalid or malformed, keep nothing of it, and forward nothing?"""
     world, node = founded_world()
-    assert node.network_name == NODE.network_name, "the same seed, the same network"
+    assert node.network_name == NODE.network_name, "the same seed gives the same network"
     bad, good = add_linked_peer(world, node), add_linked_peer(world, node)
     bad.send_body(json.dumps(message).encode())
     world.settle()
@@ -74,7 +74,7 @@ texts = st.one_of(st.text(max_size=20), st.binary(max_size=600).map(encode_base6
 @STRICT
 @given(texts, texts, texts)
 def test_any_text_is_refused_without_an_exception(sender: str, receiver: str, signature: str) -> None:
-    """An exception that nobody has declared would leave the world, and fail this test."""
+    """An undeclared exception would fail this test."""
     assert is_refused({**GENUINE, "from": sender, "to": receiver, "signature": signature}) or (
         (sender, receiver, signature) == (OWNER.account, OTHER.account, GENUINE["signature"]))
 
@@ -82,7 +82,7 @@ def test_any_text_is_refused_without_an_exception(sender: str, receiver: str, si
 @STRICT
 @given(st.lists(st.tuples(st.booleans(), st.sampled_from([1, 2])), max_size=9))
 def test_copies_in_any_order_count_as_the_contract_says(copies: list[tuple[bool, int]]) -> None:
-    """Forged ones count every time, genuine ones never; what is kept is the genuine one, if it came at all."""
+    """Forged copies count every time, genuine ones never. The node keeps the genuine one, if it came at all."""
     world, node = founded_world()
     peers = [add_linked_peer(world, node), add_linked_peer(world, node)]
     forged = {**GENUINE, "signature": SIGNED_FOR_OTHERS[1]["signature"]}

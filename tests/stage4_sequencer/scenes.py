@@ -1,4 +1,4 @@
-"""What the tests of stage 4 share: worlds with a sequencer in them, blocks made by hand, and a naive ledger."""
+"""What the tests of stage 4 share: worlds with a sequencer, blocks made by hand, and a naive ledger."""
 
 import hashlib
 import json
@@ -22,10 +22,10 @@ ALICE, BOB, CAROL, SEQUENCER = (kept_key(number) for number in (1, 2, 3, 12))
 
 GENESIS: Event = {"type": "genesis", "nonce": "0" * 32, "sequencer": SEQUENCER.account, "interval_ms": 10_000,
                   "accounts": [ALICE.account, BOB.account], "balances": [100, 50]}
-"""Of the network of a peer that the test plays: Alice has 100, Bob 50, Carol nothing."""
+"""The genesis of a network whose sequencer the test plays: Alice has 100, Bob 50, Carol nothing."""
 
 
-# --- messages, from the words of contract §1 and not from the code that is tested -------------------
+# --- messages, made from contract §1 and not by the code under test ---------------------------------
 
 def canonical(values: list[Any]) -> bytes:
     """The canonical bytes of contract §1."""
@@ -33,7 +33,7 @@ def canonical(values: list[Any]) -> bytes:
 
 
 def hash_of(values: list[Any]) -> str:
-    """The id of what has these canonical values."""
+    """The id of a message with these canonical values."""
     return hashlib.sha256(canonical(values)).hexdigest()
 
 
@@ -55,7 +55,7 @@ def signed_transaction(sender: Any, receiver: Any, amount: int, network: str | N
 
 
 def id_of(transaction: Event) -> str:
-    """The id of a transaction of the network of `GENESIS`."""
+    """The id of a transaction in the network of `GENESIS`."""
     return transaction_id(NETWORK, transaction)
 
 
@@ -84,19 +84,19 @@ def chain_of(batches: Iterable[list[Event]], key: Any = SEQUENCER) -> list[Event
 # --- worlds -----------------------------------------------------------------------------------------
 
 def no_key() -> PrivateKey:
-    """The sequencer's key where nobody is meant to found a network."""
+    """Stands for the sequencer's key where nobody should found a network."""
     raise AssertionError("nobody should found a network here")
 
 
 def founded_world(seed: int = 1, longest_delay: float = 0.0, interval_ms: int = 10_000,
                   key: Any = ALICE, sequencer: Any = SEQUENCER) -> tuple[World, SequencedNode]:
-    """A world with one node, which has founded a network and so is its sequencer."""
+    """A world with one node, which has founded a network, and is its sequencer."""
     world = World(seed, longest_delay=longest_delay)
     return world, world.add(SequencedNode, None, TotalOrderSetup(key=key), lambda: sequencer, interval_ms)
 
 
 def add_founder_peer(world: World, genesis: Event = GENESIS, *, network: str | None = None) -> PolitePeer:
-    """A peer that the test plays: who calls it hears that it belongs to `network`, and then `genesis`."""
+    """A peer that the test plays: it tells callers that it belongs to `network`, and then sends `genesis`."""
     peer = world.add(PolitePeer, None, STAGE)
     peer.says_on_open = [peer.hello_message(network or genesis_id(genesis)), genesis]
     return peer
@@ -104,7 +104,7 @@ def add_founder_peer(world: World, genesis: Event = GENESIS, *, network: str | N
 
 def followed_world(seed: int = 1, key: Any = ALICE, genesis: Event = GENESIS,
                    longest_delay: float = 0.0) -> tuple[World, SequencedNode, PolitePeer]:
-    """A world with a node that has joined by a peer that the test plays; the sequencer is the test."""
+    """A world with a node that has joined by a peer. The test plays the peer, and the sequencer."""
     world = World(seed, longest_delay=longest_delay)
     peer = add_founder_peer(world, genesis)
     node = world.add(SequencedNode, peer.address, TotalOrderSetup(key=key), no_key)
@@ -149,14 +149,14 @@ def execute_naively(balances: dict[str, int], transactions: Iterable[Event]) -> 
 
 
 def starting_balances(genesis: Event = GENESIS) -> dict[str, int]:
-    """What every account of a genesis has before the first block."""
+    """The balances of a genesis before the first block."""
     return dict(zip(genesis["accounts"], genesis["balances"], strict=True))
 
 
 # --- signatures that cost nothing -------------------------------------------------------------------
 
 class ToyKey:
-    """Signs by hashing. For tests of thousands of blocks, which are about order and not about keys."""
+    """Signs by hashing. It is for tests of thousands of blocks that are about order and not about keys."""
 
     def __init__(self, account: str) -> None:
         self.account = account
@@ -173,7 +173,7 @@ def _verify_toy(account: str, message: bytes, signature: str) -> None:
 
 @contextmanager
 def toy_signatures() -> Iterator[None]:
-    """Let nodes verify the signatures of `ToyKey` instead of RSA; also a decorator."""
+    """Let nodes verify the signatures of `ToyKey` instead of RSA. It can be used as a decorator."""
     with patch("stage3_signed.node.verify", _verify_toy), patch("stage4_sequencer.node.verify", _verify_toy):
         yield
 
@@ -201,7 +201,7 @@ def add_node(world: World, peer: SequencedNode, key: Any = CAROL) -> SequencedNo
 
 
 def assert_took(world: World, node: SequencedNode, chain: list[Event], transactions: list[Event]) -> None:
-    """Has `node` executed exactly these blocks, with these transactions in this order?"""
+    """Check that `node` has executed exactly these blocks, with these transactions in this order."""
     assert blocks_of(world, node) == [block_id(block) for block in chain]
     assert ledger_of(world, node) == execute_naively(starting_balances(), transactions)
 

@@ -23,7 +23,7 @@ from tests.stage4_sequencer.scenes import (ALICE, BOB, CAROL, NETWORK, SEQUENCER
 # --- which block is accepted ------------------------------------------------------------------------
 
 def bad_blocks() -> dict[str, Event]:
-    """Number 0 in ways that do not hold, all well-formed."""
+    """Blocks with number 0 that are well-formed but invalid."""
     ids = ["a" * 64, "b" * 64]
     good = signed_block(0, ids)
     return {
@@ -47,7 +47,7 @@ def test_a_block_that_the_sequencer_has_not_signed_is_invalid_and_not_forwarded(
     assert other.is_closed and [error["code"] for error in other.messages("error")] == ["INVALID"]
     assert peer.news("block", "want") == []
     tell(world, peer, signed_block(0, []))
-    assert status_of(world, node) == (1, 0), "a forged copy does not shut the genuine one out"
+    assert status_of(world, node) == (1, 0), "a forged copy does not keep out the genuine one"
 
 
 @pytest.mark.parametrize("change", [
@@ -92,7 +92,7 @@ def test_an_early_block_with_an_id_of_an_earlier_one_is_not_accepted_either() ->
     tell(world, peer, paid, signed_block(1, ids_of([paid])))
     tell(world, innocent, *[signed_block(0, [], ALICE)] * 9, first)
     assert_took(world, node, [first], [paid])
-    assert not innocent.is_closed, "its nine are not ten by what somebody else has sent"
+    assert not innocent.is_closed, "its nine do not become ten through another peer's block"
     assert errors(world, node) == ["INVALID", "INVALID"]
 
 
@@ -159,7 +159,7 @@ def test_early_blocks_wait_for_their_turn() -> None:
 
 
 @toy_signatures()
-def test_a_thousand_early_blocks_are_kept_and_no_more() -> None:
+def test_at_most_a_thousand_early_blocks_are_kept() -> None:
     world, node, peer = followed_world()
     chain = chain_of([[] for _ in range(1_003)], TOY_SEQUENCER)
     silent = add_linked_peer(world, node)
@@ -173,7 +173,7 @@ def test_a_thousand_early_blocks_are_kept_and_no_more() -> None:
     assert status_of(world, node) == (1_003, 0)
 
 
-def test_early_blocks_name_so_many_transactions_together_and_what_had_no_room_comes_again(
+def test_early_blocks_may_list_only_so_many_transactions_together_and_one_without_room_may_come_again(
         monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stage4_sequencer.node.MAX_WAITING_IDS", 5)
     world, node, _ = followed_world()
@@ -187,7 +187,7 @@ def test_early_blocks_name_so_many_transactions_together_and_what_had_no_room_co
     tell(world, holder, {"type": "height", "number": 5})
     assert status_of(world, node) == (5, 0) and not node.early
     tell(world, holder, signed_block(6, ids[:6]), signed_block(7, ids[12:]))
-    assert list(node.early) == [6], "one may always wait"
+    assert list(node.early) == [6], "one block may always wait"
 
 
 def test_an_early_block_makes_the_node_ask_for_those_before_it() -> None:
@@ -208,7 +208,7 @@ def test_an_early_block_makes_the_node_ask_for_those_before_it() -> None:
 # --- two blocks with one number ---------------------------------------------------------------------
 
 @pytest.mark.parametrize("is_early", [False, True], ids=["accepted", "early"])
-def test_of_two_blocks_with_one_number_the_first_stands_and_both_are_evidence(is_early: bool) -> None:
+def test_the_first_of_two_blocks_with_one_number_stands_and_both_are_evidence(is_early: bool) -> None:
     world, node, peer = followed_world()
     other, third = add_linked_peer(world, node), add_linked_peer(world, node)
     paid, more = signed_transaction(ALICE, BOB, 30), signed_transaction(ALICE, BOB, 3)
@@ -243,7 +243,7 @@ def test_after_a_crash_the_first_of_two_blocks_still_stands_and_both_are_evidenc
         assert [json.loads(frame[4:]) for frame in node.evidence[number]] == [first, second]
         node.commit()
         node.on_end()
-    assert world.reported(node, "equivocation") == [], "it was told before"
+    assert world.reported(node, "equivocation") == [], "it was reported before"
 
 
 def test_a_second_block_that_is_forged_is_no_evidence() -> None:
@@ -259,7 +259,7 @@ def test_a_second_block_that_is_forged_is_no_evidence() -> None:
     assert len(world.reported(node, "equivocation")) == 1 and len(other.news("block")) == 1
 
 
-def test_nodes_that_were_told_different_things_all_learn_of_it() -> None:
+def test_nodes_that_got_different_blocks_all_learn_of_the_equivocation() -> None:
     for seed in range(50):
         world, one, peer = followed_world(seed, longest_delay=0.05)
         two = add_node(world, one)

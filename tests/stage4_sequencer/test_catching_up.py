@@ -18,7 +18,7 @@ def heights(messages: list[Event]) -> list[int]:
     return [message["number"] for message in messages if message["type"] == "height"]
 
 
-def test_height_is_told_after_the_handshake_and_every_five_seconds() -> None:
+def test_height_is_sent_after_the_handshake_and_every_five_seconds() -> None:
     world, node, peer = followed_world()
     tell(world, peer, *chain_of([[], [], []]))
     stranger = add_stranger(world, node, STAGE)
@@ -34,7 +34,7 @@ def test_height_is_told_after_the_handshake_and_every_five_seconds() -> None:
     assert told == [[3]] * 4
 
 
-def test_of_two_neighbours_the_one_that_is_behind_asks() -> None:
+def test_the_neighbour_that_is_behind_asks_the_one_that_is_ahead() -> None:
     world, _, peer = followed_world()
     chain = chain_of([[]] * 4)
     tell(world, peer, *chain[:2])
@@ -50,8 +50,8 @@ def test_of_two_neighbours_the_one_that_is_behind_asks() -> None:
     assert peer.news("height", "get_blocks")[0] == {"type": "get_blocks", "from": 2}, "behind: asks"
 
 
-def test_blocks_are_told_of_and_handed_on_before_they_are_executed() -> None:
-    """Or one transaction that nobody has would also keep the blocks behind it from spreading."""
+def test_blocks_are_announced_and_sent_before_they_are_executed() -> None:
+    """Otherwise one transaction that nobody has would also keep the blocks after it from spreading."""
     world, node, peer = followed_world()
     chain = chain_of([[signed_transaction(ALICE, BOB, 1)], []])
     tell(world, peer, *chain)
@@ -81,7 +81,7 @@ def test_an_answer_that_brings_nothing_ends_the_asking_until_the_next_height() -
 def test_one_question_at_a_time() -> None:
     world, _, peer = followed_world()
     peer.on_frame = lambda connection, frame: (  # type: ignore[method-assign]
-        peer.received.append(json.loads(frame[4:])))  # leaves pings without an answer
+        peer.received.append(json.loads(frame[4:])))  # answers no pings
     tell(world, peer, *[{"type": "height", "number": 7}] * 5, *chain_of([[]] * 7)[2:5])
     assert peer.news("get_blocks") == [{"type": "get_blocks", "from": 0}]
     tell(world, peer, *chain_of([[]] * 3), {"type": "pong", "nonce": "blocks"})
@@ -131,7 +131,7 @@ def test_a_late_joiner_catches_up_with_hundreds_of_blocks() -> None:
     assert ledger_of(world, late) == ledger_of(world, founder)
 
 
-def test_what_was_missed_while_cut_off_is_fetched_without_new_blocks() -> None:
+def test_blocks_missed_while_cut_off_are_fetched_even_if_no_new_block_comes() -> None:
     world, founder = founded_world(interval_ms=1_000)
     node = add_node(world, founder)
     world.run(1.0)
@@ -147,7 +147,7 @@ def test_what_was_missed_while_cut_off_is_fetched_without_new_blocks() -> None:
 
 
 def test_no_more_blocks_are_asked_for_while_very_many_transactions_are_lacking(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A joiner must not note all ids of a long chain before it has the first transactions."""
+    """A late joiner must not note all ids of a long chain before it has the first transactions."""
     monkeypatch.setattr("stage4_sequencer.catching_up.MAX_MISSING", 4)
     world, node, _ = followed_world()
     chain_peer = add_linked_peer(world, node, ChainPeer)

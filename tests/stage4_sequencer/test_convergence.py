@@ -1,4 +1,4 @@
-"""Whole networks of stage 4 in memory under random schedules, with the sequencer and without it."""
+"""Whole networks of stage 4 in memory under random schedules, with and without the sequencer."""
 
 import json
 import random
@@ -14,7 +14,7 @@ from tests.stage4_sequencer.scenes import (TOY_KEYS, TOY_SEQUENCER, add_node, bl
 
 
 class Life:
-    """A network of some nodes in which anything may happen, in an order that a seed decides."""
+    """A network in which anything may happen, in an order that a seed decides."""
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
@@ -26,12 +26,12 @@ class Life:
             self.join()
 
     def join(self) -> None:
-        """One node more; it has a second to join, or it would found a network of its own."""
+        """One more node. It gets a second to join, since otherwise it would found a network of its own."""
         self.nodes.append(add_node(self.world, self.choose.choice(self.nodes), TOY_KEYS[len(self.nodes)]))
         self.world.run(1.0)
 
     def send(self) -> None:
-        """A transaction: what the user of a node may type, or an overdraft from a node that asks nobody."""
+        """A transaction: a command that a user may type, or an overdraft that a node makes without a check."""
         node = self.choose.choice(self.nodes)
         receiver = self.choose.choice(TOY_KEYS)
         if self.choose.random() < 0.3:
@@ -43,7 +43,7 @@ class Life:
             node.on_line(f"/send {receiver.account} {int(share)}")
 
     def live(self) -> None:
-        """Anything happens, up to fifty times; what must hold at every moment is checked each time."""
+        """Let up to fifty things happen, and check the invariants after each."""
         random_life(self.choose, self.choose.randint(20, 50), {end: partial(self._act, act) for end, act in {
             0.5: self.send, 0.6: self.join_if_possible, 0.68: lambda: cut_one(self.world, self.choose), 0.73: self.part,
             0.8: self.world.heal, 0.9: lambda: take_steps(self.world, self.choose, 30),
@@ -55,23 +55,23 @@ class Life:
         return done
 
     def join_if_possible(self) -> bool:
-        """One node more, of six at most, unless there is a wall."""
+        """One more node, up to six, unless there is a partition."""
         if len(self.nodes) == 6 or self.is_parted():
             return False
         self.join()
         return True
 
     def part(self) -> None:
-        """A wall, with half of the nodes on each side."""
+        """Partition the network, with half of the nodes on each side."""
         self.world.part(set(self.choose.sample([node.address for node in self.nodes], len(self.nodes) // 2)))
 
     def is_parted(self) -> bool:
-        """Is there any wall?"""
+        """Is there a partition?"""
         addresses = [node.address for node in self.nodes]
         return any(self.world.is_parted(one, other) for one in addresses for other in addresses)
 
     def check(self) -> None:
-        """What must hold at every moment: nobody has executed anything else than the sequencer, or has debts."""
+        """The invariants: no node has executed anything but what the sequencer ordered, and no account has debts."""
         order = [block.id for block in self.founder.blocks]
         for node in self.nodes:
             executed = [block.id for block in node.blocks[:node.executed]]
@@ -79,7 +79,7 @@ class Life:
             assert all(balance >= 0 for balance in node.balances().values()), f"seed {self.seed}, {node.address}"
 
     def expected_ledger(self) -> dict[str, int]:
-        """The ledger after all that came to the sequencer, in that order, by the naive model."""
+        """The ledger after all that reached the sequencer, in that order, by the naive model."""
         messages = {transaction_id(self.founder.network_name, message): message for message in
                     (json.loads(frame[4:]) for frame in self.founder.frames.values())}
         return execute_naively({TOY_KEYS[0].account: 1_000_000}, [messages[one] for one in self.arrivals])
@@ -87,7 +87,7 @@ class Life:
 
 @pytest.mark.parametrize("first_seed", range(0, 100, 20))
 @toy_signatures()
-def test_all_nodes_execute_the_same_whatever_is_cut_parted_and_late(first_seed: int) -> None:
+def test_all_nodes_execute_the_same_despite_cuts_partitions_and_late_joiners(first_seed: int) -> None:
     for seed in range(first_seed, first_seed + 20):
         life = Life(seed)
         life.live()

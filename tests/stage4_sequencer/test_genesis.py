@@ -1,4 +1,4 @@
-"""Founding and joining a network of stage 4 in memory: the genesis."""
+"""The genesis of stage 4 in memory: founding and joining a network."""
 
 import json
 from typing import Any
@@ -17,7 +17,7 @@ from tests.stage4_sequencer.scenes import (ALICE, BOB, CAROL, GENESIS, NETWORK, 
 
 
 def some_accounts(count: int) -> list[str]:
-    """Different accounts that look like keys: nobody knows their factors, and no node asks."""
+    """Different accounts that look like keys. Nobody knows their factors, and no node checks them."""
     key = decode_base64(BOB.account)
     return [encode_base64(key[:100] + number.to_bytes(2, "big") + key[102:]) for number in range(count)]
 
@@ -57,7 +57,7 @@ def test_two_founders_with_the_same_keys_have_different_networks() -> None:
     assert founded_world(seed=1)[1].network_name != founded_world(seed=2)[1].network_name
 
 
-def test_a_joining_node_takes_the_genesis_whose_id_is_the_network_of_the_hello() -> None:
+def test_a_joining_node_accepts_the_genesis_whose_id_is_the_network_of_the_hello() -> None:
     world, node, peer = followed_world()
     assert world.reported(node, "joined") == [{"peer": peer.address}]
     assert world.reported(node, "founded") == []
@@ -68,7 +68,7 @@ def test_a_joining_node_takes_the_genesis_whose_id_is_the_network_of_the_hello()
     ({**GENESIS, "nonce": "1" * 32}, NETWORK),
     ({**GENESIS, "balances": [101, 50]}, NETWORK),
     (GENESIS, "ab" * 32), (GENESIS, "0" * 32)])
-def test_a_joining_node_takes_no_other_genesis(genesis: Event, network: str) -> None:
+def test_a_joining_node_accepts_no_other_genesis(genesis: Event, network: str) -> None:
     world = World(1)
     peer = add_founder_peer(world, genesis, network=network)
     node = world.add(SequencedNode, peer.address, TotalOrderSetup(key=ALICE), lambda: SEQUENCER)
@@ -114,7 +114,7 @@ def test_a_genesis_that_lacks_a_member_is_a_format_error(missing: str) -> None:
     {"interval_ms": 1}, {"interval_ms": 3_600_000}, {"balances": [0, 1]}, {"balances": [MAX_INTEGER, 0]},
     {"accounts": some_accounts(100), "balances": [1] * 100}, {"sequencer": ALICE.account}],
     ids=lambda change: json.dumps(change)[:40])
-def test_a_genesis_at_the_edge_of_its_ranges_is_taken(change: dict[str, Any]) -> None:
+def test_a_genesis_at_the_edge_of_its_ranges_is_accepted(change: dict[str, Any]) -> None:
     genesis = {**GENESIS, **change}
     world, node, peer = followed_world(key=CAROL, genesis=genesis)
     assert errors(world, node) == [] and not peer.is_closed
@@ -150,7 +150,7 @@ def test_the_genesis_of_another_network_is_invalid_and_changes_nothing() -> None
 
 
 @pytest.mark.parametrize("says_hello", [False, True])
-def test_no_genesis_within_five_seconds_is_nobody(says_hello: bool) -> None:
+def test_a_peer_that_sends_no_genesis_within_five_seconds_counts_as_nobody(says_hello: bool) -> None:
     world = World(1)
     peer = world.add(PolitePeer, None, STAGE)
     peer.says_on_open = [peer.hello_message(NETWORK)] if says_hello else []
@@ -165,7 +165,7 @@ def test_no_genesis_within_five_seconds_is_nobody(says_hello: bool) -> None:
 
 
 @pytest.mark.parametrize("message", [PING, {"type": "height", "number": 3}, {"type": "get_peers"}, signed_block(0, [])])
-def test_before_the_genesis_comes_nothing_else(message: Event) -> None:
+def test_nothing_else_may_come_before_the_genesis(message: Event) -> None:
     world = World(1)
     peer = world.add(PolitePeer, None, STAGE)
     peer.says_on_open = [peer.hello_message(NETWORK), message, GENESIS]
@@ -186,7 +186,7 @@ def test_a_genesis_before_the_hello_is_a_handshake_error(change: dict[str, Any])
     assert node.network_name != NETWORK
 
 
-def test_while_joining_the_genesis_is_taken_from_the_peer_called_only() -> None:
+def test_while_joining_the_genesis_is_accepted_only_from_the_called_peer() -> None:
     world = World(1)
     silent = world.add(PolitePeer, None, STAGE)
     node = world.add(SequencedNode, silent.address, TotalOrderSetup(key=ALICE), lambda: SEQUENCER)
@@ -198,7 +198,7 @@ def test_while_joining_the_genesis_is_taken_from_the_peer_called_only() -> None:
     assert node.network_name == NETWORK
 
 
-def test_network_joins_the_one_that_is_wanted() -> None:
+def test_the_option_network_joins_the_wanted_network() -> None:
     world, founder = founded_world()
     node = world.add(SequencedNode, founder.address, TotalOrderSetup(key=BOB, only_network=founder.network_name), no_key)
     world.run(1.0)
@@ -207,7 +207,7 @@ def test_network_joins_the_one_that_is_wanted() -> None:
 
 
 @pytest.mark.parametrize("what", ["another network", "nobody there", "silence", "none", "another genesis"])
-def test_network_joins_and_founds_nothing_else(what: str) -> None:
+def test_the_option_network_joins_and_founds_nothing_else(what: str) -> None:
     world, founder = founded_world()
     silent = world.add(PolitePeer, None, STAGE)
     liar = add_founder_peer(world, {**GENESIS, "nonce": "1" * 32}, network=NETWORK)

@@ -14,7 +14,7 @@ from tests.stage4_sequencer.scenes import (ALICE, BOB, CAROL, SEQUENCER, TOY_KEY
 
 # --- the sequencer ----------------------------------------------------------------------------------
 
-def test_no_transactions_no_block_and_no_number_used_up() -> None:
+def test_without_transactions_no_block_is_made_and_no_number_used() -> None:
     world, founder = founded_world()
     peer = add_linked_peer(world, founder)
     world.run(35.0)
@@ -24,7 +24,7 @@ def test_no_transactions_no_block_and_no_number_used_up() -> None:
     assert [block["number"] for block in peer.news("block")] == [0]
 
 
-def test_once_an_interval_comes_a_block_numbered_from_0_and_signed() -> None:
+def test_once_an_interval_a_signed_block_comes_numbered_from_0() -> None:
     world, founder = founded_world()
     peer = add_linked_peer(world, founder)
     for number in range(3):
@@ -56,7 +56,7 @@ def test_the_order_is_that_of_arrival_at_the_sequencer_its_own_among_them() -> N
         assert states_of(world, founder, world.reported(founder, "sent")[0]["id"]) == ["pending", "applied"]
 
 
-def test_what_is_not_valid_by_itself_is_never_ordered() -> None:
+def test_a_transaction_that_is_invalid_by_itself_is_never_ordered() -> None:
     world, founder = founded_world()
     peer, network = add_linked_peer(world, founder), founder.network_name
     forged = {**signed_transaction(BOB, CAROL, 0, network), "amount": 1}
@@ -67,7 +67,7 @@ def test_what_is_not_valid_by_itself_is_never_ordered() -> None:
     assert [block["transactions"] for block in peer.news("block")] == [[transaction_id(network, good)]]
 
 
-def test_balances_do_not_count_for_being_in_the_pool_or_in_a_block() -> None:
+def test_a_transaction_needs_no_money_to_be_in_the_pool_or_in_a_block() -> None:
     world, founder = founded_world()
     peer, other = add_linked_peer(world, founder), add_linked_peer(world, founder)
     overdraft = signed_transaction(BOB, CAROL, 1_000, founder.network_name)
@@ -82,7 +82,7 @@ def test_a_block_holds_50_000_transactions_and_the_rest_waits_for_the_next() -> 
     world, founder = founded_world()
     peer = add_linked_peer(world, founder)
     ids = [f"{number:064x}" for number in range(50_001)]
-    for one in ids:  # past the signature, which is not what this is about
+    for one in ids:  # without a signature, which does not matter here
         transaction = Transaction(one, ALICE.account, BOB.account, 1)
         founder.keep_transaction(transaction, b"")
         founder.on_new_transaction(transaction)
@@ -95,8 +95,8 @@ def test_a_block_holds_50_000_transactions_and_the_rest_waits_for_the_next() -> 
     assert ledger_of(world, founder)[BOB.account] == 50_001
 
 
-def test_what_an_unfinished_block_has_ordered_is_not_ordered_again() -> None:
-    """As after a crash that took the end of the journal: the sequencer gets its own blocks from others."""
+def test_transactions_of_a_block_that_is_not_executed_yet_are_not_ordered_again() -> None:
+    """This happens after a crash that lost the end of the journal: the sequencer gets its own blocks from others."""
     world, founder = founded_world()
     peer, network = add_linked_peer(world, founder), founder.network_name
     lacking, known, new = (signed_transaction(ALICE, BOB, amount, network) for amount in (1, 2, 4))
@@ -136,7 +136,7 @@ def test_the_signature_covers_network_number_and_ids_as_the_contract_writes_them
 
 # --- execution --------------------------------------------------------------------------------------
 
-def test_a_block_takes_effect_once_all_its_transactions_are_known_and_so_do_those_behind_it() -> None:
+def test_a_block_takes_effect_once_all_its_transactions_are_known_and_so_do_the_blocks_after_it() -> None:
     world, node, peer = followed_world()
     one, two, three = (signed_transaction(ALICE, BOB, amount) for amount in (1, 2, 4))
     chain = chain_of([[one, two], [three]])
@@ -153,7 +153,7 @@ def test_a_block_takes_effect_once_all_its_transactions_are_known_and_so_do_thos
     assert status_of(world, node) == (2, 0)
 
 
-def test_what_a_block_lacks_is_asked_of_who_sent_it() -> None:
+def test_the_sender_of_a_block_is_asked_for_what_it_lacks() -> None:
     world, node, peer = followed_world()
     other = add_linked_peer(world, node)
     lacking = [signed_transaction(ALICE, BOB, 1) for _ in range(3)]
@@ -163,7 +163,7 @@ def test_what_a_block_lacks_is_asked_of_who_sent_it() -> None:
 
 
 @pytest.mark.parametrize("how", ["cut", "silent"])
-def test_what_a_block_lacks_is_asked_of_others_if_its_sender_does_not_answer(how: str) -> None:
+def test_others_are_asked_for_what_a_block_lacks_if_its_sender_does_not_answer(how: str) -> None:
     world, node, peer = followed_world()
     sender = add_linked_peer(world, node)
     lacking = signed_transaction(ALICE, BOB, 1)
@@ -180,14 +180,14 @@ def test_what_a_block_lacks_is_asked_of_others_if_its_sender_does_not_answer(how
     assert_took(world, node, [block], [lacking])
 
 
-def test_what_a_block_needs_is_asked_for_until_it_comes() -> None:
-    """Twenty times is the limit only for what no block needs."""
+def test_a_transaction_that_a_block_needs_is_asked_for_until_it_comes() -> None:
+    """The limit of twenty times holds only for transactions that no block needs."""
     world, _, peer = followed_world()
     needed, unneeded = signed_transaction(ALICE, BOB, 1), signed_transaction(ALICE, BOB, 2)
     tell(world, peer, {"type": "inventory", "bucket": id_of(unneeded)[:2], "ids": [id_of(unneeded)]},
          signed_block(0, [id_of(needed)]))
     asked = peer.news("want")
-    for _ in range(30):  # the peer must be heard now and then
+    for _ in range(30):  # the peer must say something now and then
         world.run(6.0)
         tell(world, peer, PING)
         asked += peer.news("want")
@@ -208,7 +208,7 @@ def test_a_block_may_lack_more_than_one_question_asks_for() -> None:
     assert world.reported(late, "block")[0]["transactions"] == count
 
 
-def test_a_block_that_names_another_blocks_id_as_a_transaction_is_never_executed() -> None:
+def test_a_block_that_lists_another_blocks_id_as_a_transaction_is_never_executed() -> None:
     world, node, peer = followed_world()
     paid = signed_transaction(ALICE, BOB, 1)
     first = signed_block(0, [])
@@ -217,7 +217,7 @@ def test_a_block_that_names_another_blocks_id_as_a_transaction_is_never_executed
     assert status_of(world, node) == (3, 1)
 
 
-def test_what_waits_in_the_pool_is_the_transaction_that_is_kept_with_its_accounts_only_once() -> None:
+def test_the_pool_holds_the_same_objects_as_the_kept_transactions_and_each_account_once() -> None:
     world, node, peer = followed_world()
     paid = [signed_transaction(ALICE, CAROL, 1) for _ in range(2)]
     tell(world, peer, *paid)
@@ -226,7 +226,7 @@ def test_what_waits_in_the_pool_is_the_transaction_that_is_kept_with_its_account
     assert one.sender is two.sender and one.receiver is two.receiver
 
 
-def test_overdrafts_are_ignored_for_good_in_the_order_of_the_block() -> None:
+def test_overdrafts_are_ignored_permanently_in_the_order_of_the_block() -> None:
     world, node, peer = followed_world()
     too_much = signed_transaction(BOB, CAROL, 51)
     all_of_it = signed_transaction(BOB, CAROL, 50)
@@ -243,7 +243,7 @@ def test_overdrafts_are_ignored_for_good_in_the_order_of_the_block() -> None:
     assert blocks_of(world, node) == [block_id(block) for block in chain] and status_of(world, node) == (3, 0)
 
 
-def test_money_that_comes_in_the_same_block_counts_only_for_what_stands_behind_it() -> None:
+def test_money_that_comes_in_the_same_block_counts_only_for_transactions_after_it() -> None:
     world, node, peer = followed_world()
     before, paid, after = (signed_transaction(*who) for who in ((CAROL, BOB, 10), (ALICE, CAROL, 10), (CAROL, BOB, 10)))
     tell(world, peer, after, paid, before, signed_block(0, ids_of([before, paid, after])))
@@ -261,7 +261,7 @@ def test_an_account_named_only_in_an_ignored_transaction_is_not_in_the_ledger() 
 
 # --- the user ---------------------------------------------------------------------------------------
 
-def test_what_becomes_of_a_transaction_is_told_where_it_was_made() -> None:
+def test_the_node_that_made_a_transaction_reports_its_states() -> None:
     world, node, peer = followed_world()
     node.on_line(f"/send {BOB.account} 60")
     node.on_line(f"/send {CAROL.account} 40")
@@ -277,7 +277,7 @@ def test_what_becomes_of_a_transaction_is_told_where_it_was_made() -> None:
     assert ledger_of(world, node)[ALICE.account] == 10
 
 
-def test_more_than_the_account_has_less_what_is_pending_is_refused_at_once() -> None:
+def test_an_amount_above_the_balance_without_pending_payments_is_refused_at_once() -> None:
     world, node, peer = followed_world()
 
     def send(amount: int) -> bool:
@@ -298,7 +298,7 @@ def test_more_than_the_account_has_less_what_is_pending_is_refused_at_once() -> 
     assert not send(51) and send(50) and not send(1)
 
 
-def test_what_was_pending_and_is_rejected_can_be_spent() -> None:
+def test_the_money_of_a_rejected_payment_can_be_spent_again() -> None:
     world, node, peer = followed_world()
     node.on_line(f"/send {BOB.account} 80")
     rival = signed_transaction(ALICE, CAROL, 30)

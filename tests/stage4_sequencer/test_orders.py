@@ -1,4 +1,4 @@
-"""Two orders of one sequencer, in memory: whoever meets the other half of the network finds the proof."""
+"""Two orders of one sequencer, in memory: nodes that meet the other half of the network find the proof."""
 
 import hashlib
 import itertools
@@ -28,19 +28,20 @@ Block = dict[str, Any]
 
 @pytest.fixture(autouse=True)
 def cheap_signatures() -> Iterator[None]:
-    """What is tested here is order."""
+    """Cheap signatures for all tests: these are about order."""
     with toy_signatures():
         yield
 
 
 def chain(length: int, parts_at: int | None = None, branch: int = 0) -> list[Block]:
-    """Blocks of a sequencer that signs another one from `parts_at` on for each `branch`; nobody has what it orders."""
+    """Blocks of a sequencer that signs different ones for each `branch` from `parts_at` on. Nobody has the transactions
+    that they order."""
     return [signed_block(number, [f"{branch:032x}{number:032x}"] if parts_at is not None and number >= parts_at else [],
                          TOY_SEQUENCER) for number in range(length)]
 
 
 def half(world: World, blocks: list[Block], size: int = 2, journal: Journal | None = None) -> list[SequencedNode]:
-    """Some nodes that know each other and nobody else, and have been told these blocks."""
+    """Some nodes that know only each other, and have received these blocks."""
     peer = add_founder_peer(world)
     nodes = [world.add(SequencedNode, peer.address, TotalOrderSetup(key=TOY_KEYS[0], journal=journal), no_key)]
     world.run(0.1)
@@ -58,12 +59,12 @@ def meet(world: World, one: SequencedNode, other: SequencedNode) -> None:
 
 
 def proven(world: World, node: SequencedNode) -> list[int]:
-    """The numbers of which `node` has reported two blocks."""
+    """The numbers for which `node` has reported two blocks."""
     return [event["number"] for event in world.reported(node, "equivocation")]
 
 
 def count_questions(nodes: list[SequencedNode]) -> Counter[str]:
-    """A count, from now on, of the questions that `nodes` are asked."""
+    """Count from now on the questions that `nodes` are asked."""
     asked: Counter[str] = Counter()
 
     def note(kind: str, answer: Any, *arguments: Any) -> None:
@@ -97,7 +98,7 @@ def test_two_halves_with_two_orders_report_it_as_soon_as_they_meet(
 
 
 @pytest.mark.long
-def test_it_is_found_ten_thousand_blocks_back() -> None:
+def test_a_difference_is_found_ten_thousand_blocks_back() -> None:
     world = World(1, longest_delay=0.05)
     one, other = half(world, chain(10_050, 50, 1)), half(world, chain(10_050, 50, 2))
     asked = count_questions([*one, *other])
@@ -125,8 +126,8 @@ def test_where_several_orders_meet_everybody_has_a_proof(count: int) -> None:
             assert errors(world, node) == [], f"seed {seed}"
 
 
-def test_a_third_order_is_proven_also_where_two_others_were_proven_near_it() -> None:
-    """The number at which the third one parts lies in the same gap of the locator."""
+def test_a_third_order_is_proven_even_if_two_others_were_proven_near_it() -> None:
+    """The number at which the third order differs lies in the same gap of the locator."""
     world = World(1)
     second = chain(1_000, 300, 2)
     one, two, three = (half(world, blocks, 1)[0] for blocks in
@@ -152,7 +153,7 @@ def test_equal_orders_of_unequal_length_have_nothing_to_report() -> None:
 
 
 def test_a_difference_is_found_before_any_of_it_is_executed() -> None:
-    """The first block orders what nobody has, so nothing after it is executed either."""
+    """Nobody has the transactions of the first block, so nothing after it is executed either."""
     world = World(1)
     stuck = signed_block(0, ["f" * 64], TOY_SEQUENCER)
     one, other = (half(world, [stuck, *chain(20, 10, branch)[1:]], 1)[0] for branch in (1, 2))
@@ -175,7 +176,7 @@ def test_blocks_that_came_early_are_compared_when_it_is_their_turn() -> None:
     assert sorted(proven(world, one)) == sorted(proven(world, other)) == [4, 5]
 
 
-def test_after_a_restart_the_proof_is_found_and_what_was_proven_is_not_told_again(tmp_path: Path) -> None:
+def test_after_a_restart_a_new_proof_is_found_and_an_old_one_not_reported_again(tmp_path: Path) -> None:
     for branch in (1, 2):
         [node] = half(World(1), chain(600, 20, branch), 1, Journal(tmp_path / str(branch)))
         node.commit()
@@ -197,7 +198,7 @@ def test_after_a_restart_the_proof_is_found_and_what_was_proven_is_not_told_agai
 
 # --- what it costs ------------------------------------------------------------------------------------
 
-def test_a_difference_that_is_found_is_not_looked_for_again() -> None:
+def test_a_known_difference_is_not_searched_for_again() -> None:
     world = World(1)
     one, other = (half(world, chain(600, 100, branch), 1)[0] for branch in (1, 2))
     meet(world, one, other)
@@ -207,7 +208,7 @@ def test_a_difference_that_is_found_is_not_looked_for_again() -> None:
     assert asked == {}
 
 
-def test_no_block_is_asked_for_when_there_is_proof_enough() -> None:
+def test_no_block_is_asked_for_when_there_is_enough_proof() -> None:
     world = World(1)
     one, other = (half(world, chain(30, 10, branch), 1)[0] for branch in (1, 2))
     meet(world, one, other)
@@ -223,12 +224,12 @@ def test_no_block_is_asked_for_when_there_is_proof_enough() -> None:
 
 
 class Liar(PolitePeer):
-    """Says that its order differs wherever it is asked; sends old blocks, or none."""
+    """Claims that its order differs wherever it is asked, and sends old blocks, or none."""
 
     blocks: list[Block] = []
 
     def on_frame(self, connection: Any, frame: bytes) -> None:
-        """Answer, and only then the ping after the question."""
+        """Answer the question, and then the ping after it."""
         super().on_frame(connection, frame)
         message = self.received[-1]
         if message["type"] == "ping" and len(self.received) > 1:
@@ -239,7 +240,7 @@ class Liar(PolitePeer):
                 self.send(*self.blocks)
 
 
-def test_whoever_lies_about_its_order_is_asked_a_little_and_nobody_else_is() -> None:
+def test_a_peer_that_lies_about_its_order_is_asked_a_few_times_and_nobody_else_is() -> None:
     for blocks in ([], chain(3), chain(700)[:5]):
         world, node, honest = followed_world()
         tell(world, honest, *chain(700))
@@ -263,7 +264,7 @@ def test_one_question_about_the_order_at_a_time() -> None:
     assert sum(b'"get_order"' in frame for frame in silent.received) == 1
 
 
-def test_an_answer_about_the_order_is_small_whatever_was_asked_for() -> None:
+def test_an_answer_about_the_order_is_small_whatever_the_question() -> None:
     world, _, honest = followed_world()
     tell(world, honest, *chain(5))
     tell(world, honest, {"type": "get_order", "numbers": [2**53 - 1 - number for number in range(MAX_DIGESTS - 1)] + [5]})
@@ -289,14 +290,14 @@ def test_messages_about_the_order_of_the_wrong_form_are_format_errors(message: E
 # --- the messages -------------------------------------------------------------------------------------
 
 def digests_of(blocks: list[Block]) -> list[str]:
-    """Digest 0, 1, 2 … from the words of contract §3 and not from the code that is tested."""
+    """Digests 0, 1, 2 …, made from contract §3 and not by the code under test."""
     digests = [b""]
     for block in blocks:
         digests.append(hashlib.sha256(digests[-1] + bytes.fromhex(block_id(block))).digest())
     return [digest.hex() for digest in digests]
 
 
-def test_the_order_is_told_after_the_handshake_and_with_each_height() -> None:
+def test_the_order_is_sent_after_the_handshake_and_with_each_height() -> None:
     world, node, peer = followed_world()
     blocks = chain(100, 0)
     tell(world, peer, *blocks)
@@ -311,7 +312,7 @@ def test_the_order_is_told_after_the_handshake_and_with_each_height() -> None:
     assert other.messages("order")[-1]["digests"] == {"7": digests_of(blocks)[7], "1": digests_of(blocks)[1]}
 
 
-def test_a_neighbour_that_does_not_know_the_messages_is_a_neighbour_all_the_same() -> None:
+def test_a_neighbour_that_does_not_know_these_messages_stays_a_neighbour() -> None:
     world, node, _ = followed_world()
     old = add_linked_peer(world, node, ChainPeer)
     old.chain = chain(20)
@@ -320,8 +321,8 @@ def test_a_neighbour_that_does_not_know_the_messages_is_a_neighbour_all_the_same
     assert status_of(world, node)[0] == 20 and not old.is_closed and errors(world, node) == []
 
 
-def test_what_one_order_has_made_invalid_is_nobodys_fault() -> None:
-    """In the other half a block orders what here an earlier one has ordered. Its nodes are honest."""
+def test_no_neighbour_is_blamed_for_a_block_that_only_the_own_order_makes_invalid() -> None:
+    """A block of the other half orders a transaction that an earlier block has ordered here. Its nodes are honest."""
     world, node, peer = followed_world()
     paid = signed_transaction(ALICE, BOB, 1)
     other = add_linked_peer(world, node, ChainPeer)
@@ -330,7 +331,7 @@ def test_what_one_order_has_made_invalid_is_nobodys_fault() -> None:
     tell(world, peer, with_it)
     for _ in range(15):
         tell(world, other, {"type": "height", "number": 2})
-    assert not other.is_closed and errors(world, node) == ["INVALID"], "one line, and no more"
+    assert not other.is_closed and errors(world, node) == ["INVALID"], "only one line"
     assert status_of(world, node)[0] == 1
 
 
@@ -344,7 +345,7 @@ def order_of(ids: list[str]) -> Order:
     return order
 
 
-def test_the_gap_closes_on_the_first_block_that_differs_whatever_the_lengths_are() -> None:
+def test_the_search_closes_in_on_the_first_block_that_differs_whatever_the_lengths() -> None:
     choose = random.Random(11)
     for _ in range(300):
         parts_at, length, other_length = choose.randrange(400), choose.randrange(1, 500), choose.randrange(1, 500)
@@ -361,7 +362,7 @@ def test_the_gap_closes_on_the_first_block_that_differs_whatever_the_lengths_are
             assert gap == (parts_at, parts_at + 1)
 
 
-def test_numbers_to_ask_for_are_few_and_from_end_to_end() -> None:
+def test_the_numbers_to_ask_for_are_few_and_cover_the_whole_order() -> None:
     for agreed, differing in ((0, 2), (1, 3), (0, 63), (0, 64), (0, 65), (1, 66), (3, 10**6), (0, 2**53 - 1)):
         numbers = Gap(agreed, differing).numbers()
         assert len(numbers) <= MAX_DIGESTS and numbers == sorted(set(numbers))

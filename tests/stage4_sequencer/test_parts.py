@@ -24,7 +24,7 @@ def order_of(*ids: str) -> Order:
 
 # --- catching up --------------------------------------------------------------------------------
 
-def test_whoever_is_behind_asks_and_asks_on_after_each_answer() -> None:
+def test_a_node_that_is_behind_asks_again_after_each_answer() -> None:
     blocks: list[Block] = []
     sync, peer = HeightSync(blocks, Waiting(), lambda: 0.0, lambda connection: 1), LastingConnection()
     sync.on_height(peer, {"type": "height", "number": 2}, b"")
@@ -38,12 +38,12 @@ def test_whoever_is_behind_asks_and_asks_on_after_each_answer() -> None:
     sync.on_pong(peer, BLOCKS_PING)
     assert peer.news() == []
     sync.on_height(peer, {"type": "height", "number": 1}, b"")
-    assert peer.news() == [{"type": "height", "number": 2}], "that one is behind now"
+    assert peer.news() == [{"type": "height", "number": 2}], "now the neighbour is behind"
 
 
 # --- two orders ---------------------------------------------------------------------------------
 
-def test_two_orders_that_differ_are_compared_until_the_first_block_that_differs_is_asked_for() -> None:
+def test_two_different_orders_are_compared_until_the_first_block_that_differs_is_asked_for() -> None:
     same, other, third = ("0" * 64, "1" * 64, "2" * 64)
     comparison, peer = Comparison(order_of(same, other, same), lambda number: True), LastingConnection()
     theirs = order_of(same, third, same)
@@ -60,9 +60,9 @@ def test_two_orders_that_differ_are_compared_until_the_first_block_that_differs_
     assert list(peer.news()[0]["digests"]) == ["1"]
 
 
-# --- blocks that wait ---------------------------------------------------------------------------
+# --- postponed blocks ---------------------------------------------------------------------------
 
-def test_what_a_block_lacks_is_asked_of_whoever_sent_it_and_later_of_anybody() -> None:
+def test_the_sender_of_a_block_is_asked_for_what_it_lacks_and_later_anybody() -> None:
     world, fetcher = World(1), FakeFetcher()
     complete: list[str] = []
     sender, other = LastingConnection(remote="the sender"), LastingConnection(remote="another")
@@ -84,7 +84,7 @@ def test_what_a_block_lacks_is_asked_of_whoever_sent_it_and_later_of_anybody() -
     assert complete == ["block"] and "block" not in waiting
 
 
-def test_whoever_has_sent_a_block_is_asked_on_where_the_last_question_ended() -> None:
+def test_the_sender_of_a_block_is_asked_next_from_where_the_last_question_ended() -> None:
     waiting, sender = Waiting(), LastingConnection()
     waiting.add("block", ["1", "2", "3", "4", "5"], 0.0)
     waiting.on_sent("block", sender)

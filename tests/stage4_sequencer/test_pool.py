@@ -1,4 +1,4 @@
-"""The pool by itself: the order of arrival, also of what was put back, and what that costs."""
+"""The pool by itself: the order of arrival, even for transactions that were put back, and the cost of that."""
 
 import random
 from statistics import median
@@ -9,7 +9,7 @@ from stage4_sequencer.pool import Pool
 
 
 def filled(number: int) -> tuple[Pool, list[Transaction]]:
-    """A pool in which so many transactions of 500 bytes wait."""
+    """A pool with `number` transactions of 500 bytes."""
     pool = Pool(lambda transaction_id: 500)
     transactions = [Transaction(f"{one * 7919 % number:064x}", f"sender {one % 10}", "x", one) for one in range(number)]
     for transaction in transactions:
@@ -17,7 +17,7 @@ def filled(number: int) -> tuple[Pool, list[Transaction]]:
     return pool, transactions
 
 
-def test_what_is_put_back_goes_to_the_place_where_it_was() -> None:
+def test_transactions_that_are_put_back_return_to_their_place() -> None:
     pool, transactions = filled(50)
     generator = random.Random(1)
     gone: set[Transaction] = set()
@@ -39,7 +39,7 @@ def test_what_is_put_back_goes_to_the_place_where_it_was() -> None:
 
 
 def put_back_again_and_again(number: int) -> float:
-    """Median seconds for ten transactions to leave a pool of so many, and to come back."""
+    """Median seconds for ten transactions to leave a pool of `number`, and to come back."""
     pool, transactions = filled(number)
     times = []
     for _ in range(9):
@@ -51,6 +51,6 @@ def put_back_again_and_again(number: int) -> float:
     return median(times)
 
 
-def test_to_put_back_costs_what_comes_back_and_not_what_waits() -> None:
+def test_the_cost_of_putting_back_follows_from_what_comes_back_and_not_from_the_pool() -> None:
     few, many = put_back_again_and_again(1_000), put_back_again_and_again(130_000)
     assert many < max(2 * few, 0.001), f"{few:.5f} s with 1,000 that wait, {many:.5f} s with 130,000"

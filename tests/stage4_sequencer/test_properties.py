@@ -1,4 +1,4 @@
-"""Properties of stage 4: order of arrival does not matter, waiting against a naive model, the genesis."""
+"""Properties of stage 4: the order of arrival does not matter, `Waiting` agrees with a naive model, the genesis."""
 
 import itertools
 from typing import Any
@@ -62,8 +62,8 @@ def test_whatever_the_order_of_arrival_the_order_of_execution_is_that_of_the_blo
 
 @given(st.lists(st.integers(0, 130), max_size=8), st.randoms(use_true_random=False))
 @settings(max_examples=100, deadline=None)
-def test_what_was_sent_and_not_refused_is_applied_if_nobody_else_spends(amounts: list[int], choose: Any) -> None:
-    """FUNDS is right in both directions: what it lets through is covered, what it refuses would not be."""
+def test_a_payment_that_is_not_refused_is_applied_if_nobody_else_spends(amounts: list[int], choose: Any) -> None:
+    """FUNDS is right in both directions: payments that it lets through are covered, those that it refuses are not."""
     with toy_signatures():
         world, node, peer = followed_world(key=TOY_KEYS[0])
         left, number = 100, 0
@@ -111,7 +111,7 @@ def test_waiting_is_a_table_of_sets(steps: list[tuple[str, Any]]) -> None:
         assert "block -1" not in waiting and all(block in waiting for block in naive)
 
 
-def test_waiting_for_nobody_known_changes_nothing() -> None:
+def test_the_end_of_an_unknown_wait_changes_nothing() -> None:
     waiting = Waiting()
     assert waiting.on_arrived("a") == [] and waiting.discard("block") == [] and waiting.needed_by("a") == ()
     assert list(waiting) == [] and "block" not in waiting
@@ -127,7 +127,7 @@ geneses = st.integers(1, 4).flatmap(lambda count: st.fixed_dictionaries({
 
 
 def check(message: Event) -> Genesis:
-    """What a node does with a genesis: over the wire, then shape, then content."""
+    """Check a genesis as a node does: over the wire, then its shape, then its content."""
     message = decode_frame(encode_frame(message))
     check_shape(message, SHAPE)
     return read_genesis(message)

@@ -1,4 +1,4 @@
-"""Whom a node of stage 4 asks for blocks, in memory: strangers that say they are ahead hold up nobody."""
+"""Which peers a node of stage 4 asks for blocks, in memory: strangers that claim to be ahead delay nobody."""
 
 import json
 from collections.abc import Iterator
@@ -25,13 +25,13 @@ FAR_AHEAD = {"type": "height", "number": MAX_INTEGER}
 
 @pytest.fixture(autouse=True)
 def cheap_signatures() -> Iterator[None]:
-    """What is tested here is who is asked."""
+    """Cheap signatures for all tests: these are about who is asked."""
     with toy_signatures():
         yield
 
 
 class Boaster(PolitePeer):
-    """Says again and again that it is far ahead, and answers questions with nothing."""
+    """Claims again and again that it is far ahead, and answers questions with nothing."""
 
     def start(self, peer: str | None) -> None:
         """Begin to boast."""
@@ -39,25 +39,25 @@ class Boaster(PolitePeer):
         self.network.after(1.0, self.boast)
 
     def boast(self) -> None:
-        """Every second, as long as it is connected."""
+        """Claim it every second, as long as the connection lasts."""
         self.network.after(1.0, self.boast)
         if not self.is_closed:
             self.send(FAR_AHEAD)
 
 
 class Silent(Boaster):
-    """Answers not even a ping."""
+    """Does not even answer a ping."""
 
     def on_frame(self, connection: Any, frame: bytes) -> None:
-        """Keep it."""
+        """Keep the frame."""
         self.received.append(json.loads(frame[4:]))
 
 
 class Repeating(Boaster):
-    """Answers with what everybody has."""
+    """Answers with blocks that everybody has."""
 
     def on_frame(self, connection: Any, frame: bytes) -> None:
-        """Blocks of long ago, and a pong."""
+        """Send old blocks, and a pong."""
         if json.loads(frame[4:])["type"] == "get_blocks":
             self.send(*CHAIN[:5])
         super().on_frame(connection, frame)
@@ -67,20 +67,20 @@ class Dripping(Boaster):
     """Brings one block every four seconds."""
 
     def on_frame(self, connection: Any, frame: bytes) -> None:
-        """Begin where it was asked to, and answer no ping."""
+        """Begin at the number of the question, and answer no ping."""
         self.received.append(json.loads(frame[4:]))
         if self.received[-1]["type"] == "get_blocks":
             self.drip(self.received[-1]["from"])
 
     def drip(self, number: int) -> None:
-        """The next one."""
+        """Send the next block."""
         if number < len(CHAIN):
             self.send(CHAIN[number])
             self.network.after(4.0, lambda: self.drip(number + 1))
 
 
 def add_honest(world: World) -> SequencedNode:
-    """A node of the same network that has all blocks, and knows nobody else."""
+    """A node of the same network that has all blocks and knows nobody else."""
     peer = add_founder_peer(world)
     node = world.add(SequencedNode, peer.address, TotalOrderSetup(key=TOY_KEYS[1]), no_key)
     world.run(0.5)
@@ -102,18 +102,18 @@ STRANGERS = [Boaster, Silent, Repeating, Dripping]
 
 
 @pytest.mark.parametrize("kind", STRANGERS)
-def test_whom_this_node_has_called_is_asked_before_many_strangers(kind: type[Boaster]) -> None:
+def test_a_peer_that_this_node_has_called_is_asked_before_many_strangers(kind: type[Boaster]) -> None:
     world, node, _ = followed_world()
     honest = add_honest(world)
     surround(world, node, kind)
     world.open(world.networks[node.address], honest.address)
     world.run(1.0)
-    assert status_of(world, node)[0] == len(CHAIN), "at once, also where a stranger was asked before"
+    assert status_of(world, node)[0] == len(CHAIN), "at once, even if a stranger was asked first"
     assert errors(world, node) == []
 
 
 @pytest.mark.parametrize("kind", STRANGERS)
-def test_also_a_neighbour_that_has_called_gets_its_turn_among_many_strangers(kind: type[Boaster]) -> None:
+def test_a_neighbour_that_called_this_node_gets_its_turn_among_many_strangers(kind: type[Boaster]) -> None:
     world, node, _ = followed_world()
     honest = add_honest(world)
     surround(world, node, kind)
@@ -141,7 +141,7 @@ class AnyLength(ChainPeer):
 
 
 def questions(peer: PolitePeer) -> list[int]:
-    """From where `peer` was asked for blocks."""
+    """The numbers from which `peer` was asked for blocks."""
     return [message["from"] for message in peer.messages("get_blocks")]
 
 
@@ -156,7 +156,7 @@ def test_one_of_several_neighbours_is_asked_and_each_block_comes_once() -> None:
     assert sorted(first for peer in peers for first in questions(peer)) == list(range(0, len(CHAIN), 100))
 
 
-def test_when_the_one_who_is_asked_goes_somebody_else_is_asked_at_once() -> None:
+def test_when_the_asked_neighbour_leaves_another_one_is_asked_at_once() -> None:
     world, node, _ = followed_world()
     silent, other = add_linked_peer(world, node, Silent), add_linked_peer(world, node, AnyLength)
     other.chain = CHAIN
@@ -168,17 +168,17 @@ def test_when_the_one_who_is_asked_goes_somebody_else_is_asked_at_once() -> None
     assert status_of(world, node)[0] == len(CHAIN)
 
 
-def test_whoever_answers_nothing_is_not_asked_again_for_a_minute() -> None:
+def test_a_neighbour_that_answers_nothing_is_not_asked_again_for_a_minute() -> None:
     world, node, _ = followed_world()
     silent = add_linked_peer(world, node, Silent)
     world.run(55.0)
-    assert questions(silent) == [0], "asking twice does not hurry who reads slowly"
+    assert questions(silent) == [0], "a second question does not hurry a slow reader"
     silent.send({"type": "chat", "nonce": "0" * 32, "text": "still here"})
     world.run(10.0)
     assert questions(silent) == [0, 0] and not silent.is_closed
 
 
-def test_the_order_is_who_has_not_failed_then_the_peer_then_own_calls_then_who_came_first() -> None:
+def test_the_order_is_no_failure_then_the_peer_then_own_calls_then_order_of_arrival() -> None:
     asked: list[tuple[Connection, int]] = []
     caller, later = FakeConnection(None, "caller", 1.0), FakeConnection(None, "later", 5.0)
     called, peer = FakeConnection("called:1", "called", 2.0), FakeConnection("peer:1", "peer", 3.0)
@@ -207,7 +207,7 @@ def test_the_order_is_who_has_not_failed_then_the_peer_then_own_calls_then_who_c
     assert asked[-1] == (peer, 600) and len(asked) == 7
 
 
-def test_an_answer_that_comes_late_counts_all_the_same() -> None:
+def test_a_late_answer_still_counts() -> None:
     world, node, _ = followed_world()
     slow = add_linked_peer(world, node, Silent)
     world.run(20.0)
@@ -216,7 +216,7 @@ def test_an_answer_that_comes_late_counts_all_the_same() -> None:
 
 
 @pytest.mark.parametrize("bytes_per_second", [20_000, 100_000])
-def test_on_a_slow_line_each_block_comes_once_also_where_several_have_it(bytes_per_second: int) -> None:
+def test_on_a_slow_line_each_block_comes_once_even_if_several_neighbours_have_it(bytes_per_second: int) -> None:
     world = SlowWorld()
     founder = add_founder_peer(world)
     nodes = [world.add(SequencedNode, founder.address, TotalOrderSetup(key=TOY_KEYS[0]), no_key)]

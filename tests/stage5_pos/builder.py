@@ -1,4 +1,4 @@
-"""Valid blocks on any parent, made by hand: a genesis in which nearly every slot wins, and keys that are known."""
+"""Valid blocks on any parent, made by hand, for a genesis with known keys in which nearly every slot is won."""
 
 from functools import cache
 from itertools import islice
@@ -22,7 +22,7 @@ SLOT_MS = 1_000
 
 @cache
 def genesis() -> Genesis:
-    """Ten accounts of a million each; at 999 permille each account wins about half of its slots."""
+    """Ten accounts of a million each. At 999 permille each account wins about half of the slots."""
     accounts = [fixed_key(number).account for number in range(1, HOLDERS + 1)]
     return make_genesis(SEED, 1_700_000_000_000, SLOT_MS, 999, accounts, [MILLION] * HOLDERS)
 
@@ -43,18 +43,18 @@ def wins(number: int, slot: int) -> bool:
 
 
 def winner(slot: int, skip: int = 0) -> int:
-    """The number of an account that wins the slot; `skip` passes over the first ones, if there are more."""
+    """The number of an account that wins the slot. `skip` leaves out that many winners."""
     return list(islice((number for number in range(1, HOLDERS + 1) if wins(number, slot)), skip + 1))[-1]
 
 
 def next_slot(after: int) -> int:
-    """The first slot behind `after` that somebody wins: about one in a thousand has no winner."""
+    """The first slot after `after` that somebody wins: about one slot in a thousand has no winner."""
     return next(slot for slot in range(after + 1, after + 50) if any(wins(number, slot) for number in range(1, 11)))
 
 
 def block(slot: int, parent: str, ids: list[str] | None = None, number: int | None = None,
           **changes: Any) -> Message:
-    """A block, properly signed after `changes` to its members; `signature` may be one of them."""
+    """A block, properly signed after `changes` to its members. `signature` may be one of them."""
     number = winner(slot) if number is None else number
     message = {"type": "block", "slot": slot, "parent": parent, "creator": fixed_key(number).account,
                "draw": draw(number, slot), "transactions": ids or [], **changes}
@@ -95,7 +95,7 @@ def frames(*messages: Message) -> list[bytes]:
 
 
 def add_node(world: World, peer: str | None = None, plays: tuple[int, ...] = (), own: int = 11) -> StakeNode:
-    """A node of the network of `genesis`, founding it if there is no peer; it plays some genesis accounts."""
+    """A node of the network of `genesis`, which it founds if there is no peer. It plays some genesis accounts."""
     stakes = {number: fixed_key(number) for number in plays}
 
     def make_node(network: Network, address: str) -> StakeNode:
@@ -108,7 +108,7 @@ def add_node(world: World, peer: str | None = None, plays: tuple[int, ...] = (),
 
 
 def new_world(seed: int = 1, slot: int = 5_000) -> World:
-    """A world in which that slot of the genesis is just beginning."""
+    """A world in which that slot is just beginning."""
     return World(seed, start_ms=genesis().start_ms + slot * SLOT_MS)
 
 

@@ -1,4 +1,4 @@
-"""What the tests on nodes in memory begin with: a node, a peer that says what the test wants, and what they hold."""
+"""What tests of nodes in memory begin with: a node, and a peer that says what the test wants."""
 
 from common.encoding import Message
 from lab.simulation import World
@@ -19,7 +19,7 @@ def scene(seed: int = 1) -> tuple[World, StakeNode, Stranger]:
 
 
 def tell(world: World, peer: Stranger, *messages: Message) -> None:
-    """Let the peer say something, and the node do what follows at once."""
+    """Let the peer say something, and let everything happen that follows at once."""
     peer.send(*messages)
     world.settle()
 
@@ -30,7 +30,7 @@ def balances(node: StakeNode) -> dict[str, int]:
 
 
 def chain(length: int, parent: str = GENESIS, first_slot: int = 1) -> list[Message]:
-    """Blocks without transactions, each on the one before."""
+    """A chain of blocks without transactions."""
     blocks: list[Message] = []
     slot = first_slot - 1
     for _ in range(length):

@@ -1,4 +1,4 @@
-"""What follows from another best chain, without a node: the pool, the states that the user hears of, and the rollback."""
+"""What a change of the best chain causes, without a node: in the pool, in states told to the user, and rollbacks."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ class Scene:
                                lambda one, state: self.told.append((one, state)))
 
     def add(self, name: str, slot: int, parent: str, *ids: str) -> list[Any]:
-        """Let a valid block enter the tree; what the user is told."""
+        """Let a valid block enter the tree. Return what the user is told."""
         self.told.clear()
         block = Block(name, slot, parent, "carol", slot, list(ids), b"frame")
         block.parent = self.tree.blocks[parent]
@@ -36,14 +36,14 @@ class Scene:
         return list(self.told)
 
 
-def test_what_a_block_of_the_best_chain_executes_leaves_the_pool() -> None:
+def test_transactions_that_the_best_chain_executes_leave_the_pool() -> None:
     scene = Scene()
     assert scene.add("a", 1, "root", "t2") == [("t2", "applied")]
     assert list(scene.pool) == ["t1", "t3"] and scene.ledger.balances["bob"] == 9
-    assert scene.add("side", 2, "root", "t1") == [] and list(scene.pool) == ["t1", "t3"], "it does not count"
+    assert scene.add("side", 2, "root", "t1") == [] and list(scene.pool) == ["t1", "t3"], "it is not on the best chain"
 
 
-def test_what_only_the_abandoned_branch_has_executed_is_back_in_its_place() -> None:
+def test_transactions_that_only_the_abandoned_branch_has_executed_are_back_in_their_place() -> None:
     scene = Scene()
     scene.add("a", 1, "root", "t2", "t1")
     scene.add("x", 2, "root", "t1")

@@ -8,7 +8,7 @@ from tests.memory import add_linked_stranger
 from tests.stage5_pos.builder import MILLION, block, block_id, draw, transaction, transaction_id, winner, wins
 from tests.stage5_pos.scenes import GENESIS, X, balances, chain, is_counted, scene, tell
 
-# --- what is not valid --------------------------------------------------------------------------
+# --- what is invalid ----------------------------------------------------------------------------
 
 def test_a_quarter_of_invalid_transactions_changes_nothing() -> None:
     world, node, peer = scene()
@@ -46,14 +46,14 @@ def test_a_block_with_an_invalid_transaction_is_refused_with_all_that_builds_on_
     assert len(world.reported(node, "error")) == 1
     for _ in range(12):
         tell(world, peer, bad, child, block(3, block_id(child)))
-    assert not peer.is_closed, "repeats of a signed block that is remembered as invalid do not count"
-    assert not node.waiting_blocks, "what builds on it need not wait for it"
+    assert not peer.is_closed, "repeats of a signed block that is known to be invalid do not count"
+    assert not node.waiting_blocks, "blocks that build on it need not wait for it"
     assert all(block_id(one) in node.waiting_blocks.invalid for one in (bad, child, block(3, block_id(child))))
     tell(world, peer, block(1, GENESIS, [transaction_id(first)]))
     assert node.tree.best.height == 1
 
 
-def test_a_block_that_names_another_blocks_id_as_a_transaction_is_refused_with_all_that_builds_on_it() -> None:
+def test_a_block_that_lists_another_blocks_id_as_a_transaction_is_refused_with_all_that_builds_on_it() -> None:
     world, node, peer = scene()
     paid = transaction(2, X, 1_000)
     named = block(1, GENESIS)
@@ -64,12 +64,12 @@ def test_a_block_that_names_another_blocks_id_as_a_transaction_is_refused_with_a
     tell(world, peer, named)
     assert not node.waiting_blocks and all(block_id(one) in node.waiting_blocks.invalid for one in (bad, child))
     assert node.tree.best.id == block_id(named) and sum(balances(node).values()) == 10 * MILLION + 10
-    assert X not in balances(node) and list(node.pool) == [transaction_id(paid)], "nothing of it counts"
+    assert X not in balances(node) and list(node.pool) == [transaction_id(paid)], "none of its transactions counts"
     tell(world, peer, block(4, block_id(named), [transaction_id(paid)]))
-    assert node.tree.best.height == 2 and balances(node)[X] == 999, "an honest block may have what it had executed"
+    assert node.tree.best.height == 2 and balances(node)[X] == 999, "an honest block may execute the same transaction"
 
 
-def test_a_block_that_names_a_block_of_the_tree_as_a_transaction_is_refused_at_once() -> None:
+def test_a_block_that_lists_a_block_of_the_tree_as_a_transaction_is_refused_at_once() -> None:
     world, node, peer = scene()
     named = chain(3)
     for slot, wrong in ((10, GENESIS), (11, block_id(named[0])), (12, block_id(named[2]))):
@@ -80,7 +80,7 @@ def test_a_block_that_names_a_block_of_the_tree_as_a_transaction_is_refused_at_o
 
 
 def bad_blocks() -> dict[str, Message]:
-    """Blocks that fail before they could enter the tree, each for one reason."""
+    """Blocks that are refused before they enter the tree, each for one reason."""
     loser = next(number for number in range(1, 11) if not wins(number, 1))
     good = block(1, GENESIS)
     number = winner(1)
@@ -148,7 +148,7 @@ def test_a_block_from_the_future_is_ignored_until_its_time_has_come() -> None:
 
 # --- forwarding and evidence --------------------------------------------------------------------
 
-def test_two_blocks_of_a_slot_enter_and_are_forwarded_and_it_is_reported_once() -> None:
+def test_two_blocks_of_a_slot_enter_and_are_forwarded_and_the_equivocation_is_reported_once() -> None:
     world, node, peer = scene()
     neighbour = add_linked_stranger(world, node, 5)
     paid = [transaction(1, X, 10, nonce) for nonce in range(4)]
@@ -163,7 +163,7 @@ def test_two_blocks_of_a_slot_enter_and_are_forwarded_and_it_is_reported_once() 
 
 @pytest.mark.parametrize("is_own", [False, True], ids=["somebody else builds on it", "its creator builds on it"])
 def test_a_third_block_of_a_slot_enters_when_somebody_else_builds_on_it(is_own: bool) -> None:
-    """Its creator could build on as many as it likes, and all of them would be kept."""
+    """If the creator's own blocks counted, it could build on as many as it likes, and all would be kept."""
     world, node, peer = scene()
     creator = winner(1)
     twins = [block(1, GENESIS, [transaction_id(transaction(creator, X, 10, nonce))], number=creator)
@@ -181,7 +181,7 @@ def test_a_third_block_of_a_slot_enters_when_somebody_else_builds_on_it(is_own: 
         last = next(slot for slot in range(slot + 1, 2_000) if any(wins(number, slot) for number in others))
         theirs = next(number for number in others if wins(number, last))
         tell(world, peer, block(last, block_id(child), number=theirs), twins[3])
-        assert len(node.tree) == 5, "now somebody else builds on what builds on it"
+        assert len(node.tree) == 5, "now somebody else builds on a block above it"
     assert node.tree.best.height == 2 + is_own
     tell(world, peer, {"type": "want", "ids": [block_id(twins[3])]})
     assert peer.messages("block")[-1] == twins[3]

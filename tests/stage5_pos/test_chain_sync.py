@@ -1,4 +1,4 @@
-"""How the chain is fetched and given, without a node: `ChainSync` between a tree and connections that remember."""
+"""How nodes fetch and send the chain, without a node: `ChainSync` between a tree and connections that remember."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +15,7 @@ PING = {"type": "ping", "nonce": BLOCKS_PING}
 
 
 class Waits:
-    """The blocks that wait: none but those that the test names, all from one connection."""
+    """The postponed blocks: only those that the test names, all from one connection."""
 
     def __init__(self, tree: Tree) -> None:
         self.tree = tree
@@ -30,24 +30,24 @@ class Waits:
         return block_id in self.tree
 
     def is_known(self, block_id: str) -> bool:
-        """Is it in the tree, or does it wait?"""
+        """Is it in the tree, or postponed?"""
         return block_id in self.tree or block_id in self.waiting
 
     def is_hanging(self, block_id: str) -> bool:
-        """What the test names lacks transactions only."""
+        """The named blocks lack only transactions, so they do not hang."""
         return False
 
     def count_of(self, connection: Any) -> int:
-        """How many wait."""
+        """How many are postponed."""
         return len(self.waiting)
 
     def on_block_sent(self, block_id: str, connection: Any) -> None:
-        """Remember it."""
+        """Remember the block."""
         self.sent.append(block_id)
 
 
 class Scene:
-    """A tree of so many blocks in a line, and a neighbour."""
+    """A tree with a chain of `height` blocks, and a neighbour."""
 
     def __init__(self, height: int = 0) -> None:
         self.tree = Tree("b0")
@@ -64,12 +64,12 @@ class Scene:
         self.tree.add(Block(f"b{number}", number, f"b{number - 1}", "somebody", 0, [], frame))
 
     def told(self, height: int) -> list[Message]:
-        """What is sent when the neighbour tells this tip."""
+        """What is sent when the neighbour announces a tip of this height."""
         self.sync.on_tip(self.peer, {"type": "tip", "id": f"b{height}", "height": height}, b"")
         return self.peer.news()
 
     def answered(self, first: int, last: int) -> list[Message]:
-        """What is sent when the neighbour has sent these blocks, and the pong."""
+        """What is sent when the neighbour has sent these blocks and the pong."""
         for number in range(first, last + 1):
             self.sync.on_block_came(self.peer, f"b{number}", f"b{number - 1}")
             self.grow(number)
@@ -78,7 +78,7 @@ class Scene:
 
 
 def question(*locator: str) -> list[Message]:
-    """The question that begins there, and the ping after it."""
+    """The question with this locator, and the ping after it."""
     return [{"type": "get_chain", "locator": list(locator)}, PING]
 
 
@@ -98,13 +98,13 @@ def test_a_node_that_is_ahead_tells_its_own_tip_and_answers() -> None:
     assert [one["number"] for one in scene.peer.news()] == list(range(2, MAX_ANSWER_BLOCKS + 2))
 
 
-def test_nobody_is_asked_for_a_tip_that_lacks_transactions_only() -> None:
+def test_nobody_is_asked_for_a_tip_that_lacks_only_transactions() -> None:
     scene = Scene()
     scene.waits.waiting.add("b1")
     assert scene.told(1) == [] and scene.waits.sent == ["b1"]
 
 
-def test_an_answer_that_brings_nothing_and_a_lost_neighbour_end_it() -> None:
+def test_an_answer_that_brings_nothing_or_a_lost_neighbour_ends_it() -> None:
     scene = Scene()
     scene.told(5)
     assert scene.answered(1, 0) == [] and len(scene.sync) == 0
@@ -120,7 +120,7 @@ def test_the_pong_of_another_question_ends_nothing() -> None:
     assert scene.sync.is_asking(scene.peer)
 
 
-def test_without_room_it_waits_until_what_came_has_entered() -> None:
+def test_without_room_it_waits_until_the_blocks_that_came_have_entered() -> None:
     scene = Scene()
     scene.told(5)
     scene.sync.on_block_came(scene.peer, "b1", "b0")
@@ -133,10 +133,10 @@ def test_without_room_it_waits_until_what_came_has_entered() -> None:
     scene.sync.on_no_longer_waiting(scene.peer)
     assert scene.peer.news() == question("b1", "b0")
     scene.timers.pop()()
-    assert scene.peer.news() == [], "it was asked by then"
+    assert scene.peer.news() == [], "it has been asked by then"
 
 
-def test_whoever_sends_very_many_blocks_is_being_caught_up_with() -> None:
+def test_a_neighbour_that_sends_very_many_blocks_is_one_that_the_node_catches_up_with() -> None:
     scene = Scene()
     scene.told(2 * MAX_FLOODED)
     assert not scene.sync.is_catching_up_with(scene.peer)

@@ -1,4 +1,4 @@
-"""Stage 5 in memory: what the user is told when this machine's clock, or somebody else's, is wrong."""
+"""Stage 5 in memory: what the user is told when this machine's clock, or another one's, is wrong."""
 
 from lab.simulation import World
 from stage5_pos.clock import TELL_CLOCK_SECONDS
@@ -8,7 +8,7 @@ from tests.stage5_pos.builder import add_node, block, new_world
 from tests.stage5_pos.scenes import GENESIS, is_counted, scene, tell
 
 FUTURE = 5_180
-"""A slot that begins three minutes after that of `scene`."""
+"""A slot that begins three minutes after the slot of `scene`."""
 
 
 def told(world: World, node: StakeNode) -> list[str]:
@@ -16,7 +16,7 @@ def told(world: World, node: StakeNode) -> list[str]:
     return [error["reason"] for error in world.reported(node, "error")]
 
 
-def test_blocks_from_the_future_are_told_once_a_minute_and_once_a_connection() -> None:
+def test_blocks_from_the_future_are_reported_once_a_minute_and_once_for_each_connection() -> None:
     world, node, peer = scene()
     tell(world, peer, *(block(slot, GENESIS) for slot in range(FUTURE, FUTURE + 20)))
     assert len(told(world, node)) == 1 and not is_counted(world, node)
@@ -32,12 +32,12 @@ def test_blocks_from_the_future_are_told_once_a_minute_and_once_a_connection() -
         stranger.send({"type": "pong", "nonce": ""})
     world.run(TELL_CLOCK_SECONDS / 2)
     tell(world, peer, block(FUTURE + 70, GENESIS))
-    assert len(told(world, node)) == 1, "that connection has been told of"
+    assert len(told(world, node)) == 1, "that connection was already reported"
     tell(world, other, block(FUTURE + 70, GENESIS), block(FUTURE + 71, GENESIS))
     assert len(told(world, node)) == 2 and other.address in told(world, node)[1]
 
 
-def test_nothing_is_said_of_a_forged_block_from_the_future_nor_of_one_slot_of_clock_error() -> None:
+def test_forged_blocks_from_the_future_and_one_slot_of_clock_error_are_not_reported() -> None:
     world, node, peer = scene()
     for forged in ({"signature": "AAAA"}, {"draw": "AAAA"}, {"creator": "nobody"}):
         tell(world, peer, {**block(FUTURE, GENESIS), **forged})
@@ -47,7 +47,7 @@ def test_nothing_is_said_of_a_forged_block_from_the_future_nor_of_one_slot_of_cl
     assert node.tree.best.height == 1
 
 
-def test_a_network_that_begins_in_the_future_is_told_at_once() -> None:
+def test_a_network_that_begins_in_the_future_is_reported_at_once() -> None:
     world = new_world(slot=-180)
     founder = add_node(world, plays=(1,))
     joiner = add_node(world, founder.address)
@@ -56,7 +56,7 @@ def test_a_network_that_begins_in_the_future_is_told_at_once() -> None:
         assert len(told(world, node)) == 1 and "begins in 180.0 seconds by this machine's clock" in told(world, node)[0]
 
 
-def test_a_clock_that_goes_back_is_told_once_with_the_time_without_blocks() -> None:
+def test_a_clock_that_goes_back_is_reported_once_with_the_time_without_blocks() -> None:
     world = new_world()
     node = add_node(world, plays=(1, 2, 3, 4, 5, 6, 7, 8, 9, 10))
     world.run(5.5)

@@ -1,4 +1,4 @@
-"""The proof of two blocks in one slot, without a node."""
+"""The proof that an account signed two blocks in one slot, without a node."""
 
 from typing import Any
 
@@ -8,12 +8,12 @@ from stage5_pos.limits import MAX_TWINS
 
 
 def signed(creator: str, slot: int) -> Message:
-    """What is looked at of a block."""
+    """A block with only the members that evidence looks at."""
     return {"type": "block", "creator": creator, "slot": slot}
 
 
 class Scene:
-    """Evidence, and what it keeps and reports."""
+    """An `Evidence`, with what it keeps and reports."""
 
     def __init__(self) -> None:
         self.kept: list[bytes] = []
@@ -41,7 +41,7 @@ def test_all_is_reported_and_one_proof_is_kept_of_each_creator() -> None:
     assert len(scene.reported) == 2 and len(scene.kept) == 2
 
 
-def test_of_one_slot_so_many_enter_and_each_once() -> None:
+def test_only_so_many_blocks_of_one_slot_enter_and_each_once() -> None:
     evidence = Scene().evidence
     for number in range(1, MAX_TWINS + 1):
         assert not evidence.is_surplus("eve", 7, f"block {number}")

@@ -1,4 +1,4 @@
-"""The genesis of stage 5: its id, its thresholds, its clock, and what is refused (contract §1, §3)."""
+"""The genesis of stage 5: its id, thresholds and clock, and what is refused (contract §1, §3)."""
 
 import hashlib
 import json
@@ -28,12 +28,12 @@ SEED = "5eed" * 16
 ACCOUNTS = [kept_key(number).account for number in range(1, 11)]
 MILLION = 1_000_000
 ALLOWED = 2**216
-"""How far off a threshold may be (contract §3)."""
+"""The greatest error that a threshold may have (contract §3)."""
 GENESIS = make_genesis(SEED, 1_700_000_000_000, 1_000, 100, ACCOUNTS, [MILLION] * 10)
 
 
 def check(message: Message) -> Genesis:
-    """What a node does with a genesis: over the wire, then shape, then content."""
+    """Check a genesis as a node does: over the wire, then its shape, then its content."""
     message = decode_frame(encode_frame(message))
     check_shape(message, SHAPE)
     return read_genesis(message)
@@ -84,14 +84,14 @@ def test_an_account_without_stake_never_wins() -> None:
 @pytest.mark.parametrize(("stake", "total"), [(1, 2), (1, 3), (1, 10), (3, 7), (9, 10)])
 @pytest.mark.parametrize("permille", [1, 100, 500, 999])
 def test_thresholds_are_right_to_the_last_digit(stake: int, total: int, permille: int) -> None:
-    """With whole numbers alone: x = threshold / 2^256 is where (1 - x)^total = (1 - f)^stake."""
+    """Checked with integers alone: x = threshold / 2^256 solves (1 - x)^total = (1 - f)^stake."""
     found = threshold(stake, total, permille)
     target = Fraction(1000 - permille, 1000) ** stake
     assert (1 - Fraction(found - 2, 2**256)) ** total > target > (1 - Fraction(found + 2, 2**256)) ** total
 
 
 def test_the_threshold_of_one_of_ten_equal_accounts() -> None:
-    """About a hundredth: the value that a founder of another implementation should find."""
+    """About a hundredth. A founder of another implementation should find the same value."""
     assert GENESIS.thresholds == [f"{threshold(1, 10, 100):064x}"] * 10
     assert math.isclose(threshold(1, 10, 100) / 2**256, 1 - 0.9**0.1, rel_tol=1e-12)
 
@@ -168,7 +168,7 @@ def test_an_account_that_is_no_key_is_refused(account: str) -> None:
 
 
 def shifted(by: int) -> Message:
-    """The good genesis with its last threshold off."""
+    """The good genesis, with its last threshold changed by `by`."""
     return changed(thresholds=[*GENESIS.thresholds[:9], f"{int(GENESIS.thresholds[9], 16) + by:064x}"])
 
 
@@ -207,7 +207,7 @@ def test_slots_follow_the_clock() -> None:
 
 
 @given(st.integers(0, MAX_INTEGER), st.integers(1, 3_600_000), st.integers(0, MAX_INTEGER))
-def test_now_lies_in_the_slot_that_is_now(start_ms: int, slot_ms: int, now_ms: int) -> None:
+def test_now_lies_in_the_current_slot(start_ms: int, slot_ms: int, now_ms: int) -> None:
     genesis = replace(GENESIS, start_ms=start_ms, slot_ms=slot_ms)
     slot = genesis.slot_at(now_ms)
     assert genesis.slot_start(slot) <= now_ms < genesis.slot_start(slot + 1)

@@ -1,4 +1,4 @@
-"""What a node of stage 5 must still know after a crash: what it has signed, and who has signed two blocks."""
+"""What a node of stage 5 must still know after a crash: what it signed itself, and who signed two blocks."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -21,11 +21,11 @@ from tests.stage5_pos.builder import (block, block_id, genesis, new_world, next_
 
 
 class Killed(BaseException):
-    """The end of a process, at a place that the test has chosen."""
+    """The end of a process at a point that the test chooses."""
 
 
 class CountingKey:
-    """A key that counts what it signs, and can be the end of its process."""
+    """A key that counts what it signs, and can end its process."""
 
     def __init__(self, key: PrivateKey, kills: bool = False) -> None:
         self.account = key.account
@@ -34,7 +34,7 @@ class CountingKey:
         self._kills = kills
 
     def sign(self, data: bytes) -> str:
-        """Sign; a block is the last thing it signs, if it kills."""
+        """Sign. If `kills` was given, signing a block ends the process."""
         self.signed.append(data)
         signature = self._key.sign(data)
         if self._kills and data.startswith(b'["block"'):
@@ -42,12 +42,12 @@ class CountingKey:
         return signature
 
     def slots(self) -> list[int]:
-        """The slots of the blocks signed."""
+        """The slots of the blocks that it signed."""
         return [int(data.split(b",")[2]) for data in self.signed if data.startswith(b'["block"')]
 
 
 def add_node(world: World, folder: Path, key: Any = None) -> StakeNode:
-    """A node with a journal in `folder`, that plays genesis account 1 with `key`."""
+    """A node with a journal in `folder` that plays genesis account 1 with `key`."""
     stakes: dict[int, Any] = {} if key is None else {1: key}
 
     def found_with() -> tuple[Genesis, dict[int, Any]]:
@@ -61,12 +61,12 @@ def add_node(world: World, folder: Path, key: Any = None) -> StakeNode:
 
 
 def crash(node: StakeNode) -> None:
-    """End a node without a farewell; what it has not committed is gone."""
+    """End a node without a farewell. What it has not committed is gone."""
     assert node.setup.journal is not None
     node.setup.journal.close()
 
 
-def test_no_slot_is_signed_twice_also_when_killed_between_signing_and_sending(tmp_path: Path) -> None:
+def test_no_slot_is_signed_twice_even_after_a_kill_between_signing_and_sending(tmp_path: Path) -> None:
     slot = next(slot for slot in range(5_001, 5_100) if wins(1, slot))
     world = new_world(slot=slot - 1)
     killer = CountingKey(kept_key(1), kills=True)
@@ -80,13 +80,13 @@ def test_no_slot_is_signed_twice_also_when_killed_between_signing_and_sending(tm
     resumed = add_node(world, tmp_path, again)
     world.run(60.0)
     assert world.reported(resumed, "founded") == [{"resumed": True}]
-    assert again.slots() and slot not in again.slots(), "it goes on, and not with that slot"
+    assert again.slots() and slot not in again.slots(), "it goes on, but not with that slot"
 
 
 @pytest.mark.parametrize("make_second", [
     lambda slot: block(slot, genesis().id, ["f" * 64], number=1),
     lambda slot: block(slot, "e" * 64, number=1)], ids=["its transaction is unknown", "its parent is unknown"])
-def test_both_blocks_of_an_equivocation_are_kept_also_if_one_never_entered_the_tree(
+def test_both_blocks_of_an_equivocation_are_kept_even_if_one_never_entered_the_tree(
         make_second: Callable[[int], Any], tmp_path: Path) -> None:
     slot = next(slot for slot in range(4_000, 4_100) if wins(1, slot))
     first, second = block(slot, genesis().id, number=1), make_second(slot)
@@ -109,11 +109,11 @@ def test_both_blocks_of_an_equivocation_are_kept_also_if_one_never_entered_the_t
     peer.send(first, second)
     world.settle()
     assert again.evidence.signed[account, slot] == ids
-    assert world.reported(again, "equivocation") == [], "it was told before"
+    assert world.reported(again, "equivocation") == [], "it was reported before"
 
 
-def test_of_each_creator_one_proof_is_kept(tmp_path: Path) -> None:
-    """Each is reported; but a creator could sign twice in every slot that it wins, to fill the disk."""
+def test_one_proof_is_kept_for_each_creator(tmp_path: Path) -> None:
+    """All are reported, but one is kept: a creator could sign twice in every slot that it wins, to fill the disk."""
     slots = {number: [slot for slot in range(4_000, 4_100) if wins(number, slot)][:5] for number in (1, 2)}
     world = new_world()
     node = add_node(world, tmp_path)
@@ -129,7 +129,7 @@ def test_of_each_creator_one_proof_is_kept(tmp_path: Path) -> None:
         (kept_key(number).account, slots[number][0]) for number in (1, 1, 2, 2)]
 
 
-def test_all_blocks_of_the_tree_are_there_again_also_twins_that_came_in_only_since_others_build_on_them(
+def test_all_blocks_of_the_tree_are_there_again_even_twins_that_entered_only_because_others_build_on_them(
         tmp_path: Path) -> None:
     slot = next(slot for slot in range(4_000, 4_100) if wins(1, slot))
     paid = [transaction(2, kept_key(11).account, 5, nonce) for nonce in range(4)]
@@ -148,7 +148,7 @@ def test_all_blocks_of_the_tree_are_there_again_also_twins_that_came_in_only_sin
     assert list(again.tree.blocks) == before and again.tree.best.id == node.tree.best.id
 
 
-def test_a_key_of_no_account_in_the_genesis_is_told_also_when_going_on(tmp_path: Path) -> None:
+def test_a_key_without_an_account_in_the_genesis_is_reported_even_when_a_node_goes_on(tmp_path: Path) -> None:
     node = add_node(new_world(), tmp_path)
     node.commit()
     crash(node)

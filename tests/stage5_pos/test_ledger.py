@@ -1,4 +1,4 @@
-"""The ledger of a tree: properties over random trees of random transactions, against a model that knows no branches."""
+"""The ledger of a tree: properties over random trees of random transactions, checked against a naive model."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -17,7 +17,7 @@ from tests.sizes import and_long
 
 NAMES = ["rich", "one", "two", "three", "four", "x", "y", "z"]
 HOLDERS = {"rich": MAX_INTEGER, "one": 1_000, "two": 1_000, "three": 2, "four": 0, "payer": 1_000_000}
-"""The last one sends nothing, and can pay all that is only tried."""
+"""The last one sends nothing in blocks, so it can pay whatever is only tried."""
 Transfer = tuple[str, str, int]
 Growth = tuple[int, int, str, list[Transfer], list[int]]
 
@@ -25,12 +25,12 @@ amounts = st.sampled_from([1, 1, 2, MAX_INTEGER]) | st.integers(0, 1_200)
 transfers = st.tuples(st.sampled_from(NAMES), st.sampled_from(NAMES), amounts)
 plans = st.lists(st.tuples(st.integers(0, 1_000), st.integers(0, 3), st.sampled_from(NAMES),
                            st.lists(transfers, max_size=3), st.lists(st.integers(0, 1_000), max_size=2)), max_size=16)
-"""A tree. Of each block: which earlier one is its parent (0 for the second number: the newest), its creator, what it
-transfers, and which earlier transactions it names once more."""
+"""A plan of a tree. For each block: which earlier one is its parent (if the second number is 0, the newest), its
+creator, its transfers, and which earlier transactions it lists again."""
 
 
 class Forest:
-    """A tree with its ledger, and what the model says of each of its blocks."""
+    """A tree with its ledger, and the model's balances for each block."""
 
     def __init__(self, plan: Sequence[Growth] = ()) -> None:
         self.transactions: dict[str, Transaction] = {}
@@ -51,7 +51,7 @@ class Forest:
         return name
 
     def grow(self, parent: Block, creator: str, ids: list[str]) -> Block | None:
-        """Add a block, as a node does, if it is valid; the ledger must say what the model says."""
+        """Add a block as a node does, if it is valid. The ledger must agree with the model."""
         number = len(self.tree.blocks) + self.refused
         block = Block(f"block {number}", parent.slot + 1, parent.id, creator, number * 7919 % 101, ids, b"")
         after, before = self.execute_naively(block), dict(self.ledger.balances)
@@ -62,7 +62,7 @@ class Forest:
             assert after is None and self.ledger.balances == before
             self.refused += 1
             return None
-        assert after is not None, "the ledger takes what is not valid"
+        assert after is not None, "the ledger accepts an invalid block"
         self.model[block.id] = after
         path = self.tree.add(block)
         if path.done:
@@ -72,7 +72,7 @@ class Forest:
         return block
 
     def execute_naively(self, block: Block) -> dict[str, int] | None:
-        """The balances after a block, None if it is not valid."""
+        """The balances after a block; None if it is invalid."""
         balances, used = dict(self.model[block.parent_id]), self.used(self.tree.blocks[block.parent_id])
         for name in block.transactions:
             _, sender, receiver, amount = self.transactions[name]
@@ -93,13 +93,13 @@ class Forest:
         return used
 
     def check_best(self) -> None:
-        """The ledger is that of the best chain, to the last account, and no money is lost or made."""
+        """Check that the ledger is that of the best chain, for every account, and that no money is lost or made."""
         assert self.ledger.balances == self.model[self.tree.best.id]
         assert sum(self.ledger.balances.values()) == sum(HOLDERS.values()) + REWARD * self.tree.best.height
         assert min(self.ledger.balances.values()) >= 0
 
     def check(self, block: Block) -> None:
-        """To a child of this block, the accounts have what the model says, to the unit, and the same ids are used."""
+        """Check that a child of this block sees exactly the balances and the used ids of the model."""
         for account in NAMES:
             balance = self.model[block.id].get(account, 0)
             probes = [Transaction("too much", account, account, balance + 1), Transaction("all", account, "w", balance)]
@@ -111,14 +111,14 @@ class Forest:
 
 @given(plans)
 @settings(max_examples=150)
-def test_every_block_leaves_what_its_own_chain_has_done(plan: list[Growth]) -> None:
+def test_after_every_block_the_ledger_is_that_of_its_own_chain(plan: list[Growth]) -> None:
     forest = Forest(plan)
     for block in forest.tree.blocks.values():
         forest.check(block)
 
 
 def grow_at_random(generator: random.Random, steps: int) -> Iterator[Forest]:
-    """A forest whose branches overtake one another, seen after each step."""
+    """A forest whose branches overtake one another, yielded after each step."""
     forest = Forest()
     for _ in range(steps):
         lowest = forest.tree.best.height - generator.choice([1, 1, 5])
@@ -132,7 +132,7 @@ def grow_at_random(generator: random.Random, steps: int) -> Iterator[Forest]:
 
 
 @pytest.mark.parametrize("seed", and_long(range(8), range(8, 200)))
-def test_to_and_fro_between_branches_nothing_is_left_of_what_was_abandoned(seed: int) -> None:
+def test_after_many_reorganisations_nothing_is_left_of_abandoned_branches(seed: int) -> None:
     generator = random.Random(seed)
     for forest in grow_at_random(generator, 120):
         forest.check(generator.choice(list(forest.tree.blocks.values())))
@@ -166,7 +166,7 @@ def test_a_branch_within_a_branch_within_a_branch() -> None:
         assert younger is not None
         at = younger
         forest.check(at)
-    assert forest.grow(at, "two", [payments[0]]) is None, "it is twenty branches below"
+    assert forest.grow(at, "two", [payments[0]]) is None, "it was executed twenty branches below"
     for _ in range(21):
         grown = forest.grow(at, "two", [])
         assert grown is not None
@@ -174,7 +174,7 @@ def test_a_branch_within_a_branch_within_a_branch() -> None:
     assert forest.tree.best is at and forest.rollbacks == 1
 
 
-def test_what_is_left_of_a_branch_of_which_the_best_chain_took_the_beginning() -> None:
+def test_the_rest_of_a_branch_whose_beginning_the_best_chain_took_is_still_right() -> None:
     forest = Forest()
     for _ in range(3):
         forest.grow(forest.tree.best, "one", [])
@@ -222,7 +222,7 @@ def test_the_same_id_twice_in_one_block_is_refused() -> None:
     assert forest.grow(forest.tree.root, "two", [twice, twice]) is None
 
 
-def test_what_is_chosen_for_a_block_beside_the_tip_is_valid_there() -> None:
+def test_transactions_chosen_for_a_block_on_another_branch_are_valid_there() -> None:
     forest = Forest()
     first, second = forest.transaction("three", "x", 2), forest.transaction("three", "y", 2)
     forest.grow(forest.tree.root, "two", [first])

@@ -1,4 +1,4 @@
-"""What it costs to judge a block: it follows the ids of the block, not the chain, the fork, or what is kept."""
+"""The cost of judging a block grows with the ids in it, not with the chain, the fork, or the kept data."""
 
 import random
 from collections.abc import Callable, Iterable, Iterator
@@ -14,20 +14,20 @@ from stage5_pos.tree import Block, Tree
 from tests.sizes import and_long
 
 IDS = 60
-"""As many as a block of 4 KiB has room for, and some."""
+"""A few more ids than fit into a block of 4 KiB."""
 
 DEEP = 300
-"""Blocks of a fork."""
+"""The number of blocks in a fork."""
 
 HOLDERS = {f"holder {number}": 10**12 for number in range(10)}
 
 
 LEAST = 0.005
-"""Seconds. What costs less is not compared: it is a tenth of what a message may cost."""
+"""In seconds. Costs below this are not compared: it is a tenth of what a message may cost."""
 
 
 class Grown:
-    """A chain in which many transactions are executed, the forks of an attacker, and a few payments of anybody."""
+    """A chain with many executed transactions, the forks of an attacker, and a few other payments."""
 
     def __init__(self, executed: int) -> None:
         self.numbers = count()
@@ -43,7 +43,7 @@ class Grown:
         self.twins = self.grow_with_elder_twins()
 
     def payments(self, number: int) -> list[str]:
-        """Ids of new transactions between holders and anybody: one in three goes to an account that is known."""
+        """Ids of new transactions by holders: one in three goes to a known account, the others to new ones."""
         ids = []
         for _ in range(number):
             name = f"{next(self.numbers):064x}"
@@ -70,7 +70,7 @@ class Grown:
         return tip
 
     def grow_with_elder_twins(self) -> Block:
-        """The tip of a branch, each block of which came after another one on the same parent."""
+        """The tip of a branch in which each block came after another one on the same parent."""
         tip = self.tree.root
         for _ in range(DEEP):
             self.grow(tip, [])
@@ -84,7 +84,7 @@ class Grown:
             block = block.parent
 
     def roll_back(self) -> float:
-        """Median seconds to take in a block of 4 KiB that makes the branch of a twin of the tip the best."""
+        """Median seconds to add a block of 4 KiB that makes the branch of the tip's twin the best one."""
         times = []
         for _ in range(9):
             fork = self.tree.best
@@ -130,13 +130,13 @@ def many(request: pytest.FixtureRequest) -> Grown:
     return Grown(request.param)
 
 
-def test_it_costs_the_same_on_every_block_and_after_however_many_transactions(few: Grown, many: Grown) -> None:
+def test_it_costs_the_same_on_every_parent_and_after_any_number_of_transactions(few: Grown, many: Grown) -> None:
     for where, parents in WHERE.items():
         one, other = few.judge(parents(few)), many.judge(parents(many))
         assert other < max(2 * one, LEAST), f"{where}: {one:.4f} s, then {other:.4f} s"
         assert max(one, other) < 0.05, f"{where}: {one:.4f} s, {other:.4f} s"
 
 
-def test_a_rollback_costs_what_its_blocks_hold(few: Grown, many: Grown) -> None:
+def test_the_cost_of_a_rollback_follows_from_its_blocks(few: Grown, many: Grown) -> None:
     one, other = few.roll_back(), many.roll_back()
     assert other < max(2 * one, LEAST), f"{one:.4f} s, then {other:.4f} s"

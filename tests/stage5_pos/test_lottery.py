@@ -18,13 +18,13 @@ SEEDS = [hashlib.sha256(b"lottery %d" % number).hexdigest() for number in range(
 SLOTS = 10_000
 PERMILLE = 100
 OUTSIDE = Decimal("0.001")
-"""The chance that a fair lottery falls outside of the interval: half of it on either side."""
+"""The chance that a fair lottery falls outside the interval, half of it on either side."""
 
 
 def binomial_interval(trials: int, chance: Fraction) -> tuple[int, int]:
-    """The 99.9 % interval of the binomial: either side outside of it has a chance of at most 0.0005.
+    """The 99.9 % interval of the binomial: each side outside it has a chance of at most 0.0005.
 
-    Summed up term by term, in 60 digits, so that no approximation decides.
+    It is summed up term by term, with 60 digits, so that no approximation decides.
     """
     with localcontext(Context(prec=60)):
         p = Decimal(chance.numerator) / chance.denominator
@@ -43,7 +43,7 @@ def binomial_interval(trials: int, chance: Fraction) -> tuple[int, int]:
 def values_of(seed: str, account: str) -> list[int]:
     """The values of an account's tickets, slot by slot.
 
-    The draws are made up. They are as good as signatures here: a value is a hash of the draw.
+    The draws are invented. That is as good as signatures here, since a value is a hash of the draw.
     """
     draws = [encode_base64(hashlib.sha256(f"{account} {slot}".encode()).digest()) for slot in range(SLOTS)]
     return [ticket_value(seed, slot, account, draw) for slot, draw in enumerate(draws)]
@@ -56,19 +56,19 @@ def slots_won(seed: str, account: str, stake: int, total: int) -> set[int]:
 
 
 def chance_of(stake: int, total: int) -> Fraction:
-    """1 - (1 - f)^s in floats, so by another way than stage5_pos/genesis.py goes; off by about 1e-16."""
+    """1 - (1 - f)^s in floats, unlike stage5_pos/genesis.py, with an error of about 1e-16."""
     return Fraction(1 - (1 - PERMILLE / 1000) ** (stake / total))
 
 
 def assert_fair(wins: int, trials: int, chance: Fraction) -> None:
-    """The number of wins lies within the 99.9 % interval."""
+    """Check that the number of wins lies within the 99.9 % interval."""
     low, high = binomial_interval(trials, chance)
     print(f"{wins} wins in {trials} slots, the interval is {low} to {high}")
     assert low <= wins <= high
 
 
 def test_the_interval_is_that_of_the_binomial() -> None:
-    """Known by hand: of ten tosses of a coin all are heads with 1/1024, more than 0.0005; of eleven with 1/2048."""
+    """Computed by hand: ten tosses of a coin are all heads with 1/1024, more than 0.0005; eleven with 1/2048."""
     assert binomial_interval(10, Fraction(1, 2)) == (0, 10)
     assert binomial_interval(11, Fraction(1, 2)) == (1, 10)
     assert binomial_interval(100, Fraction(1, 2)) == (34, 66)
@@ -82,14 +82,14 @@ def test_wins_follow_the_stake(seed: str, stakes: list[int]) -> None:
     won = [slots_won(seed, f"key {number}", stake, sum(stakes)) for number, stake in enumerate(stakes)]
     for wins, stake in zip(won, stakes, strict=True):
         assert_fair(len(wins), SLOTS, chance_of(stake, sum(stakes)))
-    # All stakes together: a slot has a block with the rate of the network, however they are spread.
+    # However the stake is spread, a slot has a block with the probability of the network.
     assert_fair(len(set.union(*won)), SLOTS, Fraction(PERMILLE, 1000))
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("parts", [[500], [250, 250], [10] * 9 + [410], [100] * 5, [499, 1]])
 def test_splitting_a_stake_over_several_keys_does_not_change_its_owners_share(seed: str, parts: list[int]) -> None:
-    """The owner of half of the stake wins as many slots with any set of keys, and so does everybody else."""
+    """The owner of half of the stake wins equally many slots with any set of keys, and so does everybody else."""
     print(f"seed {seed}")
     won = [slots_won(seed, f"key {number}", part, 1000) for number, part in enumerate(parts)]
     assert_fair(len(set.union(*won)), SLOTS, chance_of(500, 1000))
@@ -113,7 +113,7 @@ def test_real_signatures_win_as_often() -> None:
 # --- tickets and draws --------------------------------------------------------------------------
 
 def test_what_is_signed_and_what_is_hashed() -> None:
-    """The bytes of contract §3, written down a second time."""
+    """The bytes of contract §3, implemented a second time."""
     seed, account = SEEDS[0], kept_key(1).account
     assert lottery_bytes(seed, 7) == f'["lottery","{seed}",7]'.encode()
     draw = make_draw(kept_key(1), seed, 7)

@@ -1,4 +1,4 @@
-"""What makes blocks, without a node: when it draws, what it signs, and what keeps it from signing twice in a slot."""
+"""The block maker, without a node: when it draws, what it signs, and why it never signs twice in a slot."""
 
 from typing import Any
 
@@ -18,11 +18,11 @@ from tests.stage5_pos.scenes import GENESIS
 
 PLAYED = 1
 SLOT = next(slot for slot in range(100, 200) if wins(PLAYED, slot) and wins(PLAYED, slot + 1))
-"""It wins this one and the next."""
+"""A slot that the account wins, as it does the next one."""
 
 
 class Scene:
-    """A maker that plays one stake, at a time that the test sets; what it does is in `done`, in order."""
+    """A maker that plays one stake, on a clock that the test sets. `done` lists what it does, in order."""
 
     def __init__(self, slot: int, has_signed: bool = False) -> None:
         self.world = World(1, genesis().start_ms)
@@ -38,7 +38,7 @@ class Scene:
             lambda: self.done.append("committed"), self.done.append)
 
     def at(self, slot: float) -> list[Any]:
-        """Let it be that slot, and `on_slot` be called; what the maker does then."""
+        """Set the clock to that slot, and call `on_slot`. Return what the maker does."""
         self.world.now = float(slot)
         self.done.clear()
         self.maker.on_slot()
@@ -46,18 +46,18 @@ class Scene:
 
 
 def made_in(slot: int) -> list[Any]:
-    """What is done in a slot that is won and was not drawn for."""
+    """What the maker does in a slot that it wins, if it has not drawn for it yet."""
     message: Message = block(slot, GENESIS, number=PLAYED)
     return [("slot", str(slot).encode()), "committed", message]
 
 
-def test_the_slot_outlasts_a_crash_before_the_block_is_signed_and_goes_out() -> None:
+def test_the_slot_is_committed_before_the_block_is_signed_and_sent() -> None:
     scene = Scene(SLOT - 1)
     assert scene.at(SLOT) == made_in(SLOT)
     assert scene.at(SLOT + 1) == made_in(SLOT + 1)
 
 
-def test_a_slot_is_drawn_for_once() -> None:
+def test_it_draws_once_for_each_slot() -> None:
     scene = Scene(SLOT - 1)
     scene.at(SLOT)
     assert scene.at(SLOT + 0.5) == []
@@ -69,7 +69,7 @@ def test_the_slot_in_which_it_starts_is_skipped() -> None:
     assert scene.at(SLOT + 1) == made_in(SLOT + 1)
 
 
-def test_the_slot_in_the_journal_is_skipped_also_where_the_clock_was_set_back() -> None:
+def test_the_slot_in_the_journal_is_skipped_even_if_the_clock_was_set_back() -> None:
     scene = Scene(SLOT - 10)
     scene.maker.skip_the_slots_until(SLOT)
     [told] = scene.at(SLOT - 1)
@@ -83,7 +83,7 @@ def test_an_account_that_has_signed_elsewhere_does_not_sign() -> None:
 
 
 @pytest.mark.parametrize("at, seconds", [(0.0, 1.0), (0.25, 0.75), (-2.5, 0.5)])
-def test_it_is_back_when_the_next_slot_begins(at: float, seconds: float) -> None:
+def test_its_timer_is_set_for_the_start_of_the_next_slot(at: float, seconds: float) -> None:
     scene = Scene(SLOT)
     scene.world.now = SLOT + at
     scene.maker.await_slot()

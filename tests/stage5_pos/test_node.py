@@ -31,7 +31,7 @@ def random_tree(generator: random.Random) -> list[Message]:
         for twin in range(generator.choice([1, 1, 2])):
             made = block(slot, parent, chosen[twin:], winner(slot, generator.choice([0, 1])))
             if sum((one["creator"], one["slot"]) == (made["creator"], slot) for one in messages) == MAX_TWINS:
-                continue  # whether a third enters depends on who has built on it by then
+                continue  # whether a third one enters depends on whether others have built on it by then
             messages.append(made)
             tips[block_id(made)] = (slot, tips[parent][1] + 1)
             used[block_id(made)] = used[parent] + chosen[twin:]
@@ -39,7 +39,7 @@ def random_tree(generator: random.Random) -> list[Message]:
 
 
 def expected_tip(messages: list[Message]) -> str:
-    """The best tip, by the words of the contract: longest chain, then smaller lottery value, then smaller id."""
+    """The best tip, as the contract says: longest chain, then smaller lottery value, then smaller id."""
     blocks = {block_id(message): message for message in messages if message["type"] == "block"}
 
     def height(tip: str) -> int:
@@ -69,7 +69,7 @@ def test_a_tree_delivered_in_any_order_gives_every_node_the_same_tip_and_ledger(
         assert sum(ledgers[-1].values()) == 10 * MILLION + 10 * node.tree.best.height, f"seed {seed}"
         on_chain = {one for link in node.tree.chain for one in link.transactions}
         in_order = [one for one in node.transactions if one not in on_chain]
-        assert list(node.pool) == in_order, f"seed {seed}: none is lost, and they wait in order of arrival"
+        assert list(node.pool) == in_order, f"seed {seed}: no transaction is lost, and they wait in order of arrival"
     assert ledgers[0] == ledgers[1] == ledgers[2], f"seed {seed}"
 
 
@@ -102,7 +102,7 @@ def test_a_rollback_undoes_the_branch_and_its_transactions_wait_again_in_order_o
     assert (status["rollbacks"], status["longest_rollback"], status["blocks"], status["height"]) == (1, 1, 4, 3)
 
 
-def test_of_two_payments_of_the_same_money_exactly_one_is_executed_after_a_partition() -> None:
+def test_after_a_partition_exactly_one_of_two_payments_of_the_same_money_is_executed() -> None:
     world = new_world()
     makers = [add_node(world, plays=(1, 2, 3, 4, 5))]
     world.run(seconds=0.5)
@@ -142,7 +142,7 @@ def test_two_winners_of_a_slot_on_one_node_make_one_block_with_the_smaller_value
 
 
 @pytest.mark.parametrize("rival, made", [("better", 0), ("worse", 1), ("itself", 0)])
-def test_a_winner_makes_a_block_only_if_it_ranks_above_what_is_made_of_the_slot_already(rival: str, made: int) -> None:
+def test_a_winner_makes_a_block_only_if_it_ranks_above_the_slots_other_blocks(rival: str, made: int) -> None:
     slot = next(slot for slot in range(5_001, 5_099) if sum(wins(number, slot) for number in range(1, 11)) >= 2)
     best, *_, worst = sorted(filter(lambda number: wins(number, slot), range(1, 11)),
                              key=lambda number: value(number, slot))
@@ -154,10 +154,10 @@ def test_a_winner_makes_a_block_only_if_it_ranks_above_what_is_made_of_the_slot_
     tell(world, peer, paid, block(slot, GENESIS, [transaction_id(paid)], other))
     world.run(seconds=1.5)
     assert len(node.tree) == 1 + made and node.tree.best.creator == kept_key(best).account
-    assert not world.reported(node, "equivocation"), "an account that two nodes play need not sign twice"
+    assert not world.reported(node, "equivocation"), "an account that two nodes play does not sign twice"
 
 
-def test_one_block_that_cannot_be_made_does_not_end_the_making_of_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_after_a_block_that_cannot_be_made_a_node_makes_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
     world = new_world()
     node = add_node(world, plays=tuple(range(1, 11)))
 
@@ -172,7 +172,7 @@ def test_one_block_that_cannot_be_made_does_not_end_the_making_of_blocks(monkeyp
     assert len(node.tree) >= 3
 
 
-def test_a_maker_takes_what_is_valid_at_its_point_and_leaves_the_rest_in_the_pool() -> None:
+def test_a_maker_takes_transactions_that_are_valid_at_their_point_and_leaves_the_rest_in_the_pool() -> None:
     world = new_world()
     node = add_node(world, plays=tuple(range(1, 11)))
     peer = add_linked_stranger(world, node, 5)
@@ -198,7 +198,8 @@ def test_a_command_that_cannot_be_carried_out_changes_nothing(line: str, code: s
     ((), "; --from N needs a genesis account that is played here (see --forge), and none is"),
     ((2,), "; genesis accounts that are played here and have it: 2; add --from 2"),
     ((2, 3, 5), "; genesis accounts that are played here and have it: 2, 3, 5; add --from 2")])
-def test_who_lacks_the_money_is_told_which_account_here_has_it(played: tuple[int, ...], advice: str) -> None:
+def test_a_user_without_the_money_is_told_which_account_of_the_node_has_it(
+    played: tuple[int, ...], advice: str) -> None:
     world, node, _ = scene()
     node.stakes = {number: kept_key(number) for number in played}
     node.on_line(f"/send {X} 5")
@@ -208,7 +209,7 @@ def test_who_lacks_the_money_is_told_which_account_here_has_it(played: tuple[int
     assert not played or reasons[1].endswith("; and no genesis account that is played here has that")
 
 
-def test_what_is_pending_counts_against_the_funds() -> None:
+def test_pending_transactions_count_against_the_funds() -> None:
     world, node, _ = scene()
     node.stakes = {1: kept_key(1)}
     node.on_line(f"/send {X} 600000 --from 1")
@@ -238,7 +239,7 @@ def test_the_events_of_blocks_tree_and_status() -> None:
 # --- many nodes, whatever happens ---------------------------------------------------------------
 
 @pytest.mark.parametrize("seed", and_long(range(10), range(10, 50)))
-def test_makers_that_are_cut_parted_and_late_end_up_with_one_chain(seed: int) -> None:
+def test_makers_end_up_with_one_chain_after_cuts_partitions_and_late_joining(seed: int) -> None:
     world = new_world(seed)
     nodes = [add_node(world, plays=(1, 2))]
     world.run(seconds=0.4)

@@ -1,4 +1,4 @@
-"""Blocks that are not in the tree, without a node: how they wait, enter in order, and are refused with their branch."""
+"""Postponed blocks, without a node: how they wait, enter in order, and are refused with their branch."""
 
 from lab.simulation import MemoryNetwork, World
 from stage4_sequencer.pool import Pool, Refused
@@ -9,7 +9,7 @@ from tests.memory import FakeFetcher, LastingConnection
 
 
 class Scene:
-    """Blocks that wait for one another in a line, and a tree that they enter."""
+    """A chain of blocks of which each waits for the one before, and a tree that they enter."""
 
     def __init__(self) -> None:
         self.tree = Tree("b0")
@@ -21,19 +21,19 @@ class Scene:
                                   lambda connection: 1, self.enter)
 
     def enter(self, entry: PutOff) -> None:
-        """What a node does: into the tree, and tell those that wait for it."""
+        """Do what a node does: put the block into the tree, and release those that wait for it."""
         self.tree.add(entry.block)
         self.entered.append(entry.block.id)
         self.waits.on_arrived(entry.block.id)
 
     def put_off(self, number: int, *lacking: str, creator: str = "eve") -> None:
-        """Let the block of that number wait for its parent, and for transactions."""
+        """Postpone the block of that number, which lacks its parent or transactions."""
         block = Block(f"b{number}", number, f"b{number - 1}", creator, 0, [], b"frame %d" % number)
         parent = [] if block.parent_id in self.tree else [block.parent_id]
         assert self.waits.put_off(block, [*lacking, *parent], self.peer)
 
 
-def test_a_branch_enters_from_its_beginning_when_what_it_lacks_has_come() -> None:
+def test_a_branch_enters_from_its_beginning_once_it_lacks_nothing() -> None:
     scene = Scene()
     for number in (3, 2):
         scene.put_off(number)
@@ -44,14 +44,14 @@ def test_a_branch_enters_from_its_beginning_when_what_it_lacks_has_come() -> Non
     assert scene.waits.frame_of("b2") == b"frame 2" and scene.waits.is_settled("b2"), "it is in the tree"
 
 
-def test_what_waits_itself_is_not_asked_for() -> None:
+def test_a_postponed_block_is_not_asked_for() -> None:
     scene = Scene()
     scene.put_off(1, "t")
     scene.put_off(2, "u")
     assert [ids for _, ids in scene.fetcher.needed] == [["t"], ["u"]]
 
 
-def test_a_block_hangs_until_all_below_it_are_here() -> None:
+def test_a_block_hangs_until_all_its_ancestors_are_here() -> None:
     scene = Scene()
     scene.put_off(3)
     assert scene.waits.is_hanging("b3")

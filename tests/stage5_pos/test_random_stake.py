@@ -1,5 +1,5 @@
-"""Random blocks and payments of stake holders who keep to nothing, at a node that has room for very little: whatever
-comes, in whatever order, what the node keeps fits together, and a crash changes nothing."""
+"""Random blocks and payments of stake holders that obey no rule, sent to a node with little room. Whatever comes, in
+whatever order, the node's data stays consistent, and a crash changes nothing."""
 
 import random
 from pathlib import Path
@@ -20,7 +20,7 @@ ACCOUNTS = [X, kept_key(1).account, kept_key(2).account]
 
 
 class Mischief:
-    """What some stake holders say, made at random; account 1 wins most."""
+    """Random messages of some stake holders. Account 1 wins most slots."""
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
@@ -29,14 +29,14 @@ class Mischief:
         self.slots = {GENESIS: 0}
 
     def pay(self) -> Message:
-        """A payment, now and then of more than the sender has."""
+        """A payment, sometimes of more than the sender has."""
         made = transaction(self.random.choice([1, 1, 2, 3]), self.random.choice(ACCOUNTS),
                            self.random.choice([1, 5, 7, 9, MILLION, MILLION + 20]), len(self.payments))
         self.payments[transaction_id(made)] = made
         return made
 
     def build(self, best: str) -> Message:
-        """A block on any other, that names payments, some of them not valid there, and now and then a block."""
+        """A block on any other block. It lists payments, some of them invalid there, and sometimes a block."""
         parent = self.random.choice([best, *self.slots, *list(self.slots)[-6:]])
         slot = next_slot(self.slots.get(parent, 0) + self.random.choice([0, 0, 0, 1, 2, 5]))
         if self.random.random() < 0.3:
@@ -50,7 +50,7 @@ class Mischief:
         return made
 
     def say(self, node: StakeNode) -> list[Message]:
-        """The next messages: something new, something that the node waits for, or what came before."""
+        """The next messages: something new, something that the node waits for, or something old."""
         what = self.random.choice(["pay", "payment", "payment", "build", "build", "block", "block", "blocks"])
         if what == "build":
             made = self.build(node.tree.best.id)
@@ -76,7 +76,7 @@ def expected_balances(node: StakeNode) -> dict[str, int]:
 
 
 def check(node: StakeNode) -> None:
-    """Does all that is kept fit together?"""
+    """Check that the node's data is consistent."""
     assert node.balances() == expected_balances(node)
     assert set(node.waiting_blocks.lacks) == set(node.waiting_blocks) and len(node.waiting_blocks) <= 8
     assert not set(node.waiting_blocks) & set(node.tree.blocks)
@@ -88,12 +88,12 @@ def check(node: StakeNode) -> None:
     assert not executed & pooled and executed | pooled <= set(node.transactions)
     assert all(one in node.transactions for block in off for one in block.transactions)
     assert aside == set(node.aside.among(node.transactions))
-    assert aside <= {one for block in [*off, *waiting] for one in block.transactions}, "somebody needs it"
+    assert aside <= {one for block in [*off, *waiting] for one in block.transactions}, "a block needs each of them"
     assert node.ids.sum("")[0] == len(executed | pooled) and set(node.frames) == set(node.transactions)
 
 
 @pytest.mark.parametrize("seed", and_long(range(6), range(6, 400)))
-def test_whatever_stake_holders_say_what_is_kept_fits_together(seed: int, tmp_path: Path,
+def test_whatever_stake_holders_say_a_nodes_data_is_consistent(seed: int, tmp_path: Path,
                                                                monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stage5_pos.put_off.MAX_WAITING", 8)
     monkeypatch.setattr("stage5_pos.side.MAX_SOLO_BYTES", 5_000)

@@ -1,4 +1,4 @@
-"""Stage 5 in memory: what comes again, what comes forged, and what gets lost on its way."""
+"""Stage 5 in memory: blocks that come again, forged copies, and blocks that are lost on their way."""
 
 import pytest
 
@@ -11,18 +11,18 @@ from tests.stage5_pos.builder import (MILLION, add_node, block, block_id, new_wo
 from tests.stage5_pos.scenes import GENESIS, X, balances, chain, is_counted, scene, tell
 
 TOO_MUCH = transaction(1, X, MILLION + 1)
-"""Properly signed, and never covered."""
+"""A transaction that is properly signed, but that its sender can never pay."""
 
 
 def known_blocks() -> dict[str, Message]:
-    """A block in each of the places where a node remembers one, once it has heard TOO_MUCH."""
+    """A block for each place where a node remembers blocks, once it has heard TOO_MUCH."""
     return {"in the tree": block(1, GENESIS),
             "waiting": block(1, "0" * 64, number=winner(1)),
             "invalid": block(1, GENESIS, [transaction_id(TOO_MUCH)])}
 
 
 def know(name: str) -> tuple[World, StakeNode, Stranger, Message]:
-    """A node that knows such a block, from a peer that then has told one invalid message at most."""
+    """A node that knows such a block, and the peer that sent it, which has then sent at most one invalid message."""
     world, node, peer = scene()
     message = known_blocks()[name]
     tell(world, peer, TOO_MUCH, message)
@@ -33,13 +33,13 @@ def know(name: str) -> tuple[World, StakeNode, Stranger, Message]:
 
 
 @pytest.mark.parametrize("name", known_blocks())
-def test_a_known_block_may_come_again_as_often_as_anybody_likes(name: str) -> None:
+def test_a_known_block_may_come_again_any_number_of_times(name: str) -> None:
     world, node, peer, message = know(name)
     before = node.describe_status()
     for _ in range(25):
         tell(world, peer, message)
     assert not peer.is_closed and node.describe_status() == before
-    assert len(world.reported(node, "error")) == (name == "invalid"), "that one time counts, and no repeat"
+    assert len(world.reported(node, "error")) == (name == "invalid"), "the first time counts, and no repeat"
 
 
 @pytest.mark.parametrize("name", known_blocks())
@@ -55,7 +55,7 @@ def test_each_badly_signed_copy_of_a_known_block_counts(name: str) -> None:
     assert {**node.describe_status(), "peers": 0} == {**before, "peers": 0}
 
 
-def test_a_waiting_block_is_refused_with_its_branch_when_what_it_lacked_is_not_valid() -> None:
+def test_a_postponed_block_is_refused_with_its_branch_when_the_transaction_that_it_lacked_is_invalid() -> None:
     world, node, peer = scene()
     bad = block(1, GENESIS, [transaction_id(TOO_MUCH)])
     child = block(2, block_id(bad))
@@ -80,7 +80,7 @@ def test_a_transaction_twice_in_a_list_of_ids_is_format(spent: list[int]) -> Non
     assert peer.is_closed and world.reported(node, "error")[-1]["code"] == "FORMAT" and not node.waiting_blocks
 
 
-def test_a_transaction_of_an_ancestor_may_not_come_again_but_may_on_another_branch() -> None:
+def test_a_transaction_of_an_ancestor_must_not_come_again_but_may_on_another_branch() -> None:
     world, node, peer = scene()
     paid = transaction(1, X, 10)
     first = block(1, GENESIS, [transaction_id(paid)])
@@ -94,7 +94,7 @@ def test_a_transaction_of_an_ancestor_may_not_come_again_but_may_on_another_bran
 
 
 @pytest.mark.parametrize("is_loser_the_caller", [False, True])
-def test_blocks_that_were_lost_on_their_way_are_fetched_when_one_tells_its_tip(is_loser_the_caller: bool) -> None:
+def test_blocks_that_were_lost_on_their_way_are_fetched_when_a_tip_is_announced(is_loser_the_caller: bool) -> None:
     world = new_world()
     called = add_node(world)
     caller = add_node(world, called.address)

@@ -15,7 +15,7 @@ from tests.stage5_pos.scenes import GENESIS, X, balances, chain, scene, tell
 
 
 def count_moves(node: StakeNode, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """How often a block is put on top of the best chain from now on, and how often one is taken off."""
+    """Count from now on how often a block is put on the best chain, and how often one is taken off."""
     moves: Counter[str] = Counter()
 
     def counted(name: str) -> Callable[..., None]:
@@ -31,7 +31,7 @@ def count_moves(node: StakeNode, monkeypatch: pytest.MonkeyPatch) -> Counter[str
     return moves
 
 
-def test_a_node_undoes_and_takes_over_as_much_as_the_fork_is_deep(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_node_undoes_and_executes_only_the_blocks_after_the_fork(monkeypatch: pytest.MonkeyPatch) -> None:
     world, node, peer = scene()
     trunk = chain(60)
     tell(world, peer, *trunk)
@@ -76,7 +76,7 @@ def test_through_many_rollbacks_no_transaction_is_lost_or_executed_twice(seed: i
         assert list(node.pool) == [one for one in own if one not in executed], f"seed {seed}"
         assert balances(node).get(X, 0) == sum(own.index(one) for one in executed), f"seed {seed}"
         assert sum(balances(node).values()) == 10 * MILLION + 10 * node.tree.best.height, f"seed {seed}"
-    assert node.chain.rollbacks >= 1, f"seed {seed}: rollbacks are what this test is about"
+    assert node.chain.rollbacks >= 1, f"seed {seed}: this test needs a rollback"
     events = world.reported(node, "transaction")
     for one in own:
         states = [event["state"] for event in events if event["id"] == one]

@@ -1,5 +1,5 @@
-"""Who gives way when a node of stage 5 has no room: blocks that wait, branches that nobody builds on, and transactions
-that came in only for such blocks."""
+"""What gives way when a node of stage 5 has no room: postponed blocks, branches that nobody else builds on, and
+transactions that were let in only for such blocks."""
 
 from collections.abc import Iterator
 from itertools import count, islice
@@ -26,7 +26,7 @@ def slots_of(number: int, first: int = 1) -> Iterator[int]:
 
 
 def orphans(many: int, number: int = 1) -> list[Message]:
-    """Blocks by one stake holder on parents that do not exist."""
+    """Orphans by one stake holder, on parents that do not exist."""
     return [block(slot, NOWHERE[slot], number=number) for slot in islice(slots_of(number), many)]
 
 
@@ -35,9 +35,9 @@ def ids_of(messages: list[Message]) -> list[str]:
     return list(map(block_id, messages))
 
 
-# --- blocks that wait ---------------------------------------------------------------------------
+# --- postponed blocks ---------------------------------------------------------------------------
 
-def test_what_hangs_in_the_air_gives_way_to_what_continues_the_tree(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_orphans_give_way_to_blocks_that_continue_the_tree(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stage5_pos.put_off.MAX_WAITING", 4)
     world, node, peer = scene()
     continuing = [block(slot, GENESIS, [NOWHERE[slot]]) for slot in (1, 2, 3)]
@@ -48,7 +48,7 @@ def test_what_hangs_in_the_air_gives_way_to_what_continues_the_tree(monkeypatch:
     assert len(node.waiting_blocks) == 4
 
 
-def test_whoever_has_sent_most_gives_way_to_whoever_has_sent_little(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_peer_that_has_sent_most_gives_way_to_one_that_has_sent_little(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stage5_pos.put_off.MAX_WAITING", 6)
     world, node, greedy = scene()
     modest = add_linked_stranger(world, node, 5)
@@ -70,7 +70,7 @@ def test_a_stranger_gives_way_to_those_that_this_node_has_called(monkeypatch: py
     assert late.waiting_blocks.count_of(called) == 2 and len(late.waiting_blocks) == 3
 
 
-def test_what_nobody_has_gives_way_first(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocks_that_lack_what_nobody_has_give_way_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stage5_pos.put_off.MAX_WAITING", 2)
     world, node, peer = scene()
     unknown = block(1, GENESIS, [NOWHERE[0]])
@@ -80,7 +80,7 @@ def test_what_nobody_has_gives_way_first(monkeypatch: pytest.MonkeyPatch) -> Non
     assert list(node.waiting_blocks) == ids_of(others)
 
 
-def test_of_large_blocks_fewer_wait_but_one_always_may(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fewer_large_blocks_are_postponed_but_one_always_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stage5_pos.put_off.MAX_WAITING_BYTES", 20_000)
     world, node, peer = scene()
     tell(world, peer, *orphans(30))
@@ -91,7 +91,7 @@ def test_of_large_blocks_fewer_wait_but_one_always_may(monkeypatch: pytest.Monke
     assert list(node.waiting_blocks) == [block_id(large)]
 
 
-def test_two_orphans_of_a_slot_do_not_keep_out_the_block_that_the_chain_goes_on_with() -> None:
+def test_two_orphans_of_a_slot_do_not_keep_out_the_block_that_continues_the_chain() -> None:
     world, node, peer = scene()
     creator = winner(1)
     tell(world, peer, *[block(1, NOWHERE[number], number=creator) for number in range(2)])
@@ -100,7 +100,7 @@ def test_two_orphans_of_a_slot_do_not_keep_out_the_block_that_the_chain_goes_on_
     assert node.tree.best.id == block_id(good)
 
 
-def test_a_block_that_waits_is_asked_about_wherever_it_comes_from() -> None:
+def test_each_peer_that_sends_a_postponed_block_is_asked_for_what_it_lacks() -> None:
     world, node, first = scene()
     second = add_linked_stranger(world, node, 5)
     paid = transaction(2, X, 5)
@@ -114,7 +114,7 @@ def test_a_block_that_waits_is_asked_about_wherever_it_comes_from() -> None:
     assert node.tree.best.id == block_id(waiting)
 
 
-def test_a_tip_that_was_told_early_by_a_stranger_does_not_keep_a_node_from_asking_for_the_chain() -> None:
+def test_a_stranger_that_announces_a_tip_early_does_not_keep_a_node_from_asking_for_the_chain() -> None:
     world, node, peer = scene()
     blocks = chain(5)
     stranger = add_linked_stranger(world, node, 5)
@@ -162,7 +162,7 @@ def own_branches(many: int, number: int = 1) -> list[Message]:
     return [block(slot, GENESIS, number=number) for slot in islice(slots_of(number), many)]
 
 
-def test_of_branches_on_which_only_their_creator_builds_so_many_bytes_are_kept(
+def test_only_so_many_bytes_are_kept_of_branches_on_which_only_their_creator_builds(
         monkeypatch: pytest.MonkeyPatch) -> None:
     world, node, peer = scene()
     tell(world, peer, *chain(3))
@@ -171,7 +171,7 @@ def test_of_branches_on_which_only_their_creator_builds_so_many_bytes_are_kept(
     theirs = block(next_slot(3), block_id(chain(3)[0]), number=winner(next_slot(3)))
     tell(world, peer, theirs, *own_branches(40))
     own = [one for one in node.tree.blocks.values() if one.creator == block_creator(1) and one.height == 1]
-    assert len(own) <= 8, "five, and what others build on"
+    assert len(own) <= 8, "five, and those that others build on"
     assert all(one in node.tree for one in [*ids_of(chain(3)), block_id(theirs)])
     assert node.tree.best.id == block_id(chain(3)[-1])
 
@@ -181,7 +181,7 @@ def block_creator(number: int) -> str:
     return str(own_branches(1, number)[0]["creator"])
 
 
-def test_a_branch_that_gave_way_comes_back_when_the_longest_chain_goes_on_with_it(
+def test_a_branch_that_gave_way_comes_back_when_the_longest_chain_builds_on_it(
         monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stage5_pos.side.MAX_SOLO_BYTES", 4_000)
     world, node, peer = scene()
@@ -199,8 +199,8 @@ def test_a_branch_that_gave_way_comes_back_when_the_longest_chain_goes_on_with_i
     assert len({event["id"] for event in before}) == len(before), "each is reported once"
 
 
-def test_blocks_that_are_best_one_after_the_other_take_no_more_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of two blocks of a slot the smaller id is better: their creator can make each the best for a moment."""
+def test_blocks_that_are_the_best_one_after_the_other_take_no_more_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two blocks of a slot the smaller id is better, so their creator can make each the best for a moment."""
     monkeypatch.setattr("stage5_pos.side.MAX_SOLO_BYTES", 4_000)
     world, node, peer = scene()
     slots = sorted(islice(slots_of(1), 60), key=lambda slot: -int(block_id(block(slot, GENESIS, number=1)), 16))
@@ -208,20 +208,20 @@ def test_blocks_that_are_best_one_after_the_other_take_no_more_room(monkeypatch:
     assert len(node.tree) <= 6
 
 
-# --- transactions that came in for blocks -------------------------------------------------------
+# --- transactions that were let in for blocks ---------------------------------------------------
 
 def full_pool(monkeypatch: pytest.MonkeyPatch) -> tuple[World, StakeNode, Stranger]:
-    """A node whose pool has no room for what nobody can pay."""
+    """A node whose pool has no room for transactions that their senders cannot pay."""
     monkeypatch.setattr("stage4_sequencer.pool.MAX_UNCOVERED", 0)
     return scene()
 
 
 def unpayable(many: int) -> list[Message]:
-    """Transactions of more than their sender has."""
+    """Transactions that their sender cannot pay."""
     return [transaction(1, X, MILLION + 1, nonce) for nonce in range(many)]
 
 
-def test_what_came_in_for_a_block_leaves_with_it_when_it_is_invalid(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_transactions_let_in_for_a_block_leave_with_it_when_it_is_invalid(monkeypatch: pytest.MonkeyPatch) -> None:
     world, node, peer = full_pool(monkeypatch)
     too_much = unpayable(5)
     ids = [transaction_id(one) for one in too_much]
@@ -229,21 +229,21 @@ def test_what_came_in_for_a_block_leaves_with_it_when_it_is_invalid(monkeypatch:
     assert [one for one in ids if one in node.transactions] == ids[:4] and len(node.pool) == 0
     tell(world, peer, too_much[4])
     assert not node.waiting_blocks and not node.transactions and not node.frames
-    assert not any(map(node.is_lacking, ids)), "nor is it asked for when somebody names it"
+    assert not any(map(node.is_lacking, ids)), "nor are they asked for when a peer lists them"
 
 
-def test_what_came_in_for_a_block_leaves_with_it_when_it_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_transactions_let_in_for_a_block_leave_with_it_when_it_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     world, node, peer = full_pool(monkeypatch)
     too_much = unpayable(2)
     ids = [transaction_id(one) for one in too_much]
     tell(world, peer, block(1, GENESIS, ids), block(2, NOWHERE[0], ids[:1]), too_much[0])
     node.waiting_blocks.give_up(block_id(block(1, GENESIS, ids)))
-    assert list(node.transactions) == ids[:1], "another one needs it"
+    assert list(node.transactions) == ids[:1], "another block needs it"
     node.waiting_blocks.give_up(block_id(block(2, NOWHERE[0], ids[:1])))
     assert not node.transactions and not node.frames and not node.waiting_blocks
 
 
-def test_a_payment_out_of_what_the_same_block_pays_in_is_executed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_payment_of_money_that_comes_in_the_same_block_is_executed(monkeypatch: pytest.MonkeyPatch) -> None:
     world, node, peer = full_pool(monkeypatch)
     other = add_linked_stranger(world, node, 5)
     paid = transaction(1, balance_of(2), 500)
@@ -254,7 +254,7 @@ def test_a_payment_out_of_what_the_same_block_pays_in_is_executed(monkeypatch: p
     tell(world, peer, made, paid, spent)
     assert node.tree.best.id == block_id(made) and balances(node)[Y] == MILLION + 99
     assert not node.aside.among(made["transactions"]) and len(node.pool) == 0
-    assert node.ids.sum("")[0] == 2, "others hear of both"
+    assert node.ids.sum("")[0] == 2, "the node offers both to others"
     tell(world, other, {"type": "want", "ids": made["transactions"]})
     assert other.messages("transaction")[-2:] == [paid, spent]
 
@@ -264,7 +264,8 @@ def balance_of(number: int) -> str:
     return str(transaction(number, X, 1)["from"])
 
 
-def test_what_was_refused_is_asked_for_again_when_its_sender_has_been_paid(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refused_transaction_is_asked_for_again_when_its_sender_has_been_paid(
+    monkeypatch: pytest.MonkeyPatch) -> None:
     world, _, peer = full_pool(monkeypatch)
     spent = transaction(2, Y, MILLION + 100)
     tell(world, peer, spent)
@@ -276,7 +277,7 @@ def test_what_was_refused_is_asked_for_again_when_its_sender_has_been_paid(monke
     assert peer.messages("want")[-1]["ids"] == [transaction_id(spent)]
 
 
-def test_a_node_that_goes_on_from_its_journal_has_what_came_in_only_for_a_block(
+def test_a_node_that_goes_on_from_its_journal_has_transactions_let_in_only_for_a_block(
         tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path_factory.mktemp("data")
     monkeypatch.setattr("stage4_sequencer.pool.MAX_UNCOVERED", 0)
@@ -294,7 +295,7 @@ def test_a_node_that_goes_on_from_its_journal_has_what_came_in_only_for_a_block(
     assert again.balances() == node.balances()
 
 
-def test_so_many_bytes_come_in_for_blocks_and_then_blocks_give_way(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_so_many_bytes_are_let_in_for_blocks_and_then_blocks_give_way(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stage5_pos.put_off.MAX_ASIDE", 3_000)
     world, node, peer = full_pool(monkeypatch)
     too_much = unpayable(12)
@@ -305,7 +306,7 @@ def test_so_many_bytes_come_in_for_blocks_and_then_blocks_give_way(monkeypatch: 
     assert node.aside.size <= 3_000 or len(node.waiting_blocks) == 1
 
 
-def test_of_very_many_blocks_that_waited_for_one_transaction_some_enter_in_a_turn(
+def test_if_very_many_blocks_waited_for_one_transaction_only_some_enter_in_a_turn(
         monkeypatch: pytest.MonkeyPatch) -> None:
     """A small message must not keep the node busy for a third of a second."""
     monkeypatch.setattr("stage5_pos.put_off.ENTERED_AT_ONCE", 100)

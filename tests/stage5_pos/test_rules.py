@@ -17,7 +17,7 @@ RULES = Rules(genesis())
 ACCOUNT = kept_key(1).account
 OTHER_SLOT = next(slot for slot in range(SLOT + 1, 200) if lottery.is_winning(
     lottery.ticket_value(SEED, slot, ACCOUNT, draw(1, SLOT)), RULES.thresholds[ACCOUNT]))
-"""One in which the draw of `SLOT` would win, if it were one."""
+"""A slot in which the draw of `SLOT` would win if it were valid there."""
 
 
 def check(message: Message, was_kept: bool = False) -> int:
@@ -25,7 +25,7 @@ def check(message: Message, was_kept: bool = False) -> int:
     return RULES.check_block(message, RULES.block_bytes(message), was_kept)
 
 
-def test_a_good_block_gives_the_value_of_its_draw() -> None:
+def test_for_a_good_block_the_value_of_its_draw_is_returned() -> None:
     assert check(block(SLOT, GENESIS, number=1)) == value(1, SLOT)
 
 
@@ -39,7 +39,7 @@ def test_a_block_that_is_bad_by_itself(message: Message, reason: str) -> None:
         check(message)
 
 
-def test_the_journal_vouches_for_signatures_only() -> None:
+def test_blocks_of_the_journal_are_checked_except_for_their_signatures() -> None:
     assert check(block(SLOT, GENESIS, number=1, signature=""), was_kept=True) == value(1, SLOT)
     with pytest.raises(Invalid, match="has not won"):
         check(block(SLOT, GENESIS, number=2), was_kept=True)
@@ -53,7 +53,7 @@ def test_one_slot_of_clock_error_is_allowed() -> None:
     (5, "b", [], None), (6, "root", [], None), (4, "b", [], "its slot is not after its parent's"),
     (5, "nowhere", [], "its parent is invalid"), (5, "b", ["t", "b"], "what it names as a transaction is a block"),
     (5, "b", ["root"], "what it names as a transaction is a block")])
-def test_what_a_block_may_stand_on(slot: int, parent: str, names: list[str], reason: str | None) -> None:
+def test_on_which_parent_a_block_is_valid(slot: int, parent: str, names: list[str], reason: str | None) -> None:
     tree = Tree("root")
     tree.add(Block("b", 4, "root", "somebody", 0, [], b""))
     made = Block("c", slot, parent, "somebody", 0, names, b"")
@@ -72,7 +72,7 @@ def test_a_transaction_at_its_point(amount: int, balance: int, is_executed: bool
     assert found == reason or (reason is not None and (found or "").startswith(reason))
 
 
-def test_what_does_not_pay_the_fee_is_refused_when_it_arrives() -> None:
+def test_a_transaction_below_the_fee_is_refused_when_it_arrives() -> None:
     check_amount({"type": "transaction", "amount": FEE})
     with pytest.raises(Invalid, match=f"below the fee of {FEE}"):
         check_amount({"type": "transaction", "amount": FEE - 1})

@@ -1,4 +1,4 @@
-"""What a stake holder can make up who has won a slot or two: twins, blocks that name blocks, branches that come back."""
+"""What a stake holder can do with a slot or two: twins, blocks that list blocks, branches that come back."""
 
 import time
 from itertools import islice
@@ -23,15 +23,15 @@ from tests.stage5_pos.test_room import NOWHERE, slots_of
 
 
 def twins(many: int, parent: str, slot: int) -> tuple[list[Message], list[Message]]:
-    """Payments, and blocks by genesis account 1 in one slot, each with one payment more than the one before."""
+    """Payments, and twins by genesis account 1 in one slot, each with one more payment than the one before."""
     paid = [transaction(2, X, 5, nonce) for nonce in range(many - 1)]
     ids = [transaction_id(one) for one in paid]
     return paid, [block(slot, parent, ids[:number], number=1) for number in range(many)]
 
 
-# --- blocks that name blocks --------------------------------------------------------------------
+# --- blocks that list blocks as transactions ----------------------------------------------------
 
-def test_a_block_that_names_a_block_which_waits_as_a_transaction_never_enters() -> None:
+def test_a_block_that_lists_a_postponed_block_as_a_transaction_never_enters() -> None:
     world, node, peer = scene()
     slot = next(slots_of(1))
     named = block(slot, NOWHERE[0], [GENESIS], number=1)
@@ -42,7 +42,7 @@ def test_a_block_that_names_a_block_which_waits_as_a_transaction_never_enters() 
     assert node.tree.best.height == 1
 
 
-def test_a_block_that_names_a_block_which_has_left_the_tree_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_block_that_lists_a_block_which_has_left_the_tree_is_postponed(monkeypatch: pytest.MonkeyPatch) -> None:
     world, node, peer = scene()
     tell(world, peer, *chain(2))
     first, second, third = islice(slots_of(1, 3), 3)
@@ -72,7 +72,7 @@ def test_blocks_that_name_one_another_as_transactions_are_looked_at_once() -> No
 
 # --- twins --------------------------------------------------------------------------------------
 
-def test_of_twins_that_waited_for_one_parent_two_enter() -> None:
+def test_two_of_several_twins_that_waited_for_one_parent_enter() -> None:
     world, node, peer = scene()
     slot = next(slots_of(1, 2))
     parent = block(1, GENESIS)
@@ -83,7 +83,7 @@ def test_of_twins_that_waited_for_one_parent_two_enter() -> None:
     assert len(node.tree) == 1 + MAX_TWINS and not node.waiting_blocks
 
 
-def test_a_third_twin_that_waited_enters_if_somebody_else_builds_on_it() -> None:
+def test_a_third_twin_that_was_postponed_enters_if_somebody_else_builds_on_it() -> None:
     world, node, peer = scene()
     slot = next(slots_of(1, 2))
     parent = block(1, GENESIS)
@@ -96,7 +96,7 @@ def test_a_third_twin_that_waited_enters_if_somebody_else_builds_on_it() -> None
 
 # --- what leaves, and comes back ----------------------------------------------------------------
 
-def test_a_transaction_that_came_in_for_a_block_stays_for_a_second_one_that_lacked_nothing(
+def test_a_transaction_let_in_for_a_block_stays_for_a_second_block_that_lacked_nothing(
         monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stage4_sequencer.pool.MAX_UNCOVERED", 0)
     world, node, peer = scene()
@@ -113,7 +113,7 @@ def test_a_transaction_that_came_in_for_a_block_stays_for_a_second_one_that_lack
     assert node.tree.best.height == 4 and balances(node)[X] == MILLION + 99
 
 
-def test_a_transaction_that_came_in_for_a_block_waits_in_the_pool_as_soon_as_there_is_room(
+def test_a_transaction_let_in_for_a_block_enters_the_pool_as_soon_as_there_is_room(
         monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stage4_sequencer.pool.MAX_POOL", 0)
     world, node, peer = scene()
@@ -131,7 +131,7 @@ def test_a_transaction_that_came_in_for_a_block_waits_in_the_pool_as_soon_as_the
 
 
 def come_back(world: World, node: StakeNode, peer: Stranger) -> list[Message]:
-    """Let a branch of account 1 leave the tree, and come back since others build on it; give what they have built."""
+    """Let a branch of account 1 leave the tree, and come back because others build on it. Return their blocks."""
     tell(world, peer, *chain(2))
     branches = [block(slot, GENESIS, number=1) for slot in islice(slots_of(1), 20)]
     tell(world, peer, *branches)
@@ -159,7 +159,7 @@ def test_a_branch_that_came_back_is_there_again_after_a_crash(tmp_path_factory: 
 
 # --- what many of them cost ---------------------------------------------------------------------
 
-def test_thousand_blocks_that_lack_the_same_are_given_up_at_once() -> None:
+def test_a_thousand_blocks_that_lack_the_same_transactions_are_given_up_at_once() -> None:
     waiting = Waiting()
     for number in range(1_000):
         waiting.add(f"block {number}", NOWHERE[:200], 0.0)
@@ -169,7 +169,7 @@ def test_thousand_blocks_that_lack_the_same_are_given_up_at_once() -> None:
     assert sorted(unneeded[-1]) == NOWHERE[:200] and not any(unneeded[:-1])
 
 
-def test_one_large_block_takes_the_place_of_very_many_small_ones_at_once() -> None:
+def test_one_large_block_replaces_very_many_small_ones_at_once() -> None:
     tree, solo = Tree(GENESIS), SoloBlocks()
     made = [Block(f"{slot:064x}", slot, GENESIS, "somebody", 1, [], b"") for slot in range(1, 20_001)]
     for one in [Block("0", 1, GENESIS, "else", 0, [], b""), *made]:

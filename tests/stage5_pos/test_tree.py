@@ -1,4 +1,4 @@
-"""Which chain is the best: for every order in which blocks arrive, the same answer."""
+"""Which chain is the best: the answer is the same for every order in which blocks arrive."""
 
 import random
 
@@ -9,11 +9,11 @@ from stage5_pos.drawing import draw_tree
 from stage5_pos.tree import Block, Tree
 
 shapes = st.lists(st.tuples(st.integers(0, 1000), st.integers(0, 3)), min_size=1, max_size=25)
-"""For each block which earlier one is its parent, and its lottery value: few, so that ties are common."""
+"""For each block, which earlier one is its parent, and its lottery value. There are few values, so ties are common."""
 
 
 def make_blocks(shape: list[tuple[int, int]]) -> list[Block]:
-    """Blocks whose parents come before them."""
+    """Blocks in an order in which parents come first."""
     blocks: list[Block] = []
     for slot, (parent, value) in enumerate(shape, start=1):
         parents = ["genesis", *(block.id for block in blocks)]

@@ -1,4 +1,4 @@
-"""What a node of stage 5 lacks, in memory: blocks that wait for others, and catching up."""
+"""What a node of stage 5 lacks, in memory: postponed blocks, and catching up."""
 
 import pytest
 
@@ -11,7 +11,7 @@ from tests.stage5_pos.scenes import GENESIS, X, balances, chain, scene, tell
 
 # --- waiting ------------------------------------------------------------------------------------
 
-def test_an_unknown_parent_is_fetched_and_the_branch_follows() -> None:
+def test_an_unknown_parent_is_fetched_and_then_the_branch_enters() -> None:
     world, node, peer = scene()
     blocks = chain(5)
     for message in reversed(blocks):
@@ -35,7 +35,7 @@ def test_missing_transactions_are_fetched_and_the_block_enters_when_they_come() 
     assert node.tree.best.id == block_id(made) and balances(node)[X] == 27
 
 
-def test_what_builds_on_an_invalid_block_is_refused_at_once_and_nothing_is_fetched_for_it() -> None:
+def test_a_block_on_an_invalid_one_is_refused_at_once_and_nothing_is_fetched_for_it() -> None:
     world, node, peer = scene()
     too_much = transaction(1, X, MILLION + 1)
     bad = block(1, GENESIS, [transaction_id(too_much)])
@@ -45,7 +45,7 @@ def test_what_builds_on_an_invalid_block_is_refused_at_once_and_nothing_is_fetch
     assert peer.messages("want") == [] and len(node.fetcher) == 0
 
 
-def test_a_block_that_was_asked_for_and_waits_is_not_asked_for_again() -> None:
+def test_a_postponed_block_that_was_asked_for_is_not_asked_for_again() -> None:
     world, node, peer = scene()
     parent = block(1, GENESIS, [transaction_id(transaction(1, X, 10))])
     tell(world, peer, block(2, block_id(parent)))
@@ -56,7 +56,7 @@ def test_a_block_that_was_asked_for_and_waits_is_not_asked_for_again() -> None:
     assert asked == [block_id(parent), *parent["transactions"] * 3], "every five seconds for what it lacks"
 
 
-def test_blocks_that_have_come_are_not_asked_for_whoever_lists_them_among_transactions() -> None:
+def test_blocks_that_have_come_are_not_asked_for_even_if_a_peer_lists_them_as_transactions() -> None:
     world, node, peer = scene()
     blocks = chain(3)
     tell(world, peer, *blocks)
@@ -64,7 +64,7 @@ def test_blocks_that_have_come_are_not_asked_for_whoever_lists_them_among_transa
     assert peer.messages("want") == [] and len(node.fetcher) == 0
 
 
-def test_so_many_blocks_wait_and_the_oldest_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_so_many_blocks_are_postponed_and_the_oldest_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     assert MAX_WAITING == 1_000
     monkeypatch.setattr("stage5_pos.put_off.MAX_WAITING", 50)
     world, node, peer = scene()
@@ -77,7 +77,7 @@ def test_no_block_waits_for_longer_than_ten_minutes() -> None:
     world, node, peer = scene()
     tell(world, peer, block(1, "1" * 64))
     world.run(seconds=300)
-    later = add_linked_stranger(world, node, 5)  # the first was silent for too long to be kept
+    later = add_linked_stranger(world, node, 5)  # the first one was closed, since it was silent for too long
     tell(world, later, block(2, GENESIS, ["2" * 64]))
     world.run(seconds=290)
     assert len(node.waiting_blocks) == 2
@@ -103,7 +103,7 @@ def test_a_late_joiner_fetches_more_blocks_than_may_wait_and_their_transactions(
     assert not late.waiting_blocks
 
 
-def test_who_catches_up_asks_for_no_more_than_may_wait_and_goes_on_later() -> None:
+def test_a_node_that_catches_up_asks_for_no_more_than_may_wait_and_goes_on_later() -> None:
     world, node, peer = scene()
     blocks = chain(1_003)
     ids = [GENESIS, *map(block_id, blocks)]
@@ -134,7 +134,7 @@ def test_a_fork_deeper_than_one_answer_is_followed_to_its_tip(known: int) -> Non
     other_peer = add_linked_stranger(world, other, 5)
     deep = chain(511, first_slot=480)
     tell(world, other_peer, *deep)
-    tell(world, peer, *chain(510), *deep[:known])  # known, say, from before a connection was lost
+    tell(world, peer, *chain(510), *deep[:known])  # known, for example from before a connection was lost
     assert (node.tree.best.height, other.tree.best.height) == (510, 511)
     node.network.connect(other.address)
     world.run(seconds=30)
@@ -142,7 +142,7 @@ def test_a_fork_deeper_than_one_answer_is_followed_to_its_tip(known: int) -> Non
     assert sum(balances(node).values()) == 10 * MILLION + 10 * 511
 
 
-def test_who_is_ahead_answers_a_tip_with_its_own_and_who_is_behind_asks() -> None:
+def test_a_node_that_is_ahead_answers_a_tip_with_its_own_and_one_that_is_behind_asks() -> None:
     world, _node, peer = scene()
     blocks = chain(3)
     tell(world, peer, *blocks)
@@ -158,7 +158,7 @@ def test_who_is_ahead_answers_a_tip_with_its_own_and_who_is_behind_asks() -> Non
     assert len(peer.received) == 2, "an answer without blocks ends the asking"
 
 
-def test_the_next_question_begins_behind_the_answer_and_not_behind_a_newer_block_flooded_meanwhile() -> None:
+def test_the_next_question_begins_after_the_answer_and_not_after_a_newer_block_flooded_meanwhile() -> None:
     world, _node, peer = scene()
     blocks = chain(6)
     tell(world, peer, {"type": "tip", "id": block_id(blocks[4]), "height": 5})
@@ -166,7 +166,7 @@ def test_the_next_question_begins_behind_the_answer_and_not_behind_a_newer_block
     assert peer.messages("get_chain")[1]["locator"] == [*map(block_id, blocks[1::-1]), GENESIS]
 
 
-def test_after_an_answer_for_whose_last_block_there_was_no_room_it_asks_on_at_once(
+def test_a_node_asks_on_at_once_after_an_answer_whose_last_block_had_no_room(
         monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stage5_pos.put_off.MAX_WAITING", 2)
     world, node, peer = scene()
@@ -183,7 +183,7 @@ def test_after_an_answer_for_whose_last_block_there_was_no_room_it_asks_on_at_on
 
 
 @pytest.mark.parametrize("behind_ms, at_first", [(10_000, 2), (20_000, 0)], ids=["not for all", "for none"])
-def test_whose_clock_is_behind_does_not_ask_without_pause_and_gets_the_chain_when_it_is_time(
+def test_a_node_whose_clock_is_slow_does_not_ask_without_pause_and_gets_the_chain_when_it_is_time(
         behind_ms: int, at_first: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lab.simulation.MAX_STEPS", 2_000)
     world, node, peer = scene()
@@ -192,12 +192,12 @@ def test_whose_clock_is_behind_does_not_ask_without_pause_and_gets_the_chain_whe
     clock = world.networks[late.address]
     clock.unix_ms = lambda: world.start_ms + round(world.now * 1_000) - behind_ms  # type: ignore[method-assign]
     world.run(seconds=0.9)
-    assert late.tree.best.height == at_first and not late.sync, "it asks again when it hears of it again"
+    assert late.tree.best.height == at_first and not late.sync, "it asks again only when it hears of the chain again"
     world.run(seconds=behind_ms / 1_000)
     assert late.tree.best.id == node.tree.best.id
 
 
-def test_one_block_that_waits_does_not_keep_a_node_from_catching_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_postponed_block_does_not_keep_a_node_from_catching_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stage5_pos.put_off.MAX_WAITING_BYTES", 5_000)
     world, node, peer = scene()
     paid = [transaction(1, X, 2, nonce) for nonce in range(40)]
@@ -221,7 +221,7 @@ def test_a_question_ends_with_its_connection() -> None:
     assert not node.sync
 
 
-def test_get_chain_is_answered_behind_the_first_id_that_is_on_the_best_chain() -> None:
+def test_get_chain_is_answered_from_after_the_first_id_that_is_on_the_best_chain() -> None:
     world, _node, peer = scene()
     blocks = chain(4)
     tell(world, peer, *blocks, {"type": "get_chain", "locator": ["0" * 64, block_id(blocks[1]), GENESIS]})
