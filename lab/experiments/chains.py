@@ -85,14 +85,14 @@ class Chain:
         return [*self.honest, self.attacker] if self.attacker is not None else self.honest
 
     def run(self, slots: int) -> None:
-        """Let so many slots pass."""
-        self.world.run(slots * SLOT_SECONDS)
+        """Let time pass until the middle of the slot of this number, the first of which is 1."""
+        self.world.run(FORMING_SECONDS + (slots + 0.5) * SLOT_SECONDS - self.world.now)
 
     def settle(self) -> None:
         """Let arrive what is on its way: from now on, nobody draws."""
         for node in self.nodes:
             node.maker.skip_the_slots_until(2**40)
-        self.run(self.delay + 2)
+        self.world.run((self.delay + 2) * SLOT_SECONDS)
 
     @property
     def longest_rollback(self) -> int:

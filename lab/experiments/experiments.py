@@ -20,7 +20,7 @@ from lab.experiments.engine import open_engine
 from lab.experiments.experiment import Experiment, Row
 from lab.experiments.picture import save_pictures
 from lab.experiments.report import Circumstances, write_report
-from lab.experiments.sweep import Finished, make_tasks, sweep, write_csv
+from lab.experiments.sweep import Finished, make_tasks, read_header, sweep, write_csv
 from lab.experiments.table import EXPERIMENTS
 from lab.nodes.processes import ROOT
 
@@ -34,6 +34,7 @@ def make_options() -> Options:
     options.add_argument("--seed", type=integer_from(0, 2**32 - 1), default=1, metavar="N",
                          help="seed of all runs (default: %(default)s)")
     options.add_argument("--again", action="store_true", help="measure again what is finished")
+    options.add_argument("--draw", action="store_true", help="measure nothing: draw anew what was measured before")
     options.add_argument("--to", type=read_path, default=ROOT / "run" / "experiments", metavar="DIR",
                          help="where the folders are written (default: run/experiments)")
     return options
@@ -64,16 +65,18 @@ def do_experiment(experiment: Experiment, options: argparse.Namespace) -> Path:
     """Measure, draw and write the page; give the folder. The quick form has its own."""
     size = "quick" if options.quick else "full"
     folder: Path = options.to / (experiment.NAME + ("-quick" if options.quick else ""))
-    commit = find_commit()
+    path = folder / "finished.jsonl"
     if options.again:
-        (folder / "finished.jsonl").unlink(missing_ok=True)
-    finished = Finished(folder / "finished.jsonl", {"seed": options.seed, "size": size, "commit": commit})
+        path.unlink(missing_ok=True)
+    found = {"seed": options.seed, "size": size, "commit": find_commit(), "machine": describe_machine()}
+    if options.draw and (before := read_header(path)) is not None:
+        found = before
+    finished = Finished(path, found)
     rows = measure(experiment, options, finished)
-    command = f"make experiment NAME={experiment.NAME} SEED={options.seed}" + (" QUICK=1" if options.quick else "")
     write_csv(folder / "data.csv", rows)
     save_pictures(folder, experiment.TITLE, lambda figure: experiment.draw(figure, rows))
-    write_report(folder, experiment, experiment.points(options.quick), rows,
-                 Circumstances(options.seed, size, commit, describe_machine(), command))
+    command = f"make experiment NAME={experiment.NAME} SEED={found['seed']}" + (" QUICK=1" if options.quick else "")
+    write_report(folder, experiment, experiment.points(options.quick), rows, Circumstances(**found, command=command))
     return folder
 
 
@@ -81,7 +84,7 @@ def measure(experiment: Experiment, options: argparse.Namespace, finished: Finis
     """Do the runs that are left, under a bar that says how long it takes; all rows."""
     tasks = make_tasks(experiment, options.quick)
     done = sum(task.key in finished.rows for task in tasks)
-    if done == len(tasks):
+    if done == len(tasks) or options.draw:
         return finished.table(tasks)
     with make_bar() as bar:
         line = bar.add_task(experiment.NAME, total=len(tasks), completed=done)

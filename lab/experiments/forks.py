@@ -7,8 +7,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from lab.experiments import sockets
 from lab.experiments.chains import F, HASHED, HOLDERS, Chain, chance_of, rules_of
-from lab.experiments.experiment import Experiment, Point, Row, column, groups, spread
+from lab.experiments.experiment import Experiment, Point, Row, column, groups, spread, where
 from lab.experiments.picture import draw_measured, draw_theory
 
 DELAYS = [0, 1, 2, 5, 10]
@@ -24,21 +25,36 @@ class Forks(Experiment):
     METHOD: ClassVar[str] = (
         "Ten nodes of stage 5, each with a tenth of the stake, run in memory for 3,600 slots. A slot has a block with"
         " chance F = 0.1. A block of slot t is known to all others in slot t + Δ + 1. Growth is the height of the best"
-        f" chain over the slots; orphans are the blocks that are not on it. {HASHED}")
+        f" chain over the slots; orphans are the blocks that are not on it. {HASHED} {sockets.METHOD}")
     MEASURED: ClassVar[dict[str, str]] = {"growth": "growth, blocks a slot", "orphans": "orphan share",
                                           "rollback": "longest rollback, blocks"}
 
     def points(self, is_quick: bool) -> list[Point]:
         """Delays in slots."""
-        return [{"delay": delay, "slots": 600 if is_quick else 3_600} for delay in (DELAYS[:3] if is_quick else DELAYS)]
+        if is_quick:
+            return [{"how": "memory", "delay": delay, "slots": 600} for delay in DELAYS[:3]]
+        points: list[Point] = [{"how": "memory", "delay": delay, "slots": 3_600} for delay in DELAYS]
+        return [*points, {"how": "sockets", "delay": 0, "slots": sockets.SLOTS}]
 
     def runs(self, is_quick: bool) -> int:
         """How often each point is repeated."""
         return 2 if is_quick else 20
 
+    def runs_of(self, point: Point, is_quick: bool) -> int:
+        """Fewer with real nodes."""
+        return sockets.RUNS if point["how"] == "sockets" else self.runs(is_quick)
+
+    def is_alone(self, point: Point) -> bool:
+        """Real nodes are."""
+        return point["how"] == "sockets"
+
     def run(self, point: Point, seed: int) -> list[Row]:
         """Let the nodes make a chain, and look at it once the last block has arrived."""
         slots = int(point["slots"])
+        if point["how"] == "sockets":
+            seen = sockets.watch(slots)
+            return [{"growth": seen.counted / slots, "orphans": 1 - seen.counted / seen.made,
+                     "rollback": seen.longest_rollback}]
         with rules_of(seed):
             chain = Chain(seed, delay=int(point["delay"]))
             chain.run(slots)
@@ -50,11 +66,14 @@ class Forks(Experiment):
     def draw(self, figure: Figure, rows: Sequence[Row]) -> None:
         """A panel for each of the three."""
         panels = figure.subplots(1, 3)
+        real = where(rows, how="sockets")
         delays = np.linspace(0, 10, 200).tolist()
         names = {"growth": "growth [blocks / slot]", "orphans": "orphans [share of blocks]",
                  "rollback": "longest rollback [blocks]"}
         for place, (axes, (name, title)) in enumerate(zip(panels, names.items(), strict=True)):
-            draw_measured(axes, rows, "delay", name, "measured", place)
+            draw_measured(axes, where(rows, how="memory"), "delay", name, "measured", place)
+            if real:
+                draw_measured(axes, real, "delay", name, "real nodes", 3, 0.5)
             axes.set(xlabel="delay Δ [slots]", title=title)
             axes.set_ylim(bottom=0)
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -68,12 +87,15 @@ class Forks(Experiment):
     def findings(self, rows: Sequence[Row]) -> list[str]:
         """Theory beside measurement at each delay."""
         found = []
-        for (delay,), group in groups(rows, "delay"):
+        for (delay,), group in groups(where(rows, how="memory"), "delay"):
             low, middle, high = spread(column(group, "rollback"))
             expected = growth(float(delay)), orphans(float(delay))
             found.append(f"Δ = {delay}: growth {np.mean(column(group, 'growth')):.3f} (theory {expected[0]:.3f}),"
                          f" orphan share {np.mean(column(group, 'orphans')):.3f} (theory {expected[1]:.3f}),"
                          f" longest rollback {middle:.0f} blocks ({low:.0f}–{high:.0f}).")
+        if real := where(rows, how="sockets"):
+            found.append(f"Real nodes without delay: growth {np.mean(column(real, 'growth')):.3f}, orphan share"
+                         f" {np.mean(column(real, 'orphans')):.3f} (mean of {len(real)} runs).")
         found.append("Theory lets nobody know of a block before Δ slots have passed, a lower bound of the growth."
                      " In truth its creator knows it at once, and can build on it. With that, theory says"
                      f" {growth_with_own(10):.3f} at Δ = 10.")

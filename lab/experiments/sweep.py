@@ -1,8 +1,8 @@
 """A sweep: all runs of all points of an experiment, on all cores; what is finished is on disk, and is not done again.
 
-`finished.jsonl` has a line for each finished run. Its first line says what the rows depend on: the seed, the size, and
-the commit. A sweep that is interrupted, by Ctrl-C or by a power cut, goes on where it was. If the first line is
-another one, the sweep begins again.
+`finished.jsonl` has a line for each finished run. Its first line says what the rows depend on: the seed, the size,
+the commit and the machine. A sweep that is interrupted, by Ctrl-C or by a power cut, goes on where it was. If the
+first line is another one, the sweep begins again.
 """
 
 import csv
@@ -69,6 +69,11 @@ class Finished:
         points = [task.point for task in tasks if task.number == 0]
         by_point = sorted(tasks, key=lambda task: (points.index(task.point), task.number))
         return [{**task.point, "run": task.number, **row} for task in by_point for row in self.rows.get(task.key, [])]
+
+
+def read_header(path: Path) -> dict[str, Any] | None:
+    """What the rows in `path` depend on; None if it is not there."""
+    return next(_read_lines(path), None)
 
 
 def _read_lines(path: Path) -> Iterator[dict[str, Any]]:

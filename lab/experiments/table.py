@@ -3,6 +3,7 @@
 from lab.experiments.experiment import Experiment
 from lab.experiments.forks import Forks
 from lab.experiments.lottery import Lottery
+from lab.experiments.rollbacks import Rollbacks
 
-EXPERIMENTS: dict[str, Experiment] = {one.NAME: one for one in [Forks(), Lottery()]}
+EXPERIMENTS: dict[str, Experiment] = {one.NAME: one for one in [Forks(), Rollbacks(), Lottery()]}
 """In the order in which `make experiments` does them."""

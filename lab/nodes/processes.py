@@ -43,7 +43,7 @@ class NodeProcess(node_process.NodeProcess):
     patience = ANSWER_SECONDS
 
     def __init__(self, stage: int, *options: str, environment: dict[str, str] | None = None, evil: str = "",
-                 errors: IO[bytes] | None = None) -> None:
+                 errors: IO[bytes] | None = None, module: str = "") -> None:
         """Start the client of `stage` with `options`; `environment` is added to this process's own.
 
         `evil` names an attacker of lab/adversaries/ to start in its place. `errors` is where standard error goes; None

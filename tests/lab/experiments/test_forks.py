@@ -18,7 +18,7 @@ def test_theory_gives_the_known_points() -> None:
 
 @pytest.mark.parametrize("delay", [0, 1, 2])
 def test_nodes_in_memory_do_as_theory_says(delay: int) -> None:
-    rows = [row for seed in (3, 4) for row in Forks().run({"delay": delay, "slots": 1_200}, seed)]
+    rows = [row for seed in (3, 4) for row in Forks().run({"how": "memory", "delay": delay, "slots": 1_200}, seed)]
     assert np.mean(column(rows, "growth")) == pytest.approx(growth(delay), abs=0.015)
     assert np.mean(column(rows, "orphans")) == pytest.approx(orphans(delay), abs=0.03)
 
@@ -31,7 +31,7 @@ def test_the_quick_form_leaves_a_page_with_its_picture(tmp_path: Path) -> None:
 
 
 def test_the_same_seed_gives_the_same_rows() -> None:
-    point: Point = {"delay": 2, "slots": 200}
+    point: Point = {"how": "memory", "delay": 2, "slots": 200}
     assert Forks().run(point, 5) == Forks().run(point, 5) != Forks().run(point, 6)
 
 

@@ -1,0 +1,234 @@
+"""Attackers that hold some of the stake, as nodes: what each does with a slot that it wins, and when it shows it.
+
+`python -m lab.experiments.attackers` runs the one that withholds until it is caught, as a client of stage 5.
+
+Each is a node of stage 5 with another block maker. None of them signs what an honest node would find invalid. Who wins
+ties is not theirs to say: they are told (`ties`, see chains.py), and do what is best then.
+"""
+
+from collections.abc import Sequence
+
+from common.console import run_client
+from common.encoding import Message, make_id
+from common.interface import Connection
+from common.rsa import PrivateKey
+from lab.adversaries.dishonest_nodes import Evil, Forger, ForgersMaker
+from lab.adversaries.evil import EvilClient
+from stage5_pos.tree import Block, Tree
+
+
+class WatchingMaker(ForgersMaker):
+    """A block maker that hears of each block that others have made."""
+
+    ties = "contract"
+    """Who wins ties, as in chains.py."""
+
+    def on_others_block(self) -> None:
+        """A block of somebody else has come, and the tree has taken it."""
+
+    def finish(self) -> None:
+        """The last slot is over: show what is worth it."""
+
+
+class Watcher(Forger):
+    """A node that tells its block maker of others' blocks."""
+
+    BLOCK_MAKER = WatchingMaker
+
+    def on_block(self, connection: Connection | None, message: Message, frame: bytes) -> None:
+        """A block has come: first the tree takes it."""
+        super().on_block(connection, message, frame)
+        if connection is not None:
+            assert isinstance(self.maker, WatchingMaker)
+            self.maker.on_others_block()
+
+
+# --- the attacker of the course ------------------------------------------------------------------
+
+class CourseMaker(WatchingMaker):
+    """Makes the blocks of `CourseAttacker`."""
+
+    def make_block(self, slot: int, value: int, draw: str, key: PrivateKey) -> None:
+        """Sign a block on the second longest chain, and one on the longest side branch if that is another one."""
+        for parent_id in {tip.id: None for tip in find_side_tips(self.tree, slot)}:
+            self.publish(self.sign_block(slot, parent_id, draw, key, []))
+
+
+def find_side_tips(tree: Tree, slot: int) -> list[Block]:
+    """The tip of the second longest chain, and that of the longest side branch if there is one. The best chain without
+    its last block is also a chain, but of two that are equally long the one with a side branch is taken."""
+    second = tree.best.parent or tree.root
+    longest, length = None, 0
+    for block in tree.blocks.values():
+        if block.children or tree.is_on_best_chain(block) or block.slot >= slot:
+            continue
+        if block.height >= second.height:
+            second = block
+        own = len(tree.path(block, tree.best).undone)
+        if own > length:
+            longest, length = block, own
+    return [second] if longest is None else [second, longest]
+
+
+class CourseAttacker(Watcher):
+    """Builds with each ticket on the second longest chain and on the longest side branch, in the open."""
+
+    BLOCK_MAKER = CourseMaker
+
+
+# --- a branch in secret --------------------------------------------------------------------------
+
+class SecretMaker(WatchingMaker):
+    """Builds a branch in secret, from the best chain on."""
+
+    secret: tuple[Message, ...] = ()
+    """The branch, oldest block first, as far as nobody has been shown it."""
+    length = 0
+    """How many blocks the branch has, those shown included."""
+    fork_height = 0
+    """The height of the block that the branch builds on."""
+    tip_id, tip_value = "", 0
+    """The last block of the branch, and the value of its draw."""
+
+    def make_block(self, slot: int, value: int, draw: str, key: PrivateKey) -> None:
+        """Put one more block on the branch, and tell nobody."""
+        if not self.length:
+            parent = self.find_parent(slot)
+            self.tip_id, self.fork_height = parent.id, parent.height
+        message = self.sign_block(slot, self.tip_id, draw, key, [])
+        self.secret += (message,)
+        self.length += 1
+        self.tip_id, self.tip_value = make_id(self.rules.block_bytes(message)), value
+
+    @property
+    def others(self) -> int:
+        """How many blocks the others have made since the fork."""
+        return self.tree.best.height - self.fork_height
+
+    def wins_tie(self) -> bool:
+        """Would the branch win against the best chain, if both are of one length?"""
+        return self.ties == "won" or (self.ties == "contract" and self.tip_value < self.tree.best.value)
+
+    def would_win(self) -> bool:
+        """Would the branch be the best chain if it were shown now?"""
+        return self.length > self.others or (self.length == self.others and self.wins_tie())
+
+    def show(self) -> None:
+        """Show all of the branch, and begin anew."""
+        shown, self.secret, self.length = self.secret, (), 0
+        for message in shown:
+            self.publish(message)
+
+    def give_up(self) -> None:
+        """Forget the branch."""
+        self.secret, self.length = (), 0
+
+
+class CaughtMaker(SecretMaker):
+    """Makes the blocks of `UntilCaught`."""
+
+    def on_others_block(self) -> None:
+        """Is it caught? If it wins ties, that is when the others draw level, otherwise one block before."""
+        if not self.length or not self.others:
+            return
+        lead = self.length - self.others
+        if lead <= 0:
+            end = self.show if self.would_win() else self.give_up
+            end()
+        elif lead == 1 and not self.trusts_in_tie():
+            self.show()
+
+    def trusts_in_tie(self) -> bool:
+        """Will it win a tie against what the others make next? By the contract's rule it cannot know: it takes the
+        risk if its draw is in the better half of those that win."""
+        threshold = min(self.rules.thresholds.values())
+        return self.ties == "won" or (self.ties == "contract" and 2 * self.tip_value < threshold)
+
+    def finish(self) -> None:
+        """Show what is left: with half of the stake or more it is hardly ever caught."""
+        if self.length and self.would_win():
+            self.show()
+
+
+class UntilCaught(Watcher):
+    """Withholds its blocks, and shows them when it is about to lose its lead: then all that the others have made since
+    is undone."""
+
+    BLOCK_MAKER = CaughtMaker
+
+
+# --- the best private fork, in hindsight ---------------------------------------------------------
+
+class SilentMaker(WatchingMaker):
+    """Notes what it could have made, and makes nothing."""
+
+    wins: tuple[tuple[int, int], ...] = ()
+    """The slots won, and the values of the draws."""
+
+    def make_block(self, slot: int, value: int, draw: str, key: PrivateKey) -> None:
+        """Note it."""
+        self.wins += ((slot, value),)
+
+
+class Silent(Watcher):
+    """Never makes a block."""
+
+    BLOCK_MAKER = SilentMaker
+
+
+class PlannedMaker(SecretMaker):
+    """Makes the blocks of `Planned`."""
+
+    first, last = 0, -1
+    """The slots in which it builds; its branch begins on the last block before them."""
+
+    def make_block(self, slot: int, value: int, draw: str, key: PrivateKey) -> None:
+        """Make one in these slots, and none in others."""
+        if self.first <= slot <= self.last:
+            super().make_block(slot, value, draw, key)
+
+    def find_parent(self, slot: int) -> Block:
+        """The newest block of the best chain before the plan's slots."""
+        return next(block for block in reversed(self.tree.chain) if block.slot < self.first)
+
+    def finish(self) -> None:
+        """Show the branch."""
+        self.show()
+
+
+class Planned(Watcher):
+    """Builds a branch in secret in slots that were chosen in hindsight."""
+
+    BLOCK_MAKER = PlannedMaker
+
+
+def plan_best_fork(others: Sequence[tuple[int, int]], own: Sequence[tuple[int, int]],
+                   ties: str) -> tuple[int, int, int]:
+    """The longest rollback that a private branch could bring about, in hindsight, and the first and the last slot in
+    which it is built. `others` and `own` are the slots of the public chain's blocks and those that the attacker has
+    won, with the values of the draws."""
+    best = (0, 0, -1)
+    made, public = dict(own), dict(others)
+    slots = sorted({0, *made, *public})
+    heights, counts, count_public, count_made = [], [], 0, 0
+    for slot in slots:
+        count_public += slot in public
+        count_made += slot in made
+        heights.append(count_public)
+        counts.append(count_made)
+    last_public = last_own = 0
+    for end, slot in enumerate(slots):
+        last_public, last_own = public.get(slot, last_public), made.get(slot, last_own)
+        needs = 0 if ties == "won" or (ties == "contract" and last_own < last_public) else 1
+        for start in range(end):
+            depth = heights[end] - heights[start]
+            if depth <= best[0]:
+                break
+            if counts[end] - counts[start] >= depth + needs:
+                best = depth, slots[start] + 1, slot
+                break
+    return best
+
+
+if __name__ == "__main__":
+    run_client(EvilClient("until-caught", Evil(UntilCaught, {5: ""}), 5).main)
