@@ -13,16 +13,11 @@ The earlier stage is on the left. On a terminal the output goes through $PAGER, 
 """
 
 import argparse
-import os
-import shlex
-import shutil
-import subprocess
 import sys
 import textwrap
 from collections.abc import Sequence
 from html import escape
 from io import StringIO
-from pathlib import Path
 from typing import NamedTuple
 
 from rich.console import Console
@@ -34,7 +29,8 @@ from lab.compare.terminal import Drawing
 from lab.compare.inheritance import Inheritance
 from lab.compare.pairing import Comparison, compare, stage_name
 from lab.compare.stagecode import ClassCode, Stage, handlers_of, messages_of, read_stage, read_stages, tests_of
-from lab.surroundings import columns, has_colours, takes_escapes
+from lab.pager import show
+from lab.surroundings import columns, has_colours
 
 WIDTH = 160
 """The width of output that goes to no terminal; COLUMNS=100 sets another."""

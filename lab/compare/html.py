@@ -137,8 +137,8 @@ def _one_column(row: Row, comparison: Comparison) -> Iterator[str]:
     piece = row.right or row.left
     assert piece is not None
     yield f'<div class="place">{_place(piece, comparison.right)}</div>\n<div class="code">'
-    for number, line in enumerate(_highlight(piece)):
-        yield _line("same", "", piece.first_line + number, line)
+    for number, line in enumerate(highlight_piece(piece)):
+        yield code_line("same", "", piece.first_line + number, line)
     yield "</div>"
 
 
@@ -150,7 +150,7 @@ def _two_columns(row: Row, comparison: Comparison) -> Iterator[str]:
         else:
             yield f'<div class="place {column} nothing"></div>'
     left, right = row.left.shown if row.left else (), row.right.shown if row.right else ()
-    left_html, right_html = _highlight(row.left), _highlight(row.right)
+    left_html, right_html = highlight_piece(row.left), highlight_piece(row.right)
     for pair in align(left, right):
         yield _half(row.left, left_html, pair.left, pair, "l") + _half(row.right, right_html, pair.right, pair, "r")
     yield "</div>"
@@ -159,7 +159,7 @@ def _two_columns(row: Row, comparison: Comparison) -> Iterator[str]:
 def _half(piece: Piece | None, lines: list[str], index: int | None, pair: LinePair, column: str) -> str:
     if piece is None or index is None:
         return f'<div class="{column} nothing"></div>'
-    return _line(MARK_CLASSES[pair.mark], column, piece.first_line + index, lines[index])
+    return code_line(MARK_CLASSES[pair.mark], column, piece.first_line + index, lines[index])
 
 
 def _line(mark: str, column: str, number: int, code: str) -> str:
@@ -175,7 +175,7 @@ def _place(piece: Piece, side: int) -> str:
     return escape(piece.place) + mark
 
 
-def _highlight(piece: Piece | None) -> list[str]:
+def highlight_piece(piece: Piece | None) -> list[str]:
     """The lines of a piece as HTML."""
     if piece is None:
         return []

@@ -100,11 +100,11 @@ class Inheritance:
         file = self._by_path[piece.path]
         if piece.owner:
             bases = self.line_of(self.class_of(piece))[1:]
-            found = (self._find_in(bases, name) for name in _super_calls(piece))
+            found = (self._find_in(bases, name) for name in super_calls(piece))
             yield from (one for one in found if one is not None)
         if piece.name == "imports":
             return
-        for name, attribute in _names(piece):
+        for name, attribute in names_in(piece):
             one = self._find_class(file, name)
             if one is None:
                 yield from self._find_function(file, name, attribute)

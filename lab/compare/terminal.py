@@ -59,7 +59,7 @@ class Drawing:
         if file is None:
             return [Text(f"(stage {side} has no such file)", "dim")]
         lines = [Text(line, "italic") for line in file.docstring.splitlines()]
-        return [part for line in [Text(file.path, "bold"), *lines] for part in _wrap(line, self._half)]
+        return [part for line in [Text(file.path, "bold"), *lines] for part in wrap(line, self._half)]
 
     def _draw_row(self, row: Row) -> None:
         remark = f" ({row.remark})" if row.remark else ""
@@ -67,7 +67,7 @@ class Drawing:
         self._write(self._rule(f"── {row.status}: {row.title}{remark} ", "─", STYLES[row.status]))
         self._write_both(self._heading(row.left, self._comparison.left), self._heading(row.right,
                                                                                       self._comparison.right))
-        left, right = _highlight(row.left), _highlight(row.right)
+        left, right = highlight(row.left), highlight(row.right)
         for pair in align([line.plain for line in left], [line.plain for line in right]):
             self._write_both(self._code(row.left, left, pair.left, pair.mark),
                              self._code(row.right, right, pair.right, pair.mark))
@@ -76,14 +76,14 @@ class Drawing:
         if piece is None:
             return []
         mark = self._comparison.mark(piece, side)
-        return _wrap(Text(piece.place + (f", {mark}" if mark else ""), "bold cyan" if mark else "cyan"), self._half)
+        return wrap(Text(piece.place + (f", {mark}" if mark else ""), "bold cyan" if mark else "cyan"), self._half)
 
     def _code(self, piece: Piece | None, lines: Sequence[Text], index: int | None, mark: str) -> list[Text]:
         """One line of code with its mark and number, on as many lines as it needs."""
         if piece is None or index is None:
             return []
         gutter = Text(f"{mark} {piece.first_line + index:4} ", MARK_STYLES[mark])
-        parts = _wrap(lines[index], self._half - GUTTER)
+        parts = wrap(lines[index], self._half - GUTTER)
         return [Text.assemble(" " * GUTTER if number else gutter, part) for number, part in enumerate(parts)]
 
     # --- lines ----------------------------------------------------------------------------------
@@ -92,7 +92,7 @@ class Drawing:
         return Text(text.ljust(self._console.width, line), style)
 
     def _write(self, text: Text) -> None:
-        for part in _wrap(text, self._console.width):
+        for part in wrap(text, self._console.width):
             self._console.print(part, no_wrap=True, crop=False, highlight=False)
 
     def _write_both(self, left: Sequence[Text], right: Sequence[Text]) -> None:
@@ -105,7 +105,7 @@ class Drawing:
             self._console.print(line, no_wrap=True, crop=False, highlight=False)
 
 
-def _highlight(piece: Piece | None) -> list[Text]:
+def highlight(piece: Piece | None) -> list[Text]:
     """The lines of a piece in colours."""
     if piece is None:
         return []

@@ -21,6 +21,7 @@ from lab.compare import compare as command
 from lab.compare.inheritance import Inheritance
 from lab.compare.pairing import Comparison, Row, Status, align, compare
 from lab.compare.stagecode import FOLDERS, Piece, Stage, read_stages
+from lab.pager import find_pager
 from tests.processes import ROOT
 from tests.sizes import and_long
 
@@ -302,9 +303,9 @@ def test_a_dumb_terminal_gets_no_escapes() -> None:
 def test_a_pager_that_cannot_be_run_does_no_harm(monkeypatch: pytest.MonkeyPatch, wish: str, words: list[str]) -> None:
     monkeypatch.setenv("PAGER", wish)
     monkeypatch.setattr(shutil, "which", lambda name: name if name in ("less", "sed") else None)
-    assert command.find_pager() == words
+    assert find_pager() == words
     monkeypatch.setattr(shutil, "which", lambda name: None)
-    assert command.find_pager() == []
+    assert find_pager() == []
 
 
 def test_a_reader_that_stops_early_gets_no_traceback() -> None:
