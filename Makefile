@@ -27,7 +27,7 @@ node_options = $(call option,--peer,$(value PEER)) $(call option,--host,$(call g
 	$(call option,--wait,$(call given,WAIT)) $(value ARGS)
 
 .PHONY: help clean bench soak compare attacks experiment experiments handout network lint test test-long test1 \
-	test2 test3 test4 test5 grade \
+	test2 test3 test4 test5 grade read \
 	stage1 stage2 stage3 stage4 stage5 again
 .NOTPARALLEL:
 
@@ -84,6 +84,10 @@ is_set = $(filter-out 0,$(call given,$(1)))
 compare: $(VENV)/installed-lab ## a table of all stages; A=3 B=4 side by side; HIDE=1 without what is left alone; WHOLE=1 with what they take over; HTML=out.html
 	@exec $(RUN) lab.compare $(call option,-A,$(call given,A)) $(call option,-B,$(call given,B)) \
 		$(call option,--html,$(call given,HTML)) $(if $(call is_set,WHOLE),--whole) $(if $(call is_set,HIDE),--hide)
+
+read: $(VENV)/installed-lab ## STAGE=5: its whole node as one text, in reading order; ALL=1 with what it runs of common/; HTML=out.html
+	@exec $(RUN) lab.read $(call option,--stage,$(call given,STAGE)) $(call option,--html,$(call given,HTML)) \
+		$(if $(call is_set,ALL),--all)
 
 attacks: $(VENV)/installed-lab ## the same attacks on real nodes of every stage; HTML=out.html SEED=7 ARGS="--only overdraft --stage 4"
 	@exec $(RUN) lab.attacks $(call option,--html,$(call given,HTML)) $(call option,--seed,$(call given,SEED)) $(value ARGS)
