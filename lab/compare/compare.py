@@ -85,31 +85,7 @@ def draw(stages: dict[int, Stage], options: argparse.Namespace) -> str:
     return console.file.getvalue()
 
 
-def show(text: str) -> None:
-    """Print the text, on a terminal through a pager."""
-    pager = find_pager() if takes_escapes(sys.stdout) else []
-    if not pager:
-        print(text, end="", flush=True)
-        return
-    encoding = sys.stdout.encoding
-    # -F ends less at once if all fits on the screen, -X leaves the text there.
-    environment = {**os.environ, "LESS": os.environ.get("LESS", "FRX")}
-    if encoding.lower() == "utf-8":
-        environment["LESSCHARSET"] = "utf-8"
-    subprocess.run(pager, input=text.encode(encoding, "replace"), env=environment, check=False)
 
-
-def find_pager() -> list[str]:
-    """The words of the pager's command line: PAGER if it can be run, otherwise less; empty if there is neither."""
-    for wish in (os.environ.get("PAGER", ""), "less"):
-        try:
-            words = shlex.split(wish)
-        except ValueError:  # a quotation mark that is not closed
-            continue
-        if words and shutil.which(words[0]):
-            # -R lets colours through, whatever LESS says.
-            return [*words, "-R"] if Path(words[0]).name == "less" else words
-    return []
 
 
 def compare_as_asked(stages: dict[int, Stage], options: argparse.Namespace) -> Comparison:

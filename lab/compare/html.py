@@ -162,7 +162,7 @@ def _half(piece: Piece | None, lines: list[str], index: int | None, pair: LinePa
     return code_line(MARK_CLASSES[pair.mark], column, piece.first_line + index, lines[index])
 
 
-def _line(mark: str, column: str, number: int, code: str) -> str:
+def code_line(mark: str, column: str, number: int, code: str) -> str:
     """One line of code. If it is too long, the rest goes below it, a little deeper."""
     text = re.sub("<[^>]*>", "", code)
     deep = len(text) - len(text.lstrip()) + 2

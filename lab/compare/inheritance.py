@@ -50,7 +50,7 @@ class Inheritance:
 
     def is_adding(self, piece: Piece) -> bool:
         """Does a method call what it overrides, so that it adds to it instead of replacing it?"""
-        return any(name == piece.name for name in _super_calls(piece))
+        return any(name == piece.name for name in super_calls(piece))
 
     def key(self, piece: Piece) -> Key:
         """The key by which a piece is paired with one of another stage."""
@@ -142,7 +142,7 @@ class Inheritance:
 
 
 @cache
-def _super_calls(piece: Piece) -> list[str]:
+def super_calls(piece: Piece) -> list[str]:
     """The names of the methods that a piece calls by `super()`. (This project never gives `super` arguments.)"""
     return [node.attr for statement in piece.statements for node in ast.walk(statement)
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Call)
@@ -150,7 +150,7 @@ def _super_calls(piece: Piece) -> list[str]:
 
 
 @cache
-def _names(piece: Piece) -> list[tuple[str, str | None]]:
+def names_in(piece: Piece) -> list[tuple[str, str | None]]:
     """The names in a piece, each with the attribute that is read from it, or None where it stands alone."""
     nodes = [node for statement in piece.statements for node in ast.walk(statement)]
     owners = {id(node.value) for node in nodes if isinstance(node, ast.Attribute)}

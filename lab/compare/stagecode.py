@@ -66,7 +66,7 @@ class Piece:
     def shown(self) -> list[str]:
         """Its lines, shortened: methods without their common indentation, and headings (`# --- name ---`) without most
         of their dashes."""
-        lines = (line.removeprefix("    ") if self.owner != self.name else line for line in self.lines)
+        lines = (line.removeprefix("    ") if self.owner not in ("", self.name) else line for line in self.lines)
         return [re.sub("(?<=^# --- )(.*?) -+$", r"\1 ---", line) for line in lines]
 
 

@@ -114,7 +114,7 @@ def highlight(piece: Piece | None) -> list[Text]:
     return list(text.split("\n", allow_blank=True))
 
 
-def _wrap(text: Text, width: int) -> list[Text]:
+def wrap(text: Text, width: int) -> list[Text]:
     """Wrap a line that is too long for `width`. All lines but the first are indented."""
     if text.cell_len <= width:
         return [text]

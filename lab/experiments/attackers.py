@@ -8,7 +8,7 @@ ties is not theirs to say: they are told (`ties`, see chains.py), and do what is
 
 from collections.abc import Sequence
 
-from common.console import run_client
+from common.client import run_client
 from common.encoding import Message, make_id
 from common.interface import Connection
 from common.rsa import PrivateKey

@@ -31,6 +31,7 @@ PRINTER = '#!/bin/sh\nprintf "%s\\n" "$@"\n'
 QUOTED = [("stage1", "PEER", "--peer"), ("stage5", "HOST", "--host"), ("stage2", "PORT", "--port"),
           ("stage4", "WAIT", "--wait"), ("stage3", "ANNOUNCE", "--announce"), ("soak", "MINUTES", "--minutes"), ("soak", "STAGE", "--stage"),
           ("compare", "A", "-A"), ("compare", "B", "-B"), ("compare", "HTML", "--html"),
+          ("read", "STAGE", "--stage"), ("read", "HTML", "--html"),
           ("attacks", "HTML", "--html"), ("attacks", "SEED", "--seed"),
           ("experiment", "NAME", "--"), ("experiment", "SEED", "--seed"), ("experiments", "SEED", "--seed"),
           *(("grade", option.removeprefix("--").upper(), option) for option in
@@ -41,7 +42,7 @@ QUOTED = [("stage1", "PEER", "--peer"), ("stage5", "HOST", "--host"), ("stage2",
 
 CUT = [*((target, "ARGS") for target in ("stage3", "test", "test1", "test-long", "bench", "soak", "attacks", "network", "experiment")),
        ("experiment", "QUICK"), ("bench", "JSON"), ("grade", "CLI_ONLY"), ("grade", "SLOW"), ("grade", "ONLY_THIS_STAGE"),
-       ("grade", "ARGS"), ("compare", "WHOLE"), ("compare", "HIDE"), ("stage1", "SOMETHING_ELSE")]
+       ("grade", "ARGS"), ("compare", "WHOLE"), ("compare", "HIDE"), ("read", "ALL"), ("stage1", "SOMETHING_ELSE")]
 """Targets, and what the shell cuts, what is only set or not, and what nobody reads."""
 
 

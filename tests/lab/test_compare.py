@@ -219,6 +219,15 @@ def test_known_facts_about_our_stages(left: int, right: int, name: str, status: 
     assert (row.status, title(row.left)) == (status, beside)
 
 
+def test_only_methods_lose_the_indentation_that_all_methods_have() -> None:
+    for stage in STAGES.values():
+        for piece in stage.pieces():
+            depth = 4 if piece.owner and piece.name != piece.owner else 0
+            is_deeper = [len(line) - len(shown) == depth for line, shown in zip(piece.lines, piece.shown, strict=True)
+                         if line.startswith("    ") and not line.lstrip().startswith("# ---")]
+            assert all(is_deeper), piece.title
+
+
 def test_similar_lines_are_one_changed_line() -> None:
     old = ["def f():", "    network.send(1)", "    return 1"]
     new = ["def f():", "    first()", "    network.send(1, 2)", "    second()", "    return 1"]
