@@ -46,7 +46,8 @@ class NodeProcess(node_process.NodeProcess):
                  errors: IO[bytes] | None = None, module: str = "") -> None:
         """Start the client of `stage` with `options`; `environment` is added to this process's own.
 
-        `evil` names an attacker of lab/adversaries/ to start in its place, and `module` another client. `errors` is where standard error goes; None
+        `evil` names an attacker of lab/adversaries/ to start in its place, and `module` another client. `errors` is
+        where standard error goes; None
         means to this program's own.
         """
         program = ["lab.adversaries.evil", evil, str(stage)] if evil else [module] if module else []
