@@ -28,7 +28,7 @@ def complain_of_unwritten(error: NotImplementedError) -> int:
 
 
 def end_at_unwritten_in_threads() -> None:
-    """Let a function that is not written end the node also where another thread than the node's calls it."""
+    """Let a function that is not written end the node even where another thread than the node's calls it."""
     usual = threading.excepthook
 
     def end_or_show(it: threading.ExceptHookArgs) -> None:

@@ -25,7 +25,7 @@ def show(text: str) -> None:
 
 
 def find_pager() -> list[str]:
-    """The words of the pager's command line: that of PAGER if it can be run, else less; empty if there is none."""
+    """The words of the pager's command line: that of PAGER if it can be run, otherwise less; empty if there is none."""
     for wish in (os.environ.get("PAGER", ""), "less"):
         try:
             words = shlex.split(wish)

@@ -36,7 +36,7 @@ class SocketWire:
         try:
             self._reader = start_thread(f"reader {connection.remote}", partial(self._read, connection))
         except OSError:
-            connection.outbox.close()  # its writer is there already, and would wait for ever
+            connection.outbox.close()  # its writer is there already, and would wait forever
             raise
 
     def _read(self, connection: BufferedConnection) -> None:

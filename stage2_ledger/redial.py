@@ -30,7 +30,7 @@ class LostPeers(Redials):
         return has_been_linked and not connection.was_refused and not self._is_linked(address)
 
     def was_lost(self, connection: Connection) -> bool:
-        """Was the other end of this link lost before? Also if it only says that it is at a lost address."""
+        """Was the other end of this link lost before? Even if it only says that it is at a lost address."""
         return connection in self._next_waits or not {connection.address, connection.dialled}.isdisjoint(self._redials)
 
     def on_lost(self, connection: Connection) -> None:

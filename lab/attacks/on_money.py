@@ -117,7 +117,7 @@ def negative_amount(scene: Scene) -> Finding:
 
 def overdraft(scene: Scene) -> Finding:
     """Mallory has 100 and sends 1,000. Stages 2 and 3 execute it, and her balance becomes negative. They must not
-    refuse it: a node that had heard of an income of hers first would accept it, and the ledgers would differ for ever.
+    refuse it: a node that had heard of an income of hers first would accept it, and the ledgers would differ forever.
     Stage 4 stops it: all nodes execute in one order, so all decide the same."""
     scene.start(2)
     scene.fund(scene.mallory, PURSE)

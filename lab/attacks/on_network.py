@@ -80,7 +80,7 @@ def crash_of_a_node_in_the_middle(scene: Scene) -> Finding:
 
 def crash_of_the_sequencer(scene: Scene) -> Finding:
     """The node that founded the network is killed. In stage 4 it is the sequencer: payments wait until it is back,
-    perhaps for ever. Stage 5 stops it: no single node makes the blocks, and the others go on."""
+    perhaps forever. Stage 5 stops it: no single node makes the blocks, and the others go on."""
     scene.start(3)
     scene.tell(0)
     if not scene.all_heard():

@@ -42,8 +42,8 @@ def pay_as_victim(scene: Scene, number: int) -> str:
 
 
 def sequencer_leaves_one_user_out(scene: Scene) -> Finding:
-    """The founder of the network leaves out what one user sends. In stage 4 it is the sequencer: the payment waits for
-    ever, while others' are executed, and nobody can prove that the sequencer has heard of it. Stage 5 stops it: the
+    """The founder of the network leaves out what one user sends. In stage 4 it is the sequencer: the payment waits
+    forever, while others' are executed, and nobody can prove that the sequencer has heard of it. Stage 5 stops it: the
     founder plays four of eight stakes and leaves the payment out of its blocks, but another creator puts it in."""
     victim = ["--against", scene.mallory.account]
     scene.add(stakes="2,3,4,5", evil="leave-out" if scene.stage == 4 else "censor", options=victim)

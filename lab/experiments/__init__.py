@@ -1,4 +1,4 @@
-"""Measured beside theory: `python -m lab.experiments NAME`, or `make experiment NAME=…`.
+"""Measured next to theory: `python -m lab.experiments NAME`, or `make experiment NAME=…`.
 
 In: the stages' own classes, in memory or as real nodes. Out, in run/experiments/NAME/: data.csv, plot.svg, plot.png,
 and report.html, a page that needs no other file.
@@ -15,7 +15,7 @@ To add an experiment, write one file here with one class, and put an instance of
         def runs(self, is_quick):           # how many seeds each point is run with
         def run(self, point, seed):         # one run of one point: a list of rows (dicts); the same seed, the same rows
         def draw(self, figure, rows):       # the picture: theory as lines, measurement as points with their spread
-        def findings(self, rows):           # what the numbers say beside theory, a sentence each
+        def findings(self, rows):           # what the numbers say next to theory, a sentence each
 
 `run` is called in other processes, so it takes all that it needs from its arguments. An experiment on real nodes sets
 `IS_ALONE`: then one run has the machine for itself. What a sweep is and how it goes on after an interruption is in

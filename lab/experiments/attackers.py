@@ -114,7 +114,7 @@ class SecretMaker(WatchingMaker):
         return self.length > self.others or (self.length == self.others and self.wins_tie())
 
     def show(self) -> None:
-        """Show all of the branch, and begin anew."""
+        """Show all of the branch, and begin again."""
         shown, self.secret, self.length = self.secret, (), 0
         for message in shown:
             self.publish(message)
@@ -140,7 +140,7 @@ class CaughtMaker(SecretMaker):
 
     def trusts_in_tie(self) -> bool:
         """Will it win a tie against what the others make next? By the contract's rule it cannot know: it takes the
-        risk if its draw is in the better half of those that win."""
+        risk if its draw is in the lower half of those that win."""
         threshold = min(self.rules.thresholds.values())
         return self.ties == "won" or (self.ties == "contract" and 2 * self.tip_value < threshold)
 

@@ -129,7 +129,7 @@ def rules_of(seed: int, bad_stakes: int = 0, ties: str = "contract") -> Iterator
 
         @property
         def rank(self) -> tuple[int, int, str]:
-            """As in stage 5, but for the values of the attacker's draws."""
+            """As in stage 5, except for the values of the attacker's draws."""
             height, value, block_id = super().rank
             return height, value + (TIES[ties] if self.creator in bad else 0), block_id
 

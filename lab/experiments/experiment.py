@@ -56,7 +56,7 @@ class Experiment(ABC):
 
     @abstractmethod
     def findings(self, rows: Sequence[Row]) -> list[str]:
-        """What the numbers say beside theory, a sentence each."""
+        """What the numbers say next to theory, a sentence each."""
 
 
 def seed_of(seed: int, name: str, point: Point, number: int) -> int:

@@ -27,14 +27,14 @@ from lab.nodes.processes import ROOT
 
 def make_options() -> Options:
     """The options of the command."""
-    options = Options(prog="python -m lab.experiments", description="Measure, and draw it beside theory.")
+    options = Options(prog="python -m lab.experiments", description="Measure, and draw it next to theory.")
     options.add_argument("names", nargs="*", metavar="NAME",
                          help=f"which to do (default: all): {', '.join(EXPERIMENTS)}")
     options.add_argument("--quick", action="store_true", help="a small form of each, in seconds")
     options.add_argument("--seed", type=integer_from(0, 2**32 - 1), default=1, metavar="N",
                          help="seed of all runs (default: %(default)s)")
     options.add_argument("--again", action="store_true", help="measure again what is finished")
-    options.add_argument("--draw", action="store_true", help="measure nothing: draw anew what was measured before")
+    options.add_argument("--draw", action="store_true", help="measure nothing: draw again what was measured before")
     options.add_argument("--to", type=read_path, default=ROOT / "run" / "experiments", metavar="DIR",
                          help="where the folders are written (default: run/experiments)")
     return options

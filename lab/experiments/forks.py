@@ -85,7 +85,7 @@ class Forks(Experiment):
             axes.legend()
 
     def findings(self, rows: Sequence[Row]) -> list[str]:
-        """Theory beside measurement at each delay."""
+        """Theory next to measurement at each delay."""
         found = []
         for (delay,), group in groups(where(rows, how="memory"), "delay"):
             low, middle, high = spread(column(group, "rollback"))

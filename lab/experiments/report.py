@@ -1,4 +1,4 @@
-"""The page of an experiment: question, method, picture, numbers, and what they say beside theory; no other file is
+"""The page of an experiment: question, method, picture, numbers, and what they say next to theory; no other file is
 needed to read it."""
 
 from collections.abc import Iterator, Sequence
@@ -50,7 +50,7 @@ def report_page(experiment: Experiment, points: Sequence[Point], rows: Sequence[
         f"<title>{escape(experiment.TITLE)}</title>", f"<style>{STYLE}</style>", "</head>", "<body>",
         f"<h1>{escape(experiment.TITLE)}</h1>", f'<p class="question">{escape(experiment.QUESTION)}</p>',
         "<figure>", svg[svg.index("<svg"):], "</figure>",
-        "<h2>What the numbers say beside theory</h2>", "<ul>",
+        "<h2>What the numbers say next to theory</h2>", "<ul>",
         *(f"<li>{escape(finding)}</li>" for finding in experiment.findings(rows)), "</ul>",
         "<h2>How it was measured</h2>", f"<p>{escape(experiment.METHOD)}</p>", *_circumstances(found, points, rows),
         "<h2>The numbers</h2>",
@@ -95,6 +95,6 @@ def _shown(value: int | float | str) -> str:
 
 def write_report(folder: Path, experiment: Experiment, points: Sequence[Point], rows: Sequence[Row],
                  found: Circumstances) -> None:
-    """Write report.html beside the picture that is there already."""
+    """Write report.html next to the picture that is there already."""
     svg = (folder / "plot.svg").read_text()
     (folder / "report.html").write_text(report_page(experiment, points, rows, found, svg))

@@ -33,7 +33,7 @@ class Rollbacks(Experiment):
         " φ. A slot has a block with chance F = 0.1, and blocks arrive within their slot. The attacker of the course"
         " builds with each ticket on the second longest chain and on the longest side branch, in the open. The one that"
         " withholds builds in secret, shows its branch when it is about to lose its lead, and shows what it has at the"
-        " end. The best private fork is found in hindsight: of all slots in which an attacker might have parted, and"
+        " end. The best private fork is found in hindsight: of all slots in which an attacker might have split, and"
         " might have shown its branch, those that undo most. Where ties are as in the contract, a second run then"
         " carries that out. Ties: of two chains of one length the smaller draw wins by the contract; in other series"
         f" the attacker wins all ties, or loses all. {HASHED} {sockets.METHOD}")
@@ -78,7 +78,7 @@ class Rollbacks(Experiment):
         return [row]
 
     def draw(self, figure: Figure, rows: Sequence[Row]) -> None:
-        """A panel for each of the two attacks in secret, the course's attacker beside the first."""
+        """A panel for each of the two attacks in secret, the course's attacker next to the first."""
         panels = figure.subplots(1, 2, sharey=True)
         real = where(rows, how="sockets")
         rows = where(rows, how="memory", slots=max(int(row["slots"]) for row in rows))
@@ -102,7 +102,7 @@ class Rollbacks(Experiment):
         panels[0].set_ylabel("longest rollback [blocks]")
 
     def findings(self, rows: Sequence[Row]) -> list[str]:
-        """Theory beside measurement, and what half of the stake means."""
+        """Theory next to measurement, and what half of the stake means."""
         found = []
         short, rows = where(rows, slots=sockets.SLOTS), where(rows, slots=SLOTS) or rows
         for (attack, phi), group in groups(rows, "attack", "phi"):

@@ -1,4 +1,4 @@
-"""Closed forms and recurrences that measurements are laid beside, each with its source.
+"""Closed forms and recurrences that measurements are laid next to, each with its source.
 
 Shares are of the stake or of the blocks, between 0 and 1. Depths are in blocks unless it says slots.
 """
@@ -12,7 +12,7 @@ import numpy as np
 
 def race(depth: int, share: float) -> float:
     """The chance that a private branch ever catches up with a public one that has grown by `depth` blocks since the two
-    parted, for an attacker that makes a `share` of all blocks: I_{4pq}(z, 1/2) of Grunspan and Pérez-Marco, "Double
+    split, for an attacker that makes a `share` of all blocks: I_{4pq}(z, 1/2) of Grunspan and Pérez-Marco, "Double
     spend races" (2018). Ties count as caught up. It is 1 from one half on."""
     if share >= 0.5:
         return 1.0

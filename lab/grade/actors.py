@@ -146,7 +146,7 @@ class GradedNode(NodeProcess):
 
 
 class LimitedWait:
-    """Ends a node that does not take what is written to it: writing to a full pipe waits for ever otherwise."""
+    """Ends a node that does not take what is written to it: writing to a full pipe waits forever otherwise."""
 
     def __init__(self, node: NodeProcess, seconds: float) -> None:
         self._timer = threading.Timer(seconds, node.process.kill)

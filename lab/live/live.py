@@ -89,8 +89,8 @@ class Conductor:
 
     def stop(self) -> None:
         """Begin to end. Any thread may call this, more than once, and a signal handler, too."""
-        # No threading.Event: if a signal came while `set` holds its lock, the handler would wait for that lock for
-        # ever.
+        # No threading.Event: if a signal came while `set` holds its lock, the handler would wait for that lock
+        # forever.
         self._is_stopping = True
 
     def wait(self, seconds: float | None = None) -> bool:

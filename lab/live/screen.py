@@ -224,7 +224,7 @@ class Screen(App[None]):
         if not self.query("#title"):
             return  # the screen is being taken down already
         if not self.is_headless and not os.isatty(2):
-            self.action_leave()  # the terminal is gone: nobody could end this any more, and textual would read for ever
+            self.action_leave()  # the terminal is gone: nobody could end this any more, and textual would read forever
         self.log_columns = self.query_one(Log).scrollable_content_region.width or self.log_columns
         while not self._news.empty():
             self.query_one(Log).add(self._news.get())

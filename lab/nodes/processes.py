@@ -47,8 +47,7 @@ class NodeProcess(node_process.NodeProcess):
         """Start the client of `stage` with `options`; `environment` is added to this process's own.
 
         `evil` names an attacker of lab/adversaries/ to start in its place, and `module` another client. `errors` is
-        where standard error goes; None
-        means to this program's own.
+        where standard error goes; None means to this program's own.
         """
         program = ["lab.adversaries.evil", evil, str(stage)] if evil else [module] if module else []
         # A session of its own: Ctrl-C in a terminal ends this program, which then ends the nodes in order.

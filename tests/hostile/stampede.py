@@ -38,7 +38,7 @@ def stampede(node: NodeProcess, data: bytes) -> Iterator[None]:
 
 
 def come_again(address: tuple[str, int], data: bytes, was_thrown_out: threading.Event) -> None:
-    """Connect, say `data`, read to the end, and begin again, for ever."""
+    """Connect, say `data`, read to the end, and begin again, forever."""
     while True:
         with contextlib.suppress(OSError), socket.create_connection(address) as connection:
             connection.sendall(data)

@@ -50,7 +50,7 @@ def test_peer_up_and_down(scene: Scene) -> None:
 
 @criterion("A line reaches the next node", points=5, clause="§4", cli=True)
 def test_a_line_reaches_the_next(scene: Scene) -> None:
-    """What is typed at one node is printed at the other, in both directions, also where it was founded."""
+    """What is typed at one node is printed at the other, in both directions, even where it was founded."""
     alice = scene.found()
     bob = scene.join(alice)
     alice.type("from alice")
@@ -62,7 +62,7 @@ def test_a_line_reaches_the_next(scene: Scene) -> None:
 @criterion("A line reaches everybody", points=6, clause="§3 stage 1", cli=True, later=True,
            hint="Flood: hand a new message on to every connection but the one it came from.")
 def test_a_line_reaches_everybody(scene: Scene) -> None:
-    """What anyone types is printed at every node, also where there are two hops between them."""
+    """What anyone types is printed at every node, even where there are two hops between them."""
     alice = scene.found()
     bob = scene.join(alice)
     carol = scene.join(bob)

@@ -115,7 +115,7 @@ def test_unknown_type(scene: Scene) -> None:
 
 @criterion("A peer that says `error` is told to the user", points=2, clause="§2")
 def test_error_is_told(scene: Scene) -> None:
-    """Who receives an `error` tells its user and closes the connection."""
+    """Whoever receives an `error` tells its user and closes the connection."""
     node = scene.found()
     peer = scene.link(node)
     peer.send({"type": "error", "code": "BUSY", "reason": "not today"})

@@ -96,7 +96,7 @@ def test_unknown_account(scene: Scene, receiver: str) -> None:
 
 @criterion("An overdraft is allowed", points=2, clause="§3 stage 3", cli=True)
 def test_overdraft(scene: Scene) -> None:
-    """Overdrafts are still allowed: without an order, refusing them would make ledgers differ for ever."""
+    """Overdrafts are still allowed: without an order, refusing them would make ledgers differ forever."""
     alice = scene.found()
     bob = scene.join(alice)
     alice.type(f"/send {bob.listening['account']} 1000000")

@@ -171,7 +171,7 @@ def test_lacking(scene: Scene) -> None:
 @criterion("An overdraft is ignored for good", points=5, clause="§3 stage 4",
            hint="It is judged when its block takes effect, in the block's order, and never again.")
 def test_overdraft(scene: Scene) -> None:
-    """One that would make its sender's balance negative is ignored for good, also when the money comes later; the others
+    """One that would make its sender's balance negative is ignored for good, even when the money comes later; the others
     of its block take effect."""
     play = Play(scene)
     overdraft, paid = transaction(play.network, CAROL, ALICE.account, 20), play.pay(20)

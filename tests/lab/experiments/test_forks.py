@@ -1,4 +1,4 @@
-"""Forks beside theory: the known good points, on fixed seeds."""
+"""Forks next to theory: the known good points, on fixed seeds."""
 
 from pathlib import Path
 

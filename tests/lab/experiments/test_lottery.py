@@ -1,4 +1,4 @@
-"""The lottery beside theory."""
+"""The lottery next to theory."""
 
 from pathlib import Path
 
