@@ -38,6 +38,7 @@ class Splitter:
         A length that cannot be is given together with the frames that came before it, since those
         were good. After it the stream has no meaning, and the connection must be closed.
         """
+        # A loop, and not one frame a `recv`: TCP is a stream, and this may be the end of one frame and ten more.
         self._rest += data
         frames, start = [], 0
         error = None

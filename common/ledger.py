@@ -33,6 +33,8 @@ class Ledger:
 
     def apply(self, transaction: Transaction) -> None:
         """Move the amount from the sender to the receiver, whether the sender has it or not."""
+        # Two additions, and no question whether the money is there: additions come to the same in any order, so nodes
+        # that hear of transactions in different orders still agree. A question would depend on the order.
         self.add(transaction.sender, -transaction.amount)
         self.add(transaction.receiver, transaction.amount)
 

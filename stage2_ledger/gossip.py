@@ -25,6 +25,8 @@ class Gossip:
     def _go_round(self) -> None:
         self.begin()
         links = list(self._neighbours.links)
+        # Why one, and at random? With twelve links, comparing with all would cost twelve times as much. And if each
+        # node always asked the same neighbour, groups could form that never hear of each other.
         one = [self._network.random.choice(links)] if links else []
         for connection in links if self._owes_news else one:
             self._compare(connection)

@@ -76,6 +76,8 @@ class IdTree:
     def add(self, new_id: str) -> None:
         """Put in an id that is not there yet."""
         value, bucket = int(new_id, 16), new_id[:2]
+        # Why XOR? The order does not matter, and one id comes in or goes out without a look at the others. But somebody
+        # can make up ids that cancel each other, so it is only for nodes that know nothing better; the others add.
         self._xors[bucket] = self._xors.get(bucket, 0) ^ value
         part = self.root
         for depth, digit in enumerate(new_id):

@@ -83,6 +83,7 @@ class Membership:
         successors = self.successors()
         self._picked = [address for address in self._picked if self.is_reachable(address) and address not in successors]
         taken = {self.own, *successors, *self._picked, *self._unreachable}
+        # The random two are shortcuts: on the ring alone a message moves ten places a hop.
         # Among that many there are enough that are not taken, if there are enough at all.
         sample = self._generator.sample(self._ring, min(len(self._ring), len(taken) + RANDOM_LINKS))
         free = [address for host, port in sample if (address := f"{host}:{port}") not in taken]

@@ -159,6 +159,7 @@ class SequencedNode(TotalOrderNode):
         self.order.add(block.id)
         self.sync.on_came(block)
         self.ordered.update(block.transactions)
+        # Passed on before it is executed. That may have to wait for transactions, which others may have already.
         self.spread(block.frame, connection)
         lacking = self.lacking(block.transactions)
         if lacking:

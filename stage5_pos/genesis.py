@@ -67,6 +67,7 @@ def threshold(stake: int, total: int, block_permille: int) -> int:
 
     It is 0 without stake, and f of all tickets for a single account with all the stake.
     """
+    # Why not floats? They have 53 bits, and a ticket has 256.
     with localcontext(Context(prec=DIGITS)):
         losing = (1 - Decimal(block_permille) / 1000) ** (Decimal(stake) / total)
         return int(TICKETS * (1 - losing))

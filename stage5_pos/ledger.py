@@ -96,7 +96,7 @@ class View:
         reason = why_invalid(transaction, balances[sender], transaction_id in self._executed)
         if reason is None:
             balances[sender] -= amount
-            balances[receiver] += amount - FEE
+            balances[receiver] += amount - FEE  # the fee is not lost: `TreeLedger.execute` gives it to the creator
             self._executed.add(transaction_id)
         return reason
 

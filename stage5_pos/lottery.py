@@ -31,6 +31,8 @@ def ticket_value(seed: str, slot: int, account: str, draw: str) -> int:
 
     A hash of the draw and not the draw itself, since signatures are not spread evenly: they end at the modulus.
     """
+    # A signature is a number below the modulus of its key. So the owner of a key with a small modulus would draw small
+    # numbers, and win more often. A hash can be any number, each as likely as the others, whatever the key.
     ticket = hashlib.sha256(canon(["ticket", seed, slot, account, draw]))
     return int.from_bytes(ticket.digest(), "big")
 

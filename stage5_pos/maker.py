@@ -74,6 +74,7 @@ class BlockMaker:
             self.last_slot = slot
             tickets = self.draw(slot)
             if tickets:
+                # Several stakes of this node may have won. Two blocks would only compete, so the best draw makes one.
                 self._keep_the_slot(slot)
                 self.make_block(slot, *min(tickets, key=lambda ticket: ticket[0]))
 

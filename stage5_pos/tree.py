@@ -35,6 +35,8 @@ class Block:
         The value comes before the id since a creator can choose its id, by choosing transactions,
         but not its draw.
         """
+        # Why not simply keep the block that came first? Each half of a network would keep its own, perhaps for long. By
+        # this rule, nodes with the same blocks have the same best chain, in whatever order the blocks came.
         return -self.height, self.value, self.id
 
 
@@ -102,6 +104,8 @@ class Tree:
 
     def locator(self) -> list[str]:
         """Ids of the best chain from the tip back: ten one by one, then in doubling steps, the genesis last."""
+        # Most forks are short, so the first steps are small. Doubling keeps the list short on a long chain: thirty ids
+        # reach a million blocks back.
         heights, height, step = [], len(self.chain) - 1, 1
         while height > 0:
             heights.append(height)
