@@ -198,7 +198,7 @@ class NodeProcess:
 
     def take(self) -> list[Event]:
         """The events that have come since the last call. They are then forgotten, so that a long run takes no memory:
-        `wait_for`, `output` and `events` begin again."""
+        `wait_for`, `output` and `events` start over."""
         with self._news:
             taken, self._events = self.events, []
             del self._output[:self._parsed]

@@ -145,8 +145,8 @@ def find_hooks(stages: dict[int, Stage], number: int) -> list[str]:
 
 HEADINGS = ("stage", "files", "lines", "messages", "handlers", "hooks overridden", "tests")
 LEGEND = ("Messages: those declared here, including redefined ones. Handlers: methods on_TYPE. Hooks overridden:"
-          " methods of the nodes that take the place of, or add to, one of an earlier stage. Tests: functions in the"
-          " stage's folder under tests/; many run on many cases.")
+          " methods of the nodes that replace one of an earlier stage or add to it. Tests: functions in the stage's"
+          " folder under tests/; many run on many cases.")
 NAMED = ("files", "messages", "handlers", "hooks")
 """The lists that stand below the table."""
 

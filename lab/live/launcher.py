@@ -77,7 +77,7 @@ class Launcher:
         self._victims.pop(number, None)
 
     def forget_data(self, number: int) -> None:
-        """Delete a node's data, so that it begins again."""
+        """Delete a node's data, so that it starts from nothing."""
         shutil.rmtree(self._data(number), ignore_errors=True)
 
     def last_words(self, number: int) -> str:

@@ -89,8 +89,7 @@ class Conductor:
 
     def stop(self) -> None:
         """Begin to end. Any thread may call this, more than once, and a signal handler, too."""
-        # No threading.Event: if a signal came while `set` holds its lock, the handler would wait for that lock
-        # forever.
+        # No threading.Event: if a signal came while `set` holds its lock, the handler would wait for it forever.
         self._is_stopping = True
 
     def wait(self, seconds: float | None = None) -> bool:

@@ -231,7 +231,7 @@ def test_other_encodings_of_base64_are_refused(text: str) -> None:
         decode_base64(text)
 
 
-def test_of_the_sixteen_ways_to_end_only_one_is_base64() -> None:
+def test_only_one_of_sixteen_last_digits_is_base64() -> None:
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
     good = []
     for last in alphabet[:16]:

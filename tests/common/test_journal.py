@@ -58,7 +58,7 @@ def entries_of(folder: Path) -> list[Entry]:
 
 @settings(max_examples=40)  # each commit waits for the disk
 @given(st.lists(st.tuples(st.text(max_size=20), st.binary(max_size=300), st.booleans()), max_size=30))
-def test_what_was_committed_is_there_again_in_order_and_nothing_else(
+def test_exactly_the_committed_entries_are_there_again_in_order(
         tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, bytes, bool]]) -> None:
     folder = tmp_path_factory.mktemp("data")
     journal = Journal(folder)
@@ -126,7 +126,7 @@ def test_a_disk_that_cannot_lock_files_is_named_for_that(
     (sqlite3.SQLITE_IOERR_FSYNC, "look after the disk"),
     (sqlite3.SQLITE_INTERNAL, "start again; nothing was replaced"),
     (sqlite3.SQLITE_CORRUPT_INDEX, "put a copy of the folder back")])
-def test_what_sqlite_says_comes_with_what_to_do(code: int, expected: str, tmp_path: Path) -> None:
+def test_an_error_of_sqlite_comes_with_advice(code: int, expected: str, tmp_path: Path) -> None:
     journal = fill(tmp_path)
     with pytest.raises(JournalError, match=f"it said so; {expected}"), journal._told():
         error = sqlite3.OperationalError("it said so")

@@ -130,7 +130,7 @@ OTHER_PADDINGS = {
 }
 
 
-def test_of_all_paddings_that_the_owner_can_sign_one_is_accepted() -> None:
+def test_only_one_of_all_paddings_that_the_owner_can_sign_is_accepted() -> None:
     assert signed_padding(padded_hash(MESSAGE)) == SIGNATURE
     assert is_accepted(ACCOUNT, MESSAGE, SIGNATURE)
 

@@ -7,7 +7,7 @@
 
 At the end of the `with`, the node must still run, must have written nothing to standard error, must have answered
 each ping of a well-behaved peer within 2 s, and must use at most 64 MiB more than before. The measurements are
-printed: pytest shows them when a test fails, and with -rP even when it passes.
+printed: pytest shows them when a test fails, and with -rP for every test.
 """
 
 import contextlib

@@ -109,7 +109,7 @@ def test_the_makefile_of_a_handout_executes_nothing_in_a_value(
 
 
 @pytest.mark.parametrize("makefile", ["ours", "a handout's"])
-def test_of_two_first_makes_one_waits_for_the_other_and_nothing_is_made_twice(makefile: str, tmp_path: Path) -> None:
+def test_if_two_makes_start_first_one_waits_and_nothing_is_made_twice(makefile: str, tmp_path: Path) -> None:
     (tmp_path / "Makefile").write_text((ROOT / "Makefile").read_text() if makefile == "ours" else make_makefile(ROOT, 3))
     (tmp_path / "pyproject.toml").write_text('[project]\ndependencies = []\n[project.optional-dependencies]\nterminal = []\n')
     (tmp_path / "requirements.txt").touch()

@@ -93,7 +93,7 @@ def ledger(node: NodeProcess) -> dict[str, int]:
 
 @first_and_last
 @pytest.mark.parametrize("kills", [2, pytest.param(50, marks=[pytest.mark.long, pytest.mark.timeout(900)])])
-def test_what_was_acknowledged_survives_kill_9_at_any_moment(
+def test_acknowledged_transactions_survive_kill_9_at_any_moment(
         stage: int, kills: int, launch: Launch, call: Call, wallets: list[Path], genesis_keys: Path,
         tmp_path: Path) -> None:
     seed = random.randrange(2**32)

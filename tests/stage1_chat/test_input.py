@@ -146,7 +146,7 @@ def test_help_lists_every_command_and_quit_ends_the_node() -> None:
     assert world.reported(bob, "peer")[-1] == {"address": alice.address, "state": "down"}
 
 
-def test_what_was_said_before_quit_still_arrives() -> None:
+def test_messages_said_before_quit_still_arrive() -> None:
     for seed in range(100):
         world, alice = founded_world(seed)
         bob = world.add(ChatNode, alice.address)

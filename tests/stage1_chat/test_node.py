@@ -136,7 +136,7 @@ def test_the_newest_thousand_messages_are_kept_and_older_ones_are_not_printed_ag
     assert texts(world, alice) == [message["text"] for message in messages]
 
 
-def test_what_is_in_the_history_is_not_printed_again_though_its_id_is_pushed_out_by_others() -> None:
+def test_a_message_in_the_history_is_not_printed_again_even_if_other_ids_have_pushed_out_its_own() -> None:
     world, alice = founded_world()
     alice.seen_ids = Recent(10)
     stranger = add_linked_stranger(world, alice)

@@ -112,7 +112,7 @@ def test_real_signatures_win_as_often() -> None:
 
 # --- tickets and draws --------------------------------------------------------------------------
 
-def test_what_is_signed_and_what_is_hashed() -> None:
+def test_the_signed_bytes_and_the_hashed_bytes() -> None:
     """The bytes of contract §3, implemented a second time."""
     seed, account = SEEDS[0], kept_key(1).account
     assert lottery_bytes(seed, 7) == f'["lottery","{seed}",7]'.encode()
