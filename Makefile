@@ -27,12 +27,12 @@ node_options = $(call option,--peer,$(value PEER)) $(call option,--host,$(call g
 	$(call option,--wait,$(call given,WAIT)) $(value ARGS)
 
 .PHONY: help clean bench soak compare attacks experiment experiments handout network lint test test-long test1 \
-	test2 test3 test4 test5 grade read \
+	test2 test3 test4 test5 grade read grade-flaky \
 	stage1 stage2 stage3 stage4 stage5 again
 .NOTPARALLEL:
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-12s%s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-13s%s\n", $$1, $$2 }' Makefile
 	@echo 'A node takes PEER=host:port HOST=... PORT=... ANNOUNCE=host:port WAIT=seconds ARGS="more options".'
 	@echo 'PYTHON=python3.12 picks the interpreter.'
 
@@ -100,11 +100,18 @@ experiments: $(VENV)/installed-experiments ## all of them, one after the other; 
 
 experiment_options = $(if $(call is_set,QUICK),--quick) $(call option,--seed,$(call given,SEED)) $(value ARGS)
 
+# TIMEOUT_FACTOR is for a slow machine, so it counts from the environment too.
+grade_options = $(call option,--stage,$(call given,STAGE)) $(call option,--node,$(call given,NODE)) \
+	$(call option,--in,$(call given,IN)) $(call option,--to,$(call given,TO)) $(call option,--seed,$(call given,SEED)) \
+	$(call option,--only,$(call given,ONLY)) $(if $(call is_set,CLI_ONLY),--cli-only) \
+	$(if $(call is_set,ONLY_THIS_STAGE),--only-this-stage) $(if $(call is_set,SLOW),--slow) \
+	$(call option,--timeout-factor,$(value TIMEOUT_FACTOR))
+
 grade: $(VENV)/installed-test ## a node of STAGE=3: ours, or NODE="./theirs --stage 3" IN=folder; TO=results SEED=7 ONLY=criterion CLI_ONLY=1 ONLY_THIS_STAGE=1 SLOW=1
-	@exec $(RUN) lab.grade $(call option,--stage,$(call given,STAGE)) $(call option,--node,$(call given,NODE)) \
-		$(call option,--in,$(call given,IN)) $(call option,--to,$(call given,TO)) $(call option,--seed,$(call given,SEED)) \
-		$(call option,--only,$(call given,ONLY)) $(if $(call is_set,CLI_ONLY),--cli-only) \
-		$(if $(call is_set,ONLY_THIS_STAGE),--only-this-stage) $(if $(call is_set,SLOW),--slow) $(value ARGS)
+	@exec $(RUN) lab.grade $(grade_options) $(value ARGS)
+
+grade-flaky: $(VENV)/installed-test ## grade a node TIMES=20 times; the options of grade; prints criteria that change their mind
+	@exec $(RUN) lab.grade.flaky $(grade_options) $(call option,--times,$(call given,TIMES)) $(value ARGS)
 
 handout: $(VENV)/installed-run ## STAGE=3 TO=folder: what students get, that stage without its bodies
 	@exec $(RUN) lab.handout $(call option,--stage,$(call given,STAGE)) $(call option,--to,$(call given,TO))

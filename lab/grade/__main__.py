@@ -1,8 +1,7 @@
 """`python -m lab.grade`."""
 
-import sys
-
 from lab.grade.command import main
+from lab.surroundings import run_tool
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_tool(main)

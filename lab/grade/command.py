@@ -8,8 +8,10 @@ The exit status is 0 when all criteria were asked, whatever came out, 2 if an op
 itself has failed in a criterion: that is never the student's fault.
 """
 
+import argparse
 import os
 import secrets
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,11 +26,11 @@ from lab.surroundings import has_colours
 GRADER_HAS_FAILED = 3
 
 
-def make_options() -> Options:
-    """The options of the command."""
-    options = Options(prog="python -m lab.grade", description="Grade a node of one stage.", allow_abbrev=False)
+def make_options(name: str = "python -m lab.grade", description: str = "Grade a node of one stage.") -> Options:
+    """The options of the command, and of others that grade."""
+    options = Options(prog=name, description=description, allow_abbrev=False)
     options.add_argument("--stage", type=integer_from(1, 5), required=True, metavar="N", help="1 to 5")
-    options.add_argument("--node", default="", metavar="COMMAND", help="what starts the node; nothing: ours")
+    options.add_argument("--node", type=read_node, default="", metavar="COMMAND", help="what starts the node; nothing: ours")
     options.add_argument("--in", dest="directory", type=read_path, default=Path.cwd(), metavar="FOLDER",
                          help="the folder that the node is started in")
     options.add_argument("--to", type=read_path, metavar="FOLDER", help="where the results go (run/grade/…)")
@@ -36,10 +38,32 @@ def make_options() -> Options:
     options.add_argument("--only", default="", metavar="CRITERION", help="ask this one criterion")
     options.add_argument("--only-this-stage", action="store_true", help="leave out what earlier stages ask")
     options.add_argument("--cli-only", action="store_true", help="only what needs no wire format")
+    options.add_argument("--timeout-factor", type=read_factor, metavar="F",
+                         default=os.environ.get("TIMEOUT_FACTOR", ""), help="all may take so many times as long; also from the environment, TIMEOUT_FACTOR")
     options.add_argument("--workers", type=integer_from(0, 64), default=WORKERS, metavar="N",
                          help=f"criteria at a time ({WORKERS}); 0: in one process")
     options.add_argument("--slow", action="store_true", help="also what takes a minute or more")
     return options
+
+
+def read_factor(text: str) -> float:
+    """TIMEOUT_FACTOR, for slow machines; ArgumentTypeError if it is no number above 0."""
+    try:
+        factor = float(text or 1)
+    except ValueError:
+        factor = 0.0
+    if not 0 < factor <= 1_000:
+        raise argparse.ArgumentTypeError(f"expected how many times as long all may take, such as 3, not {text!r}")
+    return factor
+
+
+def read_node(text: str) -> str:
+    """A command as a shell takes it; ArgumentTypeError if it is none."""
+    try:
+        shlex.split(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected a command such as 'java Node --stage 3', not {text!r}") from None
+    return text
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -48,13 +72,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     seed = secrets.randbelow(100_000) if options.seed is None else options.seed
     folder = options.to or Path("run") / "grade" / f"stage-{options.stage}-seed-{seed}"
-    try:
-        factor = float(os.environ.get("TIMEOUT_FACTOR", "") or 1)
-        command = read_command(options.node, options.directory)
-    except ValueError:
-        parser.exit(2, f"{parser.prog}: TIMEOUT_FACTOR must be a number, and --node a command as a shell takes it\n")
+    command = read_command(options.node, options.directory)
     with Bar(sys.stderr) as bar:
-        result = grade(command, options.stage, folder, seed=seed, only=options.only, factor=factor,
+        result = grade(command, options.stage, folder, seed=seed, only=options.only, factor=options.timeout_factor,
                        only_this_stage=options.only_this_stage, cli_only=options.cli_only, slow=options.slow,
                        directory=options.directory, workers=options.workers, progress=bar.show)
     write_all(result)

@@ -35,7 +35,8 @@ QUOTED = [("stage1", "PEER", "--peer"), ("stage5", "HOST", "--host"), ("stage2",
           ("attacks", "HTML", "--html"), ("attacks", "SEED", "--seed"),
           ("experiment", "NAME", "--"), ("experiment", "SEED", "--seed"), ("experiments", "SEED", "--seed"),
           *(("grade", option.removeprefix("--").upper(), option) for option in
-            ("--stage", "--node", "--in", "--to", "--seed", "--only")),
+            ("--stage", "--node", "--in", "--to", "--seed", "--only")), ("grade-flaky", "TIMES", "--times"),
+          ("grade", "TIMEOUT_FACTOR", "--timeout-factor"),
           ("handout", "STAGE", "--stage"), ("handout", "TO", "--to"), ("network", "STAGE", "--stage"),
           ("network", "N", "--nodes")]
 """Target, name of a value, and the option by which the program gets it."""

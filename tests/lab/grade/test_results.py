@@ -1,5 +1,6 @@
 """What comes out of a run, in the forms that others read."""
 
+import copy
 import html.parser
 import json
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from lab.grade.command import GRADER_HAS_FAILED, main
 from lab.grade.criteria import Criterion
+from lab.grade.flaky import describe, find_changed
 from lab.grade.formats import check50, classroom50, gradescope, junit, write_all
 from lab.grade.result import Outcome, Result, complete
 from lab.grade.settings import Settings
@@ -159,3 +161,20 @@ def test_one_criterion_of_ours_is_asked_and_what_was_said_is_kept(
 def test_nothing_to_ask_is_an_error_of_the_grader(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--stage", "1", "--to", str(tmp_path / "run"), "--only", "1.nonsense"]) == GRADER_HAS_FAILED
     assert "No criterion was asked" in capsys.readouterr().out
+
+
+def test_a_criterion_that_changes_its_mind_is_named_with_its_seed(result: Result) -> None:
+    other = copy.deepcopy(result)
+    other.settings.seed = 8
+    assert find_changed([result, other]) == {}
+    other.outcomes[0].verdict, other.outcomes[0].actual = FAILED, "lost"
+    assert describe(find_changed([result, other])) == ["1.c0: Criterion 0 <b>", "  seed 8: failed: lost"]
+
+
+@pytest.mark.parametrize("factor", ["x", "0", "nan"])
+def test_a_factor_that_is_none_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+                                           factor: str) -> None:
+    monkeypatch.setenv("TIMEOUT_FACTOR", factor)
+    with pytest.raises(SystemExit, match="2"):
+        main(["--stage", "1"])
+    assert capsys.readouterr().err.count("\n") == 1
