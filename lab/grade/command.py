@@ -30,7 +30,8 @@ def make_options(name: str = "python -m lab.grade", description: str = "Grade a 
     """The options of the command, and of others that grade."""
     options = Options(prog=name, description=description, allow_abbrev=False)
     options.add_argument("--stage", type=integer_from(1, 5), required=True, metavar="N", help="1 to 5")
-    options.add_argument("--node", type=read_node, default="", metavar="COMMAND", help="what starts the node; nothing: ours")
+    options.add_argument("--node", type=read_node, default="", metavar="COMMAND",
+                         help="what starts the node; nothing: ours")
     options.add_argument("--in", dest="directory", type=read_path, default=Path.cwd(), metavar="FOLDER",
                          help="the folder that the node is started in")
     options.add_argument("--to", type=read_path, metavar="FOLDER", help="where the results go (run/grade/…)")
@@ -39,7 +40,8 @@ def make_options(name: str = "python -m lab.grade", description: str = "Grade a 
     options.add_argument("--only-this-stage", action="store_true", help="leave out what earlier stages ask")
     options.add_argument("--cli-only", action="store_true", help="only what needs no wire format")
     options.add_argument("--timeout-factor", type=read_factor, metavar="F",
-                         default=os.environ.get("TIMEOUT_FACTOR", ""), help="all may take so many times as long; also from the environment, TIMEOUT_FACTOR")
+                         default=os.environ.get("TIMEOUT_FACTOR", ""),
+                         help="all may take so many times as long; also from the environment, TIMEOUT_FACTOR")
     options.add_argument("--workers", type=integer_from(0, 64), default=WORKERS, metavar="N",
                          help=f"criteria at a time ({WORKERS}); 0: in one process")
     options.add_argument("--slow", action="store_true", help="also what takes a minute or more")
@@ -53,7 +55,7 @@ def read_factor(text: str) -> float:
     except ValueError:
         factor = 0.0
     if not 0 < factor <= 1_000:
-        raise argparse.ArgumentTypeError(f"expected how many times as long all may take, such as 3, not {text!r}")
+        raise argparse.ArgumentTypeError(f"expected how many times as long all may take, not {text!r}")
     return factor
 
 

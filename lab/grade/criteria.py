@@ -15,7 +15,8 @@
 | later | later stages must still meet it |
 | slow | it takes a minute or more, and stands in SLOW=1 |
 
-The docstring is the rule. In `make test` the basics are asked of our own nodes, in `make test-long` the others.
+The docstring is the rule. In `make test` the weightiest basics are asked of our own nodes, in
+`make test-long` all others.
 """
 
 import re

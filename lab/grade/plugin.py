@@ -22,6 +22,9 @@ from lab.grade.settings import CRITERION_SECONDS, SLOW_SECONDS, Settings
 from lab.grade.shortcomings import FAILED, Judgement, judge
 from lab.grade.sweep import adopt_orphans
 
+WEIGHTY = 5
+"""Points from which on `make test` asks a criterion of our own nodes. All criteria together take most of a minute."""
+
 SETTINGS = pytest.StashKey[Settings]()
 OUTCOME = pytest.StashKey[Outcome]()
 SCENE = pytest.StashKey[Scene]()
@@ -79,10 +82,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Keep the criteria that are asked, and write down which these are."""
     if SETTINGS in config.stash:
         _pick(config.stash[SETTINGS], items)
-        return
+
+
+def put_off(items: list[pytest.Item]) -> None:
+    """Leave to `make test-long` what `make test` has no time for."""
     for item in items:
         criterion = criterion_of(item)
-        if criterion and (criterion.hardening or criterion.slow):
+        if criterion and (criterion.hardening or criterion.slow or criterion.points < WEIGHTY):
             item.add_marker(pytest.mark.long)
 
 

@@ -2,13 +2,12 @@
 
 import contextlib
 import json
-import socket
 import threading
 
 import pytest
 
 from tests.conftest import Call, Launch
-from tests.processes import DEADLINE, RawPeer, chat_message, frame, unused_address
+from tests.processes import RawPeer, chat_message, frame, unused_address
 
 MEBIBYTE = 2**20
 
@@ -19,43 +18,6 @@ def texts(messages: list[dict[str, object]]) -> list[object]:
 
 
 # --- the room ---------------------------------------------------------------------------------------
-
-def test_what_anyone_types_is_printed_at_everyone_once(launch: Launch, call: Call) -> None:
-    alice = launch(1, "--peer", "none")
-    bob = launch(1, "--peer", alice.address)
-    bob.wait_for("joined", peer=alice.address)
-    carol = launch(1, "--peer", bob.address)
-    nodes = [alice, bob, carol]
-    assert carol.network == alice.network
-    for number, node in enumerate(nodes):
-        node.type("hi")
-        node.type(f"from {number}")
-    for node in nodes:
-        for number in range(3):
-            node.wait_for("chat", text=f"from {number}")
-    late = launch(1, "--peer", carol.address)
-    for number in range(3):
-        late.wait_for("chat", text=f"from {number}")
-    for node in nodes:
-        assert node.stop() == 0
-        assert len(node.all_of("chat", text="hi")) == 3, node.describe()
-        assert len(node.all_of("chat")) == 6, node.describe()
-
-
-def test_a_peer_that_was_lost_is_called_again(launch: Launch) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.settimeout(DEADLINE)
-        own = f"127.0.0.1:{listener.getsockname()[1]}"
-        node = launch(1, "--peer", own)
-        with RawPeer(listener.accept()[0], network="0" * 32, listen=own) as peer:
-            assert peer.hello()["network"] is None
-            assert node.network == "0" * 32
-        node.wait_for("peer", address=own, state="down")
-        with RawPeer(listener.accept()[0], network="0" * 32, listen=own) as peer:
-            assert peer.hello()["network"] == "0" * 32
-            node.type("we meet again")
-            assert peer.expect("chat")["text"] == "we meet again"
-
 
 def test_people_read_the_text_alone_and_control_characters_as_hex(launch: Launch) -> None:
     node = launch(1, "--peer", "none", as_json=False)
@@ -80,36 +42,6 @@ def test_json_escapes_every_control_character(launch: Launch, call: Call) -> Non
 
 
 # --- bytes ------------------------------------------------------------------------------------------
-
-def test_bytes_may_arrive_one_at_a_time_or_all_at_once(launch: Launch, call: Call) -> None:
-    node = launch(1, "--peer", "none")
-    slow, fast = call(node), call(node)
-    body = json.dumps(slow.hello_message()).encode() + b" \n"
-    chat = json.dumps(chat_message("drop by drop"), ensure_ascii=False).encode()
-    for byte in frame(body) + frame(chat):
-        slow.send_bytes(bytes([byte]))
-    slow.expect("hello")
-    slow.barrier()
-    node.wait_for("chat", text="drop by drop")
-    fast.send(fast.hello_message(), *(chat_message(f"line {number}") for number in range(500)))
-    fast.barrier()
-    node.wait_for("chat", text="line 499")
-    chats = [chat["text"] for chat in node.all_of("chat")]
-    assert chats == ["drop by drop"] + [f"line {number}" for number in range(500)]
-
-
-def test_a_frame_cut_off_is_nothing(launch: Launch, call: Call) -> None:
-    node = launch(1, "--peer", "none")
-    peer, other = call(node), call(node)
-    peer.join()
-    other.join()
-    whole = frame(json.dumps(chat_message("never whole")).encode())
-    peer.send_bytes(whole[:-1])
-    peer.close()
-    node.wait_for("peer", address=peer.listen, state="down")
-    other.barrier()
-    assert node.all_of("chat") == [] and node.all_of("error") == []
-
 
 def test_who_has_shut_down_its_half_still_reads_the_answer(launch: Launch, call: Call) -> None:
     node = launch(1, "--peer", "none")
@@ -298,14 +230,6 @@ def test_a_line_of_forty_mebibytes_is_refused_and_does_not_hold_up_what_follows(
     node.type_bytes(b"x" * (40 << 20) + b"\nshort\n")
     node.wait_for("chat", text="short")
     assert [error["code"] for error in node.all_of("error")] == ["COMMAND"]
-
-
-def test_peers_lists_the_neighbours_and_itself(launch: Launch, call: Call) -> None:
-    alice = launch(1, "--peer", "none")
-    assert alice.ask("/peers", "peers") == {"event": "peers", "addresses": [alice.address], "connections": 0}
-    bob = launch(1, "--peer", alice.address)
-    assert bob.ask("/peers", "peers") == {"event": "peers", "addresses": sorted([alice.address, bob.address]),
-                                          "connections": 1}
 
 
 def test_announce_is_what_others_are_told(launch: Launch, call: Call) -> None:

@@ -28,54 +28,6 @@ def ledger(node: NodeProcess) -> dict[str, int]:
     return dict(node.ask("/ledger", "ledger")["accounts"])
 
 
-def wait_for_ledger(nodes: list[NodeProcess], expected: dict[str, int]) -> None:
-    """Wait until all of `nodes` show this ledger."""
-    eventually(lambda: all(ledger(node) == expected for node in nodes),
-               state=lambda: [ledger(node) for node in nodes])
-
-
-def wait_for_list(nodes: list[NodeProcess]) -> None:
-    """Wait until the list of each of `nodes` is all of them, in order."""
-    expected = sorted((node.address for node in nodes), key=lambda address: int(address.rpartition(":")[2]))
-    eventually(lambda: all(node.ask("/peers", "peers")["addresses"] == expected for node in nodes),
-               state=lambda: [expected, *(node.ask("/peers", "peers") for node in nodes)])
-
-
-def test_ledgers_are_equal_also_of_who_comes_late_and_after_one_is_killed(launch: Launch) -> None:
-    alice = launch(2, "--peer", "none")
-    bob = launch(2, "--peer", alice.address)
-    bob.wait_for("joined", peer=alice.address)
-    carol = launch(2, "--peer", bob.address)
-    nodes = [alice, bob, carol]
-    wait_for_list(nodes)
-    for number, node in enumerate(nodes):
-        node.type(f"/send pool user-{number} {10 * number + 1}")
-        node.type("/send pool pool 5")
-    wait_for_ledger(nodes, {"pool": -33, "user-0": 1, "user-1": 11, "user-2": 21})
-    for node in nodes:
-        sent = [event["id"] for event in node.all_of("sent")]
-        applied = [event["id"] for event in node.all_of("transaction", state="applied")]
-        assert len(set(sent)) == 2 and sent == applied, node.describe()
-    bob.kill()
-    alice.type("/send pool user-0 1")
-    late = launch(2, "--peer", carol.address)
-    wait_for_ledger([alice, carol, late], {"pool": -34, "user-0": 2, "user-1": 11, "user-2": 21})
-    wait_for_list([alice, carol, late])
-
-
-def test_a_node_that_comes_back_gets_what_it_missed(launch: Launch) -> None:
-    port = unused_address().rpartition(":")[2]
-    first = launch(2, "--peer", "none")
-    second = launch(2, "--peer", first.address, "--port", port)
-    second.wait_for("joined")
-    first.wait_for("peer", address=second.address, state="up")
-    second.kill()
-    first.wait_for("peer", state="down")
-    first.type("/send a b 3")
-    again = launch(2, "--peer", first.address, "--port", port)
-    wait_for_ledger([first, again], {"a": -3, "b": 3})
-
-
 def test_reconciliation_on_the_wire(launch: Launch, call: Call) -> None:
     node = launch(2, "--peer", "none")
     source, peer = call(node), call(node)

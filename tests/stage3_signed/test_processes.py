@@ -36,25 +36,6 @@ def wait_for_ledger(nodes: list[NodeProcess], expected: dict[str, int]) -> None:
 
 # --- money ------------------------------------------------------------------------------------------
 
-def test_money_goes_from_account_to_account_and_a_late_joiner_sees_it(start_node: Launch) -> None:
-    alice = start_node(3)
-    bob = start_node(3, alice.address)
-    bob.wait_for("joined")
-    one, two = alice.listening["account"], bob.listening["account"]
-    assert one != two
-    alice.wait_for("peer", address=bob.address, state="up")
-    alice.type(f"/send {two} 10")
-    wait_for_ledger([alice, bob], {one: -10, two: 10})
-    bob.type(f"/send {alice.ask('/account', 'account')['fingerprint'][:4]} 3")
-    wait_for_ledger([alice, bob], {one: -7, two: 7})
-    assert bob.ask("/account", "account")["balance"] == 7
-    late = start_node(3, bob.address)
-    wait_for_ledger([late], {one: -7, two: 7})
-    for node in (alice, bob):
-        assert [event["id"] for event in node.all_of("sent")] == [
-            event["id"] for event in node.all_of("transaction", state="applied")], node.describe()
-
-
 def test_forgeries_on_the_wire(start_node: Launch, call: Call) -> None:
     node = start_node(3)
     bad, good, watcher = call(node), call(node), call(node)

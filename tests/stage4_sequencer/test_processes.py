@@ -54,56 +54,7 @@ def blocks_of(node: NodeProcess) -> list[Event]:
     return blocks
 
 
-def wait_until_executed(node: NodeProcess, count: int) -> None:
-    """Wait until blocks with `count` transactions in all have taken effect at `node`."""
-    def executed() -> int:
-        return sum(block["transactions"] for block in node.all_of("block"))
-    eventually(lambda: executed() >= count, state=lambda: (executed(), node.describe()))
-    assert executed() == count, node.describe()
-
-
 # --- a network of real nodes ------------------------------------------------------------------------
-
-def test_five_nodes_one_order_a_late_joiner_and_the_end_of_the_sequencer(
-        launch: Launch, five_wallets: list[Path]) -> None:
-    def start(wallet: Path, peer: str, *options: str) -> NodeProcess:
-        return launch(STAGE, "--peer", peer, "--wallet", str(wallet), *options)
-
-    sequencer = start(five_wallets[0], "none", "--interval", "0.2")
-    others = [start(wallet, sequencer.address) for wallet in five_wallets[1:5]]
-    nodes = [sequencer, *others]
-    accounts = [str(node.listening["account"]) for node in nodes]
-    assert accounts[0] == ALICE.account and len(set(accounts)) == 5
-    assert {node.network for node in nodes} == {sequencer.network}
-
-    for account in accounts[1:]:
-        sequencer.type(f"/send {account} 1000")
-    for node in nodes:
-        wait_until_executed(node, 4)
-    for number in range(10):
-        for place, node in enumerate(nodes):
-            node.type(f"/send {accounts[(place + number) % 5]} {number * 10}")
-    for node in nodes:
-        wait_until_executed(node, 54)
-        states = [event["state"] for event in node.all_of("transaction")]
-        assert states.count("applied") == len(node.all_of("sent")) and "rejected" not in states
-    late = start(five_wallets[5], others[0].address)
-    late.wait_for("joined")
-    wait_until_executed(late, 54)
-    ledger, blocks = ledger_of(sequencer), blocks_of(sequencer)
-    assert sum(ledger.values()) == 1_000_000 and [block["number"] for block in blocks] == list(range(len(blocks)))
-    for node in [*others, late]:
-        assert ledger_of(node) == ledger and blocks_of(node) == blocks, node.describe()
-        assert status_of(node) == (len(blocks), 0)
-
-    sequencer.kill()
-    others[0].wait_for("peer", address=sequencer.address, state="down")
-    pending = others[0].ask(f"/send {accounts[0]} 1", "transaction", state="pending")["id"]
-    for node in [*others, late]:
-        eventually(lambda node=node: status_of(node) == (len(blocks), 1), state=node.describe)  # type: ignore[misc]
-        assert ledger_of(node) == ledger
-    assert others[0].all_of("transaction", id=pending, state="applied") == []
-
 
 def test_people_see_fingerprints_and_one_line_a_block(launch: Launch, five_wallets: list[Path]) -> None:
     node = launch(STAGE, "--peer", "none", "--interval", "0.1", "--wallet", str(five_wallets[0]), as_json=False)

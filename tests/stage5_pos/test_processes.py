@@ -25,28 +25,6 @@ def wait_for_balance(node: NodeProcess, account: str, balance: int) -> None:
     eventually(lambda: ledger(node).get(account) == balance, state=lambda: (balance, ledger(node)))
 
 
-def test_a_lone_founder_makes_blocks_and_who_joins_gets_and_sends_money(launch: Launch, genesis_keys: Path) -> None:
-    founder = launch(STAGE, "--peer", "none", "--keys", str(genesis_keys), "--slot", "0.1", "--rate", "0.9")
-    founder.wait_for("block", height=2)
-    other = launch(STAGE, "--peer", founder.address)
-    account = other.wait_for("listening")["account"]
-    founder.type(f"/send {account} 1000 --from 3")
-    sent = founder.wait_for("sent")["id"]
-    founder.wait_for("transaction", id=sent, state="pending")
-    founder.wait_for("transaction", id=sent, state="applied")
-    wait_for_balance(other, account, 999)
-    back = founder.wait_for("listening")["account"]
-    other.type(f"/send {back} 500")
-    other.type(f"/send {back} 600")
-    assert other.wait_for("error")["code"] == "FUNDS"
-    wait_for_balance(founder, back, 499)
-    wait_for_balance(other, account, 499)
-    balances = ledger(founder)
-    tree = founder.ask("/tree", "tree")["blocks"]
-    assert all(block["transactions"] in (0, 1) for block in tree)
-    assert sum(balances.values()) >= 10_000_000 + 10 * 2
-
-
 def test_ten_makers_whose_blocks_cross_all_the_time_agree_once_they_stop(launch: Launch, genesis_keys: Path) -> None:
     keys = ["--keys", str(genesis_keys), "--forge"]
     makers = [launch(STAGE, "--peer", "none", "--slot", "0.1", "--rate", "0.9", *keys, "1")]
