@@ -27,7 +27,7 @@ node_options = $(call option,--peer,$(value PEER)) $(call option,--host,$(call g
 	$(call option,--wait,$(call given,WAIT)) $(value ARGS)
 
 .PHONY: help clean bench soak compare attacks experiment experiments handout network lint test test-long test1 \
-	test2 test3 test4 test5 grade read grade-flaky \
+	test2 test3 test4 test5 grade read grade-flaky test-handout \
 	stage1 stage2 stage3 stage4 stage5 again
 .NOTPARALLEL:
 
@@ -113,8 +113,13 @@ grade: $(VENV)/installed-test ## a node of STAGE=3: ours, or NODE="./theirs --st
 grade-flaky: $(VENV)/installed-test ## grade a node TIMES=20 times; the options of grade; prints criteria that change their mind
 	@exec $(RUN) lab.grade.flaky $(grade_options) $(call option,--times,$(call given,TIMES)) $(value ARGS)
 
-handout: $(VENV)/installed-run ## STAGE=3 TO=folder: what students get, that stage without its bodies
-	@exec $(RUN) lab.handout $(call option,--stage,$(call given,STAGE)) $(call option,--to,$(call given,TO))
+handout: $(VENV)/installed-run ## STAGE=3 TO=folder: what students get, that stage without its bodies; WITH=tasks.toml changes points
+	@exec $(RUN) lab.handout $(call option,--stage,$(call given,STAGE)) $(call option,--to,$(call given,TO)) \
+		$(call option,--with,$(call given,WITH))
+
+test-handout: $(VENV)/installed-test ## STAGE=3 OF=folder: a handout's tests, from a pristine copy, against a student's folder; WITH=tasks.toml
+	@exec $(RUN) lab.handout.pristine $(call option,--stage,$(call given,STAGE)) $(call option,--of,$(call given,OF)) \
+		$(call option,--with,$(call given,WITH))
 
 network: $(VENV)/installed-lab ## a network in one terminal: STAGE=1 to 5 (5 if not given), N=10 nodes
 	@exec $(RUN) lab.live $(call option,--stage,$(call given,STAGE)) $(call option,--nodes,$(call given,N)) $(value ARGS)

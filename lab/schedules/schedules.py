@@ -11,7 +11,6 @@ import random
 import sys
 import time
 import traceback
-from collections.abc import Callable
 from typing import NamedTuple
 
 from common.fetch_limits import MAX_MISSING
@@ -19,6 +18,7 @@ from lab.schedules.honest import START_MS, HonestNodes, make_past
 from lab.schedules.keyed_hash import hashes_instead_of_rsa, swapped
 from lab.schedules.mischief import MISCHIEF, WITH_STAKE, WITHOUT_STAKE
 from lab.schedules.puppet import Adversary, Puppet
+from lab.schedules.shrinking import shrink_list
 from lab.simulation import World
 from stage2_ledger.limits import MAX_WANT
 from stage4_sequencer.limits import MAX_ANSWER_BLOCKS, MAX_POOL, MAX_UNCOVERED, MAX_WAITING, MAX_WAITING_IDS
@@ -213,26 +213,11 @@ def shrink(schedule: Schedule, wrong: str, make: type[StakeNode] = StakeNode, tr
         tries -= 1
         return (try_schedule(smaller, make) or "").partition(":")[0] == kind
 
-    piece = max(1, len(schedule.actions) // 2)
-    while piece and tries > 0:
-        before = schedule
-        schedule = _without_pieces(schedule, piece, fails)
-        if piece > 1 or schedule is before:
-            piece //= 2
+    actions = shrink_list(schedule.actions, lambda rest: tries > 0 and fails(schedule._replace(actions=rest)))
+    schedule = schedule._replace(actions=actions)
     for strangers in range(1, schedule.strangers):
         if tries > 0 and fails(schedule._replace(strangers=strangers)):
             return schedule._replace(strangers=strangers)
-    return schedule
-
-
-def _without_pieces(schedule: Schedule, piece: int, fails: Callable[[Schedule], bool]) -> Schedule:
-    """Leave out each piece of `piece` actions that the failure does not need."""
-    start = len(schedule.actions)
-    while start > 0:
-        start -= piece
-        rest = schedule.actions[:max(0, start)] + schedule.actions[start + piece:]
-        if fails(smaller := schedule._replace(actions=rest)):
-            schedule = smaller
     return schedule
 
 

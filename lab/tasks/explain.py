@@ -6,7 +6,8 @@ the function of the stage, not the machinery around it.
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, NamedTuple
@@ -94,12 +95,13 @@ def find_unwritten_in(text: str, own: str) -> str | None:
 def describe_exception(error: BaseException, place: Place, frames: list[tuple[FrameType, int]]) -> list[str]:
     """An exception that has left the student's code."""
     raised = place_of(*frames[-1])
-    origin = "" if raised == place else f", raised in {raised}"
-    lines = [f"{name_of(error)}: {error}".rstrip(": ").splitlines()[0], f"  came out of {place}{origin}"]
+    lines = [f"{name_of(error)}: {error}".rstrip(": ").splitlines()[0], f"  came out of {place}"]
+    if raised != place:
+        lines.append(f"  raised in {raised}")
     if any(frame.f_code.co_name in ("on_frame", "on_message") for frame, _ in frames):
-        lines.append("  While a message is handled, raise Invalid (common/interface.py) for what is not valid, and "
-                     "nothing else.")
-        lines.append("  Any other exception is a defect: the sender is not blamed (contract §2, Bad input).")
+        lines.append("  Raise Invalid (common/interface.py) for a message that is not valid, and nothing else: any "
+                     "other")
+        lines.append("  exception is a defect, for which its sender is not blamed (contract §2, Bad input).")
     return lines
 
 
@@ -172,7 +174,10 @@ def last_test_line(frames: list[tuple[FrameType, int]]) -> str | None:
 
 
 def describe_example(error: BaseException) -> list[str]:
-    """The values with which a property test has failed, as small as they could be made."""
+    """The values with which a property test has failed, as small as they could be made; or how short a life is."""
+    short = [note for note in getattr(error, "__notes__", []) if "as short as it can be" in note]
+    if short:
+        return [f"  {short[0]}"]
     notes = [note for note in getattr(error, "__notes__", []) if note.startswith("Falsifying example")]
     if not notes:
         return []
@@ -198,12 +203,22 @@ def draw_last(world: World | None, is_exception: bool, width: int) -> list[str]:
     or what came last apart from pings."""
     if world is None or not (diagram := diagram_of(world, is_exception)).messages:
         return []
-    last = diagram.messages[-ROWS_OF_DIAGRAM:]
+    last = without_repeats(diagram.messages)[-ROWS_OF_DIAGRAM:]
     used = {name for one in last for name in (one.sender, one.receiver)}
     few = Diagram([name for name in diagram.nodes if name in used], last)
-    left = len(diagram.messages) - len(last)
-    head = f"The last {len(last)} messages ({left} before them are in failure.svg):" if left else "What was sent:"
+    is_whole = len(last) == len(without_repeats(diagram.messages))
+    head = "What was sent:" if is_whole else "What was sent last (all of it is in failure.svg):"
     return [head, *draw_text(few, width)]
+
+
+def without_repeats(messages: Sequence[Message]) -> list[Message]:
+    """The messages, with one in the place of several in a row that are the same, which says how many they were."""
+    shown = []
+    for _, group in groupby(messages, key=lambda one: (one.sender, one.receiver, one.kind, one.text)):
+        same = list(group)
+        times = f"({len(same)} times) " if len(same) > 1 else ""
+        shown.append(same[-1]._replace(text=times + same[-1].text, is_marked=any(one.is_marked for one in same)))
+    return shown
 
 
 def diagram_of(world: World, is_exception: bool) -> Diagram:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lab.compare.stagecode import FOLDERS
-from lab.handout import handout
+from lab.handout import handout, pristine
 from lab.tasks.table import Table, TableError, change_table, parse_table, read_changes
 from tests.processes import ROOT
 
@@ -263,3 +263,43 @@ def test_our_bodies_make_every_task_green_and_the_score_100(stage: int, tmp_path
         shutil.copyfile(path, folder / FOLDERS[stage] / path.name)
     done = make(folder, "test", timeout=900)
     assert done.returncode == 0 and "score 100 of 100" in done.stdout, done.stdout
+
+
+# --- a student's folder -------------------------------------------------------------------------
+
+def test_a_students_folder_is_tested_from_a_pristine_copy(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "of somebody"
+    handout.write(handout.collect(3), folder)
+    (folder / "tasks.toml").write_text("mine")
+    shutil.rmtree(folder / "tests")
+    only_the_first = tmp_path / "with.toml"
+    only_the_first.write_text("[points]\n" + "\n".join(f"{number} = 0" for number in range(2, 9)))
+    words = ["--stage", "3", "--of", str(folder), "--with", str(only_the_first)]
+    assert pristine.main(words) == 1
+    assert "score 0 of 100" in capfd.readouterr().out
+    for path in (ROOT / "stage3_signed").glob("*.py"):
+        shutil.copyfile(path, folder / "stage3_signed" / path.name)
+    assert pristine.main(words) == 0
+    assert "score 100 of 100" in capfd.readouterr().out and (folder / "tasks.toml").read_text() == "mine"
+
+
+@pytest.mark.parametrize("words, expected", [
+    ("--stage 3 --of empty", "stage3_signed has no Python files"), ("--stage 3", "required: --of"),
+    ("--stage 3 --of empty --with missing.toml", "missing.toml: No such file"),
+    ("--stage 3 --of empty --with bad.toml", "bad.toml: expected a table [points]")])
+def test_what_is_wrong_with_a_students_folder_is_one_line(
+        words: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "bad.toml").write_text("points = 3")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        pristine.main(words.split())
+    shown = capsys.readouterr()
+    assert (ended.value.code, shown.out) == (2, "") and expected in shown.err and shown.err.count("\n") == 1
+
+
+def test_make_passes_on_what_it_is_given() -> None:
+    for words, expected in ((["handout", "STAGE=3", "TO=a", "WITH=b c"], "lab.handout --stage '3' --to 'a' --with 'b c'"),
+                            (["test-handout", "STAGE=3", "OF=a b"], "lab.handout.pristine --stage '3' --of 'a b'")):
+        done = subprocess.run(["make", "-n", *words], cwd=ROOT, capture_output=True, text=True, check=False)
+        assert expected in " ".join(done.stdout.replace("\\\n", " ").split()), done.stdout

@@ -9,6 +9,7 @@ import pytest
 from stage1_chat.node import ChatNode
 from tests.memory import add_linked_stranger
 from tests.processes import chat_message
+from tests.random_life import check_lives
 from tests.stage1_chat.scenes import errors, founded_world, random_talk, texts
 
 
@@ -83,7 +84,7 @@ def test_unknown_types_are_ignored(message: dict[str, object]) -> None:
 
 
 def test_bad_input_of_one_peer_does_not_change_any_random_schedule_of_the_others() -> None:
-    for seed in range(200):
+    def life(seed: int) -> None:
         world, nodes, said = random_talk(seed, cuts=False)
         choose = random.Random(seed)
         world.run(6.0)
@@ -96,6 +97,8 @@ def test_bad_input_of_one_peer_does_not_change_any_random_schedule_of_the_others
         for node in room:
             expected = said[room[0].network_name] + Counter(["after"])
             assert Counter(texts(world, node)) == expected, f"seed {seed}, {node.address}"
+
+    check_lives(range(200), life)
 
 
 # --- what is typed ----------------------------------------------------------------------------------

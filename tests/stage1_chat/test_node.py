@@ -12,6 +12,7 @@ from lab.simulation import MemoryConnection
 from stage1_chat.node import ChatNode
 from tests.memory import add_linked_stranger
 from tests.processes import chat_message
+from tests.random_life import check_lives
 from tests.stage1_chat.scenes import founded_world, random_talk, texts
 
 
@@ -19,21 +20,25 @@ from tests.stage1_chat.scenes import founded_world, random_talk, texts
 
 @pytest.mark.parametrize("first_seed", range(0, 2_000, 200))
 def test_each_message_is_printed_once_by_everyone_whatever_the_topology(first_seed: int) -> None:
-    for seed in range(first_seed, first_seed + 200):
+    def life(seed: int) -> None:
         world, nodes, said = random_talk(seed, cuts=False)
         world.run(6.0)
         assert {node.network_name for node in nodes} == {nodes[0].network_name}, f"seed {seed}"
         for node in nodes:
             assert Counter(texts(world, node)) == said[node.network_name], f"seed {seed}, {node.address}"
 
+    check_lives(range(first_seed, first_seed + 200), life)
+
 
 @pytest.mark.parametrize("first_seed", range(10_000, 11_000, 200))
 def test_messages_said_while_connections_were_cut_arrive_after_the_redial(first_seed: int) -> None:
-    for seed in range(first_seed, first_seed + 200):
+    def life(seed: int) -> None:
         world, nodes, said = random_talk(seed, cuts=True)
         world.run(70.0)
         for node in nodes:
             assert Counter(texts(world, node)) == said[node.network_name], f"seed {seed}, {node.address}"
+
+    check_lives(range(first_seed, first_seed + 200), life)
 
 
 def test_the_same_text_twice_is_two_messages() -> None:

@@ -8,7 +8,7 @@ from lab.simulation import World
 from stage1_chat.node import ChatNode
 from stage2_ledger.node import LedgerNode
 from tests.memory import Event
-from tests.random_life import cut_one, random_life, take_steps
+from tests.random_life import check_lives, cut_one, random_life, take_steps
 from tests.sizes import and_long
 from tests.stage2_ledger.scenes import (add_linked_peer, balances, founded_world, grown_world, ledger_of, list_of,
                                         pairs, ring_order, transaction)
@@ -68,19 +68,23 @@ def check_ledgers(world: World, nodes: list[LedgerNode], sent: Sent, note: str) 
 
 @pytest.mark.parametrize("first_seed", range(0, 800, 200))
 def test_all_ledgers_become_equal_while_nodes_join(first_seed: int) -> None:
-    for seed in range(first_seed, first_seed + 200):
+    def life(seed: int) -> None:
         world, nodes, sent = random_sending(seed, has_cuts=False)
         world.run(6.0)
         check_ledgers(world, nodes, sent, f"seed {seed}")
 
+    check_lives(range(first_seed, first_seed + 200), life)
+
 
 @pytest.mark.parametrize("first_seed", and_long(range(10_000, 10_300, 150), range(10_300, 11_500, 150)))
 def test_all_ledgers_become_equal_after_cuts_and_partitions(first_seed: int) -> None:
-    for seed in range(first_seed, first_seed + 150):
+    def life(seed: int) -> None:
         world, nodes, sent = random_sending(seed, has_cuts=True)
         world.heal()
         world.run(40.0)
         check_ledgers(world, nodes, sent, f"seed {seed}")
+
+    check_lives(range(first_seed, first_seed + 150), life)
 
 
 def test_reconciliation_alone_makes_them_equal() -> None:
@@ -188,8 +192,10 @@ def test_a_node_that_does_not_take_part_in_a_network_of_another_stage() -> None:
 
 
 def test_after_any_life_no_two_nodes_have_two_links() -> None:
-    for seed in range(100):
+    def life(seed: int) -> None:
         world = random_sending(seed, has_cuts=True)[0]
         world.heal()
         world.run(40.0)
         assert set(pairs(world).values()) <= {1}, f"seed {seed}: {pairs(world)}"
+
+    check_lives(range(100), life)

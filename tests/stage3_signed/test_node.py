@@ -17,7 +17,7 @@ from stage3_signed.node import SignedNode, SignedSetup
 from tests.common.keys_by_hand import account_of, der_of, odd_number
 from tests.fixtures import kept_key
 from tests.memory import Event
-from tests.random_life import random_life, take_steps
+from tests.random_life import check_lives, random_life, take_steps
 from tests.sizes import and_long
 from tests.stage2_ledger.scenes import (PolitePeer, add_linked_peer, balances, calls_of, errors, ledger_of,
                                         transaction_id)
@@ -436,8 +436,7 @@ def test_genuine_transactions_arrive_everywhere_and_forged_ones_nowhere(
     network = founded_world()[1].network_name
     genuine = [signed(network, key, amount=number) for number, key in enumerate([OWNER, OTHER, NODE_KEY] * 4)]
     forged = [invalid_copy(message) for message in genuine] + [FORGERIES[name](network) for name in SOME_FORGERIES]
-    for seed in range(first_seed, first_seed + 150):
-        mixed_life(seed, genuine, forged)
+    check_lives(range(first_seed, first_seed + 150), lambda seed: mixed_life(seed, genuine, forged))
 
 
 def test_ledgers_are_equal_after_random_payments_by_all_nodes() -> None:

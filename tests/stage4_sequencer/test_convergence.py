@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 
 from common.encoding import encode_frame
-from tests.random_life import Action, cut_one, random_life, take_steps
+from tests.random_life import Action, check_lives, cut_one, random_life, take_steps
 from tests.stage2_ledger.scenes import errors, ledger_of, transaction_id
 from tests.stage4_sequencer.scenes import (TOY_KEYS, TOY_SEQUENCER, add_node, blocks_of, execute_naively, founded_world,
                                            note_arrivals, signed_transaction, states_of, status_of, toy_signatures)
@@ -88,7 +88,7 @@ class Life:
 @pytest.mark.parametrize("first_seed", range(0, 100, 20))
 @toy_signatures()
 def test_all_nodes_execute_the_same_despite_cuts_partitions_and_late_joiners(first_seed: int) -> None:
-    for seed in range(first_seed, first_seed + 20):
+    def life(seed: int) -> None:
         life = Life(seed)
         life.live()
         life.world.heal()
@@ -106,6 +106,8 @@ def test_all_nodes_execute_the_same_despite_cuts_partitions_and_late_joiners(fir
             numbers = [block["number"] for block in life.world.reported(node, "block")]
             assert numbers == list(range(len(life.founder.blocks))), place
             assert set(errors(life.world, node)) <= {"FUNDS"}, place
+
+    check_lives(range(first_seed, first_seed + 20), life)
 
 
 @toy_signatures()

@@ -1,0 +1,29 @@
+"""Makes a list on which something fails as short as it can be: delta debugging (Zeller and Hildebrandt, 2002)."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+Step = TypeVar("Step")
+
+
+def shrink_list(steps: list[Step], fails: Callable[[list[Step]], bool]) -> list[Step]:
+    """A part of `steps` on which it still fails, from which no single one can be left out. `fails` may say no because
+    it has no more time."""
+    piece = max(1, len(steps) // 2)
+    while piece:
+        before = steps
+        steps = _without_pieces(steps, piece, fails)
+        if piece > 1 or steps is before:
+            piece //= 2
+    return steps
+
+
+def _without_pieces(steps: list[Step], piece: int, fails: Callable[[list[Step]], bool]) -> list[Step]:
+    """Leave out each piece of so many without which it still fails, from the end on."""
+    start = len(steps)
+    while start > 0:
+        start -= piece
+        rest = steps[:max(0, start)] + steps[start + piece:]
+        if fails(rest):
+            steps = rest
+    return steps
