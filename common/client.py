@@ -13,7 +13,8 @@ from common.foreground import run_on_in_background
 from common.memory import tune_memory
 from common.network import Node, ThreadedNetwork
 from common.signals import interrupt_on_sigterm
-from common.unwritten import complain_of_unwritten, end_at_unwritten_in_threads
+from common.threads import end_at_unwritten
+from common.unwritten import complain_of_unwritten
 
 
 class Client(ABC):
@@ -35,6 +36,7 @@ class Client(ABC):
 
     def main(self) -> int:
         """Run the client; the exit status is 0 after an orderly end, 1 if it could not start."""
+        end_at_unwritten()
         parser = make_options(self.PROGRAM, self.DESCRIPTION)
         self.add_options(parser)
         options = parser.parse_args()
@@ -102,7 +104,6 @@ def run_client(main: Callable[[], int]) -> None:
     """Run a client's `main`, and end the process with the status that it gives."""
     open_closed_streams()
     run_on_in_background()
-    end_at_unwritten_in_threads()
     try:
         status = main()
     except NotImplementedError as error:

@@ -1,11 +1,13 @@
-"""Threads of a node: how they are started, and what one does that writes."""
+"""Threads of a node: how they are started, what one does that writes, and what ends them all."""
 
 import errno
+import os
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 
 from common.outbox import Outbox
+from common.unwritten import complain_of_unwritten
 
 
 def start_thread(name: str, target: Callable[[], None]) -> threading.Thread:
@@ -31,3 +33,16 @@ def start_writer(name: str, outbox: Outbox, write: Callable[[bytes], None],
         outbox.end()
 
     return start_thread(name, run)
+
+
+def end_at_unwritten() -> None:
+    """Let a function that a student has still to write end the node even where another thread than the node's calls
+    it."""
+    usual = threading.excepthook
+
+    def end_or_show(it: threading.ExceptHookArgs) -> None:
+        if isinstance(it.exc_value, NotImplementedError):
+            os._exit(complain_of_unwritten(it.exc_value))
+        usual(it)
+
+    threading.excepthook = end_or_show

@@ -4,9 +4,7 @@ In a handout the functions of a stage raise NotImplementedError. Whichever threa
 node that went on without it would do nothing, and nobody would see why.
 """
 
-import os
 import sys
-import threading
 from pathlib import Path
 
 
@@ -25,15 +23,3 @@ def complain_of_unwritten(error: NotImplementedError) -> int:
     """Tell the user; the exit status of the node."""
     print(describe_unwritten(error), file=sys.stderr, flush=True)
     return 1
-
-
-def end_at_unwritten_in_threads() -> None:
-    """Let a function that is not written end the node even where another thread than the node's calls it."""
-    usual = threading.excepthook
-
-    def end_or_show(it: threading.ExceptHookArgs) -> None:
-        if isinstance(it.exc_value, NotImplementedError):
-            os._exit(complain_of_unwritten(it.exc_value))
-        usual(it)
-
-    threading.excepthook = end_or_show

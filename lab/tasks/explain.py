@@ -178,7 +178,7 @@ def describe_example(error: BaseException) -> list[str]:
     short = [note for note in getattr(error, "__notes__", []) if "as short as it can be" in note]
     if short:
         return [f"  {short[0]}"]
-    notes = [note for note in getattr(error, "__notes__", []) if note.startswith("Falsifying example")]
+    notes = [note for note in getattr(error, "__notes__", []) if note.startswith(("Falsifying ", "Failing "))]
     if not notes:
         return []
     words = [line.strip() for line in notes[0].splitlines()[1:-1] if line.strip() and "# or any" not in line]

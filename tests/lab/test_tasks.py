@@ -303,3 +303,11 @@ def test_make_passes_on_what_it_is_given() -> None:
                             (["test-handout", "STAGE=3", "OF=a b"], "lab.handout.pristine --stage '3' --of 'a b'")):
         done = subprocess.run(["make", "-n", *words], cwd=ROOT, capture_output=True, text=True, check=False)
         assert expected in " ".join(done.stdout.replace("\\\n", " ").split()), done.stdout
+
+
+def test_the_plan_of_a_course_has_the_numbers_of_the_tables() -> None:
+    rows = re.findall(r"(?m)^\| (\d) \| stage (\d),[^|]*\| (\d+) \| (\d+) \|", (ROOT / "docs" / "course.md").read_text("utf-8"))
+    assert [int(week) for week, *_ in rows] == list(FOLDERS)
+    for week, stage, tasks, hours in rows:
+        table = table_of(int(stage)).tasks
+        assert week == stage and int(tasks) == len(table) and int(hours) == round(sum(one.minutes for one in table) / 60)
