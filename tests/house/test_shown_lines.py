@@ -185,7 +185,8 @@ def test_every_exception_of_the_project_is_known_to_the_finder() -> None:
     trees = list(shown_lines.read_sources().values())
     own = shown_lines.own_exceptions(trees)
     assert {"CannotStart", "JournalError", "InvalidGenesis", "PlaygroundError"} <= own
-    assert all("*" in shown_lines.find_showing(trees)[name] for name in own | {"KeyError", "ValidationError"})
+    showing = shown_lines.find_showing(trees)
+    assert all("*" in showing[name] for name in own | {"KeyError", "ValidationError"})
 
 
 @pytest.mark.parametrize("body", [
