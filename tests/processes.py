@@ -48,6 +48,10 @@ def eventually(question: Callable[[], bool], timeout: float = DEADLINE,
 class NodeProcess(node_process.NodeProcess):
     """One client, as a process of its own. If it writes to standard error, that is a defect."""
 
+    most_output = 128 * 1024 * 1024
+    """Bytes that it may write to standard output. No test needs as much, and a node that writes without end would fill
+    the memory of the tests."""
+
     def __init__(self, stage: int, *options: str, env: dict[str, str] | None = None, as_json: bool = True,
                  through: Sequence[str] = ()) -> None:
         """Start the client of `stage` with `options`; `env` is added to this process's environment. `through` is a

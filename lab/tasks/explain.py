@@ -124,8 +124,9 @@ def place_of(frame: FrameType, line: int) -> Place:
 
 
 def last_place(frames: list[tuple[FrameType, int]], folder: str) -> Place | None:
-    """The innermost place in a folder."""
-    inside = [one for one in frames if Path(one[0].f_code.co_filename).parent.name == folder]
+    """The innermost place in a folder of the handout; its tests are in a folder of the same name."""
+    inside = [one for one in frames if Path(one[0].f_code.co_filename).parts[-2] == folder
+              and "tests" not in Path(one[0].f_code.co_filename).parts[-3:]]
     return place_of(*inside[-1]) if inside else None
 
 
@@ -134,7 +135,7 @@ def last_place(frames: list[tuple[FrameType, int]], folder: str) -> Place | None
 def describe_assertion(error: BaseException, frames: list[tuple[FrameType, int]], compared: Compared | None,
                        width: int) -> list[str]:
     """What a test has found: the line, what came, what was expected."""
-    lines = []
+    lines = [] if isinstance(error, AssertionError) else [f"{name_of(error)}: {error}".splitlines()[0]]
     if (place := last_test_line(frames)) is not None:
         lines.append(f"> {place}")
     text = str(error)

@@ -110,7 +110,10 @@ class Keyboard:
         while text.encode() not in self.seen:
             ready, _, _ = select.select([self.keys], [], [], DEADLINE)
             assert ready, self.seen
-            self.seen += os.read(self.keys, 4_096)
+            try:
+                self.seen += os.read(self.keys, 4_096)
+            except OSError:
+                raise AssertionError(f"it has ended: {self.seen.decode()}") from None
         self.seen = self.seen.partition(text.encode())[2]
 
     def type(self, line: str) -> None:
