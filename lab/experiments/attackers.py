@@ -6,6 +6,7 @@ Each is a node of stage 5 with another block maker. None of them signs what an h
 ties is not theirs to say: they are told (`ties`, see chains.py), and do what is best then.
 """
 
+import math
 from collections.abc import Sequence
 
 from common.client import run_client
@@ -155,6 +156,99 @@ class UntilCaught(Watcher):
     is undone."""
 
     BLOCK_MAKER = CaughtMaker
+
+
+class SelfishMaker(SecretMaker):
+    """Makes the blocks of `Selfish`. Two chains of one length race while `secret` is empty and `length` is not 0."""
+
+    def make_block(self, slot: int, value: int, draw: str, key: PrivateKey) -> None:
+        """Put one more block on the branch; in a race, show it, since it decides."""
+        is_race = self.length > 0 and not self.secret
+        super().make_block(slot, value, draw, key)
+        if is_race:
+            self.show()
+
+    def on_others_block(self) -> None:
+        """The lead has become smaller: with a lead of one show all, level with the others make it a race, behind them
+        give up."""
+        if not self.length or not self.others:
+            return
+        lead = self.length - self.others
+        if lead < 0:
+            self.give_up()
+        elif lead == 0 and self.secret:
+            length = self.length
+            self.show()
+            self.length = length
+        elif lead == 1:
+            self.show()
+
+    def finish(self) -> None:
+        """Show what is left."""
+        if self.secret and self.would_win():
+            self.show()
+
+
+class Selfish(Watcher):
+    """Withholds as Eyal and Sirer describe it: not to undo much, but to have a larger share of the best chain."""
+
+    BLOCK_MAKER = SelfishMaker
+
+
+HOPELESS = 0.005
+"""A race is given up when the chance to catch up is smaller."""
+
+
+class RaceMaker(SecretMaker):
+    """Makes the blocks of `Racer`."""
+
+    depth = 1
+    """How many blocks of the others must be undone."""
+    attempts, successes = 0, 0
+    is_racing = False
+
+    def make_block(self, slot: int, value: int, draw: str, key: PrivateKey) -> None:
+        """Put one more block on the branch."""
+        if not self.is_racing:
+            self.begin()
+        super().make_block(slot, value, draw, key)
+        self.look()
+
+    def find_parent(self, slot: int) -> Block:
+        """The block on which the race has begun: the best chain has grown since."""
+        return self.tree.chain[self.fork_height]
+
+    def on_others_block(self) -> None:
+        """They are one further."""
+        if self.is_racing:
+            self.look()
+
+    def begin(self) -> None:
+        """Begin a race on the block that is the best one now."""
+        self.is_racing, self.fork_height, self.length, self.secret = True, self.tree.best.height, 0, ()
+
+    def look(self) -> None:
+        """Has the race come to an end? The next one begins at once."""
+        behind = self.others - self.length
+        if self.others >= self.depth and behind <= 0:
+            self.successes += 1
+            self.show()
+        elif behind <= self.most_behind():
+            return
+        self.attempts += 1
+        self.begin()
+
+    def most_behind(self) -> float:
+        """How many blocks it may be behind."""
+        share = len(self.stakes) / len(self.rules.thresholds)
+        return math.log(HOPELESS) / math.log(share / (1 - share))
+
+
+class Racer(Watcher):
+    """Wants to undo so many blocks of the others, again and again: each time it builds a branch in secret until it is
+    as long as theirs, or has no hope left."""
+
+    BLOCK_MAKER = RaceMaker
 
 
 # --- the best private fork, in hindsight ---------------------------------------------------------

@@ -42,6 +42,24 @@ def chance_of(share: float) -> float:
     return float(1 - (1 - F) ** share)
 
 
+def share_of_blocks(share: float) -> float:
+    """The share of the blocks that a share of the stake makes, if nobody's are lost: a little more than that share of
+    the slots, since what it loses by slots that several win is less than what the others lose."""
+    return chance_of(share) / (chance_of(share) + chance_of(1 - share))
+
+
+def make_keys(seed: int) -> list[HashKey]:
+    """The keys of the ten holders."""
+    return [HashKey(f"holder {seed} {number}") for number in range(HOLDERS)]
+
+
+def make_lottery(seed: int) -> Genesis:
+    """The genesis of a network whose lottery follows from the seed. Slot 0 begins when the nodes have joined."""
+    start_ms = START_MS + round(1000 * FORMING_SECONDS)
+    return make_genesis(make_id(canon(["lottery of an experiment", seed])), start_ms, SLOT_MS, PERMILLE,
+                        [key.account for key in make_keys(seed)], [MILLION] * HOLDERS)
+
+
 class Chain:
     """A network of ten stakes in memory."""
 
@@ -50,8 +68,8 @@ class Chain:
         one knows it `delay + 1` slots later. The attacker plays the last `bad_stakes` of the ten."""
         self.world = World(seed, START_MS)
         self.delay = delay
-        self.keys = [HashKey(f"holder {seed} {number}") for number in range(HOLDERS)]
-        self.genesis = self._make_genesis(seed)
+        self.keys = make_keys(seed)
+        self.genesis = make_lottery(seed)
         self.honest: list[StakeNode] = []
         self.attacker: StakeNode | None = None
         for number in range(HOLDERS - bad_stakes):
@@ -60,12 +78,6 @@ class Chain:
             self.attacker = self._add(attacker, list(range(HOLDERS - bad_stakes, HOLDERS)))
         self.world.run(FORMING_SECONDS - self.world.now)
         self.world.flight_seconds = (delay + WITHIN_SLOT) * SLOT_SECONDS
-
-    def _make_genesis(self, seed: int) -> Genesis:
-        start_ms = START_MS + round(1000 * FORMING_SECONDS)
-        accounts = [key.account for key in self.keys]
-        return make_genesis(make_id(canon(["lottery of an experiment", seed])), start_ms, SLOT_MS, PERMILLE, accounts,
-                            [MILLION] * HOLDERS)
 
     def _add(self, kind: type[StakeNode], numbers: list[int]) -> StakeNode:
         stakes = {number: self.keys[number] for number in numbers}
@@ -122,7 +134,7 @@ What is added to the attacker's lottery values where they are compared."""
 def rules_of(seed: int, bad_stakes: int = 0, ties: str = "contract") -> Iterator[None]:
     """Until the end, signatures are keyed hashes, and ties end as `ties` says: the contract's rule is overridden in the
     experiment only. These rules hold for the whole process, so it must run nothing else meanwhile."""
-    bad = {HashKey(f"holder {seed} {number}").account for number in range(HOLDERS - bad_stakes, HOLDERS)}
+    bad = {key.account for key in make_keys(seed)[HOLDERS - bad_stakes:]}
 
     class TieBlock(Block):
         """A block whose rank says who wins ties."""

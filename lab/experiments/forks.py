@@ -32,7 +32,7 @@ class Forks(Experiment):
     def points(self, is_quick: bool) -> list[Point]:
         """Delays in slots."""
         if is_quick:
-            return [{"how": "memory", "delay": delay, "slots": 600} for delay in DELAYS[:3]]
+            return [{"how": "memory", "delay": delay, "slots": 300} for delay in DELAYS[:3]]
         points: list[Point] = [{"how": "memory", "delay": delay, "slots": 3_600} for delay in DELAYS]
         return [*points, {"how": "sockets", "delay": 0, "slots": sockets.SLOTS}]
 

@@ -48,7 +48,7 @@ class Lottery(Experiment):
     def points(self, is_quick: bool) -> list[Point]:
         """Shares of the stake, keys, and slots."""
         shares = [0.1, 0.5] if is_quick else [0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8]
-        return [{"rule": rule, "share": share, "keys": keys, "slots": 400 if is_quick else 3_600}
+        return [{"rule": rule, "share": share, "keys": keys, "slots": 200 if is_quick else 3_600}
                 for rule in RULES for keys in (KEYS[:2] if is_quick else KEYS) for share in shares]
 
     def runs(self, is_quick: bool) -> int:

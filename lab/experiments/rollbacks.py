@@ -43,7 +43,7 @@ class Rollbacks(Experiment):
     def points(self, is_quick: bool) -> list[Point]:
         """Attacks, and tenths of the stake."""
         stakes = [3] if is_quick else [1, 2, 3, 4, 5, 6]
-        slots = 600 if is_quick else SLOTS
+        slots = 300 if is_quick else SLOTS
         points: list[Point] = [{"how": "memory", "attack": "none", "phi": 0.0, "slots": slots}]
         points += [{"how": "memory", "attack": attack, "phi": number / HOLDERS, "slots": slots}
                    for attack in ("course", "withhold", "fork") for number in stakes]

@@ -3,7 +3,10 @@
 from lab.experiments.experiment import Experiment
 from lab.experiments.forks import Forks
 from lab.experiments.lottery import Lottery
+from lab.experiments.quality import Quality
 from lab.experiments.rollbacks import Rollbacks
+from lab.experiments.settlement import Settlement
 
-EXPERIMENTS: dict[str, Experiment] = {one.NAME: one for one in [Forks(), Rollbacks(), Lottery()]}
+EXPERIMENTS: dict[str, Experiment] = {one.NAME: one for one in [
+    Forks(), Rollbacks(), Settlement(), Quality(), Lottery()]}
 """In the order in which `make experiments` does them."""

@@ -71,16 +71,17 @@ def settlement(most: int, share: float) -> list[float]:
     """The chance that the best attack there is can undo a slot when k slots have followed it that somebody won, for k
     from 0 to `most`, by the margin recurrence of Blum, Kiayias, Moore, Quader and Russell, "The Combinatorics of the
     Longest-Chain Rule" (2020). The attacker wins each such slot with chance `share`, below one half."""
-    return [float(state[:, most:].sum()) for state in _margins(most, share)]
+    size = 2 + round(60 / math.log((1 - share) / share))
+    return [float(state[:, size:].sum()) for state in _margins(most, share, size)]
 
 
-def _margins(most: int, share: float) -> Iterator["np.ndarray[tuple[int, int], np.dtype[np.float64]]"]:
-    """The joint chances of reach (first index) and margin (second index, less `most`), after each slot."""
-    size = most + max(most, round(60 / math.log((1 - share) / share))) + 2
-    state = np.zeros((size, most + size))
+def _margins(most: int, share: float, size: int) -> Iterator["np.ndarray[tuple[int, int], np.dtype[np.float64]]"]:
+    """The joint chances of reach (first index) and margin (second index, less `size`), after each slot. A reach above
+    `size`, and a way back from a margin below it, have chances below e^-60, and are left out."""
     ratio = share / (1 - share)
-    for reach in range(size):  # long ago, reach has come to be geometric; and the margin begins as it
-        state[reach, most + reach] = (1 - ratio) * ratio**reach
+    state = np.zeros((size, 2 * size))
+    for reach in range(size):  # the reach has long been geometric, and the margin begins as it
+        state[reach, size + reach] = (1 - ratio) * ratio**reach
     yield state
     for _ in range(most):
         bad, good = np.zeros_like(state), np.zeros_like(state)
@@ -88,8 +89,8 @@ def _margins(most: int, share: float) -> Iterator["np.ndarray[tuple[int, int], n
         good[:-1, :-1] = state[1:, 1:]
         good[0, :-1] += state[0, 1:]
         # The margin stays at 0 where the reach is above it.
-        good[:-1, most] += state[1:, most]
-        good[:-1, most - 1] -= state[1:, most]
+        good[:-1, size] += state[1:, size]
+        good[:-1, size - 1] -= state[1:, size]
         state = share * bad + (1 - share) * good
         yield state
 
