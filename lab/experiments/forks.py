@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from common.console import count
 from lab.experiments import sockets
 from lab.experiments.chains import F, HASHED, HOLDERS, Chain, chance_of, rules_of
 from lab.experiments.experiment import Experiment, Point, Row, column, groups, spread, where
@@ -68,8 +69,8 @@ class Forks(Experiment):
         panels = figure.subplots(1, 3)
         real = where(rows, how="sockets")
         delays = np.linspace(0, 10, 200).tolist()
-        names = {"growth": "growth [blocks / slot]", "orphans": "orphans [share of blocks]",
-                 "rollback": "longest rollback [blocks]"}
+        names = {"growth": "growth\n[blocks per slot]", "orphans": "orphans\n[share of blocks]",
+                 "rollback": "longest rollback\n[blocks]"}
         for place, (axes, (name, title)) in enumerate(zip(panels, names.items(), strict=True)):
             draw_measured(axes, where(rows, how="memory"), "delay", name, "measured", place)
             if real:
@@ -92,7 +93,7 @@ class Forks(Experiment):
             expected = growth(float(delay)), orphans(float(delay))
             found.append(f"Δ = {delay}: growth {np.mean(column(group, 'growth')):.3f} (theory {expected[0]:.3f}),"
                          f" orphan share {np.mean(column(group, 'orphans')):.3f} (theory {expected[1]:.3f}),"
-                         f" longest rollback {middle:.0f} blocks ({low:.0f}–{high:.0f}).")
+                         f" longest rollback {count(round(middle), 'block')} ({low:.0f}–{high:.0f}).")
         if real := where(rows, how="sockets"):
             found.append(f"Real nodes without delay: growth {np.mean(column(real, 'growth')):.3f}, orphan share"
                          f" {np.mean(column(real, 'orphans')):.3f} (mean of {len(real)} runs).")

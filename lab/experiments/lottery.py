@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from common.console import count
 from common.encoding import canon, make_id
 from lab.experiments.experiment import Experiment, Point, Row, column, where
 from lab.experiments.picture import draw_measured, draw_theory
@@ -89,8 +90,8 @@ class Lottery(Experiment):
                 draw_measured(axes, where(rows, rule=rule, keys=keys), "share", "won", name, place, (place - 1) * 0.012)
                 draw_theory(axes, shares.tolist(), [expected_share(rule, share, keys) for share in shares], "", place)
             axes.set(title=meaning, xlabel="share of stake")
-            axes.xaxis.set_major_formatter(PercentFormatter(1))
-            axes.yaxis.set_major_formatter(PercentFormatter(1))
+            axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+            axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         panels[0].set_ylabel("share of slots won")
         panels[0].legend(title="points measured, lines theory", title_fontsize=16)
 
@@ -101,7 +102,7 @@ class Lottery(Experiment):
             off = [(abs(mean / share - 1), share, keys, mean) for share, keys, mean in means(where(rows, rule=rule))]
             worst = max(off)
             found.append(f"By the rule “{meaning}”, the share won differs from the share of stake by at most"
-                         f" {worst[0]:.1%}: {worst[1]:.0%} of the stake in {worst[2]} keys has won {worst[3]:.2%}.")
+                         f" {worst[0]:.1%}: {worst[1]:.0%} of the stake in {count(worst[2], 'key')} has won {worst[3]:.2%}.")
             gaps = [abs(mean - expected_share(rule, share, keys))
                     for share, keys, mean in means(where(rows, rule=rule))]
             found.append(f"Its measured means lie within {max(gaps):.2%} of all slots won of what theory says.")

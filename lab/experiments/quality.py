@@ -62,8 +62,8 @@ class Quality(Experiment):
             draw_theory(axes, shares, theory, "", place)
             draw_measured(axes, rows, "phi", name, NAMES[name], place, SHIFTS[name])
         axes.set(xlabel="attacker's share φ of the stake", ylabel="its share of the best chain [of blocks]")
-        axes.xaxis.set_major_formatter(PercentFormatter(1))
-        axes.yaxis.set_major_formatter(PercentFormatter(1))
+        axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         axes.legend(title="points measured, lines theory", title_fontsize=17)
 
     def findings(self, rows: Sequence[Row]) -> list[str]:

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from common.console import count
 from lab.experiments import sockets
 from lab.experiments.attackers import (CourseAttacker, Planned, PlannedMaker, Silent, SilentMaker, UntilCaught,
                                        WatchingMaker, plan_best_fork)
@@ -18,6 +19,8 @@ from lab.experiments.theory import best_private_fork, withholding
 from stage5_pos.node import StakeNode
 
 ATTACKS: dict[str, type[StakeNode]] = {"course": CourseAttacker, "withhold": UntilCaught}
+NAMES = {"none": "no attacker", "course": "the course's attacker", "withhold": "withholds until caught",
+         "fork": "best private fork"}
 SLOTS = 3_600
 
 
@@ -82,23 +85,22 @@ class Rollbacks(Experiment):
         panels = figure.subplots(1, 2, sharey=True)
         real = where(rows, how="sockets")
         rows = where(rows, how="memory", slots=max(int(row["slots"]) for row in rows))
-        shares = np.linspace(0.02, 0.48, 93).tolist()
+        shares = np.linspace(0.05, 0.45, 81).tolist()
         _draw_band(panels[0], shares, [withheld(share, False) for share in shares],
                    [withheld(share, True) for share in shares], "theory: loses … wins ties", 1)
         draw_theory(panels[1], shares, [forked(share) for share in shares], "theory: upper bound, wins ties", 2, "--")
-        for axes, attack, name, place in ((panels[0], "withhold", "withholds until caught", 1),
-                                          (panels[1], "fork", "best private fork", 2)):
-            draw_measured(axes, where(rows, attack="none"), "phi", "contract", "no attacker", 6)
+        for axes, attack, place in ((panels[0], "withhold", 1), (panels[1], "fork", 2)):
+            draw_measured(axes, where(rows, attack="none"), "phi", "contract", NAMES["none"], 6)
             if attack == "withhold":
-                draw_measured(axes, where(rows, attack="course"), "phi", "contract", "the course's attacker", 0, -0.012)
-            draw_measured(axes, where(rows, attack=attack), "phi", "contract", name, place)
+                draw_measured(axes, where(rows, attack="course"), "phi", "contract", NAMES["course"], 0, -0.012)
+            draw_measured(axes, where(rows, attack=attack), "phi", "contract", NAMES[attack], place)
             if real and attack == "withhold":
                 draw_measured(axes, real, "phi", "contract", f"real nodes, {sockets.SLOTS} slots", 3, 0.012)
             axes.set(xlabel="attacker's share φ of the stake", yscale="log", ylim=(0.7, 500))
             axes.set_yticks([1, 2, 5, 10, 20, 50, 100, 200], [1, 2, 5, 10, 20, 50, 100, 200])
             axes.minorticks_off()
-            axes.xaxis.set_major_formatter(PercentFormatter(1))
-            axes.legend(loc="upper left")
+            axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+            axes.legend(loc="upper left" if attack == "withhold" else "lower right")
         panels[0].set_ylabel("longest rollback [blocks]")
 
     def findings(self, rows: Sequence[Row]) -> list[str]:
@@ -107,13 +109,14 @@ class Rollbacks(Experiment):
         short, rows = where(rows, slots=sockets.SLOTS), where(rows, slots=SLOTS) or rows
         for (attack, phi), group in groups(rows, "attack", "phi"):
             low, middle, high = spread(column(group, "contract"))
-            found.append(f"φ = {phi:.0%}, {attack}: {middle:.0f} blocks ({low:.0f}–{high:.0f})"
+            found.append(f"{NAMES[str(attack)]}, φ = {phi:.0%}: {count(round(middle), 'block')}"
+                         f" ({low:.0f}–{high:.0f})"
                          + _others_and_theory(group, str(attack), float(phi)) + ".")
         if real := column(where(short, how="sockets"), "contract"):
             low, middle, high = spread(column(where(short, how="memory"), "contract"))
             depths = ", ".join(f"{depth:.0f}" for depth in real)
-            found.append(f"Real nodes, φ = 30%, {sockets.SLOTS} slots, withhold: {depths} blocks in {len(real)} runs;"
-                         f" nodes in memory, as many slots: {middle:.0f} ({low:.0f}–{high:.0f}).")
+            found.append(f"Real nodes, φ = 30%, {sockets.SLOTS} slots, withheld until caught: {depths} blocks in"
+                         f" {len(real)} runs; nodes in memory, as many slots: {middle:.0f} ({low:.0f}–{high:.0f}).")
         found.append("A simulated attack is only a lower bound of what an attacker can do. From half of the stake on no"
                      " depth is safe: the private branch grows as fast as the public chain, and all of that can go.")
         return found

@@ -70,7 +70,7 @@ class Settlement(Experiment):
         blocks.set(title="a private attack", xlabel="blocks on top", ylabel="chance that it is undone", yscale="log",
                    ylim=(1e-4, 1.5))
         slots.set(title="the best attack there is", xlabel="slots with a block since")
-        slots.legend(title="points measured, lines theory", title_fontsize=16, loc="lower left")
+        slots.legend(title="points measured, lines theory", title_fontsize=16, loc="lower right")
 
     def findings(self, rows: Sequence[Row]) -> list[str]:
         """How deep is safe, and how far measurement is off theory."""
@@ -104,18 +104,18 @@ def share_of_slots(share: float) -> float:
 
 
 def draw_shares(axes: Axes, rows: Sequence[Row], label: str, place: int) -> None:
-    """The share undone of all tries of a point, with the 95 % interval of Wilson. Where none was, there is no point."""
+    """The share undone of all tries of a point, and two standard errors, by how much the runs differ: the tries of one
+    run depend on each other. Where nothing was undone, there is no point."""
     xs, ys, low, high = [], [], [], []
     for (depth,), group in groups(rows, "depth"):
-        tries, undone = sum(column(group, "tries")), sum(column(group, "successes"))
-        if undone:
-            share, spread = undone / tries, 1.96**2 / tries
-            middle = (share + spread / 2) / (1 + spread)
-            half = np.sqrt(share * (1 - share) * spread + spread**2 / 4) / (1 + spread)
+        tries, undone = np.array(column(group, "tries")), np.array(column(group, "successes"))
+        if undone.sum():
+            share = undone.sum() / tries.sum()
+            error = 2 * np.sqrt(((undone - share * tries) ** 2).sum()) / tries.sum()
             xs.append(float(depth))
             ys.append(share)
-            low.append(max(0.0, share - middle + half))
-            high.append(max(0.0, middle + half - share))
+            low.append(min(error, 0.9 * share))
+            high.append(error)
     axes.errorbar(xs, ys, [low, high], fmt=MARKERS[place], color=COLOURS[place], label=label, capsize=6, elinewidth=2.5,
                   capthick=2.5, zorder=3)
 
