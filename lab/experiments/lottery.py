@@ -102,7 +102,8 @@ class Lottery(Experiment):
             off = [(abs(mean / share - 1), share, keys, mean) for share, keys, mean in means(where(rows, rule=rule))]
             worst = max(off)
             found.append(f"By the rule “{meaning}”, the share won differs from the share of stake by at most"
-                         f" {worst[0]:.1%}: {worst[1]:.0%} of the stake in {count(worst[2], 'key')} has won {worst[3]:.2%}.")
+                         f" {worst[0]:.1%}: {worst[1]:.0%} of the stake in {count(worst[2], 'key')} has won"
+                         f" {worst[3]:.2%}.")
             gaps = [abs(mean - expected_share(rule, share, keys))
                     for share, keys, mean in means(where(rows, rule=rule))]
             found.append(f"Its measured means lie within {max(gaps):.2%} of all slots won of what theory says.")
