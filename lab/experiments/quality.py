@@ -67,7 +67,7 @@ class Quality(Experiment):
         axes.legend(title="points measured, lines theory", title_fontsize=17)
 
     def findings(self, rows: Sequence[Row]) -> list[str]:
-        """Theory beside measurement."""
+        """Theory next to measurement."""
         found = []
         for (phi,), group in groups(rows, "phi"):
             blocks = share_of_blocks(float(phi))

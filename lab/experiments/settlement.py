@@ -94,7 +94,7 @@ class Settlement(Experiment):
 
 
 def theory_of(how: str, phi: float, depth: int) -> float:
-    """The line beside a point."""
+    """The line next to a point."""
     return race(depth, share_of_blocks(phi)) if how == "nodes" else settlement(depth, share_of_slots(phi))[depth]
 
 
