@@ -96,8 +96,8 @@ class Forks(Experiment):
                          f" longest rollback {count(round(middle), 'block')} ({low:.0f}–{high:.0f}).")
         if real := where(rows, how="sockets"):
             found.append(f"Real nodes without delay: growth {np.mean(column(real, 'growth')):.3f}, orphan share"
-                         f" {np.mean(column(real, 'orphans')):.3f} (mean of {len(real)} runs). The luck of the lottery"
-                         f" moves the growth of one such run by {np.sqrt(F * (1 - F) / sockets.SLOTS):.3f} (one standard"
+                         f" {np.mean(column(real, 'orphans')):.3f} (mean of {len(real)} runs). The luck of the"
+                         f" lottery moves the growth of one such run by {np.sqrt(F * (1 - F) / sockets.SLOTS):.3f} (one standard"
                          " deviation).")
         found.append("Theory lets nobody know of a block before Δ slots have passed, a lower bound of the growth."
                      " In truth its creator knows it at once, and can build on it. With that, theory says"
