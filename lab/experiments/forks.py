@@ -95,10 +95,10 @@ class Forks(Experiment):
                          f" orphan share {np.mean(column(group, 'orphans')):.3f} (theory {expected[1]:.3f}),"
                          f" longest rollback {count(round(middle), 'block')} ({low:.0f}–{high:.0f}).")
         if real := where(rows, how="sockets"):
+            luck = np.sqrt(F * (1 - F) / sockets.SLOTS)
             found.append(f"Real nodes without delay: growth {np.mean(column(real, 'growth')):.3f}, orphan share"
-                         f" {np.mean(column(real, 'orphans')):.3f} (mean of {len(real)} runs). The luck of the"
-                         f" lottery moves the growth of one such run by {np.sqrt(F * (1 - F) / sockets.SLOTS):.3f} (one standard"
-                         " deviation).")
+                         f" {np.mean(column(real, 'orphans')):.3f} (mean of {len(real)} runs). The lottery's luck moves"
+                         f" the growth of one such run by {luck:.3f} (one standard deviation).")
         found.append("Theory lets nobody know of a block before Δ slots have passed, a lower bound of the growth."
                      " In truth its creator knows it at once, and can build on it. With that, theory says"
                      f" {growth_with_own(10):.3f} at Δ = 10.")

@@ -10,10 +10,10 @@ from matplotlib.ticker import PercentFormatter
 
 from common.console import count
 from lab.experiments import sockets
-from lab.experiments.attackers import (CourseAttacker, Planned, PlannedMaker, Silent, SilentMaker, UntilCaught,
-                                       WatchingMaker, plan_best_fork)
+from lab.experiments.attackers import CourseAttacker, UntilCaught, WatchingMaker
 from lab.experiments.chains import HASHED, HOLDERS, TIES, Chain, chance_of, rules_of
 from lab.experiments.experiment import Experiment, Point, Row, column, groups, spread, where
+from lab.experiments.hindsight import Planned, PlannedMaker, Silent, SilentMaker, plan_best_fork
 from lab.experiments.picture import COLOURS, draw_measured, draw_theory
 from lab.experiments.theory import best_private_fork, withholding
 from stage5_pos.node import StakeNode

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lab.experiments.attackers import CourseAttacker, UntilCaught, find_side_tips, plan_best_fork
+from lab.experiments.attackers import CourseAttacker, UntilCaught, find_side_tips
 from lab.experiments.chains import Chain, chance_of, rules_of
+from lab.experiments.hindsight import plan_best_fork
 from lab.experiments.rollbacks import Rollbacks, carry_out, find_best_forks, run_attack
 from stage5_pos.tree import Block, Tree
 from tests.lab.experiments.inline import draw_page, measure
