@@ -2,7 +2,8 @@
 
 In: a command that starts a node by the command line of contract §4, and a stage. Out: a verdict for each criterion, the
 points, and a folder with the evidence. For other programs: `lab.grade.runner.grade(command, stage, folder, seed=…) ->
-Result`, and `lab.grade.formats.write_all(result)` for the files of Gradescope and others.
+Result`, `lab.grade.formats.write_all(result)` for the files of Gradescope and others, and
+`lab.grade.runner.list_criteria(stage, folder)`.
 
 A criterion is a test with a marker in a file `tests/stageN_*/test_criteria*.py`, so `make test` asks it of our own
 nodes. It knows a node only from outside: it imports lab/grade and lab/blackbox, and nothing of a stage.

@@ -19,7 +19,7 @@ from lab.grade.criteria import Criterion, is_asked, make_criterion
 from lab.grade.result import Outcome
 from lab.grade.scene import Scene
 from lab.grade.settings import CRITERION_SECONDS, SLOW_SECONDS, Settings
-from lab.grade.shortcomings import FAILED, Judgement, judge
+from lab.grade.shortcomings import FAILED, INCONCLUSIVE, Judgement, judge
 from lab.grade.sweep import adopt_orphans
 
 WEIGHTY = 5
@@ -130,6 +130,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]
     if SETTINGS in item.config.stash and criterion is not None:
         error = call.excinfo.value if call.excinfo else None
         judgement = judge(error, criterion.rule)
+        if judgement.verdict in (FAILED, INCONCLUSIVE) and call.when == "call" and SCENE in item.stash:
+            add_obituaries(judgement, item.stash[SCENE])
         if item.stash.get(OUTCOME, None) is None or judgement.verdict != "passed":
             earlier = item.stash.get(OUTCOME, None)
             if earlier is None or earlier.verdict == "passed":
@@ -141,6 +143,12 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]
             _add_violation(item, outcome)
             report.user_properties.append(("outcome", json.dumps(dataclasses.asdict(outcome))))
     return report
+
+
+def add_obituaries(judgement: Judgement, scene: Scene) -> None:
+    """What one node has not done may be the fault of another one, which has crashed."""
+    told = [one for one in scene.obituaries() if one.partition(" had")[0] not in judgement.actual]
+    judgement.actual = "; ".join([judgement.actual, *told])
 
 
 def _add_violation(item: pytest.Item, outcome: Outcome) -> None:

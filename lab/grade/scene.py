@@ -13,6 +13,7 @@ import contextlib
 import os
 import random
 import shutil
+import signal
 import socket
 import sys
 import threading
@@ -34,6 +35,8 @@ FIRST = "1.founds-and-listens"
 """The criterion that fails if a node does not start at all."""
 WALLETS = (11, 12, 13, 14)
 WATCH_SECONDS = 0.2
+IN_ORDER = (0, -signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT)
+"""How a node ends that has been told to, whether it cares for the signal or not."""
 
 
 class Scene:
@@ -81,7 +84,7 @@ class Scene:
             command=settings.client if is_foreign else [sys.executable, "-m", STAGES[self.stage]],
             through=settings.through if is_foreign else [],
             environment=surroundings, inherits=not is_foreign or settings.environment is None, as_json=as_json,
-            patience=self.patience, most_output=settings.most_mib << 20)
+            patience=self.patience, most_output=settings.most_output_mib << 20)
         self.nodes.append(node)
         return node
 
@@ -188,6 +191,11 @@ class Scene:
         for node in self.nodes:
             node.put_away()
         self.conversation.save(self.folder / "conversation.jsonl")
+
+    def obituaries(self) -> list[str]:
+        """Which nodes have ended by themselves and not in order, and how."""
+        return [f"{node.label} had ended with status {status}" for node in self.nodes
+                if (status := node.process.poll()) is not None and status not in IN_ORDER]
 
     def left_behind(self) -> set[int]:
         """Processes of nodes that run, apart from the nodes themselves."""

@@ -53,7 +53,9 @@ class Settings:
     most_processes: int = 64
     """Of one criterion, at once."""
     most_mib: int = 256
-    """Of files, and of standard output, of one criterion."""
+    """Of files, of one criterion."""
+    most_output_mib: int = 32
+    """Of standard output, of one node."""
 
     @property
     def is_ours(self) -> bool:

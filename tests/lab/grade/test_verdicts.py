@@ -11,9 +11,10 @@ import pytest
 
 from lab.blackbox.peer import NoAnswer, make_nonce
 from lab.grade.actors import Said
+from lab.grade.plugin import add_obituaries
 from lab.grade.scene import Scene, setting_up
 from lab.grade.settings import Settings, read_command
-from lab.grade.shortcomings import ERROR, FAILED, INCONCLUSIVE, PASSED, Inconclusive, Shortcoming, check, judge
+from lab.grade.shortcomings import ERROR, FAILED, INCONCLUSIVE, PASSED, Inconclusive, Judgement, Shortcoming, check, judge
 from lab.grade.sweep import alive, marked
 
 Play = Callable[..., Scene]
@@ -59,6 +60,16 @@ def test_a_crash(play: Play) -> None:
     assert verdict_of(lambda: node.wait_for("joined")) == (FAILED, "node-1 ended with status 7, expected the event joined")
 
 
+def test_the_crash_of_another_node_is_told(play: Play) -> None:
+    scene = play("sys.exit(7) if '--crash' in sys.argv else time.sleep(60)")
+    one, other = scene.start("none", "--crash"), scene.start()
+    one.wait_exit()
+    assert other.address and scene.obituaries() == ["node-1 had ended with status 7"]
+    judgement = Judgement(FAILED, "x", "node-2 has not reported x")
+    add_obituaries(judgement, scene)
+    assert judgement.actual == "node-2 has not reported x; node-1 had ended with status 7"
+
+
 def test_a_hang(play: Play) -> None:
     began = time.monotonic()
     node = play("time.sleep(60)", factor=0.03).start()
@@ -79,7 +90,7 @@ def test_an_event_that_lacks_a_member(play: Play) -> None:
 
 
 def test_a_flood_of_output(play: Play) -> None:
-    node = play("while True: os.write(1, b'x' * 65536)", most_mib=1).start()
+    node = play("while True: os.write(1, b'x' * 65536)", most_output_mib=1).start()
     assert verdict_of(lambda: node.wait_for("joined")) == (FAILED, "node-1 has written more than 1 MiB, and was ended")
 
 
