@@ -4,16 +4,18 @@
     make grade STAGE=3 NODE="./theirs --stage 3"        anybody's
     make grade STAGE=3 NODE=… SEED=7 ONLY=1.a-line…     one criterion again
 
-The exit status is 0 when all criteria were asked, whatever came out, 2 if an option is wrong, and 3 if the grader
-itself has failed in a criterion: that is never the student's fault.
+The exit status is 0 when all criteria were asked, whatever came out, 2 if an option is wrong, 3 if the grader
+itself has failed in a criterion, which is never the student's fault, and 130 if it was interrupted.
 """
 
 import argparse
+import contextlib
 import os
 import secrets
 import shlex
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from common.console import Options, integer_from, read_path
@@ -21,9 +23,10 @@ from lab.grade.formats import write_all
 from lab.grade.runner import WORKERS, grade
 from lab.grade.settings import read_command
 from lab.grade.terminal import Bar, draw
-from lab.surroundings import has_colours
+from lab.surroundings import ending_signals, has_colours
 
 GRADER_HAS_FAILED = 3
+INTERRUPTED = 130
 
 
 def make_options(name: str = "python -m lab.grade", description: str = "Grade a node of one stage.") -> Options:
@@ -68,10 +71,30 @@ def read_node(text: str) -> str:
     return text
 
 
+@contextlib.contextmanager
+def ending_in_order() -> Iterator[None]:
+    """Whatever ends this program meanwhile raises KeyboardInterrupt, so that all that was started is ended as well."""
+    before = {number: signal.signal(number, signal.default_int_handler) for number in ending_signals()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Grade one submission."""
-    parser = make_options()
-    options = parser.parse_args(arguments)
+    """Grade one submission; the exit status is 130 if it was interrupted."""
+    options = make_options().parse_args(arguments)
+    try:
+        with ending_in_order():
+            return run(options)
+    except KeyboardInterrupt:
+        print("interrupted: nothing was graded, and all that was started has ended", file=sys.stderr)
+        return INTERRUPTED
+
+
+def run(options: argparse.Namespace) -> int:
+    """Grade as the options say, and show what came out."""
     seed = secrets.randbelow(100_000) if options.seed is None else options.seed
     folder = options.to or Path("run") / "grade" / f"stage-{options.stage}-seed-{seed}"
     command = read_command(options.node, options.directory)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from common.console import integer_from
-from lab.grade.command import make_options
+from lab.grade.command import INTERRUPTED, ending_in_order, make_options
 from lab.grade.result import Outcome, Result
 from lab.grade.runner import grade
 from lab.grade.settings import read_command
@@ -34,7 +34,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
                      only_this_stage=options.only_this_stage, cli_only=options.cli_only, slow=options.slow,
                      directory=options.directory, workers=options.workers)
 
-    changed = find_changed(grade_many(range(first, first + options.times), grade_once))
+    try:
+        with ending_in_order():
+            changed = find_changed(grade_many(range(first, first + options.times), grade_once))
+    except KeyboardInterrupt:
+        return INTERRUPTED
     for line in describe(changed):
         print(line)
     print(f"{len(changed)} criteria have changed their mind in {options.times} runs; the runs are in {where}")

@@ -3,6 +3,8 @@
 import copy
 import html.parser
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -10,7 +12,7 @@ from xml.etree import ElementTree
 import jsonschema  # type: ignore[import-untyped]
 import pytest
 
-from lab.grade.command import GRADER_HAS_FAILED, main
+from lab.grade.command import GRADER_HAS_FAILED, INTERRUPTED, main
 from lab.grade.criteria import Criterion
 from lab.grade.flaky import describe, find_changed
 from lab.grade.formats import check50, classroom50, gradescope, junit, write_all
@@ -18,7 +20,8 @@ from lab.grade.result import Outcome, Result, complete
 from lab.grade.settings import Settings
 from lab.grade.shortcomings import ERROR, FAILED, INCONCLUSIVE, PASSED
 from lab.grade.terminal import draw
-from tests.processes import ROOT
+from lab.grade.sweep import alive, marked
+from tests.processes import ROOT, eventually
 
 SCHEMAS = ROOT / "lab" / "grade" / "schemas"
 VERDICTS = [PASSED, FAILED, INCONCLUSIVE, ERROR]
@@ -156,6 +159,20 @@ def test_one_criterion_of_ours_is_asked_and_what_was_said_is_kept(
     assert [(one["source"], one["target"]) for one in said if '"pass it on"' in one["text"] and one["kind"] == "message"
             ] == [("peer-1", "node-1"), ("node-1", "peer-2")]
     assert '"pass it on"' in (where / "node-1.stdout").read_text() and not (where / "node-1.stderr").read_text()
+
+
+def test_who_interrupts_it_leaves_nothing_behind(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "lab.grade", "--stage", "1", "--to", str(tmp_path / "run"), "--workers", "0",
+               "--node", f"{sys.executable} -c 'import time; time.sleep(60)'"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as grader:
+        settings = tmp_path / "run" / "settings.json"
+        eventually(settings.exists)
+        eventually(lambda: bool(settings.read_text()))
+        token = json.loads(settings.read_text())["token"]
+        eventually(lambda: bool(marked(token)))
+        grader.terminate()
+        assert grader.wait(30) == INTERRUPTED
+    assert not alive(marked(token))
 
 
 def test_nothing_to_ask_is_an_error_of_the_grader(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
