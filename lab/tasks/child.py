@@ -87,9 +87,15 @@ class Child:
             self._fail("the tests could not be loaded", "", self._last_output())
         if not self.failures:
             return Outcome(self.passed, self.total, None)
-        test, cause, lines = self.failures[0]
+        test, cause, lines = self._first_failure()
         others = [one for one in self.failures[1:] if one[1] == cause and _function(one[0]) == _function(test)]
         return Outcome(self.passed, max(self.total, 1), Failure(test, lines, len(others) if cause else 0))
+
+    def _first_failure(self) -> tuple[str, str, list[str]]:
+        """The first one. If a node has ended, why it has may be known only when the test is tidied up."""
+        first = self.failures[0]
+        told = [one for one in self.failures if one[0] == first[0] and any("is not written yet" in it for it in one[2])]
+        return told[0] if told else first
 
     def _follow(self) -> None:
         assert self.process.stdout is not None

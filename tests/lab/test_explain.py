@@ -37,7 +37,7 @@ def test_what_was_sent_is_drawn_and_what_came_last_is_marked() -> None:
     for _ in range(3):
         connection.other.send(encode_frame({"type": "unknown", "text": "x"}))  # type: ignore[attr-defined]
     world.settle()
-    assert any(" unknown (3 times) text x " in line for line in draw_last(world, is_exception=True, width=100))
+    assert any("unknown (3 times) text x" in line for line in draw_last(world, is_exception=True, width=100))
     assert [one.is_marked for one in diagram_of(world, is_exception=True).messages].count(True) == 1
 
 
