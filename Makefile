@@ -27,7 +27,7 @@ node_options = $(call option,--peer,$(value PEER)) $(call option,--host,$(call g
 	$(call option,--wait,$(call given,WAIT)) $(value ARGS)
 
 .PHONY: help clean bench soak compare attacks experiment experiments handout network lint test test-long test1 \
-	test2 test3 test4 test5 grade read grade-flaky test-handout \
+	test2 test3 test4 test5 grade read grade-flaky test-handout grade-all \
 	stage1 stage2 stage3 stage4 stage5 again
 .NOTPARALLEL:
 
@@ -106,6 +106,13 @@ grade_options = $(call option,--stage,$(call given,STAGE)) $(call option,--node,
 	$(call option,--only,$(call given,ONLY)) $(if $(call is_set,CLI_ONLY),--cli-only) \
 	$(if $(call is_set,ONLY_THIS_STAGE),--only-this-stage) $(if $(call is_set,SLOW),--slow) \
 	$(call option,--timeout-factor,$(value TIMEOUT_FACTOR))
+
+grade-all: $(VENV)/installed-test ## every submission in SUBMISSIONS=folder, of STAGE=3; again: goes on; POINTS=points.toml TO=results SEED=7 ONLY=criteria CLI_ONLY=1 ONLY_THIS_STAGE=1 SLOW=1
+	@exec $(RUN) lab.gradeall $(call option,--submissions,$(call given,SUBMISSIONS)) \
+		$(call option,--stage,$(call given,STAGE)) $(call option,--to,$(call given,TO)) \
+		$(call option,--points,$(call given,POINTS)) $(call option,--seed,$(call given,SEED)) \
+		$(call option,--only,$(call given,ONLY)) $(if $(call is_set,CLI_ONLY),--cli-only) \
+		$(if $(call is_set,ONLY_THIS_STAGE),--only-this-stage) $(if $(call is_set,SLOW),--slow) $(value ARGS)
 
 grade: $(VENV)/installed-test ## a node of STAGE=3: ours, or NODE="./theirs --stage 3" IN=folder; TO=results SEED=7 ONLY=criterion CLI_ONLY=1 ONLY_THIS_STAGE=1 SLOW=1
 	@exec $(RUN) lab.grade $(grade_options) $(value ARGS)

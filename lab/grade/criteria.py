@@ -63,7 +63,7 @@ def is_asked(criterion: Criterion, stage: int, only: str = "", only_this_stage: 
              slow: bool = False) -> bool:
     """Is this criterion asked of a submission of `stage`?"""
     if only:
-        return only in (criterion.key, ALL) and criterion.stage <= stage
+        return (only == ALL or criterion.key in only.split(",")) and criterion.stage <= stage
     return (criterion.stage == stage or (criterion.stage < stage and criterion.later and not only_this_stage)) and (
         criterion.cli or not cli_only) and (slow or not criterion.slow)
 

@@ -37,13 +37,16 @@ WALLETS = (11, 12, 13, 14)
 WATCH_SECONDS = 0.2
 IN_ORDER = (0, -signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT)
 """How a node ends that has been told to, whether it cares for the signal or not."""
+FILES = "GRADED_FILES"
+"""The environment variable with the folder that a node may write to."""
 
 
 class Scene:
     """One criterion's nodes and peers. All that was started is gone at its end, and what was said is in its folder."""
 
     def __init__(self, settings: Settings, key: str, folder: Path) -> None:
-        self.settings, self.stage, self.key, self.folder = settings, settings.stage, key, folder
+        self.settings, self.stage, self.key = settings, settings.stage, key
+        self.evidence, self.folder = folder, folder / "files"  # nodes write to `folder`, and only the grader beside it
         self.factor, self.patience = settings.factor, settings.patience
         self.random = random.Random(f"{settings.seed} {key}")
         self.conversation = Conversation()
@@ -76,10 +79,11 @@ class Scene:
         more = ["--wallet", str(self.wallet(wallet))] if has_wallet else []
         more += ["--keys", str(self.keys)] if self.stage == 5 and "--keys" not in options else []
         base = (settings.environment or {}) if is_foreign else {}
-        surroundings = {**base, "WALLET_PASSPHRASE": PASSPHRASE, MARK: self._mark, **(environment or {})}
+        surroundings = {**base, "WALLET_PASSPHRASE": PASSPHRASE, MARK: self._mark, FILES: str(self.folder),
+                        **(environment or {})}
         node = GradedNode(
             f"{'ours' if ours else 'node'}-{number}", self.conversation, self.stage,
-            *([] if peer is None else ["--peer", peer]), *more, *options, folder=self.folder,
+            *([] if peer is None else ["--peer", peer]), *more, *options, folder=self.evidence,
             directory=settings.directory if is_foreign else ROOT,
             command=settings.client if is_foreign else [sys.executable, "-m", STAGES[self.stage]],
             through=settings.through if is_foreign else [],
@@ -90,7 +94,7 @@ class Scene:
 
     def wallet(self, number: int) -> Path:
         """A copy of a wallet that was made once: there are four, from 1 on."""
-        path = self.folder / f"wallet-{number}.pem"
+        path = self.evidence / f"wallet-{number}.pem"
         path.touch(mode=0o600)
         shutil.copyfile(KEYS / f"wallet-{WALLETS[number - 1]}.pem", path)
         return path
@@ -98,7 +102,7 @@ class Scene:
     @property
     def keys(self) -> Path:
         """A folder with the ten genesis keys of stage 5."""
-        folder = self.folder / "keys"
+        folder = self.evidence / "keys"
         if not folder.exists():
             folder.mkdir(mode=0o700)
             for number in range(1, 11):
@@ -190,7 +194,7 @@ class Scene:
         self._open.close()
         for node in self.nodes:
             node.put_away()
-        self.conversation.save(self.folder / "conversation.jsonl")
+        self.conversation.save(self.evidence / "conversation.jsonl")
 
     def obituaries(self) -> list[str]:
         """Which nodes have ended by themselves and not in order, and how."""

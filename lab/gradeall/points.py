@@ -1,0 +1,68 @@
+"""The points that a teacher wants: `points.toml`.
+
+    leave_out = ["1.busy"]                    # criteria that do not count, and are not shown
+    hidden = ["1.forwards"]                   # they count, and students do not see them
+    [weights]
+    "1.founds-and-listens" = 10               # other weights, from 1 on; the others keep theirs
+"""
+
+import tomllib
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from lab.grade.result import Result, complete
+
+
+class PointsError(ValueError):
+    """A file with points that says something else."""
+
+
+@dataclass(frozen=True)
+class Points:
+    """What a teacher wants to be different."""
+
+    weights: dict[str, int] = field(default_factory=dict)
+    leave_out: frozenset[str] = frozenset()
+    hidden: frozenset[str] = frozenset()
+
+    def apply(self, result: Result) -> Result:
+        """The same run with these points: they add up to 100 again."""
+        kept = [one for one in result.outcomes if one.criterion.key not in self.leave_out]
+        for one in kept:
+            weight = self.weights.get(one.criterion.key, one.criterion.points)
+            one.criterion = replace(one.criterion, points=weight)
+        return replace(result, outcomes=complete([one.criterion for one in kept], kept, result.settings.stage))
+
+    def for_students(self, result: Result) -> Result:
+        """The same run without the criteria that students do not see."""
+        shown = [one for one in result.outcomes if one.criterion.key not in self.hidden]
+        if len(shown) == len(result.outcomes):
+            return result
+        remark = f"{len(result.outcomes) - len(shown)} criteria are not shown here, and count as well."
+        return replace(result, outcomes=shown, remarks=[*result.remarks, remark])
+
+
+def read_points(path: Path, known: Collection[str]) -> Points:
+    """The points in a file; PointsError if it cannot be read, or names a criterion that is not one of `known`."""
+    try:
+        members = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise PointsError(f"{path}: {error}") from None
+    return check_points(members, path, known)
+
+
+def check_points(members: dict[str, Any], path: Path, known: Collection[str]) -> Points:
+    """The points; PointsError if a member is not what it should be."""
+    weights, leave_out, hidden = members.pop("weights", {}), members.pop("leave_out", []), members.pop("hidden", [])
+    if members:
+        raise PointsError(f"{path}: expected weights, leave_out and hidden, and there is {', '.join(members)}")
+    if not isinstance(weights, dict) or not isinstance(leave_out, list) or not isinstance(hidden, list):
+        raise PointsError(f"{path}: weights is a table, leave_out and hidden are lists")
+    if not all(type(value) is int and value > 0 for value in weights.values()):
+        raise PointsError(f"{path}: a weight is a whole number from 1 on; leave_out is for what does not count")
+    for name in [*weights, *leave_out, *hidden]:
+        if name not in known:
+            raise PointsError(f"{path}: there is no criterion {name!r} in this stage")
+    return Points(weights, frozenset(leave_out), frozenset(hidden))
