@@ -33,8 +33,9 @@ def grade(command: Sequence[str], stage: int, folder: Path, *, seed: int = 1, na
           progress: Progress | None = None) -> Result:
     """Grade the node that `command` starts, or our own if it is empty, and leave the evidence in `folder`.
 
-    `name` is what the submission is called. `only` is the key of a single criterion. `directory` is where the
-    submission runs, `through` a command that starts its command and keeps it in, `environment` all of its environment.
+    `name` is what the submission is called. `only` is the key of a single criterion, or several with commas between
+    them. `directory` is where the submission runs, `through` a command that starts its command and keeps it in,
+    `environment` all of its environment.
     `remarks` are shown first. The formats of lab/grade/formats.py are not written here: `write_all` does that.
     """
     folder = folder.resolve()

@@ -70,10 +70,12 @@ def test_repeat(scene: Scene) -> None:
 def test_cut_anywhere(scene: Scene) -> None:
     """TCP may cut frames anywhere, also within the length."""
     node = scene.found()
-    peer = scene.call(node)
+    peer, other = scene.call(node), scene.link(node)
     for message in (peer.hello_message(), chat_message("drop by drop")):
-        for byte in frame(json.dumps(message).encode()):
-            peer.send_bytes(bytes([byte]))
+        data = frame(json.dumps(message).encode())
+        for start, end in ((0, 2), (2, 4), (4, 5), (5, 9), (9, len(data))):
+            peer.send_bytes(data[start:end])
+            other.barrier()  # so the node has time to read each piece by itself
     node.wait_for("chat", text="drop by drop")
 
 
