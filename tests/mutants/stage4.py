@@ -1,5 +1,167 @@
-"""Wrong programs of stage 4."""
+"""Wrong sequenced ledgers."""
 
-from tests.mutants import Mutant
+from tests.mutants import make_list, mutant
 
-MUTANTS: list[Mutant] = []
+NODE, TOTAL, GENESIS, MAIN = ("stage4_sequencer.node", "stage4_sequencer.total_order", "stage4_sequencer.genesis",
+                              "stage4_sequencer.__main__")
+SYNC, POOL, KEEPING, PEERING = ("stage4_sequencer.catching_up", "stage4_sequencer.pool", "stage2_ledger.keeping",
+                                "stage1_chat.peering")
+ENCODING, LEDGER, LEDGER_NODE, CONSOLE = "common.encoding", "common.ledger", "stage2_ledger.node", "common.console"
+BLOCK_BYTES = 'return canon(["block", self.network_name, message["number"], message["transactions"]])'
+CHECKED = "        self._check_signature(message, canonical)\n        if rival is not None and rival.id"
+ON_BLOCK = "        canonical = self.block_bytes(message)\n        block = Block("
+ORDERED = "        if not self.ordered.isdisjoint(block.transactions):"
+IS_COPY = "return connection in self.links and hash(frame) in self.neighbours.seen_frames"
+
+MUTANTS = make_list(4, [
+    # --- money
+    mutant("founder-is-poor", "gives the founder nothing but a unit", "4.founder-has-a-million 4.genesis",
+           (GENESIS, "FOUNDERS_BALANCE = 1_000_000", "FOUNDERS_BALANCE = 1")),
+    mutant("applied-on-arrival", "applies a transaction when it arrives, and once more in its block",
+           "4.money 4.follows 4.interval 4.sum",
+           (TOTAL, "        self.pool.add(transaction)\n",
+            "        self.pool.add(transaction)\n        self.ledger.apply(transaction)\n")),
+    mutant("own-only", "orders only what its own user has sent", "4.pays-on 4.sum",
+           (NODE, "for pooled in self.pool if pooled not in self.ordered]",
+            "for pooled in self.pool if pooled not in self.ordered and pooled in self.made_here]")),
+    mutant("own-left-out", "does not order its own transactions", "4.money 4.mixed.theirs 4.signed-block",
+           (NODE, "for pooled in self.pool if pooled not in self.ordered]",
+            "for pooled in self.pool if pooled not in self.ordered and pooled not in self.made_here]")),
+    mutant("own-block-skipped", "does not execute the blocks that it has made", "4.money 4.status",
+           (NODE, "            self._accept_early()\n        elif",
+            "            self._accept_early() if connection else self.flood(frame, None)\n        elif")),
+    mutant("pending-not-counted", "lets an account spend twice what it has, before a block", "4.funds",
+           (TOTAL, "return self.balances().get(account, 0) - self.pool.pending(account)",
+            "return self.balances().get(account, 0)")),
+    mutant("overdraft-executed", "executes an overdraft", "4.overdraft",
+           (NODE, "        if self.ledger.is_covered(transaction):", "        if True:")),
+    mutant("less-than", "refuses a transaction of everything an account has", "4.all-of-it",
+           (LEDGER, "return self.balance(transaction.sender) >= transaction.amount",
+            "return self.balance(transaction.sender) > transaction.amount")),
+    mutant("overdraft-later", "tries an overdraft again when there is money", "4.overdraft",
+           (NODE, '            self.report_made_here(transaction_id, "rejected", reason="the account does not have the'
+                  ' amount")',
+            "            self.network.after(0, lambda: self.ledger.apply(transaction))")),
+    mutant("overdraft-blocks", "skips a whole block for one overdraft", "4.overdraft",
+           (NODE, "            for transaction_id in block.transactions:\n",
+            "            for transaction_id in block.transactions if all(self.ledger.is_covered(self.transactions[one])"
+            " for one in block.transactions) else []:\n")),
+    mutant("sorted-by-id", "executes a block's transactions in the order of their arrival", "4.order-in-block",
+           (NODE, "            for transaction_id in block.transactions:\n",
+            "            for transaction_id in sorted(block.transactions, key=list(self.transactions).index):\n")),
+    mutant("pool-backwards", "orders the newest first", "4.one-block",
+           (NODE, "        if ids and self.sequencer_key is not None:",
+            "        ids.reverse()\n        if ids and self.sequencer_key is not None:")),
+    mutant("one-at-a-time", "puts one transaction into a block", "4.one-block",
+           (NODE, "not in self.ordered][:MAX_BLOCK_IDS]", "not in self.ordered][:1]"),
+           (NODE, 'self.report_made_here(transaction_id, "applied")', "pass")),
+    mutant("balances-judged-on-arrival", "does not forward what its sender cannot pay", "4.forwards-transaction",
+           (TOTAL, "        if transaction.id in self.made_here or self.keeper.is_replaying:\n            return True\n",
+            "        if self.available(transaction.sender) < transaction.amount:\n            return False\n"
+            "        if transaction.id in self.made_here or self.keeper.is_replaying:\n            return True\n")),
+    # --- blocks
+    mutant("empty-blocks", "makes a block every interval, empty or not", "4.no-empty-block 4.same-blocks",
+           (NODE, "        if ids and self.sequencer_key is not None:", "        if self.sequencer_key is not None:")),
+    mutant("no-interval", "makes a block for each transaction at once", "4.interval",
+           (NODE, "self.network.after(self.interval_ms / 1000, self.make_block)\n\n",
+            "self.network.after(0.01, self.make_block)\n\n"),
+           (NODE, "self.network.after(self.interval_ms / 1000, self.make_block)\n        # What",
+            "self.network.after(0.01, self.make_block)\n        # What")),
+    mutant("numbers-from-1", "begins with block 1", "4.same-blocks 4.signed-block",
+           (NODE, '"number": len(self.blocks), "transactions": ids}', '"number": len(self.blocks) + 1, "transactions": ids}'),
+           (NODE, "        elif block.number == len(self.blocks):\n            self.early[block.number]",
+            "        elif block.number == len(self.blocks) + 1:\n            block = block._replace(number=block.number)\n"
+            "            self.early[len(self.blocks)]")),
+    mutant("number-not-signed", "leaves the number out of what is signed", "4.signed-block 4.mixed.theirs",
+           (NODE, BLOCK_BYTES, 'return canon(["block", self.network_name, message["transactions"]])')),
+    mutant("ids-joined", "signs the ids joined to one text", "4.signed-block",
+           (NODE, BLOCK_BYTES, 'return canon(["block", self.network_name, message["number"],'
+                               ' "".join(message["transactions"])])')),
+    mutant("block-signature-ignored", "does not verify the signature of a block",
+           "4.wrong-block.signed-by-somebody-else 4.wrong-block.signed-for-another-number"
+           " 4.wrong-block.signed-for-another-network",
+           (NODE, CHECKED, "        if rival is not None and rival.id")),
+    mutant("ordered-twice", "takes a transaction that an earlier block has ordered",
+           "4.wrong-block.with-a-transaction-that-was-ordered-before",
+           (NODE, ORDERED, "        if False:")),
+    mutant("block-not-forwarded", "does not forward a block", "4.forwards-block",
+           (NODE, "        self.spread(block.frame, connection)\n",
+            "        if connection is None:\n            self.spread(block.frame, connection)\n")),
+    mutant("gap-dropped", "throws away a block that comes early", "4.early",
+           (NODE, "            self._keep_early(block, connection)\n", "            pass\n")),
+    mutant("early-executed", "executes blocks in the order in which they come", "4.early",
+           (NODE, ON_BLOCK, "        if message['number'] > len(self.blocks) and connection is not None:\n"
+                            "            for one in message['transactions']:\n"
+                            "                self._execute(one)\n" + ON_BLOCK)),
+    mutant("missing-as-nothing", "executes a block without the transactions that it lacks", "4.lacking",
+           (NODE, "        lacking = self.lacking(block.transactions)\n", "        lacking: list[str] = []\n"),
+           (NODE, "        transaction = self.transactions[transaction_id]\n",
+            "        if transaction_id not in self.transactions:\n            return\n"
+            "        transaction = self.transactions[transaction_id]\n")),
+    mutant("lacking-not-fetched", "waits for a missing transaction and asks nobody", "4.lacking",
+           ("stage4_sequencer.waiting",
+            "self._fetcher.need(islice(lacking, self._fetcher.room(connection)), connection)", "pass")),
+    mutant("repeat-forwarded", "forwards a block each time that it comes", "4.repeated-block",
+           (PEERING, IS_COPY, "return False"),
+           (NODE, "== message:\n            return\n",
+            "== message:\n            self.flood(frame, connection)\n            return\n")),
+    mutant("repeat-executed", "executes a block each time that it comes", "4.repeated-block",
+           (PEERING, IS_COPY, "return False"),
+           (NODE, "== message:\n            return\n",
+            "== message:\n            for one in block.transactions:\n"
+            "                self.ledger.apply(self.transactions[one])\n            return\n")),
+    mutant("last-block-wins", "says nothing of a second block with a number", "4.equivocation",
+           (NODE, "            self._keep_evidence(rival, block, connection)\n", "            pass\n")),
+    mutant("everybody-orders", "makes blocks though it is not the sequencer", "4.only-the-sequencer",
+           (NODE, "        if self.sequencer_key is not None and self.sequencer_key.account == self.sequencer:",
+            "        self.sequencer_key = self.sequencer_key or self.key\n"
+            "        self.sequencer = self.sequencer_key.account\n        self.interval_ms = 10\n        if True:")),
+    mutant("blocks-while-dead", "becomes the sequencer when the sequencer is gone", "4.sequencer-dies",
+           (NODE, "        super().unlink(connection)\n",
+            "        super().unlink(connection)\n        self.sequencer_key = self.key\n"
+            "        self.sequencer = self.key.account\n        self.interval_ms = 10\n        self.make_block()\n")),
+    # --- catching up
+    mutant("blocks-not-given", "does not answer get_blocks", "4.get-blocks 4.late-joiner",
+           (SYNC, '        first = message["from"]\n', "        return\n")),
+    mutant("blocks-after", "answers get_blocks with the blocks after that number", "4.get-blocks",
+           (SYNC, '        first = message["from"]\n', '        first = message["from"] + 1\n')),
+    mutant("height-ignored", "does not ask when somebody is ahead", "4.catches-up 4.late-joiner",
+           (SYNC, "            self._sources.ask(len(self._blocks))", "            pass")),
+    mutant("height-unsent", "does not tell its height", "4.height",
+           (SYNC, 'connection.send(encode_frame({"type": "height", "number": len(self._blocks)}))', "pass")),
+    mutant("crash-beyond", "ends a connection at a number that it does not have", "4.unknown",
+           (SYNC, '        first = message["from"]\n',
+            '        first = message["from"]\n        if first > len(self._blocks):\n            connection.close()\n')),
+    mutant("status-of-all", "counts all transactions as pending", "4.status",
+           (NODE, '"pending": len(self.pool)}', '"pending": len(self.transactions)}')),
+    # --- genesis
+    mutant("genesis-late", "sends the genesis after all else", "4.genesis",
+           (TOTAL, "return [self._send_genesis, *super().greetings(), self.send_progress]",
+            "return [*super().greetings(), self.send_progress, self._send_genesis]")),
+    mutant("interval-in-seconds", "writes the interval in seconds", "4.genesis",
+           (NODE, "self.sequencer_key.account, self.interval_ms,", "self.sequencer_key.account, self.interval_ms // 1000,")),
+    mutant("genesis-balances-ignored", "begins with the balances that its own founder would have", "4.takes-genesis",
+           (NODE, "self.ledger = Ledger(genesis.starting_balances())", "self.ledger = Ledger()")),
+    mutant("any-genesis", "takes a genesis that is not that of the network in the hello", "4.wrong-genesis",
+           (TOTAL, "elif genesis.id != self.expected_network:", "elif False:")),
+    mutant("founds-what-was-not-wanted", "founds a network when the wanted one does not answer",
+           "4.network.of-another-network 4.network.none",
+           (TOTAL, "        if self.only_network is not None:\n", "        if False:\n")),
+    mutant("key-from-anybody", "takes the last genesis for the true one, so anybody replaces the sequencer",
+           "4.mixed.ours",
+           (TOTAL, "        if self.network_name is not None:\n            if genesis.id",
+            "        self.sequencer = self.key.account\n        if self.network_name is not None:\n            if genesis.id"),
+           (NODE, "        self.sequencer = genesis.sequencer\n", "        self.sequencer = self.key.account\n")),
+    # --- form
+    mutant("any-option", "takes any text for an option",
+           "4.wrong-option.-interval-0 4.wrong-option.-interval-abc 4.wrong-option.-network-abc",
+           (MAIN, "type=thousandths_from(1, MAX_MILLISECONDS, \"seconds\"), default=10_000,",
+            "type=lambda text: 10_000, default=10_000,"),
+           (MAIN, 'options.add_argument("--network", type=read_id,', 'options.add_argument("--network",')),
+    mutant("data-forgotten", "has forgotten everything after a crash", "4.data",
+           (KEEPING, "self._journal.append(kind, content)", "pass")),
+    mutant("id-twice", "takes a block with an id twice", "4.id-twice",
+           (ENCODING, " and len(set(value)) == len(value))", ")")),
+    mutant("half-block", "crashes in the handler at a block without a number", "4.half-block",
+           (ENCODING, 'raise FormatError(f"{name}: member {member} is missing")', "continue")),
+])

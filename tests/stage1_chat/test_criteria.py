@@ -193,8 +193,9 @@ def test_daemon(scene: Scene) -> None:
     alice = scene.found()
     bob = scene.join(alice, "--daemon")
     bob.end_input()
-    alice.type("are you there?")
-    bob.wait_for("chat", text="are you there?")
+    for number in range(20):  # what came before it has noticed the end says nothing
+        alice.type(f"are you there? {number}")
+        bob.wait_for("chat", text=f"are you there? {number}")
 
 
 @criterion("The last line still reaches the others", points=2, clause="§4", cli=True,
