@@ -27,7 +27,7 @@ node_options = $(call option,--peer,$(value PEER)) $(call option,--host,$(call g
 	$(call option,--wait,$(call given,WAIT)) $(value ARGS)
 
 .PHONY: help clean bench soak compare attacks experiment experiments handout network lint test test-long test1 \
-	test2 test3 test4 test5 grade read grade-flaky test-handout grade-all \
+	test2 test3 test4 test5 grade read grade-flaky test-handout grade-all mutants \
 	stage1 stage2 stage3 stage4 stage5 again
 .NOTPARALLEL:
 
@@ -113,6 +113,10 @@ grade-all: $(VENV)/installed-test ## every submission in SUBMISSIONS=folder, of 
 		$(call option,--points,$(call given,POINTS)) $(call option,--seed,$(call given,SEED)) \
 		$(call option,--only,$(call given,ONLY)) $(if $(call is_set,CLI_ONLY),--cli-only) \
 		$(if $(call is_set,ONLY_THIS_STAGE),--only-this-stage) $(if $(call is_set,SLOW),--slow) $(value ARGS)
+
+mutants: $(VENV)/installed-test ## see that the grader notices 200 wrong programs, and write docs/mutants.md; STAGE=2 ONLY=name WHOLE=1
+	@exec $(RUN) tests.mutants $(call option,--stage,$(call given,STAGE)) $(call option,--only,$(call given,ONLY)) \
+		$(if $(call is_set,WHOLE),--whole) $(value ARGS)
 
 grade: $(VENV)/installed-test ## a node of STAGE=3: ours, or NODE="./theirs --stage 3" IN=folder; TO=results SEED=7 ONLY=criterion CLI_ONLY=1 ONLY_THIS_STAGE=1 SLOW=1
 	@exec $(RUN) lab.grade $(grade_options) $(value ARGS)

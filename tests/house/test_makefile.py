@@ -39,13 +39,15 @@ QUOTED = [("stage1", "PEER", "--peer"), ("stage5", "HOST", "--host"), ("stage2",
           ("grade", "TIMEOUT_FACTOR", "--timeout-factor"),
           *(("grade-all", option.removeprefix("--").upper(), option) for option in
             ("--submissions", "--stage", "--to", "--points", "--seed", "--only")),
+          ("mutants", "STAGE", "--stage"), ("mutants", "ONLY", "--only"),
           ("handout", "STAGE", "--stage"), ("handout", "TO", "--to"), ("network", "STAGE", "--stage"),
           ("network", "N", "--nodes")]
 """Target, name of a value, and the option by which the program gets it."""
 
 CUT = [*((target, "ARGS") for target in ("stage3", "test", "test1", "test-long", "bench", "soak", "attacks", "network", "experiment")),
        ("experiment", "QUICK"), ("bench", "JSON"), ("grade", "CLI_ONLY"), ("grade", "SLOW"), ("grade", "ONLY_THIS_STAGE"),
-       ("grade", "ARGS"), ("grade-all", "CLI_ONLY"), ("grade-all", "ARGS"), ("compare", "WHOLE"), ("compare", "HIDE"), ("read", "ALL"), ("stage1", "SOMETHING_ELSE")]
+       ("grade", "ARGS"), ("grade-all", "CLI_ONLY"), ("grade-all", "ARGS"), ("mutants", "WHOLE"), ("mutants", "ARGS"),
+       ("compare", "WHOLE"), ("compare", "HIDE"), ("read", "ALL"), ("stage1", "SOMETHING_ELSE")]
 """Targets, and what the shell cuts, what is only set or not, and what nobody reads."""
 
 

@@ -18,7 +18,7 @@ from lab.grade.runner import grade, list_criteria
 from lab.grade.shortcomings import FAILED
 from tests.mutants import ROOT, STAGES, Mutant, mutants_of
 
-FACTOR = 0.4
+FACTOR = 0.6
 """TIMEOUT_FACTOR: most mutants fail since something does not come, and that is waited for."""
 
 NOT_MET: dict[str, str] = {}

@@ -16,7 +16,7 @@ OVERDRAFT = "    if balance < transaction.amount:"
 
 MUTANTS = make_list(5, [
     # --- the lottery
-    mutant("stake-ignored", "gives every account the chance that all of them have together", "5.thresholds 5.mixed.theirs",
+    mutant("stake-ignored", "gives every account the chance that all of them have together", "5.thresholds",
            (GENESIS, "(Decimal(stake) / total)", "1")),
     mutant("power-is-xor", "computes a power by an operator that is none", "5.thresholds",
            (GENESIS, "(1 - Decimal(block_permille) / 1000) ** (Decimal(stake) / total)",
@@ -32,7 +32,7 @@ MUTANTS = make_list(5, [
            (LOTTERY, 'return canon(["lottery", seed, slot])', 'return canon(["lottery", slot])')),
     mutant("draw-without-slot", "draws once for all slots", "5.lottery 5.mixed.ours",
            (LOTTERY, 'return canon(["lottery", seed, slot])', 'return canon(["lottery", seed])')),
-    mutant("draw-as-ticket", "hashes the draw alone", "5.lottery 5.block",
+    mutant("draw-as-ticket", "hashes the draw alone", "5.lottery 5.tie",
            (LOTTERY, 'canon(["ticket", seed, slot, account, draw])', "draw.encode()")),
     mutant("lottery-unchecked", "takes a block of a slot that was not won",
            "5.wrong-block.in-a-slot-that-was-not-won",
@@ -45,7 +45,7 @@ MUTANTS = make_list(5, [
            (RULES, "if not lottery.is_winning(value, self.thresholds[creator]):", "if False:")),
     mutant("block-unverified", "does not verify the signature of a block", "5.wrong-block.signed-by-somebody-else",
            (RULES, 'verify(message["creator"], canonical, message["signature"])', "pass")),
-    mutant("slot-not-signed", "leaves slot and draw out of what is signed", "5.lottery 5.block",
+    mutant("slot-not-signed", "leaves slot and draw out of what is signed", "5.lottery 5.mixed.theirs 5.mixed.ours",
            (RULES, 'message["slot"], message["parent"], message["creator"],\n                      message["draw"],',
             'message["parent"], message["creator"],')),
     mutant("plays-always", "plays all accounts, whatever --forge says", "5.plays-nothing",
@@ -111,7 +111,7 @@ MUTANTS = make_list(5, [
            (MAKER, "        if self._has_signed(key.account, slot):", "        if len(self.tree) >= 2:")),
     mutant("newest-first", "lists the best chain from the tip", "5.slots-and-heights 5.late-joiner",
            (NODE, "for block in self.tree.chain[1:]]", "for block in self.tree.chain[:0:-1]]")),
-    mutant("tree-without-chain", "leaves the best chain out of /tree", "5.tree 5.mixed.ours",
+    mutant("tree-without-chain", "leaves the best chain out of /tree", "5.tree",
            (NODE, "if block is not self.tree.root]", "if not self.tree.is_on_best_chain(block)]")),
     mutant("chain-not-given", "does not answer get_chain", "5.get-chain",
            (SYNC, "self.send_blocks(connection, (block.frame for block in self._tree.after_locator(message[\"locator\"])))",

@@ -189,8 +189,12 @@ def test_mixed(scene: Scene, founder: str) -> None:
     watcher = scene.join(other, ours=founder == "ours")
     for node in (first, other, watcher):
         wait_for_balance(scene, node, STRANGER, 198)
-    creators = {block["creator"] for block in watcher.ask("/tree", "tree")["blocks"]}
-    check(len(creators) > 1, "blocks of several creators", creators)
+    halves = [{load_key(KEYS / f"key-{number}.pem").account for number in numbers} for numbers in (range(1, 6), range(6, 11))]
+
+    def creators() -> set[str]:
+        return {block["creator"] for block in watcher.ask("/tree", "tree")["blocks"]}
+
+    scene.eventually(lambda: all(half & creators() for half in halves), "blocks of both makers in one tree", creators)
 
 
 @criterion("The tree lists all blocks", points=2, clause="§4", cli=True)
