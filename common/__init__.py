@@ -1,3 +1,3 @@
-"""What no stage is about: frames, canonical bytes, keys, balances, the console."""
+"""What all stages share: frames, canonical bytes, keys, balances, the console."""
 
-from common import needs as needs  # first of all: it says in a line what cannot be imported after it
+from common import needs as needs  # first: it explains in one line an import that fails after it

@@ -1,7 +1,7 @@
 """What the user can do about an error of the operating system.
 
-The system says what it has not done, as in "Permission denied", and not what was expected. Whoever shows such words
-says first what was tried, and with which path or address; here is what comes after that.
+The system names the failure, as in "Permission denied", and not what was expected. The caller says first what was
+tried, and with which path or address. The functions here give the rest of the line: the system's words, and what to do.
 """
 
 import errno
@@ -58,8 +58,8 @@ def describe_file_error(error: OSError) -> str:
 
 
 def describe_listening_error(error: OSError | UnicodeError) -> str:
-    """Why a node cannot listen, and what to do. An address of another machine, and a name that has none, are a wrong
-    --host."""
+    """Why a node cannot listen, and what to do. If the address belongs to another machine, or a name has no address,
+    then --host is wrong."""
     return f"{_words(error)}; {_LISTENING.get(_number(error), _HERE)}"
 
 
@@ -71,8 +71,8 @@ def describe_call_error(error: OSError | UnicodeError) -> str:
 
 
 def describe_error(error: Exception) -> str:
-    """What is wrong and what to do, where several kinds of errors are told in one place. Those that are not the
-    system's have a text that says so."""
+    """What is wrong and what to do, for a caller that reports several kinds of errors. The text of an error that is
+    not the system's says both already."""
     if not isinstance(error, OSError):
         return str(error)
     if error.filename:
@@ -95,6 +95,6 @@ def _number(error: OSError | UnicodeError) -> int:
 def _words(error: OSError | UnicodeError) -> str:
     """What the system says."""
     if isinstance(error, UnicodeError):
-        return "not a name of a machine"  # Python tells of its codec instead
+        return "not a name of a machine"  # Python would name its codec instead
     words = error.strerror or str(error) or type(error).__name__
     return words.partition(" (while attempting")[0]  # what `create_server` adds is said already

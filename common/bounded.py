@@ -1,4 +1,4 @@
-"""What stays within bounds however often it is used: something that may be done so often, and a set that forgets."""
+"""Two things that stay bounded however often they are used: an allowance for each second, and a set that forgets."""
 
 from common.limits import MAX_SEEN
 

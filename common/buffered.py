@@ -1,10 +1,10 @@
-"""A connection with what waits on both of its sides: what was read for the node, what the node sent for the writer.
+"""A connection with its two queues: what was read and waits for the node, what was sent and waits for the writer.
 
-The node never waits for a peer. One that reads too slowly is dropped, by `send` if too much waits for it alone, by
-common/fairness.py if too much waits for all.
+The node never waits for a peer. A peer that reads too slowly is dropped: by `send` if too much waits for it alone, by
+common/fairness.py if too much waits for all peers together.
 
-No socket and no thread here. Those are the wire's, which stage 1 has: it calls `batches.add` for what was read, takes
-`outbox.pieces` to write them, and says `on_down` when the socket is closed.
+There is no socket and no thread here. Those belong to the wire, which stage 1 brings: it calls `batches.add` for what
+was read, takes `outbox.pieces` to write them, and calls `on_down` when the socket is closed.
 """
 
 from collections.abc import Callable
@@ -25,10 +25,10 @@ class Listener(Protocol):
         """A frame has come."""
 
     def on_bad_bytes(self, connection: Connection, error: FrameError) -> None:
-        """What has come after the last frame is not the beginning of one."""
+        """The bytes after the last good frame do not start a frame."""
 
     def on_close(self, connection: Connection) -> None:
-        """It has ended."""
+        """The connection has ended."""
 
     def report_error(self, code: str, reason: str) -> None:
         """Tell the user."""
@@ -94,10 +94,10 @@ class BufferedConnection(Connection):
         self.outbox.forget_collected()
 
     def hand_over(self) -> float:
-        """Let the writer have what handlers have sent, and end if they have closed: it has a while to write.
+        """Pass to the writer what the handlers have sent. If they have closed, it has a while to write the rest.
 
-        What waits in large amounts is counted, and leaves memory to be given back. The result is the processor time
-        that the writer has taken since the last time, in seconds.
+        If a large amount waits, the node counts what all connections hold. The result is the processor time that the
+        writer has taken since the last call, in seconds.
         """
         if self.is_open:
             self.outbox.hand_over()

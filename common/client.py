@@ -68,7 +68,7 @@ class Client(ABC):
 
 
 def start(network: ThreadedNetwork, node: Node, peer: str | None) -> None:
-    """Let the node join or found, and let signals end it; CannotStart if the system has no threads for that."""
+    """Let the node join or found a network, and let signals end it; CannotStart if there are no threads for that."""
     try:
         network.start(node, peer)
         network.stop_on_signals()

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 PROMPT = "> "
 
 SHOWN_ID = 16
-"""Digits of an id that people are shown; the rest helps nobody to tell two apart."""
+"""Digits of an id that people are shown: enough to tell any two apart."""
 SHOWN_NAME = 16
-"""Columns for an account, which a fingerprint fills."""
+"""Columns for an account: as many as a fingerprint has digits."""
 MAX_NAME = 64
 """Characters of the longest account name of stage 2. What is longer is a key."""
 
@@ -99,8 +99,8 @@ def read_address(text: str) -> str:
 
 
 def read_path(text: str) -> Path:
-    """Read an option that is a path. A `~` in front is the home folder: not every shell writes it out, none does after
-    a `=`, and a folder called `~` is a danger to the one who removes it."""
+    """Read an option that is a path. A `~` in front is the home folder. Shells do not always expand it, and never
+    after a `=`. Without this, a node would make a folder called `~`, which is dangerous to remove."""
     if not text:
         raise argparse.ArgumentTypeError("expected a path, not an empty text")
     expanded = os.path.expanduser(text)
@@ -156,7 +156,7 @@ class Console:
 
     def lines(self, words: Callable[[], list[str]]) -> Iterator[str]:
         """The lines of standard input, without their ends, until it ends. Bytes that are not UTF-8
-        become lone surrogates, which no message may hold: whoever handles the line refuses it.
+        become lone surrogates, which no message may hold: the node refuses such a line.
         On a terminal, Tab completes commands and accounts, which `words` lists."""
         if self._prompt:
             return self._prompt.lines(lambda: sorted(map(shown_account, words())))
@@ -179,7 +179,7 @@ class Console:
     # --- out ------------------------------------------------------------------------------------
 
     def render(self, event: str, members: Members, lines: Lines) -> bytes:
-        """One event as it is printed; `lines` makes what people see of it."""
+        """One event as it is printed; `lines` makes the text for people."""
         if self._is_json:
             text = json.dumps({"event": event, **members}, ensure_ascii=False)
             # JSON escapes U+0000-001F itself, and leaves U+007F-009F, which also drive terminals, to us.
@@ -218,7 +218,7 @@ def find_prompt() -> "Prompt | None":
     if is_dumb_terminal():
         return None
     try:
-        from common.prompt import Prompt  # here, since it takes a tenth of a second, which --json and pipes do not wait
+        from common.prompt import Prompt  # here: it takes a tenth of a second, which --json and pipes can save
     except ImportError:
         return None
     return Prompt()

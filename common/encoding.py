@@ -60,7 +60,7 @@ _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_cir
 
 
 def decode_frame(frame: bytes) -> Message:
-    """Read the JSON object that `frame` carries; FrameError if it is none, or has no string `type`."""
+    """Read the JSON object that `frame` carries; FrameError if it carries none, or one without a string `type`."""
     try:
         message = _DECODER.decode(frame_body(frame).decode("utf-8"))
     except FrameError:
@@ -80,7 +80,7 @@ def encode_frame(message: Message) -> bytes:
 
 
 def without_padding(frame: bytes, message: Message) -> bytes:
-    """The frame of `message` as it is kept: as it came, or written again if it is so long that it may be blanks."""
+    """The frame of `message` to keep: as it came, or written again if it is long, since most of it may be blanks."""
     return frame if len(frame) <= KEPT_AS_IT_CAME else encode_frame(message)
 
 
@@ -103,8 +103,8 @@ def make_id(canonical: bytes) -> str:
 def decode_base64(text: str) -> bytes:
     """Read base64 (RFC 4648 §4) in its one encoding; ValueError if `text` is not that.
 
-    A decoder that forgives (other padding bits, line breaks) would let one draw be
-    sixteen lottery tickets, so what does not re-encode to itself is refused.
+    A tolerant decoder (other padding bits, line breaks) would turn one draw into
+    sixteen lottery tickets. So a text that does not re-encode to itself is refused.
     """
     try:
         data = base64.b64decode(text, validate=True)

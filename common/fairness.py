@@ -57,8 +57,8 @@ class Fairness:
         self._is_to_tidy = False
 
     def may_open(self, try_again: Callable[[], None]) -> bool:
-        """May a connection that somebody has opened be taken in now? If they are too many, `try_again` is called a
-        little later."""
+        """May the node take in one more caller now? If too many have come lately, `try_again` is called a little
+        later."""
         def later() -> None:
             self.opening_later -= 1
             try_again()
@@ -70,7 +70,7 @@ class Fairness:
         return False
 
     def count_unhandled(self) -> None:
-        """Drop connections if all together hold too much that the node has not handled."""
+        """Drop connections if all together hold too many bytes that the node has not handled."""
         self._shed(MAX_RECEIVED, lambda one: one.unhandled, lambda one: one.read_pace)
 
     def count_unwritten(self) -> None:
@@ -81,7 +81,8 @@ class Fairness:
     def _shed(self, most: int, held_by: Callable[[Customer], int], pace_of: Callable[[Customer], float]) -> None:
         """While all connections together hold more than `most` bytes, drop the one that makes least progress.
 
-        Those that this node has opened come last, and before them those that hold too little to matter.
+        Strangers that hold much are dropped first, then strangers that hold too little to matter, and the connections
+        that this node has opened last.
         """
         def rank(customer: Customer) -> tuple[bool, bool, float]:
             is_small = held_by(customer) < most // (2 * MAX_INBOUND)
@@ -95,7 +96,7 @@ class Fairness:
                 customer.drop(f"all connections hold more than {most} bytes, and this one makes least progress")
 
     def tidy_later(self) -> None:
-        """Something large came or waits: give back what it leaves behind, in a while, once for all that comes."""
+        """Something large came or waits: tidy the memory in a while, once for all that comes until then."""
         def tidy() -> None:
             self._is_to_tidy = False
             tidy_memory()

@@ -1,8 +1,8 @@
 """Job control: a process in the background leaves the terminal to the job in front of it.
 
-A shell starts a job with `&` in a process group that is not the terminal's foreground group. The system stops a process
-that reads from the terminal there (SIGTTIN), or sets it up (SIGTTOU). A node must go on instead, since others wait for
-it. It asks before each use: a job can go to the background and come back (Ctrl-Z, `bg`, `fg`).
+A shell starts a job with `&` in a process group that is not the terminal's foreground group. The system stops such
+a process when it reads from the terminal (SIGTTIN) or changes its settings (SIGTTOU). A node must go on instead, since
+others wait for it. It checks before each use: a job can go to the background and come back (Ctrl-Z, `bg`, `fg`).
 """
 
 import os
@@ -10,7 +10,7 @@ import signal
 import time
 
 LOOK_SECONDS = 0.1
-"""Between two looks whether this process has come to the front."""
+"""Seconds between two checks whether this process is in the foreground."""
 
 
 def is_in_background() -> bool:
@@ -40,6 +40,6 @@ def read_in_foreground(count: int) -> bytes:
 
 
 def run_on_in_background() -> None:
-    """Let the terminal not stop this process in the background: a read fails there. For the main thread."""
+    """Keep the terminal from stopping this process in the background: a read fails instead. For the main thread."""
     signal.signal(signal.SIGTTIN, signal.SIG_IGN)
-    signal.signal(signal.SIGTTOU, signal.SIG_IGN)  # a job may go to the background just after it has looked
+    signal.signal(signal.SIGTTOU, signal.SIG_IGN)  # a job may go to the background just after the check

@@ -2,7 +2,7 @@
 
 A frame is a 4-byte big-endian length N, 1 <= N <= 4,194,304, and N bytes. TCP
 keeps no boundaries: one `recv` may bring half a length or twenty frames and a
-bit, so somebody has to remember what came so far. That is the `Splitter`.
+bit, so somebody has to remember what came so far: the `Splitter`.
 """
 
 LENGTH_BYTES = 4
@@ -27,7 +27,7 @@ def frame_body(frame: bytes) -> bytes:
 
 
 class Splitter:
-    """Cuts one connection's bytes into frames, whatever way TCP has cut or joined them."""
+    """Cuts one connection's bytes into frames, however TCP has cut or joined them."""
 
     def __init__(self) -> None:
         self._rest = bytearray()
@@ -35,8 +35,8 @@ class Splitter:
     def feed(self, data: bytes) -> tuple[list[bytes], FrameError | None]:
         """Take what one `recv` brought; give the whole frames, each with its length in front.
 
-        A length that cannot be is given together with the frames that came before it, since those
-        were good. After it the stream has no meaning, and the connection must be closed.
+        An impossible length is the error in the result. The frames before it are good, and come with it.
+        The bytes after it have no meaning, and the connection must be closed.
         """
         # A loop, and not one frame a `recv`: TCP is a stream, and this may be the end of one frame and ten more.
         self._rest += data

@@ -8,7 +8,7 @@ from common.limits import CLOSE_AFTER, PING_AFTER, USELESS_SECONDS
 
 
 class Idle:
-    """Closes links whose other end is gone without a word, and makes room in a full house."""
+    """Closes links whose other end is gone without a word, and makes room when all places for callers are taken."""
 
     def __init__(self, network: Network, connections: Collection[Connection], links: Collection[Connection],
                  refuse: Callable[[Connection, str, str], None]) -> None:
@@ -19,7 +19,7 @@ class Idle:
         self._refuse = refuse
 
     def watch(self) -> None:
-        """From now on, ping the links that have been silent for long, close those that do not answer (contract §2)."""
+        """From now on, ping links that have been silent for long, and close those that do not answer (contract §2)."""
         self._network.after(PING_AFTER / 4, self._check_silence)
 
     def _check_silence(self) -> None:
@@ -32,7 +32,7 @@ class Idle:
                 connection.send(encode_frame({"type": "ping", "nonce": ""}))
 
     def make_room(self) -> bool:
-        """In a full house, give up the caller that was useless for longest, at least a minute; False if there is
+        """Close the connection of the caller that was useless for longest, at least a minute; False if there is
         none."""
         useless = self._most_useless()
         if useless is not None:

@@ -10,7 +10,7 @@ from common.limits import HELLO_SECONDS
 
 
 class HandshakeError(Exception):
-    """The two do not belong together: the reason goes to the peer, with HANDSHAKE, and the connection ends
+    """The two nodes do not belong together: the reason goes to the peer, with HANDSHAKE, and the connection ends
     (contract §2)."""
 
 
@@ -42,7 +42,7 @@ Members = dict[str, Any]
 """What an event says, by name (contract §4)."""
 
 Lines = Callable[[Members], list[str]]
-"""Makes of an event's members the lines that people are told."""
+"""Makes the lines for people from an event's members."""
 
 
 class State(Enum):
@@ -79,7 +79,7 @@ class Setup:
 
     @property
     def how_to_change_network(self) -> str:
-        """What the user does to have the node in another network."""
+        """What the user does to bring the node into another network."""
         return "start this node again"
 
 
@@ -90,8 +90,8 @@ class Connection(ABC):
         self.dialled = dialled
         """The address that this node called; None if the other side called."""
         self.proven = dialled
-        """The address at which this node knows it to be: that which it called. None while there is only the word of its
-        hello, which may name anybody's."""
+        """The address at which this node has reached the peer by a call of its own. None while only the peer's hello
+        names one: a hello may name anybody's address."""
         self.remote = remote
         """Where it comes from, for people."""
         self.address: str | None = None
@@ -99,12 +99,12 @@ class Connection(ABC):
         self.said_network: str | None = None
         """The network that this node's own hello has named on it; None if it was joining by then."""
         self.says_it_listens: str | None = None
-        """The address in its hello, even if that was refused: it calls from another port each time."""
+        """The address in its hello, even if that was refused. (`remote` has another port at each call.)"""
         self.opened = self.heard = now
         """When it was opened, and when its last whole frame came, in seconds of `Network.now`."""
         self.useful_at = now
         """When it last brought something that was new and valid, in seconds of `Network.now`; at first when it was
-        opened. A presence does not count: anybody can make as many as it likes, and nobody reads them."""
+        opened. A presence does not count: anybody can make any number of them, and nobody reads them."""
         self.invalid = 0
         """How many invalid messages it has brought."""
         self.state = State.GREETING
@@ -126,7 +126,7 @@ class Connection(ABC):
 
     @abstractmethod
     def send(self, frame: bytes) -> None:
-        """Let the peer have `frame` after all that was sent before; never blocks."""
+        """Send `frame` after all that was sent before; never blocks."""
 
     @abstractmethod
     def close(self) -> None:

@@ -1,14 +1,13 @@
 """What must outlive a crash: a list of entries in the order in which they happened, in one SQLite file.
 
 A node appends what it accepts, and commits before anybody is told: what was said to the
-user or to a peer is still there after `kill -9`, and after a power cut. The commit waits for the disk. It
-belongs to all that one batch of messages has brought, so that it costs little.
+user or to a peer is still there after `kill -9`, and after a power cut. The commit waits for the disk. One
+commit serves a whole batch of messages, so that each message costs little.
 
-A damaged file is never mended in silence. SQLite sees it when its pages do not fit together,
-and each row carries a checksum of its content, since they say nothing about that. And the number of
-entries is written down once more after each commit, in a file next to it: SQLite takes a
-write-ahead log that is damaged or gone for one that was never finished, and forgets in
-silence what it held.
+A damaged file is never mended in silence. Three things find the damage. SQLite sees when its pages do not
+fit together. Each row carries a checksum of its content, which SQLite does not check. And the lock file
+holds the number of entries, written after each commit: if the write-ahead log is damaged or gone, SQLite
+takes it for one that was never finished, and forgets in silence what it held.
 """
 
 import fcntl
@@ -34,7 +33,7 @@ APPLICATION = 0x6C656467
 """SQLite's `application_id`: "ledg"."""
 
 FORMAT = 2
-"""SQLite's `user_version`: of the tables below."""
+"""SQLite's `user_version`: the format of the tables below."""
 
 COUNT_DIGITS = 16
 
@@ -42,7 +41,7 @@ ROWS_AT_ONCE = 1_000
 """Entries in one statement; SQLite takes 32,766 values."""
 
 PATIENCE = 30.0
-"""How long another program may hold the file, in seconds. The node is silent meanwhile; its peers bear a minute."""
+"""How long another program may hold the file, in seconds. The node is silent meanwhile; its peers wait a minute."""
 
 LOG_PAGES = 10_000
 """How long SQLite's log may grow, in pages of 4 KiB: merging it into the file waits for the disk."""
@@ -106,8 +105,8 @@ class Journal:
         self._sync()
 
     def _sync(self) -> None:
-        """Have on the disk what is told from now on: a process before this one may have been killed while it waited for
-        the disk. (SQLite writes out the names of its files itself.)"""
+        """Bring all that was written to the disk: an earlier process may have been killed while it waited for the disk,
+        and this one tells others what it reads. (SQLite itself sees to the names of its files.)"""
         log = self._path.with_name(LOG)
         if log.exists():
             sync_file(log)
@@ -138,7 +137,7 @@ class Journal:
         return lock
 
     def _is_blank(self) -> bool:
-        """Is there nothing yet, or only what is left of a process that was killed while it began?"""
+        """Is there nothing yet, or only what a process left that was killed while it began?"""
         tables = self._database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
         return not tables and self._pragma("application_id") == 0
 
@@ -169,7 +168,7 @@ class Journal:
         return int(found)
 
     def _read_count(self) -> int | None:
-        """The number of entries that were committed, as the file next to it has it; None if nothing has begun."""
+        """The number of entries that were committed, from the lock file; None if that is new."""
         digits = os.pread(self._lock, COUNT_DIGITS, 0)
         if digits and not (digits.isdigit() and len(digits) == COUNT_DIGITS):
             raise JournalError(f"{self._path.parent / LOCK}: damaged; {PUT_BACK}")
@@ -195,8 +194,8 @@ class Journal:
                 self._write()
 
     def _write(self) -> None:
-        # As few statements as can be: at each one the thread gives the interpreter lock up, and has to win it back. One
-        # INSERT is a transaction by itself.
+        # As few statements as possible: at each one the thread gives up the interpreter lock, and has to win it back.
+        # A single INSERT is a transaction by itself, without BEGIN and COMMIT.
         is_one_statement = not self._new_notes and len(self._new_entries) <= ROWS_AT_ONCE
         try:
             if not is_one_statement:

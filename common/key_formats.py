@@ -1,6 +1,6 @@
-"""What a file of keys is, if it is not of the format that is read here, and the command that converts it.
+"""Says what a key file is that has another format than the one read here, and which command converts it.
 
-Keys come from many programs. Whoever brings one should hear what the file is and what to type, not that it is wrong.
+Keys come from many programs. The user should hear what the file is and what to type, not only that it is wrong.
 """
 
 import base64
@@ -44,7 +44,7 @@ SCHEMES = {
     "1.2.392.200011.61.1.1.1.3": "Camellia-192",
     "1.2.392.200011.61.1.1.1.4": "Camellia-256",
 }
-"""Names of encryptions that are met and not read (RFC 7292 appendix C, RFC 3657)."""
+"""Names of encryptions that are common in key files and are not read here (RFC 7292 appendix C, RFC 3657)."""
 
 
 class Block(NamedTuple):
@@ -117,7 +117,7 @@ def _describe_binary(path: Path, content: bytes, expected: str) -> str:
 
 
 def _describe_openssh(path: Path, block: Block, expected: str) -> str:
-    """What a file is that ssh-keygen has made: only its keys of RSA can be converted."""
+    """What a file is that ssh-keygen has made: only RSA keys can be converted."""
     kind = _read_openssh_kind(block)
     if kind != "ssh-rsa":
         return f"a key of OpenSSH, of the kind {kind}, expected {_called(expected)}"
@@ -128,7 +128,7 @@ def _describe_openssh(path: Path, block: Block, expected: str) -> str:
 
 
 def _read_openssh_kind(block: Block) -> str:
-    """The kind of key in a file of OpenSSH, which stands in it in the clear (openssh-portable, PROTOCOL.key)."""
+    """The kind of key in a file of OpenSSH, which is not encrypted there (openssh-portable, PROTOCOL.key)."""
     try:
         content = base64.b64decode("".join(block.text.split("\n")[1:-1]))
     except binascii.Error:

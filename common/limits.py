@@ -1,6 +1,6 @@
 """Bounds on what a node holds or does for others, whatever its stage, each with its reason.
 
-What has no bound, anybody can fill: a peer's queue, a set of ids, a list of
+Anybody can fill what has no bound: a peer's queue, a set of ids, a list of
 addresses. The numbers that the contract names are marked with their section.
 Each stage has a limits.py of its own; docs/bounds.md lists them all.
 """
@@ -44,16 +44,16 @@ TURN_SECONDS = 0.01
 """How long the node works for one connection while others wait. Sixty bytes can ask for megabytes."""
 
 LONG_TURN_SECONDS = 0.05
-"""If one message of a connection took longer, the connection waits until no other one does. Parsing 4 MiB of brackets
-takes half a second, and is no offence."""
+"""If one message of a connection took longer, the connection waits until no other one has work. Parsing 4 MiB of
+brackets takes half a second, and breaks no rule."""
 
 LAST_SECONDS = 1.0
 """A connection with such a message waits at most so many seconds for its turn, even if others always have something to
 do."""
 
 OWN_SHARE = 6.0
-"""For each second of processor time that strangers get while both wait, the connections that this node has opened get
-this many. Strangers also have turns while the others wait for an answer, and they slow down the work for the others.
+"""For each second of processor time that strangers get while both have work, the connections that this node has opened
+get this many. Strangers also have turns while the others wait for an answer, and they slow down the others' work.
 With this share, all that strangers cost a newcomer stays below what its own connections cost."""
 
 MAX_DEBT, MAX_CREDIT = 1.0, 0.1
@@ -61,14 +61,14 @@ MAX_DEBT, MAX_CREDIT = 1.0, 0.1
 message may take half a second, and nobody starves for longer."""
 
 PACE_SECONDS = 1.0
-"""Bytes that moved so many seconds ago count a third. So a line that has stopped is below one of 100 KiB/s after two
-seconds."""
+"""Bytes that moved so many seconds ago count a third. So two seconds after a line has stopped, its pace is below that
+of a line of 100 KiB/s."""
 
 HAND_OVER_SECONDS = 0.005
 """How long a busy node goes on with its inbox before the writers get what it has sent."""
 
 WRITE_BYTES = 128 * 1024
-"""What is written in one piece: how fast a peer reads is seen when one is written."""
+"""Bytes that are written in one piece. Each piece that is done shows how fast the peer reads."""
 
 # --- memory ---------------------------------------------------------------------------------------
 
@@ -107,7 +107,7 @@ TELL_AGAIN_SECONDS = 600.0
 """Seconds until the user is told again that the system has run out of something, such as threads."""
 
 LINES_AHEAD = 100
-"""Lines of standard input that wait for the node; the reader waits beyond."""
+"""Lines of standard input that may wait for the node. At more, the reader of standard input waits."""
 
 MAX_TOLD_LINES = 1_000
-"""Lines about peers that are not told the user again, in one generation: anybody can call under any name."""
+"""Lines about peers that a node remembers, in one generation, to tell none twice: anybody can call under any name."""

@@ -1,4 +1,4 @@
-"""What this project needs and does not find is said in one line, and not by a traceback that ends in a module's name.
+"""Says in one line what this project needs and does not find, in place of a traceback that ends in a module's name.
 
 Every stage and every tool of lab/ imports this file before all others, so it imports nothing but `sys`.
 """
@@ -7,10 +7,10 @@ import sys
 from types import TracebackType
 
 OF_UNIX = ("fcntl", "resource", "termios", "tty")
-"""Modules of the standard library that there are on Unix only."""
+"""Modules of the standard library that exist on Unix only."""
 
 PACKAGES = {"Crypto": "pycryptodome"}
-"""Packages of another name than what is imported from them. (`crypto` and `pycrypto` are something else.)"""
+"""Packages whose name is not that of the module that is imported. (`crypto` and `pycrypto` are something else.)"""
 
 OURS = ("common", "lab", "tests", "stage1_chat", "stage2_ledger", "stage3_signed", "stage4_sequencer", "stage5_pos")
 
@@ -28,7 +28,7 @@ def describe_missing(module: str) -> str | None:
 
 
 def explain(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Take the place of `sys.excepthook`: whatever else ends the program is shown as Python does it."""
+    """Stand in for `sys.excepthook`. Any other error is shown as Python shows it."""
     line = describe_missing(error.name or "") if isinstance(error, ModuleNotFoundError) else None
     if line is None:
         sys.__excepthook__(kind, error, trace)

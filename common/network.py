@@ -8,8 +8,8 @@
 
 One thread owns the node: it takes one item after the other from the inbox and
 calls the node's method for it. Nobody else touches the node, so no stage needs
-a lock. Whose turn it is, is the business of common/turns.py, and what all connections
-together may hold, that of common/fairness.py.
+a lock. common/turns.py decides whose turn it is, and common/fairness.py how much
+all connections together may hold.
 
 What handlers send is collected and handed to the writers when nothing more waits in the inbox, or after some
 milliseconds: so a hundred messages wake each writer once. Before that the node commits, so nothing leaves it that a
@@ -61,7 +61,7 @@ class Node(Listener, Reader, Protocol):
 
     @property
     def setup(self) -> Setup:
-        """What it was given."""
+        """What the node was given when it was made."""
 
     @property
     def connections(self) -> Collection[Connection]:
@@ -132,10 +132,10 @@ class ThreadedNetwork:
         except JournalError as error:
             self._end_for_lack_of_storage(error)
         except NotImplementedError:
-            raise  # a student has not come to it yet, and nothing can go on without it
+            raise  # a student has not written this function yet, and nothing can go on without it
         except Exception:
             import traceback  # only here: nodes that have no defect start in less time without it
-            traceback.print_exc()  # a defect of this program must not end what it does for all the others
+            traceback.print_exc()  # a defect that one peer meets must not end the node for all the others
 
     def hand_over(self) -> None:
         """Commit what the handlers have done, then let the writers have what they have sent."""
@@ -150,8 +150,8 @@ class ThreadedNetwork:
         self.printer.hand_over()
 
     def _handle_some(self) -> None:
-        """Wait for the next item, or for the next timer. Under load, handle some more before anything is handed over:
-        it wakes each writer once for all."""
+        """Wait for the next item, or for the next timer. Under load, handle some more before handing over: so each
+        writer is woken once for all of them."""
         turns = self.fairness.turns
         if turns.wait(self._timers.seconds_to_next()):
             self.do(turns.do_next)
@@ -167,7 +167,7 @@ class ThreadedNetwork:
             self.hand_over()
 
     def _end_for_lack_of_storage(self, error: JournalError) -> None:
-        """Nothing may be told that cannot be kept: drop what was sent since the last commit, and end."""
+        """What could not be stored must not be told: drop what was sent since the last commit, and end the node."""
         for connection in self.collecting:
             connection.forget_collected()
         self.printer.forget_collected()

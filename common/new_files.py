@@ -1,9 +1,9 @@
 """Files that are made once, completely or not at all, and never written over; and folders that outlast a power cut.
 
-A file gets its name by a hard link, once it is on the disk. That fails if the name is taken meanwhile, which a renaming
-would not. Some disks have no hard links: USB sticks with exFAT, shared folders of VMware and VirtualBox, the storage of
-Android. There the name is taken first, by an empty file, and the complete one then takes the empty one's place. So
-what others see is empty for a moment, but never half written.
+A file gets its name by a hard link, once it is on the disk. A link fails if the name has been taken meanwhile; a rename
+would replace the other file. Some disks have no hard links: USB sticks with exFAT, shared folders of VMware and
+VirtualBox, the storage of Android. There an empty file takes the name first, and the complete one then
+takes its place. So what others see is empty for a moment, but never half written.
 """
 
 import errno
@@ -14,10 +14,12 @@ from contextlib import suppress
 from pathlib import Path
 
 WITHOUT_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EACCES}
-"""What link() says on a disk without hard links. EACCES is what Android says: the folder has just taken the draft."""
+"""What link() says on a disk without hard links. EACCES is what Android says: here it cannot mean that
+the folder is closed to this user, since it has just taken the draft."""
 
 WITHOUT_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF, errno.EACCES}
-"""What is said where a folder need not, or cannot, be written out by itself. EACCES: it may be used and not be read."""
+"""What the system says where a folder need not, or cannot, be written out by itself. EACCES: this user may make files
+in it, and not read it."""
 
 PATIENCE, PAUSE = 1.0, 0.01
 """How long a reader waits for the content of a file that is empty, and how long between two looks, in seconds."""
@@ -89,7 +91,7 @@ def sync_file(path: Path) -> None:
 
 
 def read_file(path: Path, size: int) -> bytes:
-    """The first `size` bytes of a file. One that is empty may be about to get its content, so that is waited for."""
+    """The first `size` bytes of a file. An empty one may be about to get its content: wait for that."""
     deadline = time.monotonic() + PATIENCE
     while True:
         with open(path, "rb") as file:

@@ -1,4 +1,4 @@
-"""What waits to be written, and how fast it goes. No socket and no thread here: the two that use it are the caller's.
+"""What waits to be written, and how fast it goes. No socket and no thread is made here; two threads use it.
 
 The node's thread collects, and hands over when its handlers are done. The writer thread takes `pieces` and writes them.
 """
@@ -16,10 +16,10 @@ class Pace:
 
     def __init__(self) -> None:
         self._last = (0.0, 0.0)
-        """How many bytes, and at what time in seconds. One value, since two threads may use it."""
+        """How many bytes, and at what time in seconds. One tuple, so that no thread ever sees half of a change."""
 
     def add(self, count: int, now: float) -> None:
-        """`count` bytes have moved. More than a mebibyte is never counted: what a peer's system takes in one piece says
+        """`count` bytes have moved. The sum never exceeds a mebibyte: what a peer's system takes in one piece says
         little about its line."""
         self._last = (min(LARGE_BYTES, self.at(now) + count), now)
 
@@ -30,7 +30,7 @@ class Pace:
 
 
 class Outbox:
-    """What waits for one writer thread: it calls `pieces` and `end`, and the node's thread all else.
+    """What waits for one writer thread: it calls `pieces` and `end`, and the node's thread calls the rest.
 
     The two byte counters have one writer each, so that no lock is needed to know how much waits.
     """
@@ -90,12 +90,12 @@ class Outbox:
                 piece = data[start:start + WRITE_BYTES]
                 yield piece
                 self._bytes_out += len(piece)
-                if self.waiting > WRITE_BYTES:  # below that nobody asks
+                if self.waiting > WRITE_BYTES:  # with less waiting, nobody asks for the pace
                     self.pace.add(len(piece), self._now())
             self.spent = time.thread_time()
 
     def end(self) -> None:
         """The writer ends."""
         self.has_ended = True
-        # Megabytes may wait here, and something may refer to this connection for long: let go of them now.
+        # Drop what is queued: it may be megabytes, and something may refer to this connection for a while.
         self._queue = queue.SimpleQueue()

@@ -1,6 +1,6 @@
 """The prompt of a terminal: a line is typed below, while messages arrive above it.
 
-The editing is prompt_toolkit's. Here is what it leaves open: lines that arrive, several lines that are pasted,
+The editing is prompt_toolkit's. This module adds what it lacks: lines that arrive, several lines that are pasted,
 and an end that comes from another thread. The terminal itself is in terminal.py.
 """
 
@@ -27,8 +27,8 @@ from common.foreground import is_in_background, wait_for_foreground
 from common.terminal import Keyboard, Screen, terminal_size, usual_mode
 
 PATIENCE = 1.0
-"""Seconds that the end of the process waits for the prompt: somebody may have stopped the terminal. Also seconds until
-a job that is to be stopped has been, or is none that can be."""
+"""Seconds that a process that ends waits for the prompt: somebody may have stopped the terminal. Also seconds that it
+waits to be stopped after Ctrl-Z: some jobs cannot be."""
 
 
 class Prompt:
@@ -36,7 +36,7 @@ class Prompt:
 
     def __init__(self) -> None:
         self._screen = threading.Condition()
-        """Held by who prints, or puts the prompt up or down."""
+        """Held by the thread that prints, or that puts the prompt up or takes it down."""
         self._arrived = b""
         """What is to be printed above the prompt."""
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -80,7 +80,7 @@ class Prompt:
             pass
 
     def _stop(self) -> None:
-        """Stop this process and all others of its job, as the terminal does at Ctrl-Z where it gives out no keys."""
+        """Stop this process and all others of its job, as a terminal does at Ctrl-Z if nobody reads single keys."""
         self._is_to_stop = False
         self._continued.clear()
         os.kill(0, signal.SIGTSTP)
@@ -88,8 +88,8 @@ class Prompt:
         self._continued.wait(PATIENCE)
 
     def renew(self) -> None:
-        """This process was stopped, and goes on: what the prompt had drawn and set up may be there no longer."""
-        loop = self._loop  # Not under the lock: whoever prints holds it for as long as somebody stops the terminal.
+        """This process was stopped, and goes on: what the prompt had drawn and set up may be gone."""
+        loop = self._loop  # Not under the lock: a thread that prints holds it while the terminal is stopped.
         if loop:
             loop.call_soon_threadsafe(self._take_down)
         self._continued.set()
@@ -110,7 +110,7 @@ class Prompt:
                 self._mode = usual_mode()  # the shell may have changed it
 
     def _read(self, session: PromptSession[str], loop: asyncio.AbstractEventLoop) -> list[str]:
-        """What is sent off at once; nothing if the prompt was taken down."""
+        """The lines that were sent, by one Enter; none if the prompt was taken down."""
         self._session = session
         session.app.erase_when_done = False
         with self._screen:
@@ -148,12 +148,12 @@ class Prompt:
     def _write_arrived(self) -> None:
         data, self._arrived = self._arrived, b""
         self._screen.notify_all()
-        with suppress(OSError):  # the terminal is gone, as who reads from it will hear
+        with suppress(OSError):  # the terminal is gone; the thread that reads from it finds out
             while data:
                 data = data[os.write(1, data):]
 
     def restore(self) -> None:
-        """Give the terminal back as it was, the shell's prompt in the place of ours, or below what was being typed."""
+        """Give the terminal back as it was. The shell's prompt takes the place of ours, or comes below a draft."""
         if self._screen.acquire(timeout=PATIENCE):
             if self._loop:
                 self._loop.call_soon_threadsafe(self._leave)
@@ -171,7 +171,7 @@ class Prompt:
 # --- several lines ------------------------------------------------------------------------------
 
 class _OneLine(Validator):
-    """Lets one line pass. What was pasted may be several, and everybody would read each: ask first."""
+    """Lets one line pass. A paste may have several, and everybody would read each of them: ask first."""
 
     def validate(self, document: Document) -> None:
         """ValidationError, shown below the lines, if there are several. The next key answers it."""
@@ -181,7 +181,7 @@ class _OneLine(Validator):
 
 
 def _bindings() -> KeyBindings:
-    """The keys that do not do what prompt_toolkit has them do."""
+    """The keys that have another meaning than prompt_toolkit gives them."""
     bindings = KeyBindings()
 
     @bindings.add(Keys.BracketedPaste)
@@ -206,11 +206,11 @@ def _bindings() -> KeyBindings:
 
 
 PIECES_OF_A_KEY = re.compile("(?<=[A-Za-z0-9+/]{40})\\s*\n\\s*(?=[A-Za-z0-9+/=]+\\s*$)", re.MULTILINE)
-"""The end of a row of a key, before the next row of it: no word is as long."""
+"""The line break between two rows of a key. No word is as long as such a row."""
 
 
 def clean(text: str) -> str:
-    """What is pasted, as it is put into the line: without a line's end that was copied along, and what is no text."""
+    """A paste as it is put into the line: without line breaks at its ends, and without control characters."""
     text = re.sub("\r\n?", "\n", text).strip("\n")
     return re.sub("[\x00-\x08\x0b-\x1f\x7f-\x9f]", "", text)
 
@@ -223,7 +223,7 @@ def join_lines(text: str) -> str:
 # --- Tab ----------------------------------------------------------------------------------------
 
 class _Words(Completer):
-    """Completes the word at the cursor of a command: the first one by a command, others by an account."""
+    """Completes the word at the cursor in a command: the first one to the name of a command, others to an account."""
 
     def __init__(self, words: Callable[[], list[str]]) -> None:
         self._words = words

@@ -21,7 +21,7 @@ def host_of(address: str) -> str:
 
 
 def own_address_words(address: str) -> str:
-    """What speaks against a hello that names this node's own address."""
+    """Why a hello that names this node's own address is refused."""
     return (f"this node has reached itself, or one that announces the same address, {address}; if that is on another"
             f" machine, start each with {HOW_TO_ANNOUNCE}")
 
@@ -37,8 +37,8 @@ class Reach:
         self._tell_once = tell_once
 
     def look_at(self, connection: Connection) -> None:
-        """Tell the user, once, if the nodes at the ends of this link cannot be called at what they announce: this node
-        by a peer on another machine, or one of two callers that announce the same address from two machines."""
+        """Tell the user, once, if this link shows that an announced address is of no use: this node announces a
+        loopback address, and the peer is on another machine; or callers on two machines announce the same address."""
         if is_loopback(self._address) and not is_loopback(connection.dialled or connection.remote):
             self._tell_once("NETWORK", f"no other machine can call this node at {self._address}; to be called from"
                                        f" there, start it with {HOW_TO_ANNOUNCE}", ("own address",))

@@ -1,4 +1,4 @@
-"""Bad input: how a node ends the connection that it came by, and what it tells its user (contract §2, §4)."""
+"""Bad input: how a node ends the connection that brought it, and what it tells its user (contract §2, §4)."""
 
 from collections.abc import Callable
 from typing import ClassVar, Protocol
@@ -14,7 +14,7 @@ MAX_REASON = 4_096
 
 
 class Joining(Protocol):
-    """How the node comes to its network, as far as refusals are concerned with it."""
+    """How the node joins its network, as far as refusals are concerned with it."""
 
     def is_by(self, connection: Connection) -> bool:
         """Is this the connection that the node joins by?"""
@@ -23,7 +23,7 @@ class Joining(Protocol):
         """The other end is there, and cannot let this node join yet."""
 
     def on_refused(self, connection: Connection, reason: str) -> None:
-        """A connection ends in a way in which another call would end, too."""
+        """A connection has ended for a reason that would end another call, too."""
 
 
 class Refusals(Part):
@@ -39,7 +39,7 @@ class Refusals(Part):
         self._joining = joining
         self._report_error = report_error
         self._told = Recent(MAX_TOLD_LINES)
-        """The hashes of what the user was told of some address, and need not be told again at each call."""
+        """Hashes of what the user was told about an address, and need not hear again at each call."""
 
     def refuse(self, connection: Connection, code: str, reason: str) -> None:
         """Tell the user and the peer what it did wrong, and end its connection."""
@@ -48,18 +48,19 @@ class Refusals(Part):
             self.send_away(connection, code, reason)
 
     def send_away(self, connection: Connection, code: str, reason: str) -> None:
-        """End a connection for what the peer did. If this node was to join by it, another call would end likewise."""
+        """End a connection for what the peer did. A node that was joining by it gives
+        up: another call would end the same way."""
         self.close_with_error(connection, code, reason)
         self._joining.on_refused(connection, "the connection was closed before the node had joined")
 
     def hang_up(self, connection: Connection, reason: str) -> None:
-        """End a connection between two nodes that both join. Whoever has called calls again, so no user is told."""
+        """End a connection between two nodes that both join. The caller calls again, so no user is told."""
         self._joining.on_not_ready(connection, reason)
         self.close_with_error(connection, "HANDSHAKE", reason)
 
     def check_hello(self, connection: Connection) -> None:
-        """End a connection that has not said hello in time. A peer that is only starting, and will read later what has
-        come meanwhile, need not tell its user of each that has called to join."""
+        """End a connection that has not said hello in time. A node that joins by it
+        sends no error: the peer may be starting, and would read the error later and show it to its user."""
         reason = f"no hello within {HELLO_SECONDS:.0f} seconds"
         if connection.is_open and connection.address is None and self._joining.is_by(connection):
             self._joining.on_not_ready(connection, reason)
@@ -74,13 +75,13 @@ class Refusals(Part):
         connection.close()
 
     def on_another_network(self, connection: Connection, is_lost: bool, how_to_change: str) -> None:
-        """The peer is in another network. If it was lost, it may have founded one: it is called on, since it may come
-        back, but only the user can let this node follow, as `how_to_change` says."""
+        """The peer is in another network. If `is_lost`, it was in this one before, and may have founded
+        another. It is still called, since it may come back. To follow it, the user does what `how_to_change` says."""
         self.tell_of(connection, "HANDSHAKE", another_network_words(connection, is_lost, how_to_change))
         self.send_away(connection, "HANDSHAKE", "another network")
 
     def count_invalid(self, connection: Connection, reason: str) -> None:
-        """An invalid message is ignored, and the tenth is enough. Its sender gets one line here, not ten."""
+        """Ignore an invalid message; the tenth ends the connection. The user gets one line about it, not ten."""
         connection.invalid += 1
         self.report_invalid(connection, reason)
         if connection.invalid >= MAX_INVALID:
@@ -93,8 +94,8 @@ class Refusals(Part):
             self._report_error("INVALID", f"{connection.remote}: {reason}")
 
     def tell_of(self, connection: Connection, code: str, line: str, reason: str | None = None) -> None:
-        """Tell the user what is wrong with a peer: once for its address and for this reason (that without a port which
-        changes), since both ends call again for as long as they run."""
+        """Tell the user what is wrong with a peer: once for each address and reason, since both ends call again for as
+        long as they run. `reason` is the line without the peer's port, where that changes with each call."""
         address = connection.dialled or connection.says_it_listens or connection.remote
         self.tell_once(code, line, (address, code, line if reason is None else reason))
 
@@ -106,7 +107,7 @@ class Refusals(Part):
             self._report_error(code, line)
 
     def on_error(self, connection: Connection, message: Message, frame: bytes) -> None:
-        """The peer says why it ends the connection. One that is only busy is called again to join, without a word."""
+        """The peer says why it ends the connection. If this node joins by it and it is only busy, no user is told."""
         reason = f"{connection.remote} says: {message['reason']}"
         if self._joining.is_by(connection) and message["code"] == "BUSY":
             self._joining.on_not_ready(connection, reason)
@@ -118,8 +119,8 @@ class Refusals(Part):
 
 
 def another_network_words(connection: Connection, is_lost: bool, how_to_change: str) -> str:
-    """What the user is told of a peer in another network; `is_lost`: it was in this one. If it calls, its own user has
-    to do something."""
+    """What the user is told of a peer in another network; `is_lost`: it was in this one. If the peer calls, it is the
+    peer's user who has to do something."""
     if is_lost:
         return f"{connection.dialled} has another network by now; {how_to_change} to join it"
     if connection.dialled is None:

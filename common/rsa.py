@@ -1,8 +1,8 @@
 """RSA keys: accounts, signatures, and the files that keep private keys (contract §1 and §4).
 
-Only this module and wallets.py import pycryptodome. One thing is not left to it: to compare the padded hash. Its
-`verify` takes two forms of it, with the NULL of RFC 8017 §9.2 and without, so every message would have two signatures
-and every draw two tickets.
+Only this module and wallets.py import pycryptodome. One thing is done here: to compare the padded hash. The
+library's `verify` accepts two forms of it, with the NULL of RFC 8017 §9.2 and without. Then every message would have
+two signatures, and every draw two tickets.
 """
 
 import hashlib
@@ -41,7 +41,7 @@ class InvalidSignature(ValueError):
 def _encode_key(modulus: int) -> bytes:
     """The DER SubjectPublicKeyInfo of a public key, in the one encoding that it has (RFC 3279 §2.3.1).
 
-    Nothing is checked: the library refuses multiples of the exponent, which the contract takes.
+    The library checks nothing here: it would refuse multiples of the exponent, which the contract allows.
     """
     return RSA.construct((modulus, EXPONENT), consistency_check=False).export_key("DER")
 
@@ -80,8 +80,8 @@ def _find_modulus(encoded: bytes) -> int:
 def _modulus_of(account: str) -> Integer:
     """The modulus as the library's number, which keeps what it prepares at its first use.
 
-    Bounded, since anybody can make keys. What is no key raises, and takes no place. Reading a key costs about four
-    times as much as verifying with it, so whoever signs often is read once.
+    Bounded, since anybody can make keys. A text that is no key raises, and takes no place. Reading a key costs
+    about four times as much as verifying with it, so the key of one who signs often is read once.
     """
     return Integer(_read_account(account))
 
@@ -90,7 +90,7 @@ def _modulus_of(account: str) -> Integer:
 def check_account(account: str) -> None:
     """InvalidAccount unless `account` is an RSA public key as contract §1 writes it.
 
-    With a memory of its own: receivers, who need not sign, take no sender's place in that of `verify`.
+    It has a cache of its own. In that of `verify`, receivers, who need not sign, would take the senders' places.
     """
     _read_account(account)
 
@@ -121,7 +121,7 @@ def _read_signature(signature: str, size: int) -> Integer:
 
 
 _PUBLIC_EXPONENT = Integer(EXPONENT, public=True)
-"""As the library's number, which may take a shorter way where the exponent is no secret."""
+"""As the library's number, which computes faster where the exponent is no secret."""
 
 
 def verify(account: str, canonical: bytes, signature: str) -> None:
@@ -132,7 +132,7 @@ def verify(account: str, canonical: bytes, signature: str) -> None:
     modulus = _modulus_of(account)
     size = modulus.size_in_bytes()
     number = _read_signature(signature, size)
-    if number >= modulus:  # or s + n would be a second signature, where it is not longer
+    if number >= modulus:  # otherwise s + n would be a second signature, where it is not longer
         raise InvalidSignature("a signature is smaller than the modulus of its key")
     # Compare the whole padded hash, and do not look for the hash inside: whoever parses the padding leniently takes
     # signatures that were never made (Bleichenbacher, 2006).
@@ -222,7 +222,7 @@ def load_or_make_key(path: Path) -> PrivateKey:
 
 
 def _passphrase_bytes(path: Path, passphrase: str) -> bytes:
-    """The passphrase in UTF-8; the library would take Latin-1. WalletError if it is empty."""
+    """The passphrase in UTF-8; the library would use Latin-1. WalletError if it is empty."""
     if not passphrase:
         raise WalletError(f"{path}: an empty passphrase would protect nothing; choose another one")
     return passphrase.encode(errors="surrogateescape")  # an environment may hold what is no UTF-8
@@ -231,8 +231,8 @@ def _passphrase_bytes(path: Path, passphrase: str) -> bytes:
 def _accept(key: RSA.RsaKey | None) -> PrivateKey:
     """A key that was read from a file; WalletError or ValueError if it cannot sign here.
 
-    It is tried out: numbers that do not go together, or a factor that is not prime, give a wrong signature. Asking the
-    library whether both factors are prime takes ten times as long, and a founder of stage 5 loads ten keys.
+    The key is tried out: numbers that do not go together, or a factor that is not prime, give a wrong signature. To ask
+    the library whether both factors are prime takes ten times as long, and a founder of stage 5 loads ten keys.
     """
     if key is None or not MIN_BITS <= key.size_in_bits() <= MAX_BITS or key.e != EXPONENT:
         raise WalletError(f"the key in it is not an RSA key of {MIN_BITS} to {MAX_BITS} bits with exponent {EXPONENT}")

@@ -3,8 +3,8 @@
     before the node runs    KeyboardInterrupt -> run_client ends the process, with status 0
     from then on            a pipe -> the thread `signals` -> the inbox -> ThreadedNetwork.stop -> run -> _end
 
-Python writes the number of a signal to the pipe at once. A handler alone would not do: Python calls it when the main
-thread does something next, and that one may just be about to wait in the inbox for seconds.
+Python writes the number of a signal to the pipe at once. A handler alone is not enough: Python calls it before the
+next step of the main thread, and that thread may be about to wait in the inbox for seconds.
 """
 
 import os
@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 
 def interrupt_on_sigterm() -> None:
-    """Let SIGTERM do what Ctrl-C does: raise KeyboardInterrupt, also while a question is open, or keys are made."""
+    """Let SIGTERM do what Ctrl-C does: raise KeyboardInterrupt, even while a question is open, or keys are made."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
@@ -26,7 +26,7 @@ class Signals:
         os.set_blocking(wake, False)
         signal.set_wakeup_fd(wake)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCONT):
-            signal.signal(number, lambda *_: None)  # the pipe does it; by default the process would end
+            signal.signal(number, lambda *_: None)  # not ignored: the pipe has it. By default the process would end
 
     def wait_for_end(self, on_continued: Callable[[], None]) -> None:
         """Wait until a signal ends this node; `on_continued` is called when it was stopped and goes on."""

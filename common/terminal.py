@@ -1,6 +1,7 @@
-"""The terminal as the prompt has it: it may be gone, or another job may have it.
+"""The terminal of the prompt, which may be gone, or belong to another job.
 
-prompt_toolkit reckons with neither. Here the keyboard is at its end then, or waits, and the screen shows nothing.
+prompt_toolkit expects neither. Here, a terminal that is gone is the end of input. While another job has the terminal,
+the keyboard waits and the screen shows nothing.
 """
 
 import os
@@ -25,7 +26,7 @@ USUAL_ROWS, USUAL_COLUMNS = 24, 80
 
 
 def usual_mode() -> list[Any]:
-    """The terminal's mode, with what a program that was killed here before may have switched off."""
+    """The terminal's mode, and in it what a program that was killed here before may have switched off."""
     mode = termios.tcgetattr(0)
     mode[0] |= termios.ICRNL
     mode[3] |= termios.ICANON | termios.ECHO | termios.ISIG | termios.IEXTEN
@@ -33,7 +34,7 @@ def usual_mode() -> list[Any]:
 
 
 class _Reader(PosixStdinReader):
-    """Takes a terminal that is gone as the end of input. The library would ask it again without end."""
+    """Takes a terminal that is gone as the end of input. The library would read from it forever."""
 
     def read(self, count: int = 4_096) -> str:
         """What was typed."""
@@ -42,7 +43,7 @@ class _Reader(PosixStdinReader):
             data = os.read(self.stdin_fd, count)
         except OSError:
             if is_in_background():
-                return ""  # not gone: another job has it since a moment ago
+                return ""  # not gone: another job took it a moment ago
         self.closed = not data
         return self._stdin_decoder.decode(data)
 
@@ -60,7 +61,7 @@ class _RawMode(raw_mode):
 
 
 class Keyboard(Vt100Input):
-    """Also takes for a paste what a terminal that does not mark pastes brings at once: the end of a line, and more."""
+    """The keys. Not every terminal marks a paste, so a line end with text after it, all at once, is taken for one."""
 
     def __init__(self, on_background: Callable[[], None]) -> None:
         """`on_background` is called when there are keys for another job."""
@@ -92,7 +93,7 @@ def terminal_size() -> Size:
 
 
 class Screen(Vt100_Output):
-    """A terminal that may be gone, as the thread that reads from it will hear."""
+    """A terminal that may be gone: nothing fails here then, since the thread that reads from it finds out."""
 
     @property
     def responds_to_cpr(self) -> bool:

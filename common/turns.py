@@ -17,10 +17,10 @@ The life of a batch, which is what one `recv` has brought, cut into frames (`Bat
                                                                     is anything left? Then Turns.put once more,
                                                                     otherwise the place is free again
 
-What waits stands in two lines: what comes of connections that this node has opened, of its user and of its own
-threads, and what comes of strangers, who may be many. While both lines have something, strangers get a sixth as
-much processor time as the others, that of their reader threads included: deficit round robin (Shreedhar and Varghese,
-1995), with seconds in the place of bytes.
+There are two lines. One is for connections that this node has opened, for its user and for its own threads; the other
+is for strangers, who may be many. While both lines have something, strangers get a sixth as much processor time as the
+others. The time of their reader threads counts, too. This is deficit round robin (Shreedhar and Varghese, 1995), with
+seconds in place of bytes.
 """
 
 import queue
@@ -39,7 +39,7 @@ Item = tuple[Callable[..., None], tuple[Any, ...], float]
 
 
 class Line:
-    """What waits for its turn, and what stands back until nothing else waits."""
+    """What waits for its turn, and what is postponed until nothing else waits."""
 
     def __init__(self) -> None:
         self.waiting: deque[Item] = deque()
@@ -48,7 +48,7 @@ class Line:
         """Since when nothing of `postponed` has been done, in seconds."""
 
     def is_overdue(self, now: float) -> bool:
-        """Has one of those that stand back for all others waited for a second?"""
+        """Has something postponed waited for a second?"""
         return bool(self.postponed) and now > self.postponed_since + LAST_SECONDS
 
     def take(self, now: float) -> Item:
@@ -63,8 +63,8 @@ class Turns:
     """What waits for one thread. Any thread may `put`; the rest is for that thread alone."""
 
     def __init__(self, now: Callable[[], float], spent: Callable[[], float]) -> None:
-        """`now` gives the time in seconds, `spent` the processor time that the thread has taken. What the thread waits
-        for the interpreter, which readers of strangers may hold, counts for nobody."""
+        """`now` gives the time in seconds, `spent` the processor time that the thread has taken. While the thread
+        waits for the interpreter, which strangers' readers may hold, it takes none, and nobody is charged."""
         self._now = now
         self._spent = spent
         self._inbox: queue.SimpleQueue[tuple[bool, Item]] = queue.SimpleQueue()
@@ -86,18 +86,18 @@ class Turns:
         line.postponed.append((handler, arguments, 0.0))
 
     def forget(self, handler: Callable[..., None]) -> None:
-        """Forget what `postpone` was asked for: there is nothing left to handle."""
+        """Forget a postponed `handler`: there is nothing left to handle."""
         for line in (self._own, self._strangers):
             line.postponed = deque(item for item in line.postponed if item[0] != handler)
 
     @property
     def is_waiting(self) -> bool:
-        """Does anything wait for its turn, apart from what stands back for all others?"""
+        """Does anything wait for its turn, apart from what is postponed?"""
         return bool(self._own.waiting or self._strangers.waiting) or not self._inbox.empty()
 
     @property
     def is_postponing(self) -> bool:
-        """Does anything stand back for all others?"""
+        """Is anything postponed?"""
         return bool(self._own.postponed or self._strangers.postponed)
 
     def wait(self, timeout: float | None) -> bool:
@@ -141,7 +141,7 @@ class Turns:
 
 class Batches:
     """What the reader of one connection has brought, and the node has not handled yet. The reader calls `add`, and the
-    node's thread all that there is besides."""
+    node's thread calls the rest."""
 
     def __init__(self, turns: Turns, now: Callable[[], float], handle: Callable[[Any, bytes], None],
                  on_large: Callable[[], None], on_costly: Callable[[], None]) -> None:
@@ -170,6 +170,8 @@ class Batches:
         for _ in range(BATCHES_AHEAD):
             self._places.put(None)
         self._was_counted: queue.SimpleQueue[None] = queue.SimpleQueue()
+        """A second semaphore, since a reader waits for two things: for a place, which bounds the batches of its own
+        connection, and for this one, which bounds the bytes of all connections together."""
 
     @property
     def is_empty(self) -> bool:
@@ -196,12 +198,12 @@ class Batches:
             self._turns.put(connection.is_own, self._queue_turn, connection, spent=spent - self._reader_spent)
             self._reader_spent = spent
         if self.unhandled // LARGE_BYTES > before // LARGE_BYTES:
-            # Read on when the node has counted what all connections hold: it may be busy for a second while 128 read.
+            # Pause until the node has counted what all connections hold: it may be busy for a second while 128 read on.
             self._turns.put(connection.is_own, self._count)
             self._was_counted.get()
 
     def close(self) -> None:
-        """Forget what waits. Whatever the reader waits for, it must read on, to the peer's farewell."""
+        """Forget what waits. Release the reader if it waits for a place, or for the count: it must read to the end."""
         self._batches.clear()
         self._turns.forget(self._take_turn)
         self._places.put(None)

@@ -1,4 +1,4 @@
-"""A function that somebody has still to write ends the node with one line, which names it.
+"""If a function is still to be written, its call ends the node with one line that names it.
 
 In a handout the functions of a stage raise NotImplementedError. Whichever thread calls one of them, the node ends: a
 node that went on without it would do nothing, and nobody would see why.

@@ -1,5 +1,5 @@
-"""How a file keeps a private key: PKCS#8 in PEM, encrypted with a passphrase or not (contract §4). Which key it may be
-says rsa.py."""
+"""How a file keeps a private key: PKCS#8 in PEM, encrypted with a passphrase or not (contract §4). rsa.py
+says which keys it may be."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,7 +23,7 @@ RSA_OID = "1.2.840.113549.1.1.1"
 _MAX_FILE = 65_536
 """Bytes read of a file; a key of 4,096 bits takes 3,500."""
 _PBES2 = "1.2.840.113549.1.5.13"
-"""The object identifier of the scheme that names its cipher apart (RFC 8018 appendix A.4)."""
+"""The object identifier of the scheme that has a field for its cipher (RFC 8018 appendix A.4)."""
 
 
 class WalletError(Exception):
@@ -48,7 +48,7 @@ def read_key(path: Path, expected: str, secret: bytes | None, accept: Callable[[
     if block is not None and block.kind == expected:
         return _unwrap(path, _decode_pem(path, block.text), secret, accept)
     if block is not None and block.kind == PLAIN:
-        _unwrap(path, _decode_pem(path, block.text), None, accept)  # nobody should convert what is no use afterwards
+        _unwrap(path, _decode_pem(path, block.text), None, accept)  # nobody should convert a key that is no use
     raise WalletError(f"{path}: {describe_other(path, content, block, expected)}")
 
 
@@ -82,7 +82,7 @@ def _unwrap(path: Path, container: bytes, secret: bytes | None, accept: Callable
 
 
 def _decode_key(encoded: bytes) -> RSA.RsaKey:
-    """The RSAPrivateKey of two primes (RFC 8017 appendix A.1.2). Whether its numbers go together is not asked."""
+    """The RSAPrivateKey of two primes (RFC 8017 appendix A.1.2). Its numbers are not checked here."""
     version, *numbers = DerSequence().decode(encoded, nr_elements=9, only_ints_expected=True)[:6]
     if version != 0:
         raise ValueError("not a key of two primes")
@@ -101,7 +101,7 @@ def _name_fault(path: Path, container: bytes, secret: bytes | None) -> str:
 
 
 def _name_scheme(container: bytes) -> str:
-    """The name of how a container is encrypted: the cipher's, where that stands apart (RFC 8018 appendix A.4)."""
+    """The name of how a container is encrypted: that of its cipher, where it has a field (RFC 8018 appendix A.4)."""
     algorithm = DerSequence().decode(DerSequence().decode(container)[0])
     oid = DerObjectId().decode(algorithm[0]).value
     if oid == _PBES2:
