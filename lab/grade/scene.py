@@ -46,7 +46,7 @@ class Scene:
 
     def __init__(self, settings: Settings, key: str, folder: Path) -> None:
         self.settings, self.stage, self.key = settings, settings.stage, key
-        self.evidence, self.folder = folder, folder / "files"  # nodes write to `folder`, and only the grader beside it
+        self.evidence, self.folder = folder, folder / "files"  # nodes write to `folder`, and only the grader next to it
         self.factor, self.patience = settings.factor, settings.patience
         self.random = random.Random(f"{settings.seed} {key}")
         self.conversation = Conversation()

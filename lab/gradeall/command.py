@@ -141,7 +141,7 @@ def grade_all(jobs: Sequence[Job], to: Path) -> int:
         console.print(f"interrupted: {len(rows)} of {len(jobs)} are graded; the same command goes on from here")
         return INTERRUPTED
     write_class(rows, jobs, to)
-    console.print(f"the class: {to / 'index.html'}, and grades.csv beside it; seed {jobs[0].seed if jobs else '-'}")
+    console.print(f"the class: {to / 'index.html'}, and grades.csv next to it; seed {jobs[0].seed if jobs else '-'}")
     return GRADER_HAS_FAILED if any(not row.outcomes or row.counts["error"] for row in rows) else 0
 
 
