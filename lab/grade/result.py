@@ -67,7 +67,7 @@ class Result:
     @property
     def replay(self) -> str:
         """The command that grades it again in the same way."""
-        return self.settings.replay("")
+        return self.settings.replay()
 
     def save(self, path: Path) -> None:
         """Write all of it as JSON."""

@@ -72,12 +72,14 @@ class Settings:
         """Seconds to wait for what takes a fraction of one."""
         return PATIENCE * self.factor
 
-    def replay(self, key: str) -> str:
-        """The command that asks one criterion again, from the folder that holds the Makefile."""
+    def replay(self, key: str = "") -> str:
+        """The command that asks one criterion again, or all, from the folder that holds the Makefile."""
         node = "" if self.is_ours else f" NODE={shlex.quote(shlex.join(self.command))}"
         more = "" if self.directory == ROOT else f" IN={shlex.quote(str(self.directory))}"
-        only = f" ONLY={key}" if key else ""
-        return f"make grade STAGE={self.stage}{node}{more} SEED={self.seed}{only}"
+        given = {"CLI_ONLY": self.cli_only, "ONLY_THIS_STAGE": self.only_this_stage, "SLOW": self.slow}
+        chosen = f" ONLY={key or self.only}" if key or self.only else "".join(
+            f" {name}=1" for name, is_set in given.items() if is_set)
+        return f"make grade STAGE={self.stage}{node}{more} SEED={self.seed}{chosen}"
 
     def save(self, path: Path) -> None:
         """Write it for the workers."""

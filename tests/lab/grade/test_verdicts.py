@@ -171,3 +171,11 @@ def test_a_program_that_is_named_by_a_path_is_found_from_its_folder(tmp_path: Pa
     assert read_command("./theirs --stage 3", tmp_path) == [str(tmp_path / "theirs"), "--stage", "3"]
     assert read_command("java -jar a.jar", tmp_path) == ["java", "-jar", "a.jar"]
     assert read_command("", tmp_path) == []
+
+
+def test_what_is_asked_again_is_the_same(tmp_path: Path) -> None:
+    settings = Settings(3, tmp_path, ["/x/a node", "--fast"], tmp_path, seed=7, cli_only=True)
+    again = f"make grade STAGE=3 NODE=''\"'\"'/x/a node'\"'\"' --fast' IN={tmp_path} SEED=7"
+    assert settings.replay() == f"{again} CLI_ONLY=1"
+    assert settings.replay("1.ping") == f"{again} ONLY=1.ping"
+    assert Settings(1, tmp_path).replay() == "make grade STAGE=1 SEED=1"
