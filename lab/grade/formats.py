@@ -60,7 +60,7 @@ def gradescope(result: Result, hidden: frozenset[str] = frozenset()) -> dict[str
               "visibility": "hidden" if one.criterion.key in hidden else "visible"}
              for number, one in enumerate(result.outcomes, 1)]
     return {"score": result.score(), "execution_time": round(result.seconds),
-            "output": "\n".join([headline(result), *result.remarks]), "output_format": "text", "visibility": "visible",
+            "output": "\n".join([*result.remarks, headline(result)]), "output_format": "text", "visibility": "visible",
             "stdout_visibility": "hidden", "tests": tests}
 
 

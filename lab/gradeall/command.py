@@ -22,6 +22,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from common.advice import describe_file_error
 from common.console import Options, integer_from, read_path
 from lab.grade.runner import WORKERS, list_criteria
 from lab.grade.settings import ROOT
@@ -75,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ValueError:
         parser.exit(2, f"{parser.prog}: TIMEOUT_FACTOR must be a number\n")
     except OSError as error:
-        parser.exit(2, f"{parser.prog}: {error.filename}: {error.strerror}\n")
+        parser.exit(2, f"{parser.prog}: {error.filename}: {describe_file_error(error)}\n")
     if closed := cannot_enter(to):
         parser.exit(2, f"{parser.prog}: as root, each submission runs as a user of its own, which cannot enter "
                        f"{closed}: chmod o+x {closed}, or take another folder by --to\n")

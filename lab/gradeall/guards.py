@@ -40,8 +40,8 @@ class Guard:
     """Where bubblewrap is; nothing: it is not used."""
     cpu_seconds: int = 300
     """Of one process."""
-    memory: int = 1 << 30
-    """Bytes of data of one process."""
+    memory: int = 4 << 30
+    """Bytes of data of one process, with the stacks of its threads: 8 MiB each, whether they are used or not."""
     file_bytes: int = 256 << 20
     """Of one file."""
     files: int = 1024

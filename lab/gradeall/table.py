@@ -18,12 +18,16 @@ from lab.grade.shortcomings import ERROR, FAILED, INCONCLUSIVE, PASSED
 HARDEST = 5
 """Criteria that are listed above the table: those that the fewest submissions have passed."""
 
+LONGEST_REASON = 160
+"""Characters in the table of the class."""
+
 CSS = """
 body { max-width: none; } .matrix { width: auto; } .matrix td { text-align: center; padding: .2rem .3rem; }
 .matrix th { font-weight: normal; } .matrix thead th { vertical-align: bottom; text-align: center; }
 .matrix thead th.name div { writing-mode: vertical-rl; transform: rotate(180deg); max-height: 11rem; margin: auto; }
 .matrix tbody th { position: sticky; left: 0; background: var(--paper); min-width: 9rem; max-width: 24rem; }
 .matrix td.share { text-align: right; white-space: nowrap; }
+.said { overflow-wrap: anywhere; }
 .bar { display: inline-block; width: 4rem; height: .6rem; background: var(--line); margin-right: .4rem; }
 .bar i { display: block; height: 100%; background: var(--passed); }
 """
@@ -65,6 +69,11 @@ def reason_of(row: Row) -> str:
 
 
 # --- grades.csv ---------------------------------------------------------------------------------
+
+def shorten(text: str) -> str:
+    """The beginning of a reason, which is on the page of the submission."""
+    return text if len(text) <= LONGEST_REASON else text[:LONGEST_REASON] + " …"
+
 
 def make_csv(rows: Sequence[Row]) -> str:
     """One line for each submission."""
@@ -109,7 +118,8 @@ def _points(rows: Sequence[Row], folder: Path) -> Iterator[str]:
         counts = [f"{row.counts[verdict]} {verdict}" for verdict in MARKS if row.counts[verdict]]
         said = reason_of(row) or ", ".join(counts)
         yield (f'<tr><td>{name}</td><td class="number">{row.basics[0]} / {row.basics[1]}</td>'
-               f'<td class="number">{row.hardening[0]} / {row.hardening[1]}</td><td>{escape(said)}</td>'
+               f'<td class="number">{row.hardening[0]} / {row.hardening[1]}</td>'
+               f'<td class="said">{escape(shorten(said))}</td>'
                f'<td class="number wide">{row.seconds:g}</td></tr>')
     yield "</tbody></table>"
 
