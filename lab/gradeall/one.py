@@ -56,7 +56,7 @@ class Job:
 def main(job: Job) -> None:
     """Grade a submission, whatever it is, and write its files."""
     if job.uid:
-        open_way(needed_paths(Path(job.folder)))
+        open_way([*needed_paths(Path(job.folder)), Path(job.source)])
     missing = [] if cut_off() else ["This machine does not let the grader take the network away from the submission."]
     folder = Path(job.folder)
     work = folder / "work"
