@@ -1,7 +1,7 @@
 """Grades mutants: does each lose points in the criteria that name its fault?
 
-What was found out is kept in a file, so a run that was interrupted goes on. It is forgotten for a mutant when that, our
-stages, or the criteria have changed.
+What was found out is kept in a file, so a run that was interrupted goes on. Survivors are judged again, and so is a
+mutant when that, our stages, or the criteria have changed.
 """
 
 import functools
@@ -15,11 +15,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lab.grade.runner import grade, list_criteria
-from lab.grade.shortcomings import FAILED
+from lab.grade.shortcomings import FAILED, INCONCLUSIVE
 from tests.mutants import ROOT, STAGES, Mutant, mutants_of
 
 FACTOR = 0.6
 """TIMEOUT_FACTOR: most mutants fail since something does not come, and that is waited for."""
+AGAIN = 4
+"""So many times as much patience where one is asked again."""
 
 NOT_MET: dict[str, str] = {}
 """The criteria that no mutant fails, each with the reason."""
@@ -45,13 +47,22 @@ def command_of(wrong: Mutant) -> list[str]:
     return [sys.executable, "-m", "tests.mutants.client", str(wrong.stage), wrong.name]
 
 
-def judge(wrong: Mutant, folder: Path, seed: int = 1, whole: bool = False, factor: float = FACTOR) -> Judged:
-    """Ask the criteria that name its fault, or with `whole` all of its stage."""
-    only = "" if whole else ",".join(wrong.fails)
-    result = grade(command_of(wrong), wrong.stage, folder, seed=seed, only=only, factor=factor, directory=ROOT,
-                   slow=True, workers=2)
-    return Judged({one.criterion.key: one.verdict for one in result.outcomes},
-                  {one.criterion.key: one.actual for one in result.outcomes if one.actual}, result.seconds)
+def judge(wrong: Mutant, folder: Path, seed: int = 1, whole: bool = False) -> Judged:
+    """Ask the criteria that name its fault, or with `whole` all of its stage. Where one is inconclusive, the machine may
+    have been busy: it is asked once more, with more patience."""
+    judged = Judged()
+    keys = wrong.fails
+    for factor in (FACTOR, AGAIN * FACTOR):
+        only = "" if whole and factor == FACTOR else ",".join(keys)
+        result = grade(command_of(wrong), wrong.stage, folder, seed=seed, only=only, factor=factor, directory=ROOT,
+                       slow=True, workers=2)
+        judged.verdicts |= {one.criterion.key: one.verdict for one in result.outcomes}
+        judged.actual |= {one.criterion.key: one.actual for one in result.outcomes}
+        judged.seconds += result.seconds
+        keys = tuple(key for key in keys if judged.verdicts.get(key) == INCONCLUSIVE)
+        if not keys:
+            break
+    return judged
 
 
 def judge_all(chosen: Sequence[Mutant], folder: Path, whole: bool, side_by_side: int,
@@ -64,9 +75,10 @@ def judge_all(chosen: Sequence[Mutant], folder: Path, whole: bool, side_by_side:
     with ThreadPoolExecutor(side_by_side) as threads:
         running = {}
         for wrong in chosen:
-            entry = known.get(f"{wrong} {fingerprint(wrong)}")
-            if entry is not None and (entry["whole"] or not whole):
-                found[str(wrong)] = Judged(entry["verdicts"], entry["actual"], entry["seconds"])
+            entry = known.get(f"{wrong} {fingerprint(wrong)}", {"whole": False})
+            judged = Judged(**{name: value for name, value in entry.items() if name != "whole"})
+            if not judged.survived(wrong) and (entry["whole"] or not whole):
+                found[str(wrong)] = judged
             else:
                 running[threads.submit(judge, wrong, folder / str(wrong), whole=whole)] = wrong
         try:

@@ -60,7 +60,7 @@ MUTANTS = make_list(4, [
             "        if self.available(transaction.sender) < transaction.amount:\n            return False\n"
             "        if transaction.id in self.made_here or self.keeper.is_replaying:\n            return True\n")),
     # --- blocks
-    mutant("empty-blocks", "makes a block every interval, empty or not", "4.no-empty-block 4.same-blocks",
+    mutant("empty-blocks", "makes a block every interval, empty or not", "4.no-empty-block",
            (NODE, "        if ids and self.sequencer_key is not None:", "        if self.sequencer_key is not None:")),
     mutant("no-interval", "makes a block for each transaction at once", "4.interval",
            (NODE, "self.network.after(self.interval_ms / 1000, self.make_block)\n\n",

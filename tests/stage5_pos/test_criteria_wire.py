@@ -209,6 +209,7 @@ def test_rollback(scene: Scene) -> None:
     play.send(first, second)
     play.has(X, 0)
     check_equal(sum(ledger(play.node).values()), 3 * MILLION + 20, "the sum of all balances")
+    check_equal(play.node.ask("/status", "status")["pool"], 1, "the number of transactions in the pool")
     play.send(play.block(second, paid))
     play.has(X, 99)
 
