@@ -204,7 +204,7 @@ def test_last_words(scene: Scene) -> None:
     """A line right before the end of input reaches the others."""
     alice = scene.found()
     bob = scene.join(alice)
-    bob.type("last words")
+    bob.type("\n".join(["a long speech"] * 500 + ["last words"]))
     bob.end_input()
     alice.wait_for("chat", text="last words")
 

@@ -106,7 +106,7 @@ def test_same_blocks(scene: Scene) -> None:
 @criterion("No transactions, no block", points=3, clause="§3 stage 4", cli=True)
 def test_no_empty_block(scene: Scene) -> None:
     """The sequencer makes a block only if there are transactions."""
-    node = scene.found("--interval", "0.05")
+    node = scene.found("--interval", "0.002")  # some intervals are over before it is asked
     node.ask(f"/send {STRANGER} 1", "transaction", state="applied")
     node.ask(f"/send {STRANGER} 1", "sent")
     scene.eventually(lambda: ledger(node).get(STRANGER) == 2, "the money to arrive", lambda: ledger(node))
