@@ -4,10 +4,10 @@ Only a reader receives from a socket and only a writer sends to it, so two nodes
 to each other at once cannot block each other, and a peer that reads slowly holds up nobody:
 its outbox grows until `BufferedConnection.send` drops it.
 
-`close()` does not wake a thread that blocks in `recv` or `accept`; `shutdown()` does. Hence
-the way that a connection ends: the writer writes what is left and shuts down its half; the
-reader reads until the other side has done the same (closing at once would throw away what
-the peer has not read yet, the reason for the closing before all); then the socket is closed.
+`close()` does not wake a thread that blocks in `recv` or `accept`; `shutdown()` does. So a
+connection ends in steps. The writer writes what is left and shuts down its half. The reader
+reads until the peer has done the same. Then the socket is closed. To close it at once would
+throw away what the peer has not read yet, above all the reason why the connection ends.
 """
 
 import socket
@@ -49,11 +49,11 @@ class SocketWire:
                     afterwards = partial(connection.node.on_bad_bytes, connection, error) if error else None
                     connection.batches.add(connection, len(data), frames, afterwards)
                 else:
-                    splitter = Splitter()  # the node has done with it: read on only until the peer has ended too
+                    splitter = Splitter()  # the node is done with it: read on only until the peer ends, too
         except OSError:
             pass  # reset by the peer, or shut down by us: the end, in any case
         if connection.is_open:
-            connection.batches.add(connection, 0, [], connection.close)  # after what it has said before
+            connection.batches.add(connection, 0, [], connection.close)  # in its turn, after the frames before it
         self._writer.join()
         self._socket.close()
         connection.on_down()
@@ -67,10 +67,10 @@ class SocketWire:
 
     def abort(self) -> None:
         """Give up what is still to be written or read."""
-        self._shut_down(socket.SHUT_RDWR)
+        self._shut_down(socket.SHUT_RDWR)  # not close(): the reader may wait in recv
 
     def _end_output(self) -> None:
-        if self._reader is not None:  # otherwise it has not come about, and the caller still gets an answer
+        if self._reader is not None:  # otherwise it never began, and the caller is still told why
             self._shut_down(socket.SHUT_WR)
 
     def _shut_down(self, how: int) -> None:

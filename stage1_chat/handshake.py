@@ -1,4 +1,4 @@
-"""The first message in each direction: what a hello says, and what speaks against it (contract §2)."""
+"""The first message in each direction: what a hello says, and why one is refused (contract §2)."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from common.encoding import ADDRESS, INTEGER, NONCE, Field, Message, Shape, is_i
 from common.interface import HandshakeError
 
 VERSION = 1
-"""Of the contract; a hello with another one is refused."""
+"""The version of the contract; a hello with another one is refused."""
 
 
 def _is_network(value: Any) -> bool:

@@ -1,7 +1,8 @@
-"""How a node that starts comes to its network: it calls `--peer` until it has joined (contract §4).
+"""How a node joins a network when it starts: it calls `--peer` until it has joined (contract §4).
 
 It joins by one connection at a time. If that ends, it calls again while there is time, since the peer may only be
-starting. When the time is over, or the peer does not belong to a network of this kind, it founds one.
+starting. When the time is over, or the peer does not belong to a network of this kind, it founds a
+network.
 """
 
 from collections.abc import Callable
@@ -17,7 +18,7 @@ class Joining:
 
     def __init__(self, network: Network, neighbours: Neighbours, seconds: float, is_over: Callable[[], bool],
                  found_network: Callable[[], None], report_error: Callable[[str, str], None]) -> None:
-        """The peer is called for so many `seconds`, unless it `is_over` before, since this node belongs to a
+        """The peer is called for so many `seconds`, or until `is_over` tells that this node belongs to a
         network."""
         self._network = network
         self._neighbours = neighbours
@@ -34,7 +35,7 @@ class Joining:
 
     def start(self, peer: str) -> None:
         """Call the peer for the first time."""
-        limit = max(self._seconds, HELLO_SECONDS)  # a call has the time of a hello in any case
+        limit = max(self._seconds, HELLO_SECONDS)  # a call has the time of a hello, even if --wait is shorter
         self._until = self._network.now() + self._seconds
         self._network.after(limit, lambda: self.give_up(self._failure or f"no answer within {limit:g} seconds"))
         self._network.connect(peer)
@@ -67,7 +68,7 @@ class Joining:
         self.on_failed(self._failure or "the connection was closed before the node had joined")
 
     def on_failed(self, reason: str) -> None:
-        """A call was in vain. Call again while there is time: the peer may only be starting (contract §4)."""
+        """A call has failed. Call again while there is time: the peer may only be starting (contract §4)."""
         self._connection, self._failure = None, reason
         if self._network.now() < self._until:
             self._network.after(JOIN_AGAIN_SECONDS, self._call_again)
@@ -75,12 +76,12 @@ class Joining:
             self.give_up(reason)
 
     def on_refused(self, connection: Connection, reason: str) -> None:
-        """A connection ends in a way in which another call would end, too."""
+        """A connection has ended for a reason that would end another call, too."""
         if self.is_by(connection):
             self.give_up(reason)
 
     def give_up(self, reason: str) -> None:
-        """There is nobody to join, or nobody of this kind: found a network, and then say so, as the last line of all
+        """There is nobody to join, or nobody of this kind: found a network. Then tell the user why, in the last line
         that is printed at the start (contract §4)."""
         if not self._is_over():
             if self._connection is not None:

@@ -1,8 +1,8 @@
 """Stage 1: a chat room. Whatever anyone types is printed at every node.
 
 `peering.py` has the connections and brings each message to the handler that is
-named after it. Here is what the chat room is: joining or founding a network,
-passing on what is new, and the commands.
+named after it. This module has the chat room itself: joining or founding a
+network, passing on what is new, and the commands.
 """
 
 from collections.abc import Callable
@@ -52,14 +52,14 @@ class ChatNode(PeeringNode):
                                              f" {count(m['connections'], 'connection')} up"],
         "error": lambda m: [f"error {m['code']}: {m['reason']}"],
     }
-    """What people are told of each event of contract §4: its name -> what makes lines of its members."""
+    """How people are told of each event of contract §4: its name -> a function from its members to lines."""
 
     def __init__(self, network: Network, address: str, setup: Setup = DEFAULTS) -> None:
         super().__init__(network, address, setup)
         self.history: dict[str, bytes] = {}
         """The newest chat messages, id -> frame, for late joiners."""
         self.seen_ids = Recent()
-        """The ids of the chat messages that came so far: one that comes back on a circle ends here."""
+        """The ids of the chat messages that came so far: one that comes back around a circle of nodes ends here."""
 
     def on_ready(self) -> None:
         """The node belongs to a network: say where it listens, and take commands."""

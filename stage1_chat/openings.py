@@ -1,7 +1,7 @@
 """How connections come about: others call this node, or it calls them.
 
 A thread waits in `accept`, and each call has a thread of its own, since looking up a name and waiting for an answer
-take time. All else is done in the node's thread.
+take time. Everything else is done in the node's thread.
 """
 
 import errno
@@ -31,7 +31,7 @@ class Openings:
         self.listening_port: int = self._listener.getsockname()[1]
         self._is_open = True
         self.unopened: set[socket.socket] = set()
-        """Those that were accepted, and are opened a little later, or turned away."""
+        """Sockets that were accepted, and are opened a little later, or turned away."""
 
     def start(self, network: ThreadedNetwork) -> None:
         """Begin to accept; OSError if there is no thread for it."""
@@ -49,27 +49,28 @@ class Openings:
         try:
             start_thread(f"dial {address}", lambda: self._dial(address))
         except OSError as error:
-            # Not from within `call`: what asked for it may not be done.
+            # Later, and not within `call`: the handler that called is still running.
             self._network.after(0, partial(self._on_dial_failed, address, error))
 
     def _accept(self) -> None:
-        credit = threading.Semaphore(ACCEPTS_AHEAD)
+        # The places for callers in the inbox. While none is free, callers wait in the system's queue.
+        places = threading.Semaphore(ACCEPTS_AHEAD)
 
         def welcome(sock: socket.socket) -> None:
             try:
                 self._welcome(sock)
             finally:
-                credit.release()
+                places.release()
 
         while self._is_open:
-            credit.acquire()
+            places.acquire()
             try:
                 self._network.fairness.turns.put(False, welcome, self._listener.accept()[0])
             except OSError as error:
                 # Out of file descriptors, or the caller has gone again. Wait, do not spin.
                 if error.errno in SHORTAGES:
                     self._network.put(self._network.shortages.on_error, error)
-                credit.release()
+                places.release()
                 threading.Event().wait(0.1)
 
     def _dial(self, address: str) -> None:
@@ -95,7 +96,7 @@ class Openings:
 
     def _open(self, sock: socket.socket, dialled: str | None) -> None:
         try:
-            # The node's thread hands over whole batches: waiting for more to send would only cost time.
+            # The node's thread hands over whole batches: to wait for more (Nagle's algorithm) would only cost time.
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SYSTEM_BYTES)
             host, port = sock.getpeername()[:2]
@@ -106,7 +107,7 @@ class Openings:
             if dialled is None and error.errno in SHORTAGES:
                 self._turn_away(sock, f"this node gets no more {SHORTAGES[error.errno]} from its system")
             else:
-                sock.close()  # gone again already, or there are no threads for it
+                sock.close()  # the caller has gone already, or there are no threads for it
             if dialled is not None:
                 self._network.node.on_dial_failed(dialled, "the connection was closed at once")
         else:
@@ -138,8 +139,8 @@ class Openings:
         sock.close()
 
     def find_own_address(self, peer: str | None) -> str:
-        """The address by which other machines reach this one: the one on the way to `peer`, if that names another
-        machine by its number, or the one on the way out; 127.0.0.1 if there is neither."""
+        """The address by which other machines reach this one: that on the route to `peer`, if this is the number of
+        another machine, or else that on the default route; 127.0.0.1 if there is neither."""
         for address in (peer, "192.0.2.1:9"):  # RFC 5737: nobody's address
             if is_address(address) and not (found := _address_towards(str(address))).startswith("127."):
                 return found
@@ -147,7 +148,7 @@ class Openings:
 
 
 def _address_towards(address: str) -> str:
-    """This machine's own on the way there. No name is looked up, which takes time, and a UDP connect sends nothing."""
+    """This machine's address on the route there. A UDP connect sends nothing; to look up a name would take time."""
     host, port = split_address(address)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:

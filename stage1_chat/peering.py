@@ -5,8 +5,8 @@ A node is a state machine. It is told what happens (`on_open`, `on_frame`,
 network's verbs. It knows no socket, no thread and no clock, so the client on
 real sockets, a test in memory and a simulation run this same code.
 
-The way of a message: `on_frame` (seen before? then that was all) -> `on_message`
-(decoded, and of its declared shape) -> `on_chat` and its likes, one for each type.
+The way of a message: `on_frame` (a copy? then it ends here) -> `on_message` (it is
+decoded, and its shape checked) -> `on_chat`, `on_ping` …, a handler for each type.
 """
 
 from abc import ABC, abstractmethod
@@ -92,7 +92,7 @@ class PeeringNode(ABC):
         self.on_ready()
 
     def take_network(self, connection: Connection, name: str) -> None:
-        """Belong to the network of the peer that was called to join. A hook."""
+        """Join the network of the peer that was called for this. A hook."""
         self.network_name = name
         self.link(connection)
         self.report("joined", peer=connection.dialled)
@@ -140,7 +140,7 @@ class PeeringNode(ABC):
         self.neighbours.add_link(connection)
         self.redials.on_linked(connection)
         self.report("peer", address=connection.address, state="up")
-        self.network.after(0, lambda: self.reach.look_at(connection))  # after what a node says when it has joined
+        self.network.after(0, lambda: self.reach.look_at(connection))  # after the lines about joining
         for greet in self.greetings():
             greet(connection)
 
@@ -187,7 +187,7 @@ class PeeringNode(ABC):
             raise HandshakeError("this node is still joining")
 
     def on_own_address(self, connection: Connection) -> None:
-        """The two ends are this very node, or the peer says so. The end that was called tells the user. A hook."""
+        """The peer announces this node's own address, or is this node. The called end tells the user. A hook."""
         reason = own_address_words(self.address)
         if connection.dialled is None:
             raise HandshakeError(reason)
@@ -234,8 +234,8 @@ class PeeringNode(ABC):
         return name in ("hello", "error")
 
     def flood(self, frame: bytes, source: Connection | None) -> None:
-        """Send a new and valid frame on every link but the one it came from, which was useful: as the bytes that came,
-        or, a block, as it is kept. A hook, for attackers."""
+        """Send a new and valid frame on every link but the one it came from, and note that this one was useful. A hook,
+        for attackers."""
         if source is not None:
             source.useful_at = source.heard
         self.neighbours.pass_on(frame, source)

@@ -15,11 +15,11 @@ class Redial:
         self.lasted = lasted
         """For how many seconds there was a link to it."""
         self.has_only_called = has_only_called
-        """Has this node never reached it? Then the address is what the peer said, and may be anybody's."""
+        """Has the peer called, and this node never reached it? Then the address is a claim, and may be anybody's."""
         self.wait = FIRST_REDIAL
         """Seconds before the next call."""
         self.is_planned = False
-        """Is a call planned? None is while one is on its way, or while its connection has not proven to be the one."""
+        """Is a call planned? None is while a call is under way, or its connection has still to prove where it leads."""
 
 
 class Redials:
@@ -48,12 +48,12 @@ class Redials:
         self._plan(address, redial)
 
     def on_no_answer(self, address: str) -> None:
-        """A call was in vain: try again after a longer wait, if it is an address that was lost."""
+        """A call has failed: try again after a longer wait, if it is an address that was lost."""
         if address in self._redials:
             self._plan(address, self._redials[address])
 
     def on_linked(self, connection: Connection) -> None:
-        """The other end of this connection is no longer lost, if it has proven to be the one."""
+        """The other end of this connection is no longer lost, if it is proven to be at that address."""
         for address in (connection.address, connection.dialled):
             if address in self._redials and self._is_linked(address):
                 redial = self._redials.pop(address)
@@ -64,7 +64,7 @@ class Redials:
         self._next_waits.pop(connection, None)
         redial = self._redials.get(connection.dialled or "")
         if redial is not None and not redial.is_planned:
-            del self._redials[connection.dialled or ""]  # nobody would call it, and it would take up a place
+            del self._redials[connection.dialled or ""]  # otherwise it would hold its place, and nobody would call it
 
     def _plan(self, address: str, redial: Redial) -> None:
         if not redial.is_planned:
@@ -77,6 +77,6 @@ class Redials:
             return  # it has come back since
         redial.is_planned = False
         if self._is_linked(address):
-            self._plan(address, redial)  # the link may be known by another name, and this one may lead elsewhere later
+            self._plan(address, redial)  # the link may go by another name, and this one may lead elsewhere later
         else:
             self._network.connect(address)
