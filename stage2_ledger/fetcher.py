@@ -7,11 +7,11 @@ A neighbour names ids, in an inventory or by sending a block that lists them. Th
                                  └──> it is not in the answer, or nothing comes for 5 s:
                                       asked of the next that has named it, then of two, four, … at once
                                           │
-                                          └──> nobody is left: forsaken. Asked of anybody every 5 s, 20 times
-                                               at most, and of all such ids only some each second
+                                          └──> nobody is left: forsaken. Any neighbour is asked for it, every 5 s,
+                                               20 times at most; each second for only some of such ids
 
-So whoever names ids first and never answers costs a moment, and a hundred of them cost seven moments and not a hundred.
-Nothing here knows what the ids are of: any store of ids will do.
+So a neighbour that names ids and never answers costs one wait, and a hundred of them cost seven waits, not a hundred.
+Nothing here knows what the ids stand for: any store of ids will do.
 """
 
 import random
@@ -64,8 +64,8 @@ class Fetcher(Part):
         return missing_id in self._missing
 
     def trust(self, connection: Connection) -> int:
-        """Whoever ranks higher is asked first: the node of `--peer`, then those that this node has called itself.
-        Anybody can call, so whoever has called comes last."""
+        """How far a neighbour is trusted; the most trusted is asked first. That is the node of `--peer`, then those
+        that this node has called itself, and last those that have called: anybody can."""
         if not connection.is_own:
             return 0
         return 2 if self._is_peer(connection.proven) else 1
@@ -83,8 +83,8 @@ class Fetcher(Part):
         return self.room(connection) > 0
 
     def need(self, ids: Iterable[str], connection: Connection) -> None:
-        """Get those of `ids`, which the other end of `connection` says that it has. What there is no room for is left
-        out; it will be named again."""
+        """Ask for `ids`, which the other end of `connection` has named. Those for which there is no room are left out;
+        they will be named again."""
         for missing_id in ids:
             if not self._name(missing_id, connection):
                 break
@@ -120,8 +120,8 @@ class Fetcher(Part):
             self._on_fetched(connection, self.on_answered(connection))
 
     def on_answered(self, connection: Connection) -> bool:
-        """A question on this connection has been answered: what has not come by now, it does not have. Is it worth
-        asking more? Not if all that was missing still is."""
+        """A question on this connection has been answered: the peer lacks what has not come by now. Is it worth asking
+        more? Not if it has brought nothing of what was asked for."""
         source = self._sources.get(connection)
         if source is None or not source.questions:
             return False
@@ -139,8 +139,8 @@ class Fetcher(Part):
             del self._sources[connection]
 
     def ask_again(self, connections: Collection[Connection]) -> None:
-        """Every second: ids asked of those that bring nothing are asked of others. Ids for which nobody is left have
-        their turn at one of `connections`, picked at random."""
+        """Every second: if a neighbour brings nothing, ask others for its ids. For ids for which nobody is left, ask
+        one of `connections`, picked at random."""
         now = self._now()
         for connection, source in list(self._sources.items()):
             if source.is_stalled(now):
@@ -194,12 +194,12 @@ class Fetcher(Part):
         return True
 
     def _is_worth_less(self, asked: Connection, connection: Connection) -> bool:
-        """Is whoever was asked no reason to wait before `connection` is asked as well?"""
+        """May `connection` be asked, too, since the one that was asked is trusted less, or has stalled?"""
         return self.trust(asked) < self.trust(connection) or self._is_stalled(asked)
 
     def _takes_over(self, missing_id: str, asked: Connection, connection: Connection) -> bool:
-        """Does an id only stand in the queue of whoever is to be asked, and is that of `connection` shorter? Then it
-        leaves that one: whoever names very many ids, and then brings them one by one, keeps no others waiting."""
+        """Does `connection` take over an id that `asked` has in its queue, since its own queue is shorter? So a
+        neighbour that names very many ids, and then brings them one by one, keeps no others waiting."""
         queue = self._sources[asked].queue
         if (missing_id not in queue or self.trust(asked) > self.trust(connection)
                 or len(queue) <= len(self._sources[connection].queue)):
@@ -210,8 +210,8 @@ class Fetcher(Part):
         return True
 
     def _make_room(self, connection: Connection) -> bool:
-        """The least trusted gives way, and among equals the one that has named most: made-up ids must not keep out the
-        ids of the others."""
+        """Forget ids of the least trusted, and among equals of the one that has named most: made-up ids must not keep
+        out the ids of others. False if nobody has to give way to `connection`."""
         greediest = min((one for one, source in self._sources.items() if source.named),
                         key=lambda one: (self.trust(one), -self.count_named(one)))
         named, more_trusted = self._sources[greediest].named, self.trust(connection) - self.trust(greediest)
@@ -223,10 +223,10 @@ class Fetcher(Part):
         return True
 
     def _on_failed(self, ids: Iterable[str], connection: Connection, again_at: float | None = None) -> None:
-        """This connection did not bring `ids`: whoever else has named them is next. If that is nobody, somebody is
-        asked after 5 s, or at the time that is given."""
+        """This connection did not bring `ids`: ask the next that has named them. If there is none, anybody is asked
+        after 5 s, or at the time `again_at`."""
         again_at = self._now() + WANT_AGAIN if again_at is None else again_at
-        next_ones: dict[Connection, None] = {}  # keeps their order; a set has another one in each process
+        next_ones: dict[Connection, None] = {}  # keeps their order; that of a set differs in each process
         for missing_id in ids:
             missing = self._missing.get(missing_id)
             if missing is None or connection not in missing.named_by:

@@ -16,7 +16,7 @@ class Gossip:
         self._neighbours = neighbours
         self._compare = compare
         self._owes_news = False
-        """Has something come that was not passed on, since very much was fetched?"""
+        """Has something come that was not passed on, because very much was being fetched?"""
 
     def begin(self) -> None:
         """From now on, compare every 5 s."""

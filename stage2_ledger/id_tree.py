@@ -5,8 +5,8 @@ its sixteen children those that begin with 0 … f, and so on, down to leaves of
 tree knows how many ids are in it and what their sum is. So two stores of a million ids that differ in
 one find that one by the sums on the way to it.
 
-Ids are added, not XORed: anybody can make a few hundred ids of which the XOR is whatever he likes, by linear
-algebra, and then two stores that differ look equal. (Meyer, "Range-Based Set Reconciliation", 2023; negentropy,
+Ids are added, not XORed: with linear algebra, anybody can make a few hundred ids that have any XOR they like, and
+then two stores that differ look equal. (Meyer, "Range-Based Set Reconciliation", 2023; negentropy,
 which Nostr uses, adds for the same reason.)
 """
 
@@ -18,7 +18,7 @@ MAX_LEAF = 32
 """Ids in a leaf; with more it is split. Larger leaves take longer to compare, smaller ones take memory."""
 
 Sum = tuple[int, int]
-"""How many ids, and their sum. Whoever compares sums does so modulo 2^256."""
+"""How many ids, and their sum. Sums are compared modulo 2^256."""
 
 
 class _Part:
@@ -72,6 +72,7 @@ class IdTree:
         self.root = _Part()
         """All ids."""
         self._xors: dict[str, int] = {}
+        """Two-digit prefix -> XOR of its ids: older nodes compare these, in spite of the weakness told above."""
 
     def add(self, new_id: str) -> None:
         """Put in an id that is not there yet."""
@@ -101,7 +102,7 @@ class IdTree:
         for part in path:
             part.count -= 1
             part.sum -= value
-        # Not at 32 already: the next id would split it again.
+        # Not already at 32: the next id would split it again.
         small = next((part for part in path if part.children is not None and part.count <= MAX_LEAF // 2), None)
         if small is not None:
             small.merge()
@@ -148,8 +149,8 @@ class IdTree:
         return [one for one in path[-1].ids if one.startswith(prefix)]
 
     def take(self, prefixes: list[str], most: int) -> list[str]:
-        """Up to `most` ids that begin with one of `prefixes`. What is left in that list has not been told: its last
-        prefix goes first, and in sixteen parts if it has more ids than that."""
+        """Up to `most` ids that begin with one of `prefixes`. They are taken from the end of that list; those
+        left in it are still to be told. One with more than `most` ids is replaced by its sixteen parts."""
         found: list[str] = []
         while prefixes:
             prefix = prefixes.pop()

@@ -1,4 +1,4 @@
-"""What outlasts a crash: what a node accepts is kept in a journal, if its user wants one."""
+"""Keeps what must outlast a crash: a journal of what the node accepts, if its user wants one."""
 
 from collections.abc import Callable
 
@@ -22,7 +22,7 @@ class LedgerSetup(Setup):
 
     @property
     def how_to_change_network(self) -> str:
-        """The network in the journal would come back."""
+        """Another folder, too: otherwise the network in the journal would come back."""
         again = super().how_to_change_network
         return again if self.journal is None else f"{again} with another folder as --data"
 
@@ -34,7 +34,7 @@ class Keeper:
         """Without a journal nothing is kept."""
         self._journal = journal
         self.is_replaying = False
-        """Does the journal tell what has happened? Then nothing is reported, checked or kept again."""
+        """Is the journal being read back? Then nothing is reported, checked or kept again."""
 
     @property
     def has_journal(self) -> bool:
@@ -52,7 +52,7 @@ class Keeper:
             self._journal.note(name, value)
 
     def read_note(self, name: str) -> str | None:
-        """The value that was noted last, also before a crash; None if there is none."""
+        """The value that was noted last, even before a crash; None if there is none."""
         return None if self._journal is None else self._journal.read_note(name)
 
     def replay(self, happen: Callable[[str, bytes], None]) -> None:
@@ -64,7 +64,7 @@ class Keeper:
         try:
             for entry in self._journal.entries():
                 happen(entry.kind, entry.content)
-        except (Invalid, AttributeError, LookupError, TypeError, ValueError) as error:  # a newer version's, too
+        except (Invalid, AttributeError, LookupError, TypeError, ValueError) as error:  # perhaps of a newer version
             raise JournalError(f"{self._journal}: an entry that this version would not have kept: {error};"
                                f" {OTHER_VERSION}") from None
         finally:
@@ -76,6 +76,6 @@ class Keeper:
             self._journal.commit()
 
     def close(self) -> None:
-        """Put the journal away."""
+        """Close the journal."""
         if self._journal is not None:
             self._journal.close()

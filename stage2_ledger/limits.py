@@ -24,8 +24,8 @@ MAX_DIALS, DIALS_PER_SECOND = 24, 1.0
 addresses, and a node must not become a tool to knock on strangers' doors."""
 
 AT_ONCE_SECONDS = 1.0
-"""Two nodes have called each other at once if at most this lies between the two openings. Each of them may have seen
-the two openings in another order."""
+"""Two nodes have called each other at once if the two calls were opened at most so many seconds apart. Then each node
+may have seen the two in another order."""
 
 REDIAL_FOR = 3600.0
 """Seconds for which a lost peer is called, unless it is the one of `--peer` (contract §2)."""
@@ -34,7 +34,7 @@ MAX_REDIALS = 256
 """Lost addresses that are called again."""
 
 MAX_CALLED_BACK = 16
-"""Those of the lost addresses that only ever called this node, and may have named any address as their own."""
+"""Of these, addresses of peers that have only ever called this node: they may have named any address as their own."""
 
 # --- comparing ------------------------------------------------------------------------------------
 
@@ -45,14 +45,14 @@ MAX_INVENTORY = 62_600
 """Ids in one `inventory`: as many as a frame has room for. A longer bucket takes several."""
 
 MAX_TOLD_IDS = 3_900
-"""Ids in one answer, 256 KiB. Whoever asks for more gets them in pieces, each when it has read the one before."""
+"""Ids in one answer, 256 KiB. More ids come in pieces, each when the one before was read."""
 
 MAX_COMPARED, MAX_LISTED = 64, 1_000
 """Prefixes in one question for their sums, and for their ids: an answer takes some milliseconds."""
 
 MAX_DIFFERING = 4_096
 """Prefixes of one neighbour that differ and wait to be looked at: a mebibyte at most. Going down one level leaves 960
-of them waiting, and a million ids are five levels deep: only whoever makes up sums gets there."""
+of them waiting, and a million ids are five levels deep: only made-up sums get there."""
 
 LISTED_AT_ONCE = 4
 """If a part has at most so many ids, the ids are asked for and not their sums: sixteen sums are about as long."""
@@ -66,12 +66,13 @@ MAX_WANTS_OPEN = 4
 """Wants that are unanswered on one connection (contract §3, stage 2)."""
 
 SLOW_THINGS_PER_SECOND = 10
-"""Whoever brings fewer of the things that were asked of it does not keep others from being asked: fifteen kilobytes a
-second of signed transactions."""
+"""A neighbour that brings fewer of the messages it was asked for no longer keeps others from being asked. It is fifteen
+kilobytes a second of signed transactions."""
 
 MAX_TRIES = 20
-"""How often an id is asked for that nobody brings (contract §3, stage 2). What a block needs begins again then."""
+"""How often an id is asked for that nobody brings (contract §3, stage 2). For what a block needs, the count
+then begins again."""
 
 MAX_NAMED = 4_000
-"""Ids that one connection has named and that have not come, beyond which it is not asked to name more: as many as may
-be asked of it at a time. What it names unasked counts in `MAX_MISSING`."""
+"""Missing ids that one connection has named: at so many, it is not asked to name more. As many may be asked of it at a
+time. What it names unasked counts in `MAX_MISSING`."""

@@ -1,7 +1,7 @@
 """Who is in the network, and to whom a node keeps connections (contract §3, stage 2).
 
 All addresses lie on a ring in sorted order. A node connects to the ten that follow
-its own, so that many must fail at once to part the network, and to two random ones,
+its own, so that many must fail at once to split the network, and to two random ones,
 so that a message needs a few hops and not a tenth of the ring.
 """
 
@@ -26,7 +26,7 @@ class Membership:
         self._aliases = Recent(MAX_ALIASES)
         """Other names of nodes, which do not come into the list again while this is remembered."""
         self._unreachable: set[str] = set()
-        """Addresses that do not answer, and are in the list for a link: somebody who called has named them."""
+        """Addresses in the list that do not answer: a linked caller has named them as its own."""
 
     def __contains__(self, address: str) -> bool:
         place = self._place(address)
@@ -38,8 +38,8 @@ class Membership:
             self._ring.insert(self._place(address), split_address(address))
 
     def add_reached(self, address: str) -> None:
-        """Put an address in the list that was called and has answered. If the list is full, another one gives way:
-        of ten thousand nearly all were only heard of."""
+        """Put an address that was called and has answered in the list. If the list is full, another one gives way:
+        nearly all of ten thousand were only heard of."""
         if len(self._ring) >= MAX_PEERS and address not in self:
             host, port = self._generator.choice(self._ring)
             self.discard(f"{host}:{port}")
@@ -59,7 +59,7 @@ class Membership:
             del self._ring[self._place(address)]
 
     def set_aside(self, address: str) -> None:
-        """Leave an address in the list that does not answer, and call others in its place."""
+        """Leave an address that does not answer in the list, but call others in its place."""
         if address in self:
             self._unreachable.add(address)
 
@@ -79,12 +79,12 @@ class Membership:
         return list(islice(filter(self.is_reachable, addresses), RING_LINKS))
 
     def wanted(self) -> list[str]:
-        """The addresses to be connected to: the successors, and two that were picked at random for good."""
+        """The addresses to be connected to: the successors, and two that were once picked at random."""
         successors = self.successors()
         self._picked = [address for address in self._picked if self.is_reachable(address) and address not in successors]
         taken = {self.own, *successors, *self._picked, *self._unreachable}
         # The random two are shortcuts: on the ring alone a message moves ten places a hop.
-        # Among that many there are enough that are not taken, if there are enough at all.
+        # A sample of this size has enough free addresses, if there are enough at all.
         sample = self._generator.sample(self._ring, min(len(self._ring), len(taken) + RANDOM_LINKS))
         free = [address for host, port in sample if (address := f"{host}:{port}") not in taken]
         self._picked += free[:RANDOM_LINKS - len(self._picked)]

@@ -1,4 +1,4 @@
-"""What is noted of ids that are missing, and of those who have named them; `fetcher.py` asks for them."""
+"""Notes about missing ids, and about the connections that have named them; `fetcher.py` asks for the ids."""
 
 from collections import deque
 from typing import NamedTuple
@@ -27,11 +27,11 @@ class Source:
         """Until then, in seconds of the clock, nobody else is asked: it has brought enough."""
 
     def is_stalled(self, now: float) -> bool:
-        """Has it brought too little for 5 s, although it was asked? A slow line brings one thing after the other."""
+        """Has it brought too little for 5 s, although it was asked? A slow but steady line has not stalled."""
         return bool(self.questions) and max(self.questions[0].asked_at + WANT_AGAIN, self.patient_until) <= now
 
     def brought(self, now: float) -> None:
-        """It has brought what it was asked for: whoever brings things, and not one now and then, may go on."""
+        """It has brought what it was asked for. It may go on while it brings things steadily, not one now and then."""
         asked_at = self.questions[0].asked_at if self.questions else now
         patient_until = max(now, asked_at + WANT_AGAIN, self.patient_until)
         self.patient_until = min(now + WANT_AGAIN, patient_until + 1 / SLOW_THINGS_PER_SECOND)
@@ -49,6 +49,6 @@ class Missing:
         self.failed: tuple[Connection, ...] = ()
         """Those that had named it, and did not bring it when they were asked."""
         self.rounds = 0
-        """How often all that were asked did not have it, since somebody was found who had named it."""
+        """How many rounds of questions have failed since somebody named it: each next round asks twice as many."""
         self.tries = 1
         """How often it was asked for until nobody was left."""

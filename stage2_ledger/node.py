@@ -92,12 +92,12 @@ class LedgerNode(ChatNode):
         self.network.after(1.0, self.fetch_again)
 
     def on_open(self, connection: Connection) -> None:
-        """A connection is there: say hello, unless there was one to that place."""
+        """A connection is there: say hello, unless there already is one to that place."""
         if not self.ring.ends_second_call(connection):
             super().on_open(connection)
 
     def on_own_address(self, connection: Connection) -> None:
-        """Another name of this node itself is not in the list of peers either."""
+        """The address called is another name of this node: take it off the list of peers, too."""
         super().on_own_address(connection)
         self.ring.members.cross_out(str(connection.dialled))
 
@@ -135,11 +135,11 @@ class LedgerNode(ChatNode):
         self.keeper.commit()
 
     def on_end(self) -> None:
-        """Put the journal away."""
+        """Close the journal."""
         self.keeper.close()
 
     def report(self, event: str, **members: Any) -> None:
-        """Tell the user what happened, not what happens again."""
+        """Tell the user what happened, but not while the journal is replayed."""
         if not self.keeper.is_replaying:
             super().report(event, **members)
 
@@ -200,7 +200,7 @@ class LedgerNode(ChatNode):
         self.reconciliation.begin(connection)
 
     def fetch(self, connection: Connection, ids: list[str]) -> None:
-        """Ask a neighbour for those of the ids that it has told which are lacking here."""
+        """Ask a neighbour for those of its ids that are lacking here."""
         self.fetcher.need(filter(self.is_lacking, ids), connection)
 
     def is_lacking(self, transaction_id: str) -> bool:
@@ -216,7 +216,7 @@ class LedgerNode(ChatNode):
         return self.frames.get(wanted)
 
     def on_fetched(self, connection: Connection, is_worth_more: bool) -> None:
-        """A want has been answered, so there may be room for more. Has the answer brought anything? A hook."""
+        """A want has been answered, so there may be room for more. Has it brought anything? A hook."""
         self.reconciliation.go_on(connection)
 
     def on_forsaken(self, missing_id: str) -> None:

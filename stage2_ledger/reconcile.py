@@ -1,9 +1,9 @@
 """How two nodes find out what one of them lacks (contract §3, stage 2).
 
 Flooding brings a message to everyone who is there. Reconciliation brings it to those who were not. A node tells a
-neighbour the sums of the sixteen parts of its store. If they are not the neighbour's own, that one asks for the sums
-of the sixteen parts of each part that differs, and so on down; what is small it asks for by its ids, and it fetches
-those that it lacks. So it costs what differs, and not what is kept.
+neighbour the sums of the sixteen parts of its store. If they differ from its own, the neighbour asks for
+the sums of the sixteen parts of each part that differs, and so on down. Of a small part it asks for the ids, and then
+fetches those that it lacks. So the cost depends on what differs, and not on what is kept.
 
     alice                                       bob
     sums of 0 … f                     ──>       differ in 3 and 7; tells his own, so that she does the same
@@ -12,12 +12,12 @@ those that it lacks. So it costs what differs, and not what is kept.
                                       <──       get_sums of 3a; get_ids of 7c
     sums of 3a0 … 3af; ids            ──>       …
 
-Whoever answers remembers nothing. Whoever asks has one question open with each neighbour.
+The node that answers remembers nothing. The one that asks has one question open with each neighbour.
 
 Nodes of the first version of the contract do not know `sums`. Their `summary` has 256 sums over the whole
 store, and is answered with all ids of the parts that differ, in pieces.
 
-Nothing here knows what the ids are of, or how a frame travels: any store of ids will do.
+Nothing here knows what the ids stand for, or how a frame travels: any store of ids will do.
 """
 
 import random
@@ -56,10 +56,10 @@ def _is_sixteen_sums(value: Any) -> bool:
 
 
 def make_digests(sums: Iterable[Sum], salt: int) -> str:
-    """The digest of each sum, 8 hex digits, in one text: its product with the salt, of which the 32 highest of 256 bits
-    count.
+    """The digests of the sums in one text, 8 hex digits each: the highest 32 of the 256 bits of the sum times the
+    salt.
 
-    Two sums that are not the same have the same digest with one odd salt of 2^31 (Dietzfelbinger et al., "A Reliable
+    Two different sums have the same digest with one odd salt in 2^31 (Dietzfelbinger et al., "A Reliable
     Randomized Algorithm for the Closest-Pair Problem", 1997), and the next comparison has another salt.
     """
     highest = [(total * salt & _LAST_256_BITS) >> 224 for _, total in sums]
@@ -67,7 +67,7 @@ def make_digests(sums: Iterable[Sum], salt: int) -> str:
 
 
 class Claim(NamedTuple):
-    """What a neighbour has with one prefix, as it says."""
+    """What a neighbour says that it has with one prefix."""
 
     prefix: str
     ids: int
@@ -79,7 +79,7 @@ class Claim(NamedTuple):
         return self.ids == own[0] and self.digest == make_digests([own], salt)
 
     def is_to_be_listed(self, own: Sum) -> bool:
-        """Are the ids asked for, and not the sums? If they are few, or most of them are lacking here."""
+        """Should the ids be asked for, and not the sums? Yes if they are few, or if most of them are lacking here."""
         lacking = self.ids - own[0]
         return self.ids <= MAX_TOLD_IDS and self.ids <= max(LISTED_AT_ONCE, 2 * lacking)
 
@@ -99,7 +99,7 @@ class Comparison:
         self.differing: list[Claim] = []
         """What differs and is to be asked about, the last first: so the small parts go before the large ones."""
         self.untold: list[str] = []
-        """Prefixes that differ from the neighbour's summary, and of which it has not been told the ids yet."""
+        """Prefixes that differ from the neighbour's summary, and whose ids it has not been told yet."""
 
     @property
     def has_asked(self) -> bool:
@@ -148,7 +148,7 @@ class Reconciliation(Part):
     # --- telling sums ---------------------------------------------------------------------------
 
     def greet(self, connection: Connection) -> None:
-        """There is a new neighbour: whoever called compares the two stores first."""
+        """There is a new neighbour: the one that called compares the two stores first."""
         if connection.dialled is not None:
             self.begin(connection)
 
@@ -179,7 +179,7 @@ class Reconciliation(Part):
     # --- asking ---------------------------------------------------------------------------------
 
     def on_sums(self, connection: Connection, message: Message, frame: bytes) -> None:
-        """Note what differs, and ask on. If the neighbour has begun, and not in vain, it is told this node's sums."""
+        """Note what differs, and ask on. If the neighbour began, and something differs, tell it this node's sums."""
         comparison = self._with(connection)
         comparison.knows_sums = True
         salt, sums = message["salt"], message["sums"]
@@ -242,8 +242,8 @@ class Reconciliation(Part):
     def on_ids(self, connection: Connection, message: Message, frame: bytes) -> None:
         """The answer to `get_ids`: ask on, and fetch those that are lacking here.
 
-        In this order: an answer comes after all that was asked for before it, and while the next ids are awaited
-        there is something to fetch.
+        In this order: otherwise the next ids would come after all that is fetched here. And while they are on their
+        way there is something to fetch.
         """
         self._with(connection).is_listing = False
         self.go_on(connection)
@@ -262,8 +262,8 @@ class Reconciliation(Part):
         connection.send(encode_frame({"type": "summary", "answer": is_answer, "buckets": self._ids.summary()}))
 
     def on_summary(self, connection: Connection, message: Message, frame: bytes) -> None:
-        """Answer with the ids of each bucket that differs, and once with this node's own sums. Whoever knows `sums` has
-        sent them before, and whoever is still being told has to wait."""
+        """Answer with the ids of each bucket that differs, and once with this node's own sums. There is no answer
+        for a neighbour that knows `sums` and has sent them before, nor for one that is still being told."""
         comparison = self._with(connection)
         if comparison.knows_sums or comparison.untold:
             return

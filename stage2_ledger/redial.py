@@ -24,13 +24,13 @@ class LostPeers(Redials):
         self._is_for_ever = is_for_ever
 
     def is_wanted(self, connection: Connection) -> bool:
-        """Is this lost connection to be opened again? Not if the two are linked otherwise, or if this node ended it."""
+        """Must this lost connection be opened again? Not if the two have another link, or if this node ended it."""
         address = connection.proven or connection.address or ""
         has_been_linked = connection.address is not None or address in self._redials
         return has_been_linked and not connection.was_refused and not self._is_linked(address)
 
     def was_lost(self, connection: Connection) -> bool:
-        """Was the other end of this link lost before? Even if it only says that it is at a lost address."""
+        """Was the other end of this link lost before, or does it at least say that it is at a lost address?"""
         return connection in self._next_waits or not {connection.address, connection.dialled}.isdisjoint(self._redials)
 
     def on_lost(self, connection: Connection) -> None:
@@ -50,8 +50,8 @@ class LostPeers(Redials):
 
     def _make_room(self, has_only_called: bool, lasted: float) -> bool:
         """Is there room for one more? If not, the one whose link lasted shortest gives way to one that lasted more than
-        twice as long. Whoever comes and goes under many names must not take the places of those that stayed. Nor must
-        it have all its names called by staying a little longer with each."""
+        twice as long. A peer that comes and goes under many names must not take the places of those that stayed.
+        Nor must it have all its names called by staying a little longer with each."""
         rivals = [one for one, redial in self._redials.items() if redial.has_only_called or not has_only_called]
         if len(rivals) < (MAX_CALLED_BACK if has_only_called else MAX_REDIALS):
             return True

@@ -40,7 +40,7 @@ class Ring(Part):
         self._network_name = network_name
         self.members = Membership(address, network.random)
         self.presence = b""
-        """What this node has flooded of itself: it goes first on every link that it opens."""
+        """The frame by which this node tells everyone of itself: it goes first on every link that it opens."""
         self._dialling: set[str] = set()
         """Addresses that are being called for a new connection."""
         self._dials = Allowance(MAX_DIALS, DIALS_PER_SECOND)
@@ -50,7 +50,7 @@ class Ring(Part):
         self._note_peers_from = 0.0
         """When the list of peers may be written down again, in seconds of `Network.now`."""
         self._introduced: set[Connection] = set()
-        """Links by which an address came into the list that was not in it before."""
+        """Links whose peer has put a new address into the list."""
 
     # --- who is there ---------------------------------------------------------------------------
 
@@ -122,7 +122,7 @@ class Ring(Part):
         for address in addresses:
             if address not in self._dialling and not self._neighbours.is_linked(address):
                 if self._has_just_called(address):
-                    if address not in self._redials:  # those are called again soon in any case
+                    if address not in self._redials:  # lost addresses are called again soon anyway
                         self._keep_up_links_later()
                     continue
                 if not self._dials.take(self._network.now()):
@@ -148,8 +148,8 @@ class Ring(Part):
             self._network.after(1 / DIALS_PER_SECOND, go_on)
 
     def ends_second_call(self, connection: Connection) -> bool:
-        """A second call to one place is given up before a word is said: that node has two names. If the second call was
-        by the name that the node gives itself, the first was by the other one, which may lead elsewhere tomorrow."""
+        """End a call that has reached a node which was called before: it has two names. True if this is one. If the
+        node calls itself by the second name, that one counts: the first may lead elsewhere tomorrow."""
         if connection.dialled is None:
             return False
         first = next((one for one in self._neighbours.connections
@@ -173,13 +173,13 @@ class Ring(Part):
         connection.close()
 
     def greet(self, connection: Connection) -> None:
-        """There is a new neighbour. If this node has called it, it hears that this node is there."""
+        """There is a new neighbour. If this node has called it, tell it that this node is there."""
         self._dialling.discard(connection.dialled or "")
         self._list_peer(connection, str(connection.address))
         if connection.dialled is not None and not self._is_at_its_address(connection):
             self._call([str(connection.address)])  # does that name lead there, too?
         if connection.dialled is not None and self.presence:
-            connection.send(self.presence)  # the one by which it joined may be gone before it has passed it on
+            connection.send(self.presence)  # the peer of the join may have gone before it passed this on
         self.note_peers()
         if self._redials.was_lost(connection):
             # While the network was cut, each side has crossed out addresses of the other: merge the lists.
@@ -187,8 +187,8 @@ class Ring(Part):
         self._drop_double_link(connection)
 
     def _drop_double_link(self, connection: Connection) -> None:
-        """Two nodes that call each other have two links, and one of them ends. If this node has called and reached the
-        very address, that call stays, and it is the only one: anybody can claim to listen where a neighbour does."""
+        """Two nodes that call each other have two links, and one of them ends. If a call of this node has reached
+        exactly that address, it stays, and no other does: anybody can claim to listen where a neighbour does."""
         links = [link for link in self._neighbours.links if link.address == connection.address]
         own = [link for link in links if link.dialled == link.address]
         own += [link for link in links if link not in own and self._is_at_its_address(link)]
@@ -199,14 +199,14 @@ class Ring(Part):
                 link.close()
 
     def _closes_call(self, inbound: Connection, own: Connection) -> bool:
-        """Must this node close the call that it has got, in favour of its own? If both called at once, the one with the
-        smaller address must. Otherwise the one that was called later must."""
+        """Must this node close the call that it received, and keep its own? If both called at once, the node with the
+        smaller address must. Otherwise the later call is closed, by the node that received it."""
         is_at_once = abs(inbound.opened - own.opened) < AT_ONCE_SECONDS
         is_for_this = self._address < str(inbound.address) if is_at_once else own.opened < inbound.opened
         return own.dialled is not None and is_for_this
 
     def _is_at_its_address(self, link: Connection) -> bool:
-        """Is it proven that this peer is where it says that it listens? That of `--peer` is believed."""
+        """Is it proven that this peer is where it says that it listens? The node of `--peer` is believed."""
         return link.proven is not None and link.proven in (link.address, self._neighbours.peer)
 
     def _list_peer(self, connection: Connection, address: str) -> None:
@@ -222,8 +222,8 @@ class Ring(Part):
     def on_lost(self, connection: Connection) -> None:
         """A neighbour is gone. It leaves the list while it does not answer, and somebody else takes its place.
 
-        Whoever has only called may have named anybody. It takes no address off the list that was there before: that
-        address is called.
+        A peer that has only called may claim any address. If that was in the list before it came, it stays there, and
+        is called.
         """
         self._asked_for_peers.discard(connection)
         address = str(connection.address)
@@ -250,8 +250,8 @@ class Ring(Part):
                     link.proven = connection.dialled
 
     def on_no_answer(self, address: str) -> None:
-        """An address that does not answer is not in the list of peers: call somebody else in its place. It stays in the
-        list while a linked caller names it: not everybody who calls can be called."""
+        """Take an address that does not answer off the list of peers, and call another in its place. It stays in the
+        list while a linked caller names it: some callers cannot be called."""
         self._dialling.discard(address)
         if not self._neighbours.is_linked(address):
             is_named = any(link.address == address for link in self._neighbours.links)

@@ -42,7 +42,7 @@ class SignedClient(LedgerClient):
         return SignedNode(network, address, setup)
 
     def find_key(self, options: argparse.Namespace) -> PrivateKey:
-        """The key of this node's account: from its wallet, or a new one that goes with the process."""
+        """The key of this node's account: from its wallet, or a new one that is lost with the process."""
         if options.wallet is None and options.data is not None:
             return find_kept_key(options)
         if options.wallet is None:
@@ -88,7 +88,7 @@ def find_passphrase(wallet: Path, is_new: bool) -> str:
         wait_for_foreground()
     try:
         return choose_passphrase(wallet) if is_new else getpass.getpass(f"passphrase of {wallet}: ")
-    except (EOFError, OSError):  # or it goes to the background at the question
+    except (EOFError, OSError):  # or the process went to the background at the question
         raise CannotStart(f"the passphrase of {wallet} is expected, not the end of input") from None
 
 

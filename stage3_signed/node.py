@@ -29,7 +29,7 @@ class SignedSetup(LedgerSetup):
     def __init__(self, *, key: PrivateKey, join_seconds: float = HELLO_SECONDS, journal: Journal | None = None) -> None:
         super().__init__(join_seconds=join_seconds, journal=journal)
         self.key = key
-        """That of its account."""
+        """The key of its account."""
 
 
 class SignedNode(LedgerNode):
@@ -59,7 +59,7 @@ class SignedNode(LedgerNode):
     def __init__(self, network: Network, address: str, setup: SignedSetup) -> None:
         super().__init__(network, address, setup)
         self.key: PrivateKey = setup.key
-        """That of this node's account."""
+        """The key of this node's account."""
 
     def describe(self) -> dict[str, Any]:
         """The members of the event `listening`: this node's account is one more."""
@@ -78,7 +78,7 @@ class SignedNode(LedgerNode):
             raise Invalid(f"transaction: {error}") from None
 
     def keep_transaction(self, transaction: Transaction, frame: bytes) -> None:
-        """Keep a transaction, and each account's 400 characters only once."""
+        """Keep a transaction; `intern` keeps the 400 characters of each account only once."""
         transaction = transaction._replace(sender=intern(transaction.sender), receiver=intern(transaction.receiver))
         super().keep_transaction(transaction, frame)
 
