@@ -1,6 +1,6 @@
 """How a node gets the blocks that it has missed, and gives others theirs (contract §3, stage 4).
 
-Neighbours tell each other by `height` which block they await. The one that is behind asks; whom, is in sources.py.
+Neighbours tell each other by `height` which block they await. The one that is behind asks; sources.py chooses whom.
 What `BlockSync` has is the same in stage 5: questions, each with a ping after it, and answers of a limited size.
 """
 
@@ -65,8 +65,8 @@ class HeightSync(BlockSync):
 
     def __init__(self, blocks: Sequence[Block], lacks: Waiting, now: Callable[[], float],
                  trust: Callable[[Connection], int]) -> None:
-        """`blocks` are those accepted, by number; of these, some lack transactions. Whoever `trust` ranks higher is
-        asked first."""
+        """`blocks` are those accepted, by number; `lacks` says which transactions they lack. The neighbour that `trust`
+        ranks highest is asked first."""
         self._blocks = blocks
         self._lacks = lacks
         self._sources = Sources(self._ask_from, now, trust)
@@ -106,7 +106,7 @@ class HeightSync(BlockSync):
         self._sources.came(len(block.frame))
 
     def on_answered(self, connection: Connection) -> None:
-        """Ask on, unless this node has caught up."""
+        """Ask for the next blocks, unless this node has caught up."""
         self._sources.answered(connection, len(self._blocks))
         self.catch_up()
 

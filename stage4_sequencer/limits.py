@@ -6,17 +6,17 @@ MAX_BLOCK_IDS = 50_000
 """Transactions in one block, which makes it 3.2 of a frame's 4 MiB (contract §3, stages 4 and 5)."""
 
 MAX_POOL = 128 * MEBIBYTE
-"""Transactions that wait for a block, as bytes of their frames: what comes at full speed in half a minute. Those
-that come when it is full are not taken."""
+"""Bytes of the frames of transactions that wait for a block: half a minute at full speed. When the pool is full, no
+more are taken."""
 
 MAX_UNCOVERED = 16 * MEBIBYTE
-"""With so much in the pool, those whose sender cannot pay them are no longer taken: they cost their sender nothing."""
+"""Bytes in the pool from which on no transaction is taken that its sender cannot pay: it costs the sender nothing."""
 
 MAX_WAITING = 1_000
 """Blocks that wait for an earlier one or for transactions (contract §3, stages 4 and 5)."""
 
 MAX_WAITING_IDS = 60_000
-"""Transactions that the early blocks of stage 4 name: one of the largest blocks. A missing one takes 700 bytes."""
+"""Transactions that the early blocks of stage 4 name: enough for one of the largest. A missing one takes 700 bytes."""
 
 MAX_ANSWER_BLOCKS = 500
 """Blocks in one answer to `get_blocks` or `get_chain` (contract §3)."""

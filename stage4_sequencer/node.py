@@ -31,7 +31,7 @@ class SequencedNode(TotalOrderNode):
 
     STAGE = 4
 
-    # The classes of its parts, for whoever needs others in their place:
+    # The classes of its parts; attackers and tests put others in their place:
     WAITING_BLOCKS = WaitingBlocks
     HEIGHT_SYNC = HeightSync
     COMPARISON = Comparison
@@ -103,9 +103,9 @@ class SequencedNode(TotalOrderNode):
     # --- the sequencer --------------------------------------------------------------------------
 
     def make_block(self) -> None:
-        """Every interval: order what is in the pool, as it arrived. Nothing there, no block."""
+        """Every interval: order what is in the pool, in order of arrival. An empty pool makes no block."""
         self.network.after(self.interval_ms / 1000, self.make_block)
-        # What is ordered stays in the pool while an earlier block lacks something: not twice, then.
+        # A transaction that is ordered stays in the pool while an earlier block lacks something. Do not order it again.
         ids = [pooled for pooled in self.pool if pooled not in self.ordered][:MAX_BLOCK_IDS]
         if ids and self.sequencer_key is not None:
             message = {"type": "block", "number": len(self.blocks), "transactions": ids}
@@ -191,7 +191,7 @@ class SequencedNode(TotalOrderNode):
         if self._lacks_evidence(first.number):
             self.evidence[first.number] = (first.frame, second.frame)
             if first.number in self.early:
-                self.keeper.keep("block", first.frame)  # otherwise the second would be the first after a crash
+                self.keeper.keep("block", first.frame)  # otherwise a replay would find the second one first
             self.keeper.keep("block", second.frame)
             self.report("equivocation", creator=self.sequencer, number=first.number, ids=[first.id, second.id])
             self.flood(second.frame, connection)
@@ -203,7 +203,7 @@ class SequencedNode(TotalOrderNode):
     # --- execution ------------------------------------------------------------------------------
 
     def has_room_for(self, transaction: Transaction) -> bool:
-        """What a block needs comes in always: the sequencer has ordered it."""
+        """What a block needs always comes in: the sequencer has ordered it."""
         return super().has_room_for(transaction) or bool(self.waiting_blocks.needed_by(transaction.id))
 
     def _execute_blocks(self) -> None:
@@ -229,7 +229,7 @@ class SequencedNode(TotalOrderNode):
     # --- catching up ----------------------------------------------------------------------------
 
     def send_progress(self, connection: Connection) -> None:
-        """Say which block this node awaits, and in which order the others were."""
+        """Say which block this node awaits, and in which order those before it were."""
         super().send_progress(connection)
         self.comparison.tell(connection)
 

@@ -1,8 +1,8 @@
 """How two nodes find the first number at which their orders differ (contract §3, stage 4).
 
-A block of stage 4 names no parent, so a difference does not show in the blocks after it. Hence a digest for each
-number, over the digest before and the id of the block. Equal digests mean equal blocks up to there. A node that sees
-two differ asks for those in between, and finds the first block that differs after a few questions.
+A block of stage 4 names no parent, so a difference does not show in the blocks after it. So there is a digest
+for each number, over the digest before and the id of the block. Equal digests mean equal blocks up to there. A node
+that sees two differ asks for those in between, and finds the first block that differs after a few questions.
 """
 
 import hashlib
@@ -32,7 +32,7 @@ NUMBERS = Field(is_list_of(lambda value: is_integer(value, 1), MAX_DIGESTS),
 
 
 class Gap(NamedTuple):
-    """Somewhere in it two orders part: the first `agreed` blocks are equal, of the first `differing` not all."""
+    """Where two orders begin to differ: the first `agreed` blocks are equal, but not all of the first `differing`."""
 
     agreed: int
     differing: int
@@ -43,7 +43,7 @@ class Gap(NamedTuple):
         return self.differing == self.agreed + 1
 
     def numbers(self) -> list[int]:
-        """Where to look next: at both ends again, so that the answer speaks for itself, and evenly in between."""
+        """Where to look next: at both ends again, so that the answer needs no memory, and evenly in between."""
         step = (self.differing - self.agreed) // (MAX_DIGESTS - 1) + 1
         return [*range(max(1, self.agreed), self.differing, step), self.differing]
 
@@ -66,19 +66,19 @@ class Order:
         return {str(number): self._digests[number].hex() for number in numbers if number <= len(self)}
 
     def locator(self) -> dict[str, str]:
-        """The digests from the newest back in doubling steps: most orders that part have done so lately."""
+        """The digests from the newest back in doubling steps: most differences are recent."""
         steps = takewhile(lambda step: step < len(self), (2**power for power in range(MAX_DIGESTS - 1)))
         return self.digests([*[len(self)] * (len(self) > 0), *(len(self) - step for step in steps)])
 
     def find_gap(self, digests: dict[str, str]) -> Gap | None:
-        """Where this order and another one with these digests part; None if they do not, as far as they tell."""
+        """Where this order and one with these digests begin to differ; None if they do not, as far as these tell."""
         common = {int(number): digest for number, digest in digests.items() if int(number) <= len(self)}
         agreed = max((number for number in common if self._digests[number].hex() == common[number]), default=0)
         differing = min((number for number in common if number > agreed), default=None)
         return None if differing is None else Gap(agreed, differing)
 
     def is_ahead(self, digests: dict[str, str]) -> bool:
-        """Do these digests go beyond this order, and leave out the newest one of it?"""
+        """Do these digests go beyond this order, and leave out its newest one?"""
         return str(len(self)) not in digests and any(int(number) > len(self) for number in digests) and len(self) > 0
 
 
@@ -92,8 +92,8 @@ class Comparison(Part):
         self._order = order
         self._is_proof_wanted = is_proof_wanted
         self._answers: dict[Connection, Gap | None] = {}
-        """Who was asked, and where the two orders part as the answer says."""
-        self._parted_at: dict[Connection, int] = {}
+        """The neighbours that were asked, and where the orders differ by what was answered."""
+        self._first_difference: dict[Connection, int] = {}
         """The number of the first block that differs at a neighbour, once it is found."""
 
     def tell(self, connection: Connection) -> None:
@@ -106,7 +106,7 @@ class Comparison(Part):
         connection.send(encode_frame({"type": "order", "digests": self._order.digests(message["numbers"])}))
 
     def on_order(self, connection: Connection, message: Message, frame: bytes) -> None:
-        """A neighbour tells of its order, also as an answer: see whether it is this node's."""
+        """A neighbour tells its order, unasked or as an answer: compare it with this node's."""
         digests = message["digests"]
         gap = self._order.find_gap(digests)
         if connection in self._answers:
@@ -125,16 +125,16 @@ class Comparison(Part):
     def on_lost(self, connection: Connection) -> None:
         """A neighbour that is gone answers no questions."""
         self._answers.pop(connection, None)
-        self._parted_at.pop(connection, None)
+        self._first_difference.pop(connection, None)
 
     def _look_closer(self, connection: Connection, gap: Gap) -> None:
         """Ask for the digests in between or, when the first block that differs is known, for that one."""
-        if gap.agreed <= self._parted_at.get(connection, -1) < gap.differing:
+        if gap.agreed <= self._first_difference.get(connection, -1) < gap.differing:
             return
         if not gap.is_closed:
             self._ask_about(connection, {"type": "get_order", "numbers": gap.numbers()})
         else:
-            self._parted_at[connection] = gap.agreed
+            self._first_difference[connection] = gap.agreed
             if self._is_proof_wanted(gap.agreed):
                 self._ask_about(connection, {"type": "get_blocks", "from": gap.agreed})
 

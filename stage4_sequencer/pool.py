@@ -15,9 +15,9 @@ class Pool:
         self._size_of = size_of
         self._waiting: dict[str, Transaction] = {}
         self._is_in_order = True
-        """Not after some were put back, until somebody wants to know the order."""
+        """False after some were put back, until the order is needed."""
         self._places: dict[str, int] = {}
-        """Of every transaction that was ever here, its place in the order of arrival."""
+        """Each transaction that was ever here -> its place in the order of arrival."""
         self._pending: dict[str, int] = {}
         """What an account has promised by what waits here."""
         self.size = 0
@@ -42,11 +42,11 @@ class Pool:
         return self._pending.get(account, 0)
 
     def has_room(self, is_covered: bool) -> bool:
-        """Is there room for one more? For those that their sender cannot pay there is less: they cost nothing."""
+        """Is there room for one more? There is less for those that their sender cannot pay: they cost nothing."""
         return self.size < (MAX_POOL if is_covered else MAX_UNCOVERED)
 
     def add(self, transaction: Transaction) -> None:
-        """Let a transaction wait that has just arrived."""
+        """Let a transaction that has just arrived wait."""
         self._places[transaction.id] = len(self._places)
         self._put(transaction)
 
@@ -62,7 +62,7 @@ class Pool:
         return True
 
     def put_back(self, transactions: Iterable[Transaction]) -> None:
-        """Transactions that had taken effect have not any longer: each goes back to its place."""
+        """Transactions that had taken effect are undone: each goes back to its place."""
         for transaction in transactions:
             self._put(transaction)
         self._is_in_order = False

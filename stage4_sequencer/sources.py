@@ -48,7 +48,7 @@ class Sources:
         self._sources.setdefault(connection, Source()).height = height
 
     def height(self, connection: Connection) -> int:
-        """What a neighbour has said last; 0 if it has said nothing, or not kept to it."""
+        """The height that a neighbour told last; 0 if it told none, or did not bring what it claimed."""
         return self._sources[connection].height if connection in self._sources else 0
 
     def is_asked(self, connection: Connection) -> bool:
@@ -102,7 +102,7 @@ class Sources:
             source.height = 0
 
     def _wait_for_nobody_else(self) -> None:
-        """Somebody brings blocks: one question at a time will do, and those that brought none do not take its turn."""
+        """Somebody brings blocks: one question is enough, and those to neighbours that brought none do not count."""
         self._width = 1
         for source in self._open().values():
             source.is_late = not source.has_brought
@@ -116,5 +116,5 @@ class Sources:
                 if source.asked_from is not None and not source.is_late}
 
     def _is_asked(self, source: Source) -> bool:
-        """Asking again does not hurry who reads slowly, but a question of a minute ago is no reason not to ask."""
+        """To ask again does not hurry a slow neighbour. But it may be asked again when the question is a minute old."""
         return source.asked_from is not None and self._now() < source.asked_at + OLD_QUESTION_SECONDS

@@ -1,4 +1,4 @@
-"""What every node does that waits for blocks to say in which order transactions take effect.
+"""What the nodes of stages 4 and 5 share: blocks say in which order transactions take effect.
 
 Who makes the blocks, and which of them count, is left open: in stage 4 it is a
 sequencer (node.py), in stage 5 a lottery.
@@ -55,7 +55,7 @@ class TotalOrderNode(SignedNode):
         self.refused = Refused()
         """The transactions for which the pool had no room."""
         self.waiting_blocks: WaitingBlocks
-        """Those that lack something. Each stage has its own, and its own way to catch up, at the latest in
+        """The blocks that lack something. Each stage sets this, and `sync`, the way to catch up, at the latest in
         `begin_with`."""
         self.sync: BlockSync
         self.made_here: set[str] = set()
@@ -123,7 +123,7 @@ class TotalOrderNode(SignedNode):
             raise HandshakeError(f"network {name}, and only {self.only_network} is wanted")
 
     def take_network(self, connection: Connection, name: str) -> None:
-        """The name of a network is not enough to join it: its genesis must come first, and `on_genesis` comes back."""
+        """The name of a network is not enough to join it: its genesis must come first; `on_genesis` calls again."""
         if self.genesis_frame:
             super().take_network(connection, name)
         else:
@@ -186,7 +186,7 @@ class TotalOrderNode(SignedNode):
         """Is there room in the pool? What was made here comes in even if there is none."""
         if transaction.id in self.made_here or self.keeper.is_replaying:
             return True
-        # A sender that has nothing cannot pay an amount of 0 either, as far as room is concerned.
+        # By `max`, a sender that has nothing cannot even pay 0: otherwise anybody could fill the pool for nothing.
         return self.pool.has_room(self.available(transaction.sender) >= max(1, transaction.amount))
 
     def on_no_room(self, transaction: Transaction, frame: bytes) -> None:
@@ -230,10 +230,10 @@ class TotalOrderNode(SignedNode):
     # --- the user -------------------------------------------------------------------------------
 
     def signed_message(self, key: PrivateKey, receiver: str, amount: int) -> Message:
-        """A transaction from the account of `key`; FUNDS if it could only be ignored later."""
+        """A transaction from the account of `key`; CommandError FUNDS if every node would ignore it later."""
         available = self.available(key.account)
         if amount > available:
-            reason = f"the account has {available} that are not pending, expected {amount}"
+            reason = f"the account needs {amount} and has {available} (what is pending is not counted)"
             raise CommandError(reason + self.advise_on_funds(key, amount), "FUNDS")
         return super().signed_message(key, receiver, amount)
 

@@ -1,7 +1,7 @@
 """Blocks that wait until all that they need is there, and who can be asked for it.
 
-Whoever sends a block says by it that they have what it lists. So a node asks the senders of a block, each for what is
-still lacking, and tops up its questions as the answers come: a block may list fifty thousand transactions.
+A neighbour that sends a block says by it that it has what the block lists. So a node asks the senders of a block, each
+for what is still lacking, and tops up its questions as the answers come: a block may list fifty thousand transactions.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -22,15 +22,15 @@ class WaitingBlock:
         self.lacking = set(self.order)
         """What it still lacks."""
         self.senders: dict[Connection, Iterator[str]] = {}
-        """Whoever has sent it, and what they are to be asked for next."""
+        """The connections that have sent it, and what each is asked for next."""
         self.asked_at = now
-        """When the senders were asked last from the beginning."""
+        """When the senders were last asked for all of it, from the beginning."""
         self.is_forsaken = False
         """Does it lack something that none of them has brought?"""
 
     def still_lacking(self) -> Iterator[str]:
         """What it lacks, in the order of the block; what has come by then is passed over."""
-        # It must not refer to this object, which refers to it: what waits in a cycle stays in memory for some seconds
+        # The generator must not refer to this object, which holds it: what waits in a cycle stays in memory for seconds
         # after the block is given up, and a block may lack fifty thousand ids.
         lacking = self.lacking
         return (one for one in self.order if one in lacking)
@@ -42,8 +42,8 @@ class Waiting:
     def __init__(self) -> None:
         self._blocks: dict[str, WaitingBlock] = {}
         self._waiting_for: dict[str, dict[str, None]] = {}
-        """Id -> the blocks that lack it, in order. One of a single entry is shared by all ids that only this block
-        needs: there may be fifty thousand."""
+        """Id -> the blocks that lack it, in order. All ids that only one block needs share one dictionary: there may
+        be fifty thousand of them."""
         self._sent_by: dict[Connection, dict[str, None]] = {}
 
     def __contains__(self, block_id: str) -> bool:
@@ -134,13 +134,13 @@ class Waiting:
         return self._blocks[block_id].is_forsaken or not self._blocks[block_id].senders
 
     def senders(self, block_id: str) -> Collection[Connection]:
-        """Whoever has sent a block that waits."""
+        """The connections that have sent a block that waits."""
         return self._blocks[block_id].senders
 
     def to_ask(self, connection: Connection) -> Iterator[str]:
         """What a connection is to be asked for next, since it has sent blocks which lack that."""
         for block_id in list(self._sent_by.get(connection, ())):
-            # Not `yield from`: whoever takes only some would close that iterator, and the rest would be asked for late.
+            # Not `yield from`: a caller that takes only some would close that iterator, and ask for the rest late.
             for one in self._blocks[block_id].senders[connection]:  # noqa: UP028
                 yield one
 
@@ -212,7 +212,7 @@ class WaitingBlocks(Part):
     # --- questions ------------------------------------------------------------------------------
 
     def ask_sender(self, connection: Connection) -> None:
-        """Ask whoever has sent blocks for some more of what these lack."""
+        """Ask a sender of blocks for some more of what these lack."""
         lacking = filter(self.is_to_be_fetched, self.lacks.to_ask(connection))
         self._fetcher.need(islice(lacking, self._fetcher.room(connection)), connection)
 

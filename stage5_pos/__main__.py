@@ -39,7 +39,7 @@ class StakeClient(SequencedClient):
         options.add_argument("--keys", type=read_path, default=Path("run/keys"), metavar="DIR",
                              help="the private keys of the genesis accounts, made when founding (default: %(default)s)")
         options.add_argument("--forge", type=read_numbers, metavar="all|none|1,3,…",
-                             help="the genesis accounts that this node plays (default: all when founding, none else)")
+                             help="the genesis accounts that this node plays (default: all if founding, or else none)")
 
     def make_node(self, network: ThreadedNetwork, address: str, options: argparse.Namespace) -> StakeNode:
         """Make the node, with the keys of the accounts that it plays if it joins."""
@@ -60,7 +60,8 @@ class StakeClient(SequencedClient):
 
 
 def load_stakes(options: argparse.Namespace, goes_on: bool) -> dict[int, PrivateKey]:
-    """The keys of the genesis accounts that this node plays, by their number. `goes_on`: with what `--data` holds."""
+    """The keys of the genesis accounts that this node plays, by their number. `goes_on`: with a
+    network that `--data` holds."""
     def present(numbers: Iterable[int]) -> list[int]:
         return [number for number in numbers if (options.keys / f"key-{number}.pem").exists()]
 

@@ -41,7 +41,7 @@ class ChainQuestion:
         self.brought = 0
         """How many blocks have come in the answers."""
         self.is_paused = False
-        """Is the next question put off, until fewer blocks wait?"""
+        """Is the next question postponed, until fewer blocks wait?"""
 
 
 class ChainSync(BlockSync):
@@ -78,7 +78,7 @@ class ChainSync(BlockSync):
         connection.send(encode_frame({"type": "tip", "id": tip.id, "height": tip.height}))
 
     def on_tip(self, connection: Connection, message: Message, frame: bytes) -> None:
-        """A neighbour tells its tip: whoever may have to learn from the other asks."""
+        """A neighbour tells its tip: the node that may lack something asks."""
         tip = message["id"]
         if self._tree.best.height > message["height"]:
             self.send_progress(connection)
@@ -102,20 +102,20 @@ class ChainSync(BlockSync):
     # --- the answer comes -----------------------------------------------------------------------
 
     def on_block_came(self, connection: Connection | None, block_id: str, parent_id: str) -> None:
-        """A block has come, known or not: remember the last one of an answer. One that hangs in the air was flooded,
-        and is not part of the answer."""
+        """A block has come, known or not: remember the last one of an answer. An orphan (a block with an unknown
+        parent) was flooded, and is not part of the answer."""
         if connection in self._questions and (parent_id in self._tree or parent_id in self._waiting):
             self._questions[connection].last = block_id
             self._questions[connection].brought += 1
 
     def on_no_room(self, connection: Connection | None) -> None:
-        """There was no room for a block from here. If it belongs to an answer, it is asked for again, when those before
-        it wait no longer."""
+        """There was no room for a block of this neighbour. If it belongs to an answer, it is asked for again, when
+        those before it wait no longer."""
         if connection in self._questions:
             self._questions[connection].had_no_room = True
 
     def on_no_longer_waiting(self, connection: Connection) -> None:
-        """A block from here has entered the tree: when the last one has, there is room for the next answer."""
+        """A block of this neighbour has entered the tree: when the last one has, there is room for the next answer."""
         if connection in self._questions and not self._waiting.count_of(connection):
             self._ask_on(connection, self._questions[connection])
 
@@ -128,7 +128,7 @@ class ChainSync(BlockSync):
         if last is None or self._is_on_its_way(question.tip):
             del self._questions[connection]
         elif waiting and (question.had_no_room or waiting + MAX_ANSWER_BLOCKS > MAX_WAITING):
-            # There was no room for the last one, or will be none for more, while so many from here wait.
+            # There was no room for the last block, or there will be none for more, while so many wait.
             question.is_paused, question.had_no_room = True, False
             self._after(WANT_AGAIN, lambda: self._ask_on(connection, question))
         elif len(self._tree) == question.blocks and (last == question.after or not self._waiting.is_known(last)):
@@ -140,12 +140,12 @@ class ChainSync(BlockSync):
             self._ask_after(connection, list(dict.fromkeys(locator)))
 
     def _is_on_its_way(self, block_id: str) -> bool:
-        """Does this block lack nothing but transactions, and does all that it builds on?"""
+        """Does this block, with all that it builds on, lack only transactions?"""
         return self._waiting.is_settled(block_id) or (block_id in self._waiting
                                                       and not self._waiting.is_hanging(block_id))
 
     def _ask_on(self, connection: Connection, question: ChainQuestion) -> None:
-        """Ask the question that was put off, if the neighbour is still there and it was not asked since."""
+        """Ask the question that was postponed, if the neighbour is still there and it was not asked since."""
         if self._questions.get(connection) is question and question.is_paused:
             question.is_paused = False
             self.on_answered(connection)

@@ -1,4 +1,4 @@
-"""What follows from a block that has entered the tree: the best chain may be another one, and something may have to go.
+"""What follows when a block has entered the tree: another chain may be the best, and some block may have to leave.
 
 When another tip is the best, `TreeLedger.follow` undoes the blocks that only the abandoned branch has. Here, what these
 had executed returns to the pool, and what the new branch has executed leaves it. The user is told of the rollback.
@@ -67,8 +67,8 @@ class BestChain:
         self._report("rollback", depth=depth, **{"from": path.undone[0].id, "to": path.done[-1].id})
 
     def _take_in(self, block: Block) -> None:
-        """A block is part of the best chain: what had come in for it alone is here for good, and what its receivers
-        could not pay before they may pay now."""
+        """A block is part of the best chain. The transactions that came in for it alone are kept for good. Its
+        receivers may now be able to pay what they could not pay before."""
         self._aside.take_in(block)
         for transaction_id in block.transactions:
             self._refused.on_paid(self._transactions[transaction_id].receiver)

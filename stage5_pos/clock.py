@@ -7,7 +7,7 @@ from common.parts import Part
 from stage5_pos.genesis import Genesis
 
 TELL_CLOCK_SECONDS = 60.0
-"""The user is told of a clock that is wrong once in so many seconds."""
+"""How often the user is told, at most, that a clock is wrong, in seconds."""
 
 
 class SlotClock(Part):
@@ -23,8 +23,8 @@ class SlotClock(Part):
         self._tell_from = 0.0
         """The user is not told of others' clocks before this time, in seconds of the network's clock."""
         self._told_of_slot = 0
-        """The slot of which the user was told that it is in the future again. At first the genesis, which has its own
-        words for that."""
+        """The slot of which the user was told that it is in the future again. At first that of the genesis: if it is
+        in the future, `tell_if_genesis_is_ahead` says so."""
 
     def slot(self) -> int:
         """The current slot."""

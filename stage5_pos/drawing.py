@@ -14,7 +14,7 @@ def draw_tree(tree: Tree) -> list[str]:
                    key=lambda block: (-block.height, not tree.is_on_best_chain(block), block.rank))
     lanes: list[Block | None] = []
     lines = [_draw_block(tree, block, lanes) for block in shown]
-    before = f"  ({count(lowest - 1, 'block')} of the best chain below)" if lowest > 1 else ""
+    before = f"  ({count(lowest - 1, 'older block')} of the best chain not shown)" if lowest > 1 else ""
     return [*lines, f"*  genesis {shown_id(tree.root.id)}{before}"]
 
 

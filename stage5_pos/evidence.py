@@ -1,7 +1,7 @@
-"""Who has made several blocks for one slot: the proof of it, and how many of them the tree takes.
+"""Several blocks of one creator for one slot: the proof of it, and how many of them enter the tree.
 
-Whoever has won a slot can sign any number of blocks for it. Two of them are proof, which everyone reports and keeps.
-More cost their creator nothing, so only the first `MAX_TWINS` enter the tree by themselves.
+The winner of a slot can sign any number of blocks for it. Two of them are proof, which everyone reports and keeps. More
+cost their creator nothing, so only the first `MAX_TWINS` enter the tree by themselves.
 """
 
 from collections.abc import Callable
@@ -53,8 +53,8 @@ class Evidence:
                 self._keep("evidence", frame)
 
     def note_entered(self, creator: str, slot: int, block_id: str) -> int:
-        """A block has entered the tree. Which one of its creator's for that slot is it, from 1 on? 0 if it was there
-        before."""
+        """A block has entered the tree. Give its number among its creator's blocks for that slot, from 1 on; 0 if it
+        was there before."""
         entered = self._entered.setdefault((creator, slot), [])
         if block_id in entered:
             return 0

@@ -24,7 +24,7 @@ class Branch:
         self.tip = fork
         """The last block."""
         self.balances: dict[str, int] = {}
-        """What the last block has left the accounts with that these blocks name."""
+        """What the accounts that these blocks name have after the last block."""
         self._changed_at: dict[str, int] = {}
         """The height of the block that named such an account last."""
         self._before: dict[str, list[int]] = {}
@@ -63,7 +63,7 @@ class Branch:
         self.tip = self.tip.parent
 
     def balances_at(self, height: int, accounts: Set[str]) -> dict[str, int]:
-        """What the block at this height and those below it left these accounts with, except those not named there."""
+        """What these accounts have after the block at this height; without those that no block up to there names."""
         found = {}
         for account in accounts & self.balances.keys():
             if self._changed_at[account] <= height:
@@ -81,11 +81,11 @@ class Branch:
 
 
 class View:
-    """What matters for some transactions after one block of the tree, to try out in what order they may follow."""
+    """What matters after one block of the tree, to try out which of some transactions may follow it."""
 
     def __init__(self, balances: dict[str, int], executed: set[str]) -> None:
         self.balances = balances
-        """What the accounts have that the transactions name."""
+        """What the accounts named by the transactions have."""
         self._executed = executed
         """Those of the transactions that have been executed."""
 
@@ -118,8 +118,8 @@ class TreeLedger(Ledger):
     def execute(self, block: Block) -> None:
         """Execute a block after its parent; InvalidBlock, and nothing has changed, if it is not valid there.
 
-        The balances stay those of the best chain, unless the block continues that. A valid one is to be put into
-        the tree next.
+        The balances stay those of the best chain, unless the block continues that. The caller then puts a
+        valid one into the tree.
         """
         assert block.parent is not None, "the genesis is not executed"
         transactions = [self._transactions[transaction_id] for transaction_id in block.transactions]
@@ -129,7 +129,7 @@ class TreeLedger(Ledger):
             if reason is not None:
                 raise InvalidBlock(f"its transaction {transaction.id}: {reason}")
         view.balances[block.creator] += REWARD + FEE * len(transactions)
-        # These ids are there already, and those of the frame were strings of their own: 113 bytes each.
+        # The same ids as strings that are kept already: those from the frame are copies, of 113 bytes each.
         block.transactions = [transaction.id for transaction in transactions]
         self._put(block, view.balances)
 
@@ -148,7 +148,7 @@ class TreeLedger(Ledger):
     def follow(self, path: Path) -> None:
         """Another tip is the best: undo the blocks abandoned, which become a branch, and take over the others.
 
-        A branch of which only the beginning is taken over keeps it: those blocks are below what is left of it.
+        If only the beginning of a branch is taken over, the branch keeps it: it is below the rest of the branch.
         """
         abandoned = Branch(path.done[0].parent)
         balances = [self._undo(block) for block in path.undone]
@@ -209,7 +209,7 @@ class TreeLedger(Ledger):
         return balances
 
     def _left_by(self, block: Block, branch: Branch) -> dict[str, int]:
-        """What a block of that branch left the accounts with that it names."""
+        """What the accounts that a block of that branch names had after it."""
         accounts = _named([self._transactions[transaction_id] for transaction_id in block.transactions])
         return branch.balances_at(block.height, accounts | {block.creator})
 

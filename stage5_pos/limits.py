@@ -18,11 +18,11 @@ MAX_ASIDE = 64 * MEBIBYTE
 is what the largest block needs with keys of the usual size. One block may always wait."""
 
 ENTERED_AT_ONCE, COST_OF_A_BLOCK = 4_000, 50
-"""How many transactions of blocks enter the tree in one turn, which takes some milliseconds; and as how many of them a
+"""How many transactions enter the tree with their blocks in one turn of some milliseconds; and for how many of them a
 block itself counts."""
 
 MAX_SOLO_BYTES = 16 * MEBIBYTE
-"""Bytes of the blocks of one creator off the best chain, on which nobody else builds. Beyond, the lowest of them leave
+"""Bytes of the blocks of one creator off the best chain, on which nobody else builds. At more, the lowest of them leave
 the tree: they are the least likely ever to matter."""
 
 MAX_LOCATOR = 100

@@ -1,4 +1,4 @@
-"""What makes blocks: it draws in each slot for the stakes that are played here, and signs where one of them wins."""
+"""Makes blocks: it draws in each slot for the stakes that are played here, and signs a block if one of them wins."""
 
 from collections.abc import Callable
 
@@ -54,8 +54,8 @@ class BlockMaker:
         self.last_slot = max(self.last_slot, slot)
 
     def _keep_the_slot(self, slot: int) -> None:
-        """Put a slot into the journal, before anything is signed for it: killed in between, this node does not sign for
-        it again."""
+        """Put a slot into the journal, before anything is signed for it: if it is killed in between, this node does not
+        sign for it again."""
         self._keep("slot", str(slot).encode())
         self._commit()
 

@@ -4,7 +4,7 @@ Unlike stage 4:
 - in each slot a lottery by stake says who may make a block (lottery.py), and everyone can check it;
 - blocks form a tree, since two winners may not know of each other (tree.py); the longest chain counts;
 - the ledger is that of the best chain; when another branch becomes best it is rolled back (ledger.py);
-- a block with a transaction that is not valid at its point is refused whole; who makes a block earns by it.
+- a block with a transaction that is not valid at its point is refused whole; the creator of a block earns by it.
 """
 
 from collections.abc import Callable
@@ -37,7 +37,7 @@ class StakeNode(TotalOrderNode):
 
     STAGE = 5
 
-    # The classes of its parts, for whoever needs others in their place:
+    # The classes of its parts; attackers and tests put others in their place:
     SLOT_CLOCK = SlotClock
     WAITING_BLOCKS = PutOffBlocks
     CHAIN_SYNC = ChainSync
@@ -98,7 +98,7 @@ class StakeNode(TotalOrderNode):
                                       lambda message: self.on_block(None, message, encode_frame(message)))
 
     def on_ready(self) -> None:
-        """The node has a genesis: does it begin in the future? Play the genesis accounts whose keys are here."""
+        """The node has a genesis: tell the user if it is in the future, and play the accounts whose keys are here."""
         super().on_ready()
         self.clock.tell_if_genesis_is_ahead()
         for number in [number for number, key in self.stakes.items() if key.account not in self.rules.thresholds]:
@@ -145,7 +145,7 @@ class StakeNode(TotalOrderNode):
             self._put_off(block, connection)
 
     def _on_known_block(self, connection: Connection | None, block_id: str, message: Message, canonical: bytes) -> None:
-        """With another signature it may be forged. Whoever sends one that waits can be asked for what it lacks."""
+        """With another signature it may be forged: check it. If it waits, its sender can be asked for what it lacks."""
         known = self.waiting_blocks.frame_of(block_id)
         if not known or decode_frame(known) != message:
             self.rules.check_signature(message, canonical)
@@ -153,14 +153,14 @@ class StakeNode(TotalOrderNode):
             self.waiting_blocks.on_copy(block_id, connection)
 
     def _is_surplus(self, block_id: str, creator: str, slot: int) -> bool:
-        """Is this a third block of its creator for one slot, or one that has left the tree, and nobody else builds on
-        it? So that no limit keeps out what others build on, it enters with theirs."""
+        """Is this a third block of its creator for one slot, or one that has left the tree, on which nobody else
+        builds? One on which others build enters with theirs: no limit keeps it out."""
         return (self.evidence.is_surplus(creator, slot, block_id) and not self.keeper.is_replaying
                 and not self.waiting_blocks.is_built_upon(block_id, creator))
 
     def is_copy(self, connection: Connection, frame: bytes) -> bool:
-        """Not in an answer to `get_chain`: copies tell how far it goes. Otherwise one with blocks that came before a
-        connection was lost would look empty, and the asking would end."""
+        """A block in an answer to `get_chain` is handled even if it came before: it tells how far the answer goes. An
+        answer of known blocks alone would look empty otherwise, and this node would stop asking."""
         return super().is_copy(connection, frame) and not self.sync.is_asking(connection)
 
     # --- blocks wait ----------------------------------------------------------------------------
@@ -202,7 +202,7 @@ class StakeNode(TotalOrderNode):
     def _put_into_tree(self, block: Block, connection: Connection | None) -> None:
         """Put a block into the tree and pass it on; Invalid, with all that builds on it, if it is not valid."""
         if not self._is_decided(block):
-            self._put_off(block, connection)  # what it needs has given way to others since
+            self._put_off(block, connection)  # what it needs has left since, to make room
             return
         if self._is_surplus(block.id, block.creator, block.slot):
             self.aside.release(block)  # others of its slot have entered while it waited
@@ -222,10 +222,10 @@ class StakeNode(TotalOrderNode):
             self.neighbours.seen_frames.discard(hash(surplus.frame))  # it may be asked for, and come again
 
     def _note_entered(self, block: Block, connection: Connection | None) -> None:
-        """Keep a block of the tree. The first time it is reported, and the first two of a slot are passed on."""
+        """Keep a block of the tree. Report it the first time; pass on the first two of its creator for a slot."""
         for transaction_id in self.aside.among(block.transactions):
             self.keeper.keep("transaction", self.frames[transaction_id])
-        self.keeper.keep("block", block.frame)  # even if it comes back: what is replayed has left the tree by then
+        self.keeper.keep("block", block.frame)  # even if it comes back: a replay takes it out of the tree again
         number = self.evidence.note_entered(block.creator, block.slot, block.id)
         if number > 0:
             self.report("block", **block.describe())
@@ -240,7 +240,7 @@ class StakeNode(TotalOrderNode):
         super().check_transaction(message, canonical)
 
     def is_kept(self, transaction_id: str) -> bool:
-        """A transaction that is here only for some blocks is not: it comes in like any other when there is room."""
+        """One that is here only for some blocks is not kept: it comes in like any other when there is room."""
         return super().is_kept(transaction_id) and transaction_id not in self.aside
 
     def keep_transaction(self, transaction: Transaction, frame: bytes) -> None:
@@ -262,7 +262,7 @@ class StakeNode(TotalOrderNode):
         return super().is_lacking(transaction_id) and not self.waiting_blocks.is_known(transaction_id)
 
     def find_frame(self, wanted: str) -> bytes | None:
-        """`want` serves blocks too."""
+        """`want` can ask for blocks, too."""
         block = self.tree.blocks.get(wanted)
         return super().find_frame(wanted) if block is None else block.frame or None
 
@@ -273,7 +273,7 @@ class StakeNode(TotalOrderNode):
         return self.ledger.balances
 
     def command_send(self, arguments: list[str]) -> None:
-        """`/send TO AMOUNT [--from N]`: make a transaction, also from a genesis account played here."""
+        """`/send TO AMOUNT [--from N]`: make a transaction, perhaps from a genesis account played here."""
         if len(arguments) == 4 and arguments[2] == "--from":
             self.send_from(find_stake(self.stakes, arguments[3]), arguments[:2])
         else:

@@ -1,12 +1,12 @@
-"""Blocks that are not in the tree: those that wait for their parent or for transactions, and those found invalid.
+"""Blocks outside the tree: those that wait for a parent (orphans) or for transactions, and those found invalid.
 
     put_off ──> waits ──> on_arrived: it lacks nothing ──> ready ──> enters the tree, or is refused
                   │
                   └──> give_up: too many wait, or it has waited for too long
 
-A node cannot know whether a block that lacks something will ever be worth anything (contract §3, stage 5). So what
-gives way is not whatever came first or last, but what is least likely to become part of the tree, and among equals what
-belongs to whoever fills the most room: a hundred orphans of a stranger leave before one block of somebody else.
+A node cannot know whether a block that lacks something will ever be worth anything (contract §3, stage 5). So the
+block that gives way is not the first or the last, but the one that is least likely to enter the tree. Among equals it
+is one of the neighbour that fills the most room: a hundred orphans of a stranger leave before one block of another.
 """
 
 from collections import OrderedDict
@@ -80,7 +80,7 @@ class PutOffBlocks(WaitingBlocks):
         return block_id in self._tree or block_id in self._ready
 
     def is_settled(self, block_id: str) -> bool:
-        """Is it known what to think of this block? A block that only waits may have been sent early, by anybody."""
+        """Is this block judged, or about to be? One that only waits may have been sent early, by anybody."""
         return self._is_here(block_id) or block_id in self.invalid
 
     def is_known(self, block_id: str) -> bool:
@@ -88,7 +88,7 @@ class PutOffBlocks(WaitingBlocks):
         return self._is_here(block_id) or block_id in self._blocks or block_id in self.invalid
 
     def is_hanging(self, block_id: str) -> bool:
-        """Does this block wait for one that is not here?"""
+        """Is it an orphan, or builds on one: does it wait for a block that is not here?"""
         return block_id in self._hanging()
 
     def is_built_upon(self, block_id: str, creator: str) -> bool:
@@ -98,7 +98,7 @@ class PutOffBlocks(WaitingBlocks):
             parent_id = branch.pop()
             for waiting in self.needed_by(parent_id):
                 child = self._blocks[waiting].block
-                if child.parent_id == parent_id:  # and does not name it as a transaction, as anybody can, without end
+                if child.parent_id == parent_id:  # and does not just name it as a transaction: anybody can do that
                     if child.creator != creator:
                         return True
                     branch.append(child.id)
@@ -220,7 +220,7 @@ class PutOffBlocks(WaitingBlocks):
                                   or self._aside.size > MAX_ASIDE)
 
     def _hanging(self) -> set[str]:
-        """The ids of those that hang in the air: going from parent to parent one comes to a block that is not here."""
+        """The ids of orphans and of what builds on them: from parent to parent one comes to one that is not here."""
         hangs: dict[str, bool] = {}
         for block_id in self._blocks:
             branch = []
@@ -232,9 +232,9 @@ class PutOffBlocks(WaitingBlocks):
         return {block_id for block_id, is_hanging in hangs.items() if is_hanging}
 
     def _giving_way(self) -> list[str]:
-        """The ids of what waits, what is least likely to become part of the tree first: what nobody has who was asked
-        for it, then what hangs in the air, then what strangers have sent, and of that whatever comes from those who
-        have sent most: the newest of a branch, whose beginning is worth more, and otherwise the oldest."""
+        """The ids of what waits, the least likely to enter the tree first. First go blocks that lack no neighbour
+        that was asked has, then orphans and what builds on them, then what strangers sent, then what comes from those
+        who sent most. Of orphans the oldest goes first; of others the newest, as a branch's beginning is worth more."""
         hanging = self._hanging()
 
         def order(numbered: tuple[int, PutOff]) -> tuple[bool, bool, bool, int, int]:

@@ -6,7 +6,7 @@
     at its point        `check_place`                its parent, and its slot
                         `why_invalid`                each of its transactions, one executed after the other
 
-Besides, a transaction keeps the rules of stage 3: both accounts are keys, and the sender has signed. Here is what it
+A transaction keeps the rules of stage 3, too: both accounts are keys, and the sender has signed. Here is what it
 costs. What a valid block does to the balances is in ledger.py.
 """
 
@@ -20,11 +20,11 @@ from stage5_pos.genesis import Genesis
 from stage5_pos.tree import Block, Tree
 
 FEE = 1
-"""What the receiver of a transaction gets less than the sender pays; the block's creator gets it. No transaction is of
-less."""
+"""The part of the amount of a transaction that goes to the block's creator, and not to the receiver. No amount may be
+lower."""
 
 REWARD = 10
-"""What the creator of a block gets besides the fees."""
+"""What the creator of a block gets in addition to the fees."""
 
 CLOCK_ERROR_SLOTS = 1
 """How far ahead of this node's clock a block's slot may be."""
@@ -112,8 +112,8 @@ def check_amount(message: Message) -> None:
 
 
 def why_invalid(transaction: Transaction, balance: int, is_executed: bool) -> str | None:
-    """Why a transaction is not valid at its point in a block, if it is not. There its sender has that balance. Its
-    signature was checked when it arrived."""
+    """Why a transaction is not valid at its point in a block, where its sender has this balance; None if it is valid.
+    Its signature was checked when it arrived."""
     if is_executed:
         return "it is in an earlier block or earlier in this one"
     if transaction.amount < FEE:

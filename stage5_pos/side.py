@@ -2,8 +2,8 @@
 
 A stake holder may sign any number of blocks for a slot that it has won, each with fifty thousand transactions, and
 build on blocks of a year ago. All of them can be valid. So a node keeps only so many bytes of each creator's, and the
-lowest blocks leave first: a branch that nobody else builds on will not become the longest chain. Should it matter after
-all, it comes again with the answer to `get_chain`, or is asked for since somebody else's block builds on it.
+lowest blocks leave first: a branch that nobody else builds on will not become the longest chain. If it matters after
+all, it comes again in an answer to `get_chain`, or is asked for because somebody else's block builds on it.
 """
 
 from collections.abc import Callable, Iterable, Iterator

@@ -32,8 +32,8 @@ class Block:
     def rank(self) -> tuple[int, int, str]:
         """Smaller is better: the longer chain, then the smaller lottery value, then the smaller id.
 
-        The value comes before the id since a creator can choose its id, by choosing transactions,
-        but not its draw.
+        A tie is decided by the draw, not by the id: a creator can choose the id, by choosing
+        transactions, but not the draw.
         """
         # Why not simply keep the block that came first? Each half of a network would keep its own, perhaps for long. By
         # this rule, nodes with the same blocks have the same best chain, in whatever order the blocks came.
