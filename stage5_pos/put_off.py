@@ -232,8 +232,8 @@ class PutOffBlocks(WaitingBlocks):
         return {block_id for block_id, is_hanging in hangs.items() if is_hanging}
 
     def _giving_way(self) -> list[str]:
-        """The ids of what waits, the least likely to enter the tree first. First go blocks that lack no neighbour
-        that was asked has, then orphans and what builds on them, then what strangers sent, then what comes from those
+        """The ids of what waits, the least likely to enter the tree first. First go blocks that lack what
+        nobody asked has, then orphans and what builds on them, then what strangers sent, then what comes from those
         who sent most. Of orphans the oldest goes first; of others the newest, as a branch's beginning is worth more."""
         hanging = self._hanging()
 
