@@ -52,9 +52,9 @@ LAST_SECONDS = 1.0
 do."""
 
 OWN_SHARE = 6.0
-"""For each second of processor time that strangers get while both have work, the connections that this node has opened
-get this many. Strangers also have turns while the others wait for an answer, and they slow down the others' work.
-With this share, all that strangers cost a newcomer stays below what its own connections cost."""
+"""How many seconds of processor time go to the connections that this node has opened, for each second that goes to
+strangers, while both have work. Strangers also have turns while the others wait for an answer, and they slow down the
+others' work. With this share, all that strangers cost a newcomer stays below what its own connections cost."""
 
 MAX_DEBT, MAX_CREDIT = 1.0, 0.1
 """Seconds by which strangers may be above their share, and below it. While they are above it, the others go first. One

@@ -7,8 +7,8 @@ A neighbour names ids, in an inventory or by sending a block that lists them. Th
                                  └──> it is not in the answer, or nothing comes for 5 s:
                                       asked of the next that has named it, then of two, four, … at once
                                           │
-                                          └──> nobody is left: forsaken. Any neighbour is asked for it, every 5 s,
-                                               20 times at most; each second for only some of such ids
+                                          └──> nobody is left: forsaken. Every 5 s any neighbour is asked for it, at
+                                               most 20 times. Each second only some forsaken ids are asked for
 
 So a neighbour that names ids and never answers costs one wait, and a hundred of them cost seven waits, not a hundred.
 Nothing here knows what the ids stand for: any store of ids will do.

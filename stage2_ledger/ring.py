@@ -148,8 +148,8 @@ class Ring(Part):
             self._network.after(1 / DIALS_PER_SECOND, go_on)
 
     def ends_second_call(self, connection: Connection) -> bool:
-        """End a call that has reached a node which was called before: it has two names. True if this is one. If the
-        node calls itself by the second name, that one counts: the first may lead elsewhere tomorrow."""
+        """End this call if it has reached a node that was called already, by another name; True if it was ended.
+        If the node calls itself by the second name, that one counts: the first may lead elsewhere tomorrow."""
         if connection.dialled is None:
             return False
         first = next((one for one in self._neighbours.connections

@@ -148,7 +148,7 @@ class TreeLedger(Ledger):
     def follow(self, path: Path) -> None:
         """Another tip is the best: undo the blocks abandoned, which become a branch, and take over the others.
 
-        If only the beginning of a branch is taken over, the branch keeps it: it is below the rest of the branch.
+        If only the beginning of a branch is taken over, it also stays in the branch, since the rest builds on it.
         """
         abandoned = Branch(path.done[0].parent)
         balances = [self._undo(block) for block in path.undone]

@@ -18,8 +18,8 @@ MAX_ASIDE = 64 * MEBIBYTE
 is what the largest block needs with keys of the usual size. One block may always wait."""
 
 ENTERED_AT_ONCE, COST_OF_A_BLOCK = 4_000, 50
-"""How many transactions enter the tree with their blocks in one turn of some milliseconds; and for how many of them a
-block itself counts."""
+"""How many transactions enter the tree in one turn, together with their blocks: it takes some milliseconds. A block
+itself counts for as many transactions as the second number says."""
 
 MAX_SOLO_BYTES = 16 * MEBIBYTE
 """Bytes of the blocks of one creator off the best chain, on which nobody else builds. At more, the lowest of them leave

@@ -77,8 +77,8 @@ class Aside:
 
     def __init__(self, transactions: dict[str, Transaction], frames: dict[str, bytes], pool: Pool, refused: Refused,
                  add_id: Callable[[str], None]) -> None:
-        """For that time they are among the node's `transactions` and `frames`. After it they are among those `refused`,
-        or in the pool; then `add_id` puts their ids among those that neighbours compare."""
+        """While transactions are here, they are among the node's `transactions` and `frames`. When they leave, they go
+        to `refused` or to the pool; for the pool, `add_id` puts their ids among those that neighbours compare."""
         self._transactions = transactions
         self._frames = frames
         self._pool = pool
