@@ -174,8 +174,7 @@ def test_wallet_format(scene: Scene) -> None:
     """A wallet is encrypted PKCS#8 PEM."""
     wallet = scene.folder / "wallet.pem"
     check(scene.found("--wallet", str(wallet), wallet=0).listening["account"], "an account", "there is none")
-    check(wallet.exists(), f"the file {wallet.name}", "it is not there")
-    first = wallet.read_bytes().partition(b"\n")[0].strip()
+    first = scene.look_at(wallet)[0].partition(b"\n")[0].strip()
     check_equal(first, b"-----BEGIN ENCRYPTED PRIVATE KEY-----", "the first line of the wallet")
 
 
@@ -192,8 +191,7 @@ def test_wallet_mode(scene: Scene) -> None:
     """Nobody else may read a private key: the file has mode 0600."""
     wallet = scene.folder / "wallet.pem"
     check(scene.found("--wallet", str(wallet), wallet=0).listening["account"], "an account", "there is none")
-    check(wallet.exists(), f"the file {wallet.name}", "it is not there")
-    check_equal(oct(stat.S_IMODE(wallet.stat().st_mode)), "0o600", "the mode of the wallet")
+    check_equal(oct(scene.look_at(wallet)[1]), "0o600", "the mode of the wallet")
 
 
 @criterion("A wrong passphrase is one line and status 1", points=3, clause="§4", cli=True, hardening=True)
@@ -208,10 +206,9 @@ def test_wrong_passphrase(scene: Scene) -> None:
 @criterion("A file that is no wallet is not written over", points=3, clause="§4", cli=True, hardening=True)
 def test_no_wallet(scene: Scene) -> None:
     """An unreadable wallet: one line on standard error, status 1."""
-    precious = scene.folder / "precious.txt"
-    precious.write_bytes(b"garbage")
+    precious = scene.put("precious.txt", b"garbage")
     ends_with(scene, 1, "--wallet", str(precious), wallet=0)
-    check_equal(precious.read_bytes(), b"garbage", "the file")
+    check_equal(scene.look_at(precious)[0], b"garbage", "the file")
 
 
 @criterion("The account is kept in --data after kill -9", points=3, clause="§4", cli=True, hardening=True)
@@ -228,5 +225,5 @@ def test_data(scene: Scene) -> None:
     wait_for_ledger(scene, [again], {account: -7, receiver: 7})
     for where, _, names in os.walk(scene.folder / "data"):
         for name in names:
-            mode = stat.S_IMODE(os.stat(os.path.join(where, name)).st_mode)
+            mode = stat.S_IMODE(os.lstat(os.path.join(where, name)).st_mode)
             check(not name.endswith(".pem") or mode == 0o600, f"{name} to have mode 0600", oct(mode))

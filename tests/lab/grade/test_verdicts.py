@@ -55,6 +55,19 @@ def verdict_of(action: Callable[[], object]) -> tuple[str, str]:
     return PASSED, ""
 
 
+@pytest.mark.parametrize("plant", [
+    lambda secret, path: path.symlink_to(secret), lambda secret, path: os.mkfifo(path), lambda secret, path: path.mkdir()])
+def test_what_a_node_has_planted_is_not_followed(play: Play, tmp_path: Path, plant: Callable[[Path, Path], None]) -> None:
+    """The grader may be root: nothing is written or read through a link, and nobody waits for the end of a pipe."""
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"secret")
+    scene = play("")
+    plant(secret, scene.folder / "planted")
+    assert verdict_of(lambda: scene.put("planted", b"content"))[0] == INCONCLUSIVE
+    assert verdict_of(lambda: scene.look_at(scene.folder / "planted")) == (FAILED, "it is no file")
+    assert secret.read_bytes() == b"secret"
+
+
 def test_a_crash(play: Play) -> None:
     node = play("sys.exit(7)").start()
     assert verdict_of(lambda: node.wait_for("joined")) == (FAILED, "node-1 ended with status 7, expected the event joined")
