@@ -107,7 +107,7 @@ MUTANTS = make_list(3, [
             "        try:\n            return load_wallet(path, passphrase)\n        except WalletError:\n"
             "            path.unlink()\n    key")),
     mutant("key-not-in-data", "has a new key after a crash", "3.data",
-           (MAIN, "return load_or_make_key(key_file)", "return make_key()")),
+           (MAIN, "        if wallet.exists() or (os.environ", "        return make_key()\n        if (os.environ")),
     # --- forms
     mutant("forgiving-base64", "reads base64 that is not in its one form",
            "3.other-form.a-second-base64-of-the-signature",
