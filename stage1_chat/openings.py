@@ -4,6 +4,7 @@ A thread waits in `accept`, and each call has a thread of its own, since looking
 take time. Everything else is done in the node's thread.
 """
 
+import contextlib
 import errno
 import socket
 import threading
@@ -41,6 +42,8 @@ class Openings:
     def close(self) -> None:
         """Take no more callers."""
         self._is_open = False
+        with contextlib.suppress(OSError):  # some systems say that a listening socket is not connected
+            self._listener.shutdown(socket.SHUT_RDWR)  # `close` alone would not wake the thread that waits in `accept`
         for sock in (self._listener, *self.unopened):
             sock.close()
 

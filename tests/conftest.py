@@ -15,6 +15,7 @@ from Crypto.PublicKey import RSA
 
 from lab.grade.plugin import SETTINGS, put_off, scene_fixture
 from tests.processes import ROOT, NodeProcess, RawPeer
+from tests.screen import Start, Terminal
 from tests.watchdog import Watchdog
 
 __all__ = ["scene_fixture"]
@@ -101,6 +102,21 @@ def launch() -> Iterator[Launch]:
         assert isinstance(node.events, list)  # fails unless all output is JSON, even if no test has read it
     complaints = [node.describe() for node in nodes if node.errors and not node.may_complain]
     assert not complaints, "\n".join(["written to standard error:", *complaints])
+
+
+@pytest.fixture
+def terminal() -> Iterator[Start]:
+    """Start a node in a terminal: `terminal(*options)`."""
+    open_now: list[Terminal] = []
+
+    def start(*options: str, stage: int = 1, term: str = "xterm", command: Sequence[str] = ()) -> Terminal:
+        open_now.append(Terminal(*options, stage=stage, term=term, command=command))
+        return open_now[-1]
+
+    yield start
+    for one in open_now:
+        one.close()
+        print("\n".join(["--- the screen at the end:", *one.lines]))
 
 
 @pytest.fixture

@@ -73,9 +73,12 @@ def with_other_names(source: str, names: set[str]) -> str:
 
 
 def read_in(source: str, names: set[str]) -> set[str]:
-    """Which of these names a file reads that does not define them itself."""
+    """Which of these names a file reads that does not define them itself. A private name of another object than `self`
+    is never its own."""
     tree = ast.parse(source)
-    used = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    attributes = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
+    foreign = {node.attr for node in attributes if is_private(node.attr)
+               and not (isinstance(node.value, ast.Name) and node.value.id in ("self", "cls"))}
     patched = {argument.value for node in ast.walk(tree) if isinstance(node, ast.Call) for argument in node.args[1:2]
                if isinstance(argument, ast.Constant) and isinstance(argument.value, str)}
-    return ((used | patched) & names) - defined_in(source)
+    return (({node.attr for node in attributes} | patched) & names) - defined_in(source) | foreign & names

@@ -72,6 +72,7 @@ def test_what_is_renamed() -> None:
     renamed = with_other_names(SOURCE, names)
     assert "self.other_hidden = self._other_helper()" in renamed and "self.declared: int = 1" in renamed
     assert read_in("node.hidden\nnode.declared\npatch.object(node, '_helper')", names) == names
+    assert read_in("self._helper = node._helper", names) == {"_helper"}
 
 
 def test_a_right_solution_with_other_names_is_green(tmp_path: Path) -> None:

@@ -63,11 +63,11 @@ class Here:
     """A node on sockets in this process. Its handlers run in the thread that calls `network.run`."""
 
     def __init__(self) -> None:
+        self._threads_before = set(threading.enumerate())
         self.console = KeepingConsole()
         self.openings = Openings("127.0.0.1", 0)
         self.network = ThreadedNetwork(self.console, self.openings)
         self.node = FullNode(self.network, f"127.0.0.1:{self.openings.listening_port}")
-        self._listener = self.openings._listener.dup()
         self.network.start(self.node, None)
         self.thread = threading.Thread(target=self.network.run)
 
@@ -100,14 +100,14 @@ class Here:
         return is_over
 
     def end(self) -> None:
-        """End its threads, the one that waits in `accept` too, and close its sockets, even if it has never run."""
+        """End it, even if it has never run. The thread that waits in `accept` must end, too."""
         self.network.put(self.network.stop)
         if self.thread.ident is None:
             self.network.run()
         else:
             self.thread.join()
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
+        eventually(lambda: not {one for one in threading.enumerate() if one.name == "accept"} - self._threads_before,
+                   state=threading.enumerate)
 
 
 @pytest.fixture
