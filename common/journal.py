@@ -15,7 +15,7 @@ import os
 import sqlite3
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -78,22 +78,24 @@ class Journal:
         self._path = folder / FILE
         self._new_entries: list[Entry] = []
         self._new_notes: dict[str, str] = {}
-        with self._told():
+        with self._told(), ExitStack() as undo:
             make_folder(folder)
             self._lock = self._take_lock(folder)
-            try:
-                self._open()
-            except BaseException:
-                os.close(self._lock)
-                raise
+            undo.callback(os.close, self._lock)
+            self._database = self._connect()
+            undo.callback(self._database.close)
+            self._open()
+            undo.pop_all()
 
     def __str__(self) -> str:
         return str(self._path)
 
-    def _open(self) -> None:
+    def _connect(self) -> sqlite3.Connection:
         if not self._path.exists():
             self._path.touch(mode=0o600)  # SQLite gives its other files the mode of this one
-        self._database = sqlite3.connect(self._path, timeout=PATIENCE, isolation_level=None)
+        return sqlite3.connect(self._path, timeout=PATIENCE, isolation_level=None)
+
+    def _open(self) -> None:
         self._database.execute("PRAGMA synchronous = FULL")  # with a write-ahead log: each commit waits for the disk
         self._database.execute("PRAGMA fullfsync = ON")  # macOS leaves it in the disk's own memory otherwise
         self._database.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")

@@ -4,6 +4,7 @@ import gc
 import itertools
 import os
 import shutil
+import sqlite3
 import signal
 from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
@@ -79,6 +80,23 @@ def pytest_unconfigure() -> None:
 def pytest_enter_pdb() -> None:
     """There is no time limit while somebody debugs a test."""
     watchdog.rest()
+
+
+@pytest.fixture(autouse=True)
+def databases(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[sqlite3.Connection]]:
+    """The databases that the test opens. Those that it leaves open are closed in the end: a node that a test lets crash
+    does not close its own, and no process ends that would."""
+    opened: list[sqlite3.Connection] = []
+    connect = sqlite3.connect
+
+    def remember(*arguments: Any, **how: Any) -> sqlite3.Connection:
+        opened.append(connect(*arguments, **how))
+        return opened[-1]
+
+    monkeypatch.setattr(sqlite3, "connect", remember)
+    yield opened
+    for one in opened:
+        one.close()
 
 
 @pytest.fixture

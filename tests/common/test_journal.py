@@ -266,6 +266,17 @@ def test_damage_anywhere_is_reported_or_does_not_matter(
     assert said > 50, f"{said} of 100: some bytes are free, but most are not"
 
 
+def test_a_journal_that_cannot_be_used_is_closed_again(tmp_path: Path, databases: list[sqlite3.Connection]) -> None:
+    fill(tmp_path).close()
+    (tmp_path / "journal.sqlite").write_bytes(b"damaged")
+    with pytest.raises(JournalError):
+        Journal(tmp_path)
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        databases[-1].execute("SELECT 1")
+    with pytest.raises(JournalError, match="not a database"):  # and not that another process uses the folder
+        Journal(tmp_path)
+
+
 def test_a_missing_log_is_reported(tmp_path: Path) -> None:
     fill(tmp_path / "data")
     folder = killed(tmp_path / "data", tmp_path / "copy")
