@@ -1,6 +1,6 @@
 """What the user can do about an error of the operating system.
 
-The system names the failure, as in "Permission denied", and not what was expected. The caller says first what was
+The system names the failure, as in "Permission denied", but not what was expected. The caller says first what was
 tried, and with which path or address. The functions here give the rest of the line: the system's words, and what to do.
 """
 
@@ -26,7 +26,7 @@ _FILES = {
     errno.ELOOP: "links lead in a circle there: name another path",
 }
 
-_ON_DISK = "look after this disk, or name a path on another one"
+_OTHER_FILE_ERROR = "look after this disk, or name a path on another one"
 
 _LISTENING = {
     **_SHORTAGES,
@@ -35,7 +35,7 @@ _LISTENING = {
     errno.EPERM: "this user may not use this port: name one from 1024 on by --port, or 0 for one that is free",
 }
 
-_HERE = "name an IPv4 address of this machine by --host, or 0.0.0.0 for all of them"
+_OTHER_LISTENING_ERROR = "name an IPv4 address of this machine by --host, or 0.0.0.0 for all of them"
 
 _CALLING = {
     **_SHORTAGES,
@@ -47,27 +47,27 @@ _CALLING = {
     errno.EPERM: "something on this machine forbids it: check its firewall",
 }
 
-_AGAIN = "try again, and if it fails again, look up what this system means by that"
+_OTHER_ERROR = "try again, and if it fails again, look up what this system means by that"
 
-_ELSEWHERE = "check the address, and this machine's network"
+_OTHER_CALL_ERROR = "check the address, and this machine's network"
 
 
 def describe_file_error(error: OSError) -> str:
     """What is wrong with a file or a folder, and what to do."""
-    return f"{_words(error)}; {_FILES.get(_number(error), _ON_DISK)}"
+    return f"{_words(error)}; {_FILES.get(_number(error), _OTHER_FILE_ERROR)}"
 
 
 def describe_listening_error(error: OSError | UnicodeError) -> str:
     """Why a node cannot listen, and what to do. If the address belongs to another machine, or a name has no address,
     then --host is wrong."""
-    return f"{_words(error)}; {_LISTENING.get(_number(error), _HERE)}"
+    return f"{_words(error)}; {_LISTENING.get(_number(error), _OTHER_LISTENING_ERROR)}"
 
 
 def describe_call_error(error: OSError | UnicodeError) -> str:
     """Why nobody was reached at an address, and what to do."""
-    if _is_of_a_name(error):
+    if _is_name_error(error):
         return f"{_words(error)}; this name has no IPv4 address: check its spelling, or give the address itself"
-    return f"{_words(error)}; {_CALLING.get(_number(error), _ELSEWHERE)}"
+    return f"{_words(error)}; {_CALLING.get(_number(error), _OTHER_CALL_ERROR)}"
 
 
 def describe_error(error: Exception) -> str:
@@ -77,17 +77,17 @@ def describe_error(error: Exception) -> str:
         return str(error)
     if error.filename:
         return f"{error.filename}: {describe_file_error(error)}"
-    return f"{_words(error)}; {(_FILES | _CALLING).get(_number(error), _AGAIN)}"
+    return f"{_words(error)}; {(_FILES | _CALLING).get(_number(error), _OTHER_ERROR)}"
 
 
-def _is_of_a_name(error: OSError | UnicodeError) -> bool:
-    """Was no address found for a name? `socket.gaierror` is known by its name: nothing in common/ imports sockets."""
+def _is_name_error(error: OSError | UnicodeError) -> bool:
+    """Was no address found for a name? `gaierror` is compared as text, since nothing in common/ may import sockets."""
     return isinstance(error, UnicodeError) or type(error).__name__ == "gaierror"
 
 
 def _number(error: OSError | UnicodeError) -> int:
-    """The number of an error; 0 if it has none, or one that means something else."""
-    if isinstance(error, UnicodeError) or _is_of_a_name(error):
+    """The `errno` of an error; 0 if it has none. (The number of a name error is not an `errno`.)"""
+    if isinstance(error, UnicodeError) or _is_name_error(error):
         return 0
     return (errno.ETIMEDOUT if isinstance(error, TimeoutError) else error.errno) or 0
 
@@ -97,4 +97,4 @@ def _words(error: OSError | UnicodeError) -> str:
     if isinstance(error, UnicodeError):
         return "not a name of a machine"  # Python would name its codec instead
     words = error.strerror or str(error) or type(error).__name__
-    return words.partition(" (while attempting")[0]  # what `create_server` adds is said already
+    return words.partition(" (while attempting")[0]  # `create_server` adds the address, which the caller has said

@@ -38,13 +38,13 @@ class Wire(Protocol):
     """What moves the bytes of a connection."""
 
     def start(self, connection: "BufferedConnection") -> None:
-        """Begin to read and to write; OSError if that cannot be."""
+        """Begin to read and to write; OSError if that fails."""
 
     def abort(self) -> None:
         """Give up what is still to be written or read."""
 
     def wait_until_down(self, seconds: float) -> None:
-        """Wait until the peer has read what was sent and said farewell, at most so many seconds."""
+        """Wait until the peer has read what was sent and has closed its side, too; for at most `seconds`."""
 
 
 class BufferedConnection(Connection):
@@ -61,7 +61,7 @@ class BufferedConnection(Connection):
                                fairness.tidy_later)
         self.outbox = Outbox(fairness.now)
         self._writer_spent = 0.0
-        """The processor time of the writer that has been counted, in seconds."""
+        """The processor time of the writer that is counted already, in seconds."""
         self._is_down = False
         """Is the socket closed?"""
         self.wire = wire
@@ -77,11 +77,11 @@ class BufferedConnection(Connection):
 
     @property
     def write_pace(self) -> float:
-        """The bytes that the peer took lately."""
+        """How many bytes the peer took lately; older ones count less (`Pace`)."""
         return self.outbox.pace.at(self.fairness.now())
 
     def send(self, frame: bytes) -> None:
-        """Collect `frame` for the writer. Too much that waits ends the connection (contract §2)."""
+        """Collect `frame` for the writer. If too many bytes wait, the connection is dropped (contract §2)."""
         if self.is_open:
             if self.outbox.is_empty:
                 self._on_collected(self)
@@ -90,11 +90,12 @@ class BufferedConnection(Connection):
                 self.drop(f"reads too slowly, more than {MAX_OUTBOX} bytes wait for it")
 
     def forget_collected(self) -> None:
-        """Do not send what the last handler sent."""
+        """Discard what was collected since the last `hand_over`: it never leaves this node."""
         self.outbox.forget_collected()
 
     def hand_over(self) -> float:
-        """Pass to the writer what the handlers have sent. If they have closed, it has a while to write the rest.
+        """Pass to the writer what the handlers have sent. If a handler has closed this connection, the writer gets
+        `FLUSH_SECONDS` to write the rest.
 
         If a large amount waits, the node counts what all connections hold. The result is the processor time that the
         writer has taken since the last call, in seconds.
@@ -118,13 +119,13 @@ class BufferedConnection(Connection):
 
     @property
     def read_pace(self) -> float:
-        """The bytes that came lately."""
+        """How many bytes came lately; older ones count less (`Pace`)."""
         return self.batches.pace.at(self.fairness.now())
 
     # --- the end --------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Write what waits, say farewell, close. For the node the connection is closed at once."""
+        """Write what waits, tell the peer that nothing more follows, close. The node sees it as closed at once."""
         if self.is_open:
             self.state = State.LEAVING
             self.batches.close()

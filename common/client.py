@@ -9,7 +9,7 @@ from collections.abc import Callable
 from common.advice import describe_error, describe_listening_error
 from common.console import CannotStart, Console, Options, make_options, open_closed_streams
 from common.encoding import is_address
-from common.foreground import run_on_in_background
+from common.foreground import keep_running_in_background
 from common.memory import tune_memory
 from common.network import Node, ThreadedNetwork
 from common.signals import interrupt_on_sigterm
@@ -28,7 +28,7 @@ class Client(ABC):
 
     @abstractmethod
     def make_network(self, options: argparse.Namespace, console: Console) -> ThreadedNetwork:
-        """Listen where the options say; OSError or UnicodeError if that cannot be."""
+        """Listen where the options say; OSError or UnicodeError if that fails."""
 
     @abstractmethod
     def make_node(self, network: ThreadedNetwork, address: str, options: argparse.Namespace) -> Node:
@@ -103,7 +103,7 @@ def complain(program: str, reason: str) -> int:
 def run_client(main: Callable[[], int]) -> None:
     """Run a client's `main`, and end the process with the status that it gives."""
     open_closed_streams()
-    run_on_in_background()
+    keep_running_in_background()
     try:
         status = main()
     except NotImplementedError as error:

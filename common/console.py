@@ -40,7 +40,7 @@ class Options(argparse.ArgumentParser):
     """Options as contract §4 has them: a wrong one is one line on standard error, and status 2."""
 
     def error(self, message: str) -> NoReturn:
-        """End with one line instead of argparse's two and more."""
+        """End with one line: argparse alone would also print the usage, which is longer."""
         self.exit(2, f"{self.prog}: {message}; --help shows what there is\n")
 
 
@@ -149,7 +149,7 @@ class Console:
             if not self._is_terminal:
                 answer = next(self._lines, "").encode(errors="surrogateescape")
             else:
-                answer = read_in_foreground(4_096)  # a line, since the terminal does not give out single keys yet
+                answer = read_in_foreground(4_096)  # a whole line: the terminal is not in the mode of the prompt yet
             if not self._is_json and not (self._is_terminal and answer):
                 self.write(b"\n")
         return answer.decode(errors="surrogateescape").strip()
@@ -182,9 +182,9 @@ class Console:
         """One event as it is printed; `lines` makes the text for people."""
         if self._is_json:
             text = json.dumps({"event": event, **members}, ensure_ascii=False)
-            # JSON escapes U+0000-001F itself, and leaves U+007F-009F, which also drive terminals, to us.
+            # The encoder escapes U+0000-001F. It leaves U+007F-009F as they are, but these also control terminals.
             text = re.sub("[\x7f-\x9f]", lambda match: f"\\u{ord(match[0]):04x}", text)
-            # Bytes that were typed and are no UTF-8 are lone surrogates by now: those become escapes, too.
+            # Typed bytes that were not UTF-8 are lone surrogates by now. They become escapes, too.
             return text.encode(errors="backslashreplace") + b"\n"
         encoding = sys.stdout.encoding or "utf-8"
         return b"".join(escape_control(line).encode(encoding, "backslashreplace") + b"\n" for line in lines(members))
@@ -197,7 +197,7 @@ class Console:
             data = data[os.write(1, data):]
 
     def on_continued(self) -> None:
-        """This process was stopped, and goes on: somebody else may have used the terminal meanwhile."""
+        """This process was stopped (Ctrl-Z) and continues: another program may have used the terminal meanwhile."""
         if self._prompt:
             self._prompt.renew()
 
@@ -213,8 +213,8 @@ def is_dumb_terminal() -> bool:
 
 
 def find_prompt() -> "Prompt | None":
-    """The prompt, or None where plain lines are all that can be read: the terminal is a dumb one, or prompt_toolkit
-    is not installed."""
+    """The prompt; None if only plain lines can be read, since the terminal takes no escape sequences, or
+    prompt_toolkit is not installed."""
     if is_dumb_terminal():
         return None
     try:
@@ -244,8 +244,8 @@ def count(number: int, noun: str) -> str:
 # --- the streams ---------------------------------------------------------------------------------
 
 def open_closed_streams() -> None:
-    """Let standard input, output and error be /dev/null where they are closed: the next file or socket that is opened
-    would get the number of one of them, and what is printed would go there."""
+    """Open /dev/null for each of standard input, output and error that is closed. Otherwise the next file or socket
+    that is opened would get its number, and what is printed would go into that file or socket."""
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         if getattr(sys, name) is None:
             os.dup2(os.open(os.devnull, os.O_RDWR), number)

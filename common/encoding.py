@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, NoReturn
 
 from common.framing import FrameError, frame_body, make_frame
-from common.limits import KEPT_AS_IT_CAME
+from common.limits import MAX_KEPT_UNCHANGED
 
 MAX_INTEGER = 2**53 - 1
 """The largest integer on the wire: beyond it, other languages' JSON numbers lose digits."""
@@ -80,8 +80,8 @@ def encode_frame(message: Message) -> bytes:
 
 
 def without_padding(frame: bytes, message: Message) -> bytes:
-    """The frame of `message` to keep: as it came, or written again if it is long, since most of it may be blanks."""
-    return frame if len(frame) <= KEPT_AS_IT_CAME else encode_frame(message)
+    """The frame of `message` to keep: as it came, or written again if it is long, since most of it may be spaces."""
+    return frame if len(frame) <= MAX_KEPT_UNCHANGED else encode_frame(message)
 
 
 # --- canonical bytes and ids --------------------------------------------------------------------
@@ -101,7 +101,7 @@ def make_id(canonical: bytes) -> str:
 
 
 def decode_base64(text: str) -> bytes:
-    """Read base64 (RFC 4648 §4) in its one encoding; ValueError if `text` is not that.
+    """Read base64 (RFC 4648 §4); ValueError if `text` is not the one canonical encoding of its bytes.
 
     A tolerant decoder (other padding bits, line breaks) would turn one draw into
     sixteen lottery tickets. So a text that does not re-encode to itself is refused.
@@ -152,12 +152,12 @@ def check_shape(message: Message, shape: Shape) -> None:
 
 
 def shorten(text: str, limit: int = 40) -> str:
-    """Cut a text that came from somebody else to what fits into one line, and can be sent back."""
+    """Shorten a text from a peer to one line. Lone surrogates become escapes, so that it can be sent back."""
     return text[:limit].encode(errors="backslashreplace").decode() + ("…" if len(text) > limit else "")
 
 
 def is_integer(value: Any, low: int = 0, high: int = MAX_INTEGER) -> bool:
-    """Is it an integer of §1 (true is none) from `low` to `high`?"""
+    """Is it an integer as §1 defines it, from `low` to `high`? (In Python, `True` is an `int`; here it is not.)"""
     return type(value) is int and low <= value <= high
 
 
@@ -188,7 +188,7 @@ def is_address(value: Any) -> bool:
 
 
 def split_address(address: str) -> tuple[str, int]:
-    """Give host and port of an address, which is also how addresses sort (contract §3, stage 2)."""
+    """Split an address into host and port. Addresses are sorted by this pair (contract §3, stage 2)."""
     host, _, port = address.rpartition(":")
     return host, int(port)
 
@@ -202,7 +202,7 @@ def is_list_of(is_good: Callable[[Any], bool], high: int, low: int = 0) -> Calla
 
 
 def make_nonce(generator: random.Random) -> str:
-    """32 random hex digits, which make equal contents distinct (contract §1)."""
+    """32 random hex digits. They give two messages with the same content different ids (contract §1)."""
     return f"{generator.getrandbits(128):032x}"
 
 

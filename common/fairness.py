@@ -1,7 +1,7 @@
 """Fairness between connections: nobody can fill a node's memory, or keep it busy with openings. No socket here.
 
-What all connections together hold is counted: above a bound, those that make least progress are dropped. How each of
-them gets its turn is in turns.py.
+What all connections together hold is counted: above a bound, those that make the least progress are dropped. How each
+of them gets its turn is in turns.py.
 """
 
 import time
@@ -31,14 +31,14 @@ class Customer(Protocol):
 
     @property
     def read_pace(self) -> float:
-        """The bytes that came lately."""
+        """How many bytes came lately; older ones count less (`Pace`)."""
 
     @property
     def write_pace(self) -> float:
-        """The bytes that were written lately."""
+        """How many bytes were written lately; older ones count less (`Pace`)."""
 
     def drop(self, reason: str) -> None:
-        """End it, without writing what waits."""
+        """Close it without writing what waits."""
 
 
 class Fairness:
@@ -48,7 +48,7 @@ class Fairness:
         """`now` gives the time in seconds; `after` calls something so many seconds later."""
         self.turns = Turns(now, time.thread_time)
         self.customers: set[Customer] = set()
-        """All connections, from their opening until nothing of them is left to write."""
+        """All connections, from their opening until everything for them is written."""
         self.now = now
         self.after = after
         self._openings = Allowance(MAX_OPENINGS, OPENINGS_PER_SECOND)
@@ -57,7 +57,7 @@ class Fairness:
         self._is_to_tidy = False
 
     def may_open(self, try_again: Callable[[], None]) -> bool:
-        """May the node take in one more caller now? If too many have come lately, `try_again` is called a little
+        """May the node accept one more caller now? If too many have come lately, `try_again` is called a little
         later."""
         def later() -> None:
             self.opening_later -= 1
@@ -79,10 +79,10 @@ class Fairness:
         self.tidy_later()
 
     def _shed(self, most: int, held_by: Callable[[Customer], int], pace_of: Callable[[Customer], float]) -> None:
-        """While all connections together hold more than `most` bytes, drop the one that makes least progress.
+        """While all connections together hold more than `most` bytes, drop the one that makes the least progress.
 
-        Strangers that hold much are dropped first, then strangers that hold too little to matter, and the connections
-        that this node has opened last.
+        First go strangers that hold much, then strangers that hold too little to matter, and at the very end the
+        connections that this node has opened itself.
         """
         def rank(customer: Customer) -> tuple[bool, bool, float]:
             is_small = held_by(customer) < most // (2 * MAX_INBOUND)
@@ -96,7 +96,7 @@ class Fairness:
                 customer.drop(f"all connections hold more than {most} bytes, and this one makes least progress")
 
     def tidy_later(self) -> None:
-        """Something large came or waits: tidy the memory in a while, once for all that comes until then."""
+        """Something large came or waits: tidy the memory after `TIDY_SECONDS`, once for everything until then."""
         def tidy() -> None:
             self._is_to_tidy = False
             tidy_memory()

@@ -8,9 +8,10 @@ WANT_AGAIN = 5.0
 """Seconds after which an id that did not come is asked for again (contract §3, stage 2)."""
 
 MAX_FORSAKEN_WANT = 200
-"""Ids for which a node asks each second a neighbour that has not named them. It does so when none
-that has named them is left; perhaps nobody has them."""
+"""Ids that a node asks for in each second when no neighbour is left that has named them. It asks one that has not
+named them; perhaps nobody has them."""
 
 MAX_MISSING = 100_000
 """Ids that are asked for at a time (contract §3, stage 2), counted once for each connection that has named them: some
-40 MiB if nobody has them. When that many are, strangers give way first, and among them whoever has named most."""
+40 MiB if nobody has them. At the bound, ids that strangers have named are forgotten first, and among strangers those of
+the one that has named the most."""

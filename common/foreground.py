@@ -1,4 +1,4 @@
-"""Job control: a process in the background leaves the terminal to the job in front of it.
+"""Job control: a process in the background leaves the terminal to the foreground job.
 
 A shell starts a job with `&` in a process group that is not the terminal's foreground group. The system stops such
 a process when it reads from the terminal (SIGTTIN) or changes its settings (SIGTTOU). A node must go on instead, since
@@ -14,7 +14,7 @@ LOOK_SECONDS = 0.1
 
 
 def is_in_background() -> bool:
-    """Does the terminal on standard input belong to another job? Without such a terminal, no."""
+    """Does the terminal on standard input belong to another job? False if standard input is no terminal of ours."""
     try:
         return os.tcgetpgrp(0) != os.getpgrp()
     except OSError:  # no terminal, one that is not this session's, or one that is gone
@@ -28,7 +28,7 @@ def wait_for_foreground() -> None:
 
 
 def read_in_foreground(count: int) -> bytes:
-    """`os.read` from standard input; wait while it is a terminal of another job. OSError if it is gone."""
+    """`os.read` from standard input; wait while the terminal belongs to another job. OSError if it is gone."""
     while True:
         wait_for_foreground()
         try:
@@ -39,7 +39,7 @@ def read_in_foreground(count: int) -> bytes:
             # The job went to the background in the middle of the read.
 
 
-def run_on_in_background() -> None:
-    """Keep the terminal from stopping this process in the background: a read fails instead. For the main thread."""
+def keep_running_in_background() -> None:
+    """Do not let the terminal stop this process in the background: a read fails instead. Call it in the main thread."""
     signal.signal(signal.SIGTTIN, signal.SIG_IGN)
     signal.signal(signal.SIGTTOU, signal.SIG_IGN)  # a job may go to the background just after the check

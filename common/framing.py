@@ -35,8 +35,8 @@ class Splitter:
     def feed(self, data: bytes) -> tuple[list[bytes], FrameError | None]:
         """Take what one `recv` brought; give the whole frames, each with its length in front.
 
-        An impossible length is the error in the result. The frames before it are good, and come with it.
-        The bytes after it have no meaning, and the connection must be closed.
+        If a length is impossible, the result also holds the error. The frames before it are good. The bytes after it
+        have no meaning, and the connection must be closed.
         """
         # A loop, and not one frame a `recv`: TCP is a stream, and this may be the end of one frame and ten more.
         self._rest += data

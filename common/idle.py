@@ -32,15 +32,15 @@ class Idle:
                 connection.send(encode_frame({"type": "ping", "nonce": ""}))
 
     def make_room(self) -> bool:
-        """Close the connection of the caller that was useless for longest, at least a minute; False if there is
-        none."""
+        """Close the connection of the caller that has been useless for longest, if that is at least a minute; False if
+        there is none."""
         useless = self._most_useless()
         if useless is not None:
             self._refuse(useless, "BUSY", f"brought nothing new for {USELESS_SECONDS:.0f} seconds, and others call")
         return useless is not None
 
     def _most_useless(self) -> Connection | None:
-        """The caller that was useless for longest, if that is at least a minute; None if there is none.
+        """The caller that has been useless for longest, if that is at least a minute; None if there is none.
 
         Connections that this node has opened stay, whatever they bring. Bitcoin Core does the same, by more measures of
         usefulness (AttemptToEvictConnection in its net.cpp).

@@ -50,7 +50,7 @@ class State(Enum):
 
         GREETING ── both have said hello ──> LINKED
             │                                  │
-            └──────────── either end closes ───┴──> LEAVING ── all is written, or the time is over ──> ENDED
+            └──────────── either end closes ───┴──> LEAVING ── all is written, or the time is up ──> ENDED
     """
 
     GREETING = auto()
@@ -98,8 +98,9 @@ class Connection(ABC):
         """The address that the peer listens on, as its hello says; None before."""
         self.said_network: str | None = None
         """The network that this node's own hello has named on it; None if it was joining by then."""
-        self.says_it_listens: str | None = None
-        """The address in its hello, even if that was refused. (`remote` has another port at each call.)"""
+        self.claimed_address: str | None = None
+        """The address in its hello, even if that hello was refused. It names the peer to the user, since `remote` has
+        another port at each call."""
         self.opened = self.heard = now
         """When it was opened, and when its last whole frame came, in seconds of `Network.now`."""
         self.useful_at = now
@@ -130,7 +131,7 @@ class Connection(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Close when what was sent is written; `on_close` follows. Frames that still arrive are dropped."""
+        """Close after writing what was sent; `on_close` follows. Frames that still arrive are dropped."""
 
 
 class Network(Protocol):
@@ -139,10 +140,10 @@ class Network(Protocol):
     random: random.Random
 
     def now(self) -> float:
-        """Seconds that only ever grow, for measuring how long something takes."""
+        """The time in seconds on a clock that never goes back, for measuring how long something takes."""
 
     def unix_ms(self) -> int:
-        """Milliseconds since 1970, for what nodes have to agree upon."""
+        """Milliseconds since 1970, for times that nodes have to agree on."""
 
     def after(self, seconds: float, action: Callable[[], None]) -> None:
         """Call `action` once, that much later."""
@@ -157,4 +158,4 @@ class Network(Protocol):
         """Begin to read standard input; `on_line` follows for each line."""
 
     def stop(self, status: int = 0) -> None:
-        """End this node in order, with this exit status."""
+        """End this node cleanly, with this exit status."""

@@ -7,7 +7,7 @@ commit serves a whole batch of messages, so that each message costs little.
 A damaged file is never mended in silence. Three things find the damage. SQLite sees when its pages do not
 fit together. Each row carries a checksum of its content, which SQLite does not check. And the lock file
 holds the number of entries, written after each commit: if the write-ahead log is damaged or gone, SQLite
-takes it for one that was never finished, and forgets in silence what it held.
+treats its commits as never finished, and forgets them in silence.
 """
 
 import fcntl
@@ -41,7 +41,8 @@ ROWS_AT_ONCE = 1_000
 """Entries in one statement; SQLite takes 32,766 values."""
 
 PATIENCE = 30.0
-"""How long another program may hold the file, in seconds. The node is silent meanwhile; its peers wait a minute."""
+"""Seconds that the node waits while another program holds the file. It is silent meanwhile, and its peers would close
+its connections after a minute."""
 
 LOG_PAGES = 10_000
 """How long SQLite's log may grow, in pages of 4 KiB: merging it into the file waits for the disk."""
@@ -74,11 +75,11 @@ class Journal:
     """The journal of one node, in a folder of its own, which no second process may use meanwhile."""
 
     def __init__(self, folder: Path) -> None:
-        """Open the journal in `folder`, or begin one; JournalError if that cannot be."""
+        """Open the journal in `folder`, or begin one; JournalError if that fails."""
         self._path = folder / FILE
         self._new_entries: list[Entry] = []
         self._new_notes: dict[str, str] = {}
-        with self._told(), ExitStack() as undo:
+        with self._as_journal_errors():
             make_folder(folder)
             self._lock = self._take_lock(folder)
             undo.callback(os.close, self._lock)
@@ -107,8 +108,8 @@ class Journal:
         self._sync()
 
     def _sync(self) -> None:
-        """Bring all that was written to the disk: an earlier process may have been killed while it waited for the disk,
-        and this one tells others what it reads. (SQLite itself sees to the names of its files.)"""
+        """Make sure that all that is read here is on the disk, since this process tells others about it. An earlier
+        process may have been killed before its last write got there. (SQLite takes care of the names of its files.)"""
         log = self._path.with_name(LOG)
         if log.exists():
             sync_file(log)
@@ -116,7 +117,7 @@ class Journal:
         os.fsync(self._lock)
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _as_journal_errors(self) -> Iterator[None]:
         """Turns the errors of SQLite and the system into JournalErrors that say what to do."""
         try:
             yield
@@ -139,7 +140,7 @@ class Journal:
         return lock
 
     def _is_blank(self) -> bool:
-        """Is there nothing yet, or only what a process left that was killed while it began?"""
+        """Is the file empty, perhaps because the process that began it was killed before it had made the tables?"""
         tables = self._database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
         return not tables and self._pragma("application_id") == 0
 
@@ -170,7 +171,7 @@ class Journal:
         return int(found)
 
     def _read_count(self) -> int | None:
-        """The number of entries that were committed, from the lock file; None if that is new."""
+        """The number of entries that were committed, from the lock file; None if that file is new."""
         digits = os.pread(self._lock, COUNT_DIGITS, 0)
         if digits and not (digits.isdigit() and len(digits) == COUNT_DIGITS):
             raise JournalError(f"{self._path.parent / LOCK}: damaged; {PUT_BACK}")
@@ -186,17 +187,19 @@ class Journal:
         self._new_entries.append(Entry(kind, content))
 
     def note(self, name: str, value: str) -> None:
-        """Keep one value under a name, instead of what was there; it lasts from the next `commit` on."""
+        """Keep one value under a name, in place of an earlier one; it lasts from the next `commit` on."""
         self._notes[name] = self._new_notes[name] = value
 
     def commit(self) -> None:
-        """Make what was added last. JournalError if the disk does not take it: then nothing was added."""
+        """Make permanent what was added since the last `commit`. JournalError if the disk does not take it: then
+        nothing was added."""
         if self._new_entries or self._new_notes:
-            with self._told():
+            with self._as_journal_errors():
                 self._write()
 
     def _write(self) -> None:
-        # As few statements as possible: at each one the thread gives up the interpreter lock, and has to win it back.
+        # As few statements as possible: at each one the thread releases the interpreter lock, and must wait to get it
+        # back.
         # A single INSERT is a transaction by itself, without BEGIN and COMMIT.
         is_one_statement = not self._new_notes and len(self._new_entries) <= ROWS_AT_ONCE
         try:
@@ -225,7 +228,7 @@ class Journal:
         self._database.execute(f"INSERT INTO entries VALUES {values}", rows)
 
     def close(self) -> None:
-        """Let another process have the folder. What was not committed is gone."""
+        """Close the file and let another process use the folder. What was not committed is gone."""
         self._database.close()
         os.close(self._lock)
 
@@ -243,7 +246,7 @@ class Journal:
 
     def entries(self) -> Iterator[Entry]:
         """All entries in order; JournalError at one whose content is not what was written."""
-        with self._told():
+        with self._as_journal_errors():
             for number, kind, content, checksum in self._database.execute(
                     "SELECT number, CAST(kind AS TEXT), CAST(content AS BLOB), checksum FROM entries ORDER BY number"):
                 if _checksum(kind, content) != checksum:
@@ -259,7 +262,7 @@ LOCK_ERRORS = {
     sqlite3.SQLITE_IOERR_LOCK, sqlite3.SQLITE_IOERR_RDLOCK, sqlite3.SQLITE_IOERR_UNLOCK, sqlite3.SQLITE_IOERR_SHMLOCK,
     sqlite3.SQLITE_IOERR_SHMMAP, sqlite3.SQLITE_IOERR_CHECKRESERVEDLOCK,
 }
-"""What SQLite says on a disk that cannot lock files, or share memory by them."""
+"""The errors of SQLite on a disk that cannot lock files, or cannot map them as shared memory."""
 
 HELD = "another program holds it: end that one, and start again; nothing was lost"
 

@@ -1,4 +1,4 @@
-"""Says what a key file is that has another format than the one read here, and which command converts it.
+"""For a key file in another format than the one read here: says what it is, and which command converts it.
 
 Keys come from many programs. The user should hear what the file is and what to type, not only that it is wrong.
 """
@@ -71,7 +71,7 @@ def find_block(content: bytes, expected: str) -> Block | None:
 
 
 def describe_other(path: Path, content: bytes, block: Block | None, expected: str) -> str:
-    """What a file is that holds no block of the kind `expected`, and how to convert it if that can be done."""
+    """For a file without a block of the kind `expected`: what it is, and how to convert it if that is possible."""
     if block is None:
         return _describe_binary(path, content, expected)
     if block.kind == _OPENSSH:
@@ -98,16 +98,16 @@ def _advice(*words: str) -> str:
 
 
 def _describe_binary(path: Path, content: bytes, expected: str) -> str:
-    """What a file is that is not PEM."""
+    """For a file that is not PEM: what it is."""
     wanted = f"expected {_called(expected)}"
     if not content:
         advice = "; if a node was killed while it made the file, remove it" if path.is_file() else ""  # not /dev/null
         return f"the file is empty, {wanted}{advice}"
-    if content.startswith(b"\x30\x82") and content[4:7] == b"\x02\x01\x03":  # its version (RFC 7292 §4)
+    if content.startswith(b"\x30\x82") and content[4:7] == b"\x02\x01\x03":  # the version, 3 (RFC 7292 §4)
         plain = ["-nodes"] if expected == PLAIN else []
         advice = _advice("openssl", "pkcs12", "-nocerts", *plain, "-in", str(path), "-out", "NEW.pem")
         return f"a file in PKCS#12, {wanted}; {advice}"
-    if content.startswith(b"\x30\x82"):  # a SEQUENCE of that length
+    if content.startswith(b"\x30\x82"):  # a DER SEQUENCE with two bytes of length, as any key has
         return f"a binary file (DER), {wanted}; if it is a key, {by_openssl(path, expected, '-inform', 'DER')}"
     if content.startswith(b"PuTTY-User-Key-File"):
         return f"a key of PuTTY, {wanted}; PuTTYgen exports it in the format of OpenSSH"
@@ -117,7 +117,7 @@ def _describe_binary(path: Path, content: bytes, expected: str) -> str:
 
 
 def _describe_openssh(path: Path, block: Block, expected: str) -> str:
-    """What a file is that ssh-keygen has made: only RSA keys can be converted."""
+    """For a file that ssh-keygen has made: what it is. Only RSA keys can be converted."""
     kind = _read_openssh_kind(block)
     if kind != "ssh-rsa":
         return f"a key of OpenSSH, of the kind {kind}, expected {_called(expected)}"
@@ -128,7 +128,7 @@ def _describe_openssh(path: Path, block: Block, expected: str) -> str:
 
 
 def _read_openssh_kind(block: Block) -> str:
-    """The kind of key in a file of OpenSSH, which is not encrypted there (openssh-portable, PROTOCOL.key)."""
+    """The kind of key in a file of OpenSSH. It can be read without the passphrase (openssh-portable, PROTOCOL.key)."""
     try:
         content = base64.b64decode("".join(block.text.split("\n")[1:-1]))
     except binascii.Error:

@@ -15,9 +15,9 @@ class Transaction(NamedTuple):
 class Ledger:
     """The balance of every account that was named so far, in whole units.
 
-    `apply` is the rule of stages 2 and 3: a sum of additions, which come out the same in
-    every order. A later stage that refuses overdrafts asks `is_covered` first, and must
-    then see to it that all nodes ask in the same order.
+    `apply` is the rule of stages 2 and 3: it only adds, and a sum is the same in every
+    order. A later stage that refuses overdrafts asks `is_covered` first, and must then
+    make sure that all nodes ask in the same order.
     """
 
     def __init__(self, balances: dict[str, int] | None = None) -> None:
@@ -33,8 +33,8 @@ class Ledger:
 
     def apply(self, transaction: Transaction) -> None:
         """Move the amount from the sender to the receiver, whether the sender has it or not."""
-        # Two additions, and no question whether the money is there: additions come to the same in any order, so nodes
-        # that hear of transactions in different orders still agree. A question would depend on the order.
+        # Why is the balance not checked? Two additions give the same result in any order, so nodes that receive the
+        # transactions in different orders still agree. The answer to "is there enough?" would depend on the order.
         self.add(transaction.sender, -transaction.amount)
         self.add(transaction.receiver, transaction.amount)
 

@@ -20,7 +20,7 @@ MAX_OPENINGS, OPENINGS_PER_SECOND = 32, 40.0
 ends with an error, and whoever is shut out can come back at once."""
 
 FLUSH_SECONDS = 2.0
-"""How long a closing connection may take to write what waits, and to read the other's farewell."""
+"""Seconds that a closing connection may take to write what waits, and to read until the peer has closed, too."""
 
 PING_AFTER = 20.0
 """Seconds of silence after which a connection is pinged (contract §2)."""
@@ -29,71 +29,73 @@ CLOSE_AFTER = 60.0
 """Seconds of silence after which a connection is closed (contract §2)."""
 
 USELESS_SECONDS = 60.0
-"""In a full house, a caller that has brought nothing new for so many seconds gives way to another one (contract §2)."""
+"""When all `MAX_INBOUND` places are taken, a caller that has brought nothing new for this long makes room for another
+one (contract §2)."""
 
 MAX_INVALID = 10
-"""Invalid messages that one connection may bring; this one closes it (contract §2)."""
+"""Invalid messages that close a connection: it survives nine, and ends with the tenth (contract §2)."""
 
 # --- whose turn it is -----------------------------------------------------------------------------
 
 BATCHES_AHEAD = 2
-"""Batches that one connection may have in the inbox: one at work and one that is next. Then its reader
+"""Batches that one connection may have in the inbox: one that is being handled and the next. Then its reader
 waits, so a flood fills its sender's TCP window and not our memory, and everyone gets a turn."""
 
 TURN_SECONDS = 0.01
-"""How long the node works for one connection while others wait. Sixty bytes can ask for megabytes."""
+"""Seconds that the node works for one connection while others wait. A message of sixty bytes can ask for megabytes."""
 
 LONG_TURN_SECONDS = 0.05
-"""If one message of a connection took longer, the connection waits until no other one has work. Parsing 4 MiB of
-brackets takes half a second, and breaks no rule."""
+"""If a turn of a connection took longer, in seconds, its next turn is postponed until no other connection has work.
+Parsing 4 MiB of brackets takes half a second, and breaks no rule."""
 
-LAST_SECONDS = 1.0
-"""A connection with such a message waits at most so many seconds for its turn, even if others always have something to
-do."""
+MAX_POSTPONED_SECONDS = 1.0
+"""Seconds that a turn may be postponed, even if other connections always have work."""
 
 OWN_SHARE = 6.0
-"""How many seconds of processor time go to the connections that this node has opened, for each second that goes to
-strangers, while both have work. Strangers also have turns while the others wait for an answer, and they slow down the
-others' work. With this share, all that strangers cost a newcomer stays below what its own connections cost."""
+"""While both have work, connections that this node has opened get six seconds of processor time for each second that
+strangers get. Six, since strangers have more than that share: they also get turns while the others wait for an answer,
+and their reader threads slow down the others. With six, strangers altogether cost a newcomer less time than its own
+connections do."""
 
 MAX_DEBT, MAX_CREDIT = 1.0, 0.1
-"""Seconds by which strangers may be above their share, and below it. While they are above it, the others go first. One
-message may take half a second, and nobody starves for longer."""
+"""Seconds that strangers may be above their share, and below it. While they are above it, the others go first. One
+message may take half a second, so the first bound is above that. The bounds keep either side from waiting for long."""
 
 PACE_SECONDS = 1.0
-"""Bytes that moved so many seconds ago count a third. So two seconds after a line has stopped, its pace is below that
-of a line of 100 KiB/s."""
+"""In a pace, bytes that moved this many seconds ago count a third (1/e). So two seconds after a fast transfer has
+stopped, its pace is below that of a steady 100 KiB/s."""
 
 HAND_OVER_SECONDS = 0.005
 """How long a busy node goes on with its inbox before the writers get what it has sent."""
 
 WRITE_BYTES = 128 * 1024
-"""Bytes that are written in one piece. Each piece that is done shows how fast the peer reads."""
+"""Bytes that are written in one piece. Each written piece is counted, and so shows how fast the peer reads."""
 
 # --- memory ---------------------------------------------------------------------------------------
 
 LARGE_BYTES = MEBIBYTE
 """Bytes that one connection may hold before the node counts what all hold together. It counts again at each further
-mebibyte, and the reader waits for that."""
+mebibyte. The reader of that connection pauses until the node has counted."""
 
 MAX_RECEIVED = 48 * MEBIBYTE
-"""Bytes that all connections together may have read and the node has not handled. Without this bound 128 unfinished
-frames would take 512 MiB. A dozen neighbours may send the largest block at once. While each has less than a mebibyte,
-nothing is counted."""
+"""Bytes that all connections together may have read and not handled. Without this bound, 128 unfinished frames would
+take 512 MiB. With it, a dozen neighbours can still send the largest block at the same time. While each connection holds
+less than a mebibyte, nothing is counted."""
 
 MAX_OUTBOX = 64 * MEBIBYTE
 """Bytes that may wait for one peer to read them (contract §2); then it is too slow and is closed."""
 
 MAX_OUTBOXES = 96 * MEBIBYTE
-"""Bytes that may wait for all peers together to read them; then the one that makes least progress is closed."""
+"""Bytes that may wait for all peers together; then the connection that makes the least progress is closed."""
 
 TIDY_SECONDS = 15.0
-"""Seconds after a message that took long, or after a large outbox, until memory is tidied. That takes a quarter of a
-second for a node that keeps a million transactions. Python keeps up to eighty freed lists for reuse: after a million
-small ones each of them may be in another mebibyte, which is not free until then."""
+"""Seconds from a costly message, or a large outbox, to the tidying of memory (`tidy_memory`). Tidying is not done at
+once, since it takes a quarter of a second at a node that keeps a million transactions. It is done at all, since Python
+keeps up to eighty freed lists for reuse: each can keep a whole mebibyte of the heap in use until then."""
 
-KEPT_AS_IT_CAME = 4_096
-"""Bytes of a frame that is kept as it came. A longer one is written again: JSON has room for 4 MiB of blanks."""
+MAX_KEPT_UNCHANGED = 4_096
+"""Bytes of the longest frame that is kept as it came. A longer one is written again, without the spaces that JSON
+allows between members: there may be 4 MiB of them."""
 
 MAX_SEEN = 50_000
 """Ids or frames in one generation of a `Recent`; an entry is forgotten after one to two generations."""
@@ -107,7 +109,8 @@ TELL_AGAIN_SECONDS = 600.0
 """Seconds until the user is told again that the system has run out of something, such as threads."""
 
 LINES_AHEAD = 100
-"""Lines of standard input that may wait for the node. At more, the reader of standard input waits."""
+"""Lines of standard input that may wait for the node. If there are more, the reader of standard input waits."""
 
 MAX_TOLD_LINES = 1_000
-"""Lines about peers that a node remembers, in one generation, to tell none twice: anybody can call under any name."""
+"""Lines about peers that a node remembers, in one generation, so that the user is told none twice. Bounded, since
+anybody can call under any name."""

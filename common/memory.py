@@ -1,4 +1,4 @@
-"""What a node tells Python and the C library about its memory: it keeps many small messages, large ones come and go.
+"""Memory settings of Python and the C library, for a node that keeps many small messages while large ones come and go.
 
 The C library is glibc (malloc(3), mallopt(3), malloc_trim(3)); with another one these calls do nothing.
 """
@@ -10,11 +10,11 @@ import gc
 from common.limits import LARGE_BYTES
 
 M_MMAP_THRESHOLD = -3
-"""Of mallopt(3): blocks of so many bytes go back to the system when they are freed."""
+"""The parameter of mallopt(3) for the size, in bytes, from which a freed block goes back to the system at once."""
 
 
 def tune_memory() -> None:
-    """Set both up, once, at the start.
+    """Set up the garbage collector and the C library, once, at the start.
 
     Otherwise Python scans everything that is kept whenever a message of some hundred members is parsed, and the C
     library keeps the memory of large messages for itself, in an arena for each thread.
@@ -24,10 +24,11 @@ def tune_memory() -> None:
 
 
 def tidy_memory() -> None:
-    """After something large: free what refers to itself, and give free memory back to the system.
+    """Free objects that refer to each other, and give free memory back to the system. For the time after something
+    large.
 
-    Without being asked, the C library gives back only what is free at the very end of its heap. One small message
-    that is kept there holds back the free megabytes before it.
+    By itself, the C library gives back only what is free at the very end of its heap. One small message that is kept
+    there holds back the free megabytes before it.
     """
     gc.collect()
     _call_library("malloc_trim", 0)

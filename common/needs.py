@@ -28,7 +28,7 @@ def describe_missing(module: str) -> str | None:
 
 
 def explain(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Stand in for `sys.excepthook`. Any other error is shown as Python shows it."""
+    """Takes the place of `sys.excepthook`: one line for a missing module; any other error is shown as usual."""
     line = describe_missing(error.name or "") if isinstance(error, ModuleNotFoundError) else None
     if line is None:
         sys.__excepthook__(kind, error, trace)

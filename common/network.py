@@ -42,7 +42,7 @@ class Sockets(Protocol):
     listening_port: int
 
     def start(self, network: "ThreadedNetwork") -> None:
-        """Begin to accept; OSError if that cannot be."""
+        """Begin to accept; OSError if that fails."""
 
     def call(self, address: str) -> None:
         """Call a node; `on_open` or `on_dial_failed` of this one follows."""
@@ -71,7 +71,7 @@ class Node(Listener, Reader, Protocol):
         """Join the network that `peer` is in, or found one."""
 
     def on_open(self, connection: Connection) -> None:
-        """A connection is there."""
+        """A connection has been opened, by either side."""
 
     def on_dial_failed(self, address: str, reason: str) -> None:
         """Nobody could be reached at `address`."""
@@ -80,7 +80,7 @@ class Node(Listener, Reader, Protocol):
         """Make what has happened outlast a crash."""
 
     def on_end(self) -> None:
-        """The node ends in order."""
+        """The node ends, after `stop`: close what it has open."""
 
 
 class ThreadedNetwork:
@@ -126,7 +126,8 @@ class ThreadedNetwork:
         self.fairness.turns.put(True, handler, *arguments)
 
     def do(self, handler: Callable[..., None], *arguments: Any) -> None:
-        """Call `handler`. Whatever goes wrong in it, the node goes on, except without storage."""
+        """Call `handler`. The node survives any error in it except two: its storage has failed, or a function is not
+        written yet."""
         try:
             handler(*arguments)
         except JournalError as error:
@@ -134,7 +135,7 @@ class ThreadedNetwork:
         except NotImplementedError:
             raise  # a student has not written this function yet, and nothing can go on without it
         except Exception:
-            import traceback  # only here: nodes that have no defect start in less time without it
+            import traceback  # only here, since the import would slow down each start
             traceback.print_exc()  # a defect that one peer meets must not end the node for all the others
 
     def hand_over(self) -> None:
@@ -161,7 +162,7 @@ class ThreadedNetwork:
             self.hand_over()
 
     def _run_timers(self) -> None:
-        due = self.now()  # what becomes due after this waits for the inbox: a slow timer must not starve it
+        due = self.now()  # what becomes due later waits until the inbox had its turn: a slow timer must not starve it
         while self._is_running and (action := self._timers.pop_due(due)):
             self.do(action)
             self.hand_over()
@@ -178,7 +179,7 @@ class ThreadedNetwork:
     # --- the verbs ------------------------------------------------------------------------------
 
     def now(self) -> float:
-        """Seconds that only ever grow."""
+        """The time in seconds, on a clock that never goes back."""
         return time.monotonic()
 
     def unix_ms(self) -> int:
@@ -190,7 +191,7 @@ class ThreadedNetwork:
         self._timers.after(seconds, action)
 
     def report(self, event: str, members: Members, lines: Lines) -> None:
-        """Print an event. When the reader of our output has stopped reading, lines are lost, not the node."""
+        """Print an event. If nobody reads our output, lines are dropped: otherwise they would fill the memory."""
         if self.printer.waiting <= MAX_OUTBOX:
             self.printer.collect(self.console.render(event, members, lines))
 
@@ -215,7 +216,7 @@ class ThreadedNetwork:
     # --- the end --------------------------------------------------------------------------------
 
     def stop_on_signals(self) -> None:
-        """Let Ctrl-C and SIGTERM end the node in order. Called by the main thread; OSError if there is no thread for
+        """Let Ctrl-C and SIGTERM end the node cleanly. Called by the main thread; OSError if there is no thread for
         it."""
         signals = Signals()
 

@@ -14,12 +14,12 @@ from contextlib import suppress
 from pathlib import Path
 
 WITHOUT_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EACCES}
-"""What link() says on a disk without hard links. EACCES is what Android says: here it cannot mean that
-the folder is closed to this user, since it has just taken the draft."""
+"""The errors of link() on a disk without hard links. EACCES is Android's. It cannot mean that this user may not write
+to the folder, since the draft was written there a moment ago."""
 
 WITHOUT_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF, errno.EACCES}
-"""What the system says where a folder need not, or cannot, be written out by itself. EACCES: this user may make files
-in it, and not read it."""
+"""The errors of fsync() on a folder that are no reason to stop: this system syncs no folders, or needs not to. EACCES:
+this user may make files in the folder, but not open it."""
 
 PATIENCE, PAUSE = 1.0, 0.01
 """How long a reader waits for the content of a file that is empty, and how long between two looks, in seconds."""
@@ -45,7 +45,7 @@ def write_new(path: Path, content: bytes) -> bool:
     finally:
         with suppress(OSError):
             os.unlink(draft)
-    sync_folder(path.parent)  # also for a file that another program has just made, and may not have synced yet
+    sync_folder(path.parent)  # even if another program has just made the file: it may not have synced it yet
     return is_new
 
 
@@ -73,7 +73,7 @@ def make_folder(folder: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Write out the names in a folder, or a new one might not outlast a power cut; OSError if that fails."""
+    """Bring the names in a folder to the disk, so that a new file outlasts a power cut; OSError if that fails."""
     try:
         sync_file(folder)
     except OSError as error:
@@ -82,7 +82,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def sync_file(path: Path) -> None:
-    """Write out what a file holds, whoever has written it; OSError if the disk does not take it."""
+    """Bring the content of a file to the disk, whoever has written it; OSError if the disk does not take it."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

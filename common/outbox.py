@@ -19,12 +19,12 @@ class Pace:
         """How many bytes, and at what time in seconds. One tuple, so that no thread ever sees half of a change."""
 
     def add(self, count: int, now: float) -> None:
-        """`count` bytes have moved. The sum never exceeds a mebibyte: what a peer's system takes in one piece says
-        little about its line."""
+        """`count` bytes have moved. The sum never exceeds a mebibyte: a peer's system may take much in one piece, and
+        that says little about how fast its connection is."""
         self._last = (min(LARGE_BYTES, self.at(now) + count), now)
 
     def at(self, now: float) -> float:
-        """The bytes that have moved: those of a second ago count a third, those of two seconds ago a ninth."""
+        """The bytes that have moved lately: those of a second ago count about a third, of two seconds ago a seventh."""
         moved, then = self._last
         return moved * math.exp((then - now) / PACE_SECONDS)
 
@@ -65,7 +65,7 @@ class Outbox:
         self._bytes_in += len(data)
 
     def forget_collected(self) -> None:
-        """Do not write what was collected since the last `hand_over`."""
+        """Discard what was collected since the last `hand_over`: it is never written."""
         self._bytes_in -= sum(map(len, self._collected))
         self._collected.clear()
 
@@ -83,19 +83,19 @@ class Outbox:
             self._queue.put(None)
 
     def pieces(self) -> Iterator[bytes]:
-        """What is to be written, piece by piece, until the outbox is closed; it waits for more. A piece is written when
-        the next one is asked for."""
+        """The bytes to write, piece by piece, until the outbox is closed; waits while there is nothing. Asking for the
+        next piece says that the one before has been written."""
         while (data := self._queue.get()) is not None:
             for start in range(0, len(data), WRITE_BYTES):
                 piece = data[start:start + WRITE_BYTES]
                 yield piece
                 self._bytes_out += len(piece)
-                if self.waiting > WRITE_BYTES:  # with less waiting, nobody asks for the pace
+                if self.waiting > WRITE_BYTES:  # otherwise nobody looks at the pace
                     self.pace.add(len(piece), self._now())
             self.spent = time.thread_time()
 
     def end(self) -> None:
-        """The writer ends."""
+        """The writer has ended: drop what is still queued."""
         self.has_ended = True
-        # Drop what is queued: it may be megabytes, and something may refer to this connection for a while.
+        # It may be megabytes, and something may refer to this outbox for a while.
         self._queue = queue.SimpleQueue()

@@ -11,7 +11,7 @@ Handler = Callable[[Any, Message, bytes], None]
 
 
 class Part:
-    """One subject of a node, with the messages that belong to it: who is there, what neighbours lack, …
+    """One subject of a node, with the messages that belong to it: the list of peers, the comparison of stores, …
 
     A node has parts. A part does not know the node: it is given the few verbs that it needs, and can be tested with
     those alone. Its method `on_TYPE` handles the messages of that type.
@@ -59,7 +59,7 @@ class Parts:
 
     def on_lost(self, connection: Connection) -> None:
         """A neighbour is gone."""
-        for part in reversed(self._parts):  # those that build on others were added later
+        for part in reversed(self._parts):  # a part that builds on others was added later, and must hear first
             part.on_lost(connection)
 
     def on_no_answer(self, address: str) -> None:

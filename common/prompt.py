@@ -27,8 +27,8 @@ from common.foreground import is_in_background, wait_for_foreground
 from common.terminal import Keyboard, Screen, terminal_size, usual_mode
 
 PATIENCE = 1.0
-"""Seconds that a process that ends waits for the prompt: somebody may have stopped the terminal. Also seconds that it
-waits to be stopped after Ctrl-Z: some jobs cannot be."""
+"""Seconds that a process waits, at its end, for the prompt to leave: somebody may have stopped the terminal (Ctrl-S).
+After Ctrl-Z it waits as long to be stopped: the system does not stop every job."""
 
 
 class Prompt:
@@ -43,7 +43,7 @@ class Prompt:
         """While the prompt is up: the loop of the thread that reads."""
         self._reading: asyncio.Task[str] | None = None
         self._draft = Document()
-        """What was being typed when the prompt was taken down; it is there again when the prompt is."""
+        """What was being typed when the prompt was taken down; it is shown again when the prompt comes back."""
         self._is_at_end = self._is_to_stop = False
         """Why the prompt was taken down, if it was: the process ends, or stops (Ctrl-Z)."""
         self._continued = threading.Event()
@@ -75,27 +75,27 @@ class Prompt:
                 if self._is_to_stop:
                     self._stop()
         except KeyboardInterrupt:
-            os.kill(os.getpid(), signal.SIGINT)  # the terminal gives out Ctrl-C as a key: make it a signal again
+            os.kill(os.getpid(), signal.SIGINT)  # in the prompt's mode Ctrl-C is a key: make it a signal again
         except EOFError:
             pass
 
     def _stop(self) -> None:
-        """Stop this process and all others of its job, as a terminal does at Ctrl-Z if nobody reads single keys."""
+        """Stop this process and all others of its job, as Ctrl-Z does in a terminal's usual mode."""
         self._is_to_stop = False
         self._continued.clear()
         os.kill(0, signal.SIGTSTP)
-        # The system stops one thread after the other. This one must not draw before it is stopped, too.
+        # The system stops one thread after the other. This one must not draw the prompt before it is stopped, too.
         self._continued.wait(PATIENCE)
 
     def renew(self) -> None:
-        """This process was stopped, and goes on: what the prompt had drawn and set up may be gone."""
+        """This process was stopped and continues: what the prompt had drawn and set up may be gone."""
         loop = self._loop  # Not under the lock: a thread that prints holds it while the terminal is stopped.
         if loop:
             loop.call_soon_threadsafe(self._take_down)
         self._continued.set()
 
     def _take_down(self, is_to_stop: bool = False) -> None:
-        """In the loop: leave the terminal to others, with the prompt's line as it was before."""
+        """In the loop: erase the prompt, keep what was being typed, and leave the terminal to others."""
         app = self._session.app
         if self._reading and app.is_running and not app.is_done:
             self._draft = self._session.default_buffer.document
@@ -181,7 +181,7 @@ class _OneLine(Validator):
 
 
 def _bindings() -> KeyBindings:
-    """The keys that have another meaning than prompt_toolkit gives them."""
+    """The keys that do something else here than in prompt_toolkit."""
     bindings = KeyBindings()
 
     @bindings.add(Keys.BracketedPaste)
@@ -216,7 +216,7 @@ def clean(text: str) -> str:
 
 
 def join_lines(text: str) -> str:
-    """Several lines as one, with spaces between them; none inside a key that was copied as it is shown."""
+    """Several lines as one, with spaces between them. The rows of a key are joined without spaces."""
     return " ".join(PIECES_OF_A_KEY.sub("", text).split("\n"))
 
 
@@ -229,7 +229,7 @@ class _Words(Completer):
         self._words = words
 
     def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterator[Completion]:
-        """Those that begin as the word does."""
+        """The known words that begin with what is typed."""
         before = document.text_before_cursor
         if before.startswith("/"):
             word = before.rsplit(" ", 1)[-1]

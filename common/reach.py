@@ -16,7 +16,7 @@ def is_loopback(address: str) -> bool:
 
 
 def host_of(address: str) -> str:
-    """The machine in an address, or in what a connection says of where it comes from."""
+    """The host of an address, or of a connection's `remote`."""
     return address.rpartition(":")[0]
 
 

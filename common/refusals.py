@@ -75,8 +75,8 @@ class Refusals(Part):
         connection.close()
 
     def on_another_network(self, connection: Connection, is_lost: bool, how_to_change: str) -> None:
-        """The peer is in another network. If `is_lost`, it was in this one before, and may have founded
-        another. It is still called, since it may come back. To follow it, the user does what `how_to_change` says."""
+        """The peer is in another network. If `is_lost`, it was in this one before, and may have founded another. This
+        node goes on calling it, since it may come back. `how_to_change` says how the user can follow it."""
         self.tell_of(connection, "HANDSHAKE", another_network_words(connection, is_lost, how_to_change))
         self.send_away(connection, "HANDSHAKE", "another network")
 
@@ -96,18 +96,19 @@ class Refusals(Part):
     def tell_of(self, connection: Connection, code: str, line: str, reason: str | None = None) -> None:
         """Tell the user what is wrong with a peer: once for each address and reason, since both ends call again for as
         long as they run. `reason` is the line without the peer's port, where that changes with each call."""
-        address = connection.dialled or connection.says_it_listens or connection.remote
+        address = connection.dialled or connection.claimed_address or connection.remote
         self.tell_once(code, line, (address, code, line if reason is None else reason))
 
     def tell_once(self, code: str, line: str, about: tuple[str, ...]) -> None:
-        """Tell the user what is wrong, unless another line `about` the same was told."""
+        """Tell the user what is wrong, unless that was done before: `about` says what counts as the same."""
         key = hash(about)
         if key not in self._told:
             self._told.add(key)
             self._report_error(code, line)
 
     def on_error(self, connection: Connection, message: Message, frame: bytes) -> None:
-        """The peer says why it ends the connection. If this node joins by it and it is only busy, no user is told."""
+        """The peer says why it ends the connection. If this node joins by it and the peer is only busy, the user is not
+        told: the node calls again."""
         reason = f"{connection.remote} says: {message['reason']}"
         if self._joining.is_by(connection) and message["code"] == "BUSY":
             self._joining.on_not_ready(connection, reason)
@@ -124,5 +125,5 @@ def another_network_words(connection: Connection, is_lost: bool, how_to_change: 
     if is_lost:
         return f"{connection.dialled} has another network by now; {how_to_change} to join it"
     if connection.dialled is None:
-        return f"{connection.says_it_listens} calls from another network; start it again there to join this one"
+        return f"{connection.claimed_address} calls from another network; start it again there to join this one"
     return f"{connection.remote} belongs to another network, expected this one"

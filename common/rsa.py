@@ -1,6 +1,6 @@
 """RSA keys: accounts, signatures, and the files that keep private keys (contract §1 and §4).
 
-Only this module and wallets.py import pycryptodome. One thing is done here: to compare the padded hash. The
+Only this module and wallets.py import pycryptodome. One step is not left to it: comparing the padded hash. The
 library's `verify` accepts two forms of it, with the NULL of RFC 8017 §9.2 and without. Then every message would have
 two signatures, and every draw two tickets.
 """
@@ -29,11 +29,11 @@ EXPONENT = 65_537
 
 
 class InvalidAccount(ValueError):
-    """The text is not an account: no RSA key of contract §1 in its one encoding."""
+    """The text is not an account: not an RSA key in the one encoding that contract §1 allows."""
 
 
 class InvalidSignature(ValueError):
-    """The signature does not hold, or is not in its one encoding."""
+    """The signature is not that of this account over these bytes, or it is not in its one encoding."""
 
 
 # --- accounts -----------------------------------------------------------------------------------
@@ -41,7 +41,7 @@ class InvalidSignature(ValueError):
 def _encode_key(modulus: int) -> bytes:
     """The DER SubjectPublicKeyInfo of a public key, in the one encoding that it has (RFC 3279 §2.3.1).
 
-    The library checks nothing here: it would refuse multiples of the exponent, which the contract allows.
+    The library's own check is off: it refuses a modulus that is a multiple of the exponent, which the contract allows.
     """
     return RSA.construct((modulus, EXPONENT), consistency_check=False).export_key("DER")
 
@@ -80,8 +80,8 @@ def _find_modulus(encoded: bytes) -> int:
 def _modulus_of(account: str) -> Integer:
     """The modulus as the library's number, which keeps what it prepares at its first use.
 
-    Bounded, since anybody can make keys. A text that is no key raises, and takes no place. Reading a key costs
-    about four times as much as verifying with it, so the key of one who signs often is read once.
+    Cached, since reading a key costs about four times as much as verifying with it. The cache is bounded, since anybody
+    can make keys. A text that is no key raises InvalidAccount, which is not cached.
     """
     return Integer(_read_account(account))
 
@@ -90,7 +90,8 @@ def _modulus_of(account: str) -> Integer:
 def check_account(account: str) -> None:
     """InvalidAccount unless `account` is an RSA public key as contract §1 writes it.
 
-    It has a cache of its own. In that of `verify`, receivers, who need not sign, would take the senders' places.
+    It has a cache of its own. In the cache of `verify`, the keys of receivers, which verify nothing, would push out
+    those of senders.
     """
     _read_account(account)
 
@@ -102,13 +103,13 @@ _DIGEST_INFO = bytes.fromhex("3031 300d 0609 608648016503040201 0500 0420")
 
 
 def _pad_hash(canonical: bytes, size: int) -> bytes:
-    """EMSA-PKCS1-v1_5 (RFC 8017 §9.2): the hash with what goes before it, `size` bytes in all."""
+    """EMSA-PKCS1-v1_5 (RFC 8017 §9.2): the hash with its padding in front, `size` bytes in all."""
     hashed = _DIGEST_INFO + hashlib.sha256(canonical).digest()
     return b"\x00\x01" + b"\xff" * (size - len(hashed) - 3) + b"\x00" + hashed
 
 
 def _read_signature(signature: str, size: int) -> Integer:
-    """The number of `size` bytes that a signature is; InvalidSignature unless that is its one encoding."""
+    """A signature as a number. InvalidSignature unless it is `size` bytes in base64, in its one encoding."""
     if len(signature) != 4 * ((size + 2) // 3):
         raise InvalidSignature("a signature is as long as the modulus of its key")
     try:
@@ -121,7 +122,7 @@ def _read_signature(signature: str, size: int) -> Integer:
 
 
 _PUBLIC_EXPONENT = Integer(EXPONENT, public=True)
-"""As the library's number, which computes faster where the exponent is no secret."""
+"""A number of the library, which computes faster if it knows that the exponent is no secret."""
 
 
 def verify(account: str, canonical: bytes, signature: str) -> None:
@@ -132,10 +133,10 @@ def verify(account: str, canonical: bytes, signature: str) -> None:
     modulus = _modulus_of(account)
     size = modulus.size_in_bytes()
     number = _read_signature(signature, size)
-    if number >= modulus:  # otherwise s + n would be a second signature, where it is not longer
+    if number >= modulus:  # otherwise s + n would be a second signature, if it fits into as many bytes
         raise InvalidSignature("a signature is smaller than the modulus of its key")
-    # Compare the whole padded hash, and do not look for the hash inside: whoever parses the padding leniently takes
-    # signatures that were never made (Bleichenbacher, 2006).
+    # Why compare the whole padded hash, and not look for the hash in it? A lenient parser of the padding accepts
+    # signatures that were made without the key (Bleichenbacher, 2006).
     # The library's numbers are up to five times as fast as Python's.
     if pow(number, _PUBLIC_EXPONENT, modulus).to_bytes(size) != _pad_hash(canonical, size):
         raise InvalidSignature("the signature does not hold")
@@ -169,8 +170,8 @@ _ROUNDS = 220_000
 def load_or_make_wallet(path: Path, passphrase: str) -> PrivateKey:
     """The key in the wallet file `path`, which is made with a new key if nothing is there.
 
-    WalletError if it cannot be read or made, or the passphrase is wrong. A wallet is never
-    written over: of two processes that make one at once, the second takes the first one's.
+    WalletError if it cannot be read or made, or the passphrase is wrong. A wallet is never overwritten: if two
+    processes make one at the same time, the second one takes the key of the first.
     """
     secret = _passphrase_bytes(path, passphrase)
     if os.path.lexists(path):
@@ -231,8 +232,8 @@ def _passphrase_bytes(path: Path, passphrase: str) -> bytes:
 def _accept(key: RSA.RsaKey | None) -> PrivateKey:
     """A key that was read from a file; WalletError or ValueError if it cannot sign here.
 
-    The key is tried out: numbers that do not go together, or a factor that is not prime, give a wrong signature. To ask
-    the library whether both factors are prime takes ten times as long, and a founder of stage 5 loads ten keys.
+    The key signs something as a test: if its numbers do not belong together, or a factor is not prime, the signature is
+    wrong. The library's own test of both factors takes ten times as long, and a founder of stage 5 loads ten keys.
     """
     if key is None or not MIN_BITS <= key.size_in_bits() <= MAX_BITS or key.e != EXPONENT:
         raise WalletError(f"the key in it is not an RSA key of {MIN_BITS} to {MAX_BITS} bits with exponent {EXPONENT}")

@@ -1,4 +1,4 @@
-"""What the system may run out of, and how the user is told."""
+"""What the system may run out of, such as threads and open files, and how the user is told."""
 
 import errno
 import math

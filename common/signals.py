@@ -1,4 +1,4 @@
-"""Signals: Ctrl-C (SIGINT) and SIGTERM end a node in order, and SIGCONT says that it was stopped and goes on.
+"""Signals: Ctrl-C (SIGINT) and SIGTERM end a node cleanly. SIGCONT says that it was stopped (Ctrl-Z) and continues.
 
     before the node runs    KeyboardInterrupt -> run_client ends the process, with status 0
     from then on            a pipe -> the thread `signals` -> the inbox -> ThreadedNetwork.stop -> run -> _end
@@ -18,7 +18,7 @@ def interrupt_on_sigterm() -> None:
 
 
 class Signals:
-    """The signals that this process gets, from now on: none of them raises anything any longer."""
+    """The signals that this process gets. From now on they raise no exceptions, and are read from a pipe."""
 
     def __init__(self) -> None:
         """Called by the main thread; OSError if the system has no pipe for it."""
@@ -26,10 +26,10 @@ class Signals:
         os.set_blocking(wake, False)
         signal.set_wakeup_fd(wake)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCONT):
-            signal.signal(number, lambda *_: None)  # not ignored: the pipe has it. By default the process would end
+            signal.signal(number, lambda *_: None)  # Python has written it to the pipe; the default would end us
 
     def wait_for_end(self, on_continued: Callable[[], None]) -> None:
-        """Wait until a signal ends this node; `on_continued` is called when it was stopped and goes on."""
+        """Wait until a signal ends this node; `on_continued` is called when it was stopped and continues."""
         while (number := os.read(self._signals, 1)[0]) not in (signal.SIGINT, signal.SIGTERM):
             if number == signal.SIGCONT:
                 on_continued()

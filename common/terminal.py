@@ -22,11 +22,11 @@ from prompt_toolkit.output.vt100 import Vt100_Output
 from common.foreground import is_in_background
 
 USUAL_ROWS, USUAL_COLUMNS = 24, 80
-"""Of a terminal that does not say how large it is, as one that a program has opened and not set up."""
+"""The size that is assumed if a terminal does not tell its own, as when a program has opened it and set no size."""
 
 
 def usual_mode() -> list[Any]:
-    """The terminal's mode, and in it what a program that was killed here before may have switched off."""
+    """The terminal's mode, with the usual settings on: an earlier program that was killed may have left them off."""
     mode = termios.tcgetattr(0)
     mode[0] |= termios.ICRNL
     mode[3] |= termios.ICANON | termios.ECHO | termios.ISIG | termios.IEXTEN
@@ -34,7 +34,7 @@ def usual_mode() -> list[Any]:
 
 
 class _Reader(PosixStdinReader):
-    """Takes a terminal that is gone as the end of input. The library would read from it forever."""
+    """Treats a terminal that is gone as the end of input. The library would read from it forever."""
 
     def read(self, count: int = 4_096) -> str:
         """What was typed."""
@@ -49,7 +49,7 @@ class _Reader(PosixStdinReader):
 
 
 class _RawMode(raw_mode):
-    """The terminal gives out single keys, unless another job has it."""
+    """The mode in which the terminal gives us each key at once; not set while another job has the terminal."""
 
     def __enter__(self) -> None:
         if not is_in_background():
@@ -61,16 +61,16 @@ class _RawMode(raw_mode):
 
 
 class Keyboard(Vt100Input):
-    """The keys. Not every terminal marks a paste, so a line end with text after it, all at once, is taken for one."""
+    """The keys. Not every terminal marks a paste. So a line end and text after it that arrive together count as one."""
 
     def __init__(self, on_background: Callable[[], None]) -> None:
-        """`on_background` is called when there are keys for another job."""
+        """`on_background` is called when there are keys, but for another job."""
         super().__init__(sys.stdin)
         self.stdin_reader = _Reader(0)
         self._on_background = on_background
 
     def raw_mode(self) -> raw_mode:
-        """The mode in which a prompt can be up."""
+        """The mode that the prompt needs."""
         return _RawMode(0)
 
     def read_keys(self) -> list[KeyPress]:
@@ -85,7 +85,7 @@ class Keyboard(Vt100Input):
 
 
 def terminal_size() -> Size:
-    """How large standard output is, or as large as usual."""
+    """The size of the terminal on standard output, or the usual one if it does not tell."""
     columns = rows = 0
     with suppress(OSError):
         columns, rows = os.get_terminal_size(1)
@@ -93,11 +93,12 @@ def terminal_size() -> Size:
 
 
 class Screen(Vt100_Output):
-    """A terminal that may be gone: nothing fails here then, since the thread that reads from it finds out."""
+    """A terminal that may be gone. Writing to it then does nothing: the thread that reads from it finds out."""
 
     @property
     def responds_to_cpr(self) -> bool:
-        """It is not asked where its cursor is: the answer would be the shell's input if it came after the end."""
+        """False: do not ask it where its cursor is. If the answer came after our end, the shell would take it for
+        input."""
         return False
 
     def flush(self) -> None:

@@ -1,4 +1,4 @@
-"""Threads of a node: how they are started, what one does that writes, and what ends them all."""
+"""Threads of a node: how they are started, what a writer thread does, and what ends the process from any of them."""
 
 import errno
 import os
@@ -24,7 +24,7 @@ def start_writer(name: str, outbox: Outbox, write: Callable[[bytes], None],
                  on_end: Callable[[], None]) -> threading.Thread:
     """Start the thread that writes what waits in an outbox, by `write`; OSError if the system has none left."""
     # Only the thread knows `write` and `on_end`. Otherwise a connection and its outbox would refer to each other, and
-    # stay in memory until the garbage collector finds them: one small thing in the middle of each free mebibyte.
+    # stay in memory until the garbage collector finds them. Each such object could keep a mebibyte of the heap in use.
     def run() -> None:
         with suppress(OSError):  # the other side is gone; the reader finds out too, and tells the node
             for piece in outbox.pieces():
@@ -36,8 +36,8 @@ def start_writer(name: str, outbox: Outbox, write: Callable[[bytes], None],
 
 
 def end_at_unwritten() -> None:
-    """Let a function that a student has still to write end the node even where another thread than the node's calls
-    it."""
+    """End the node if any thread calls a function that a student has not written yet. By default, only that thread
+    would end."""
     usual = threading.excepthook
 
     def end_or_show(it: threading.ExceptHookArgs) -> None:

@@ -20,9 +20,9 @@ class Timers:
         heapq.heappush(self._heap, (self._now() + seconds, next(self._numbers), action))
 
     def seconds_to_next(self) -> float | None:
-        """How long nothing is due; None if there is nothing at all."""
+        """Seconds until the next action is due, 0 if it is overdue; None if there is none."""
         return max(0.0, self._heap[0][0] - self._now()) if self._heap else None
 
     def pop_due(self, by: float) -> Callable[[], None] | None:
-        """The next action that is due at this time in seconds, if there is one; it is not kept any longer."""
+        """Take out the next action that is due at time `by`, in seconds; None if none is."""
         return heapq.heappop(self._heap)[2] if self._heap and self._heap[0][0] <= by else None

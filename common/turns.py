@@ -30,8 +30,8 @@ from collections.abc import Callable
 from typing import Any
 
 from common.interface import Connection
-from common.limits import (BATCHES_AHEAD, LARGE_BYTES, LAST_SECONDS, LONG_TURN_SECONDS, MAX_CREDIT, MAX_DEBT, OWN_SHARE,
-                           TURN_SECONDS)
+from common.limits import (BATCHES_AHEAD, LARGE_BYTES, LONG_TURN_SECONDS, MAX_CREDIT, MAX_DEBT, MAX_POSTPONED_SECONDS,
+                           OWN_SHARE, TURN_SECONDS)
 from common.outbox import Pace
 
 Item = tuple[Callable[..., None], tuple[Any, ...], float]
@@ -48,11 +48,11 @@ class Line:
         """Since when nothing of `postponed` has been done, in seconds."""
 
     def is_overdue(self, now: float) -> bool:
-        """Has something postponed waited for a second?"""
-        return bool(self.postponed) and now > self.postponed_since + LAST_SECONDS
+        """Has something postponed waited for longer than `MAX_POSTPONED_SECONDS`?"""
+        return bool(self.postponed) and now > self.postponed_since + MAX_POSTPONED_SECONDS
 
     def take(self, now: float) -> Item:
-        """The next one."""
+        """Take out the next item: a postponed one if it is overdue, or nothing else waits."""
         if self.waiting and not self.is_overdue(now):
             return self.waiting.popleft()
         self.postponed_since = now
@@ -63,8 +63,8 @@ class Turns:
     """What waits for one thread. Any thread may `put`; the rest is for that thread alone."""
 
     def __init__(self, now: Callable[[], float], spent: Callable[[], float]) -> None:
-        """`now` gives the time in seconds, `spent` the processor time that the thread has taken. While the thread
-        waits for the interpreter, which strangers' readers may hold, it takes none, and nobody is charged."""
+        """`now` gives the time in seconds, `spent` the processor time that the thread has taken. Why not the time on a
+        clock? While the thread waits for the interpreter lock, which strangers' readers may hold, nobody is charged."""
         self._now = now
         self._spent = spent
         self._inbox: queue.SimpleQueue[tuple[bool, Item]] = queue.SimpleQueue()
@@ -123,8 +123,8 @@ class Turns:
             self.charge(line is self._own, self._spent() - begun)
 
     def charge(self, is_own: bool, seconds: float) -> None:
-        """Count so many seconds of the processor for one line, if the other one waits: a line that keeps nobody waiting
-        owes nothing."""
+        """Count these seconds of processor time against one line, if the other line has something waiting: a line that
+        keeps nobody waiting owes nothing."""
         if (self._strangers if is_own else self._own).waiting:
             self._debt = min(MAX_DEBT, max(-MAX_CREDIT, self._debt + (-seconds / OWN_SHARE if is_own else seconds)))
 
@@ -160,9 +160,9 @@ class Batches:
         """Frames, and what is to be done after them."""
         self._bytes_read = self._bytes_handled = 0
         self.pace = Pace()
-        """How much was read lately of frames that are not whole."""
+        """How much was read lately, of frames that are not complete yet."""
         self._reader_spent = 0.0
-        """The processor time of the reader that has been counted, in seconds."""
+        """The processor time of the reader that is counted already, in seconds."""
         self._is_costly = False
         """Did its last turn take very long?"""
         self._places: queue.SimpleQueue[None] = queue.SimpleQueue()
@@ -203,7 +203,8 @@ class Batches:
             self._was_counted.get()
 
     def close(self) -> None:
-        """Forget what waits. Release the reader if it waits for a place, or for the count: it must read to the end."""
+        """Forget what waits. Wake the reader if it waits for a place or for the count, so that it can read to the
+        end."""
         self._batches.clear()
         self._turns.forget(self._take_turn)
         self._places.put(None)

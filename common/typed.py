@@ -9,7 +9,7 @@ from common.console import Console
 from common.limits import LINES_AHEAD
 
 WORDS_SECONDS = 0.3
-"""How long Tab waits for the node."""
+"""Seconds that Tab waits for the node."""
 
 
 class Reader(Protocol):
@@ -26,8 +26,8 @@ class Typed:
     """Gives the node one line after the other, and reads only a few ahead of it."""
 
     def __init__(self, console: Console, node: Reader, put: Callable[..., Any], on_end: Callable[[], None]) -> None:
-        """`put` has the node's thread call something; `on_end` is called there at the end of input, unless this node
-        is a daemon."""
+        """`put` lets the node's thread call a function. It calls `on_end` at the end of input, unless this node is a
+        daemon."""
         self._console = console
         self._node = node
         self._put = put
@@ -53,7 +53,7 @@ class Typed:
             self._places.put(None)
 
     def _ask_words(self) -> list[str]:
-        """What Tab completes, from the node's thread; nothing if that is busy for long."""
+        """What Tab completes, from the node's thread; nothing if that thread does not answer in time."""
         answer: queue.SimpleQueue[list[str]] = queue.SimpleQueue()
         self._put(lambda: answer.put(self._node.words()))
         with suppress(queue.Empty):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def describe_unwritten(error: NotImplementedError) -> str:
-    """The line about it, with the place of the function."""
+    """One line that names the function, with its file and line."""
     raised_at = error.__traceback__
     while raised_at is not None and raised_at.tb_next is not None:
         raised_at = raised_at.tb_next
@@ -20,6 +20,6 @@ def describe_unwritten(error: NotImplementedError) -> str:
 
 
 def complain_of_unwritten(error: NotImplementedError) -> int:
-    """Tell the user; the exit status of the node."""
+    """Tell the user which function is not written yet; give the exit status for that."""
     print(describe_unwritten(error), file=sys.stderr, flush=True)
     return 1

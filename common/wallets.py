@@ -21,9 +21,9 @@ RSA_OID = "1.2.840.113549.1.1.1"
 """The object identifier of RSA keys (RFC 8017 appendix A.1)."""
 
 _MAX_FILE = 65_536
-"""Bytes read of a file; a key of 4,096 bits takes 3,500."""
+"""How many bytes of a file are read; a key of 4,096 bits takes 3,500."""
 _PBES2 = "1.2.840.113549.1.5.13"
-"""The object identifier of the scheme that has a field for its cipher (RFC 8018 appendix A.4)."""
+"""The object identifier of PBES2, which names its cipher in a field of its own (RFC 8018 appendix A.4)."""
 
 
 class WalletError(Exception):
@@ -31,7 +31,7 @@ class WalletError(Exception):
 
 
 @contextmanager
-def _reported(path: Path) -> Iterator[None]:
+def _as_wallet_errors(path: Path) -> Iterator[None]:
     """Turns the system's errors about `path` into WalletErrors."""
     try:
         yield
@@ -40,15 +40,15 @@ def _reported(path: Path) -> Iterator[None]:
 
 
 def read_key(path: Path, expected: str, secret: bytes | None, accept: Callable[[RSA.RsaKey | None], Key]) -> Key:
-    """What `accept` makes of the key in a PEM file, which must be of the kind `expected`. It gets None for a key that
-    is not of RSA, and raises WalletError, without the path, if it does not take the key."""
-    with _reported(path):
+    """Read a PEM file, which must be of the kind `expected`; give what `accept` makes of its key. `accept` gets None
+    for a key that is not RSA. It raises WalletError, without the path, if it does not take the key."""
+    with _as_wallet_errors(path):
         content = read_file(path, _MAX_FILE)
     block = find_block(content, expected)
     if block is not None and block.kind == expected:
         return _unwrap(path, _decode_pem(path, block.text), secret, accept)
     if block is not None and block.kind == PLAIN:
-        _unwrap(path, _decode_pem(path, block.text), None, accept)  # nobody should convert a key that is no use
+        _unwrap(path, _decode_pem(path, block.text), None, accept)  # do not advise to convert a key that is no use
     raise WalletError(f"{path}: {describe_other(path, content, block, expected)}")
 
 
@@ -101,7 +101,7 @@ def _name_fault(path: Path, container: bytes, secret: bytes | None) -> str:
 
 
 def _name_scheme(container: bytes) -> str:
-    """The name of how a container is encrypted: that of its cipher, where it has a field (RFC 8018 appendix A.4)."""
+    """How a container is encrypted, by name: with PBES2 the name of its cipher (RFC 8018 appendix A.4)."""
     algorithm = DerSequence().decode(DerSequence().decode(container)[0])
     oid = DerObjectId().decode(algorithm[0]).value
     if oid == _PBES2:
@@ -112,11 +112,11 @@ def _name_scheme(container: bytes) -> str:
 
 def write_key(path: Path, content: bytes) -> bool:
     """Write a file of keys; False if `path` is there already. WalletError if it cannot be written."""
-    with _reported(path):
+    with _as_wallet_errors(path):
         return write_new(path, content)
 
 
 def make_key_folder(folder: Path) -> None:
     """Make a folder of keys, which only its owner may look into. WalletError if it cannot be made."""
-    with _reported(folder):
+    with _as_wallet_errors(folder):
         make_folder(folder)

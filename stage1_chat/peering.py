@@ -164,7 +164,7 @@ class PeeringNode(ABC):
         """Handshake: the same version, stage and network, and not this node itself (contract §2)."""
         if connection.address is not None:
             raise FormatError("hello: a second one")
-        connection.says_it_listens = message["listen"]
+        connection.claimed_address = message["listen"]
         handshake.check_kind(message, self.STAGE)
         if message["listen"] == self.address:
             self.on_own_address(connection)

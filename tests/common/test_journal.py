@@ -128,7 +128,7 @@ def test_a_disk_that_cannot_lock_files_is_named_for_that(
     (sqlite3.SQLITE_CORRUPT_INDEX, "put a copy of the folder back")])
 def test_an_error_of_sqlite_comes_with_advice(code: int, expected: str, tmp_path: Path) -> None:
     journal = fill(tmp_path)
-    with pytest.raises(JournalError, match=f"it said so; {expected}"), journal._told():
+    with pytest.raises(JournalError, match=f"it said so; {expected}"), journal._as_journal_errors():
         error = sqlite3.OperationalError("it said so")
         error.sqlite_errorcode = code
         raise error

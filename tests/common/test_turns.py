@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from common.limits import LARGE_BYTES, LAST_SECONDS, MAX_CREDIT, MAX_DEBT, OWN_SHARE
+from common.limits import LARGE_BYTES, MAX_CREDIT, MAX_DEBT, MAX_POSTPONED_SECONDS, OWN_SHARE
 from common.outbox import Pace
 from common.turns import Turns
 
@@ -108,8 +108,8 @@ def test_postponed_work_waits_until_the_inbox_is_empty_or_for_a_second() -> None
         turns.do_next()
         if clock.done[-1] == "costly":
             times.append(before)
-    assert all(later - earlier >= LAST_SECONDS for earlier, later in itertools.pairwise([0.0, *times]))
-    assert times[-1] < 3 * (LAST_SECONDS + 0.5)
+    assert all(later - earlier >= MAX_POSTPONED_SECONDS for earlier, later in itertools.pairwise([0.0, *times]))
+    assert times[-1] < 3 * (MAX_POSTPONED_SECONDS + 0.5)
 
 
 @pytest.mark.parametrize("is_own", [False, True])
@@ -120,7 +120,7 @@ def test_a_costly_stranger_waits_for_both_lines_and_a_costly_one_of_our_own_for_
     turns.postpone(is_own, lambda: clock.work("costly", 0.1))
     while "costly" not in clock.done:
         turns.do_next()
-    assert (clock.time > LAST_SECONDS) == (not is_own)
+    assert (clock.time > MAX_POSTPONED_SECONDS) == (not is_own)
 
 
 def test_dropped_work_is_not_done() -> None:

@@ -43,7 +43,7 @@ OURS = "the ValueErrors that come here are raised in this project, and their wor
 MAY_USE_FOREIGN_WORDS = {
     "common/advice.py: _words": "what to do comes after it, always",
     "common/advice.py: describe_error": "the errors that are not the system's have words of this project",
-    "common/journal.py: Journal._told": "SQLite's words have _advice after them",
+    "common/journal.py: Journal._as_journal_errors": "SQLite's words have _advice after them",
     "common/journal.py: Journal._take_lock": "what to do comes after it",
     "common/rsa.py: _read_account": OURS,
     "common/rsa.py: _read_signature": OURS,

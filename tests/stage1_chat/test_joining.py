@@ -123,6 +123,6 @@ def test_the_user_is_told_the_same_about_an_address_only_once() -> None:
     scene = Scene()
     for port in (1, 2):
         peer = FakeConnection(None, f"10.0.0.1:{port}", 0.0)
-        peer.says_it_listens = "there:1"
+        peer.claimed_address = "there:1"
         scene.refusals.refuse(peer, "HANDSHAKE", "another network")
     assert scene.errors == ["HANDSHAKE 10.0.0.1:1: another network"]
