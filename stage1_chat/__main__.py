@@ -17,7 +17,7 @@ class ChatClient(Client):
     DESCRIPTION = "A chat room without a server: whatever anyone types is printed at every node."
 
     def make_network(self, options: argparse.Namespace, console: Console) -> ThreadedNetwork:
-        """Listen where the options say; OSError or UnicodeError if that cannot be."""
+        """Listen where the options say; OSError or UnicodeError if that fails."""
         return ThreadedNetwork(console, Openings(options.host, options.port))
 
     def make_node(self, network: ThreadedNetwork, address: str, options: argparse.Namespace) -> ChatNode:

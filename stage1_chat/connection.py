@@ -1,13 +1,14 @@
 """The socket of one connection, with its reader thread and its writer thread.
 
-Only a reader receives from a socket and only a writer sends to it, so two nodes that send
-to each other at once cannot block each other, and a peer that reads slowly holds up nobody:
-its outbox grows until `BufferedConnection.send` drops it.
+Why two threads? With one, two nodes that send to each other at the same time could both wait
+in `sendall` until the other one reads. Here the reader always reads. And a peer that reads
+slowly holds up nobody: its outbox grows until `BufferedConnection.send` drops it.
 
-`close()` does not wake a thread that blocks in `recv` or `accept`; `shutdown()` does. So a
-connection ends in steps. The writer writes what is left and shuts down its half. The reader
-reads until the peer has done the same. Then the socket is closed. To close it at once would
-throw away what the peer has not read yet, above all the reason why the connection ends.
+Why `shutdown()` and not `close()`? `close()` does not wake a thread that blocks in `recv` or
+`accept`; `shutdown()` does. So a connection ends in steps. The writer writes what is left and
+shuts down its half. The reader reads until the peer has done the same. Then the socket is
+closed. To close it at once would throw away what the peer has not read yet, above all the
+reason why the connection ends.
 """
 
 import socket
@@ -36,7 +37,7 @@ class SocketWire:
         try:
             self._reader = start_thread(f"reader {connection.remote}", partial(self._read, connection))
         except OSError:
-            connection.outbox.close()  # its writer is there already, and would wait forever
+            connection.outbox.close()  # the writer thread runs already, and would wait forever
             raise
 
     def _read(self, connection: BufferedConnection) -> None:
@@ -61,7 +62,7 @@ class SocketWire:
     # --- the end --------------------------------------------------------------------------------
 
     def wait_until_down(self, seconds: float) -> None:
-        """Wait until the peer has read what was sent and said farewell, at most so many seconds."""
+        """Wait until the peer has read what was sent and has closed its side, too; for at most `seconds`."""
         if self._reader is not None:
             self._reader.join(seconds)
 
@@ -70,7 +71,7 @@ class SocketWire:
         self._shut_down(socket.SHUT_RDWR)  # not close(): the reader may wait in recv
 
     def _end_output(self) -> None:
-        if self._reader is not None:  # otherwise it never began, and the caller is still told why
+        if self._reader is not None:  # without a reader it never began, and `Openings` still sends the reason
             self._shut_down(socket.SHUT_WR)
 
     def _shut_down(self, how: int) -> None:

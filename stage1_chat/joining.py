@@ -1,8 +1,7 @@
 """How a node joins a network when it starts: it calls `--peer` until it has joined (contract §4).
 
-It joins by one connection at a time. If that ends, it calls again while there is time, since the peer may only be
-starting. When the time is over, or the peer does not belong to a network of this kind, it founds a
-network.
+It joins by one connection at a time. If that ends, it calls again while there is time, since the peer may be about to
+start. When the time is up, or the peer is a node of another kind, it founds a network of its own.
 """
 
 from collections.abc import Callable
@@ -18,8 +17,7 @@ class Joining:
 
     def __init__(self, network: Network, neighbours: Neighbours, seconds: float, is_over: Callable[[], bool],
                  found_network: Callable[[], None], report_error: Callable[[str, str], None]) -> None:
-        """The peer is called for so many `seconds`, or until `is_over` tells that this node belongs to a
-        network."""
+        """The peer is called for `seconds`, or until `is_over` says that this node belongs to a network."""
         self._network = network
         self._neighbours = neighbours
         self._seconds = seconds
@@ -35,7 +33,7 @@ class Joining:
 
     def start(self, peer: str) -> None:
         """Call the peer for the first time."""
-        limit = max(self._seconds, HELLO_SECONDS)  # a call has the time of a hello, even if --wait is shorter
+        limit = max(self._seconds, HELLO_SECONDS)  # a call always gets the time for a hello, even if --wait is shorter
         self._until = self._network.now() + self._seconds
         self._network.after(limit, lambda: self.give_up(self._failure or f"no answer within {limit:g} seconds"))
         self._network.connect(peer)
@@ -45,7 +43,7 @@ class Joining:
         return connection is self._connection
 
     def is_to(self, address: str) -> bool:
-        """Is a call to this address one to join?"""
+        """Is this node still joining, and is this the address that it joins by?"""
         return not self._is_over() and address == self._neighbours.peer
 
     def on_open(self, connection: Connection) -> None:
@@ -68,7 +66,7 @@ class Joining:
         self.on_failed(self._failure or "the connection was closed before the node had joined")
 
     def on_failed(self, reason: str) -> None:
-        """A call has failed. Call again while there is time: the peer may only be starting (contract §4)."""
+        """A call has failed. Call again while there is time: the peer may be about to start (contract §4)."""
         self._connection, self._failure = None, reason
         if self._network.now() < self._until:
             self._network.after(JOIN_AGAIN_SECONDS, self._call_again)

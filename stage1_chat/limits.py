@@ -3,12 +3,12 @@
 
 # --- its connections ------------------------------------------------------------------------------
 
-SYSTEM_BYTES = 256 * 1024
-"""Bytes to be written that the system may hold for one connection (Linux takes twice that). Without this it takes
-megabytes. Then a peer that reads slowly looks, for seconds, like one that reads nothing."""
+SEND_BUFFER_BYTES = 256 * 1024
+"""The size of a socket's send buffer, SO_SNDBUF (Linux takes twice that). Without this the system buffers megabytes:
+it takes them all at once, and then, for seconds, a peer that reads slowly looks like one that reads nothing."""
 
 RECEIVE_BYTES = 64 * 1024
-"""What one `recv` takes: some fifty signed transactions, so a batch is handled within milliseconds."""
+"""Bytes that one `recv` takes: some fifty signed transactions, so a batch is handled within milliseconds."""
 
 ACCEPTS_AHEAD = 4
 """New connections that wait in the inbox: somebody who keeps connecting gets no more turns than others."""
@@ -19,8 +19,8 @@ TURN_AWAY_SECONDS = 0.2
 # --- its calls ------------------------------------------------------------------------------------
 
 JOIN_AGAIN_SECONDS = 0.5
-"""Seconds between two tries to join (contract §4): ten nodes in a chain, started at once, need fewer than 5 s, and
-thirty callers of one node do not fill it."""
+"""Seconds between two tries to join (contract §4). It is short enough for ten nodes that are started together and join
+one another in a chain: they need less than 5 s. It is long enough for thirty callers not to overload one node."""
 
 FIRST_REDIAL, LAST_REDIAL = 1.0, 30.0
 """Seconds before a lost connection is opened again: 1, 2, 4 … and then every 30 (contract §2)."""

@@ -1,4 +1,4 @@
-"""The connections of a node, whom they lead to, and what is flooded on them."""
+"""The connections of a node, which peers they lead to, and what is flooded on them."""
 
 from common.bounded import Recent
 from common.interface import Connection, State
@@ -14,7 +14,7 @@ class Neighbours:
         self.peer: str | None = None
         """The address of `--peer`."""
         self.peer_listens: str | None = None
-        """Where the node at that address says that it listens: the user may know it by another name."""
+        """The address that the node of `--peer` announces: the user may have typed another name for it."""
         self.seen_frames = Recent()
         """The hashes of the frames that were flooded: copies of these need not be looked at. Python's own hash has 64
         bits and a key that no peer knows (PEP 456), so nobody can make two frames with one hash. SHA-256 would take
@@ -28,11 +28,11 @@ class Neighbours:
             self.peer_listens = connection.address
 
     def is_peer(self, address: str | None) -> bool:
-        """Is this the address of `--peer`, as the user or as that node itself names it?"""
+        """Is this the address of `--peer`, either as the user typed it or as that node announces it?"""
         return None not in (self.peer, address) and address in (self.peer, self.peer_listens)
 
     def is_linked(self, address: str) -> bool:
-        """Is there a link to the node at `address`? What the hello of a link says is no proof: anybody can say it."""
+        """Is there a link that is proven to lead to `address`? What a hello says is no proof: anybody can say it."""
         names = {address, self.peer, self.peer_listens} - {None} if self.is_peer(address) else {address}
         return any(link.proven in names for link in self.links)
 

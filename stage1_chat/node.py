@@ -1,8 +1,8 @@
 """Stage 1: a chat room. Whatever anyone types is printed at every node.
 
-`peering.py` has the connections and brings each message to the handler that is
-named after it. This module has the chat room itself: joining or founding a
-network, passing on what is new, and the commands.
+`peering.py` has the connections. It joins or founds a network, and brings each
+message to the handler that is named after it. This module has the chat room
+itself: passing on what is new, and the commands.
 """
 
 from collections.abc import Callable
@@ -59,7 +59,8 @@ class ChatNode(PeeringNode):
         self.history: dict[str, bytes] = {}
         """The newest chat messages, id -> frame, for late joiners."""
         self.seen_ids = Recent()
-        """The ids of the chat messages that came so far: one that comes back around a circle of nodes ends here."""
+        """The ids of the chat messages that came so far. A message that comes back around a circle of nodes stops
+        here."""
 
     def on_ready(self) -> None:
         """The node belongs to a network: say where it listens, and take commands."""

@@ -19,14 +19,14 @@ from common.reach import is_loopback
 from common.shortages import SHORTAGES
 from common.threads import start_thread
 from stage1_chat.connection import SocketWire
-from stage1_chat.limits import ACCEPTS_AHEAD, SYSTEM_BYTES, TURN_AWAY_SECONDS
+from stage1_chat.limits import ACCEPTS_AHEAD, SEND_BUFFER_BYTES, TURN_AWAY_SECONDS
 
 
 class Openings:
     """The listening socket, and the calls that this node makes."""
 
     def __init__(self, host: str, port: int) -> None:
-        """Listen on `host` and `port` (0: a free one); OSError if that cannot be."""
+        """Listen on `host` and `port` (0: a free one); OSError if that fails."""
         self._network: ThreadedNetwork
         self._listener = socket.create_server((host, port), backlog=MAX_INBOUND)
         self.listening_port: int = self._listener.getsockname()[1]
@@ -56,7 +56,7 @@ class Openings:
             self._network.after(0, partial(self._on_dial_failed, address, error))
 
     def _accept(self) -> None:
-        # The places for callers in the inbox. While none is free, callers wait in the system's queue.
+        # One place for each new caller that may wait in the inbox. While none is free, callers wait in the system.
         places = threading.Semaphore(ACCEPTS_AHEAD)
 
         def welcome(sock: socket.socket) -> None:
@@ -70,7 +70,7 @@ class Openings:
             try:
                 self._network.fairness.turns.put(False, welcome, self._listener.accept()[0])
             except OSError as error:
-                # Out of file descriptors, or the caller has gone again. Wait, do not spin.
+                # Out of file descriptors, or the caller has gone. Pause: the next call may fail at once, too.
                 if error.errno in SHORTAGES:
                     self._network.put(self._network.shortages.on_error, error)
                 places.release()
@@ -99,9 +99,9 @@ class Openings:
 
     def _open(self, sock: socket.socket, dialled: str | None) -> None:
         try:
-            # The node's thread hands over whole batches: to wait for more (Nagle's algorithm) would only cost time.
+            # No Nagle's algorithm, which waits for more to send: the node hands over whole batches already.
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SYSTEM_BYTES)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
             host, port = sock.getpeername()[:2]
             connection = BufferedConnection(dialled, f"{host}:{port}", self._network.node, self._network.fairness,
                                             self._network.collecting.append, SocketWire(sock))
@@ -133,7 +133,7 @@ class Openings:
             sock.shutdown(socket.SHUT_WR)
         except OSError:
             pass  # it did not wait for the answer
-        # Not at once: closing with bytes that nobody has read resets the connection, and the answer would be lost.
+        # Not at once: to close a socket that holds unread bytes resets the connection, and the answer would be lost.
         self.unopened.add(sock)
         self._network.after(TURN_AWAY_SECONDS, lambda: self._close(sock))
 
@@ -142,8 +142,8 @@ class Openings:
         sock.close()
 
     def find_own_address(self, peer: str | None) -> str:
-        """The address by which other machines reach this one: that on the route to `peer`, if this is the number of
-        another machine, or else that on the default route; 127.0.0.1 if there is neither."""
+        """The address by which other machines reach this one: the one on the route to `peer`, if that is the IP address
+        of another machine; otherwise the one on the default route; 127.0.0.1 if there is no such route."""
         for address in (peer, "192.0.2.1:9"):  # RFC 5737: nobody's address
             if is_address(address) and not (found := _address_towards(str(address))).startswith("127."):
                 return found
@@ -151,7 +151,8 @@ class Openings:
 
 
 def _address_towards(address: str) -> str:
-    """This machine's address on the route there. A UDP connect sends nothing; to look up a name would take time."""
+    """This machine's address on the route to `address`. A UDP connect sends nothing. Names are not looked up, since
+    that takes time: 127.0.0.1 for a name."""
     host, port = split_address(address)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:

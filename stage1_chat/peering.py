@@ -5,8 +5,8 @@ A node is a state machine. It is told what happens (`on_open`, `on_frame`,
 network's verbs. It knows no socket, no thread and no clock, so the client on
 real sockets, a test in memory and a simulation run this same code.
 
-The way of a message: `on_frame` (a copy? then it ends here) -> `on_message` (it is
-decoded, and its shape checked) -> `on_chat`, `on_ping` …, a handler for each type.
+The path of a message: `on_frame` (a copy? then it stops here; otherwise it is decoded)
+-> `on_message` (its shape is checked) -> `on_chat`, `on_ping` …, a handler for each type.
 """
 
 from abc import ABC, abstractmethod
@@ -83,7 +83,7 @@ class PeeringNode(ABC):
         reported or sent leaves the node. A hook; stage 1 has nothing to keep."""
 
     def on_end(self) -> None:
-        """The node ends in order, and has nothing more to say. A hook."""
+        """The node ends, after `stop`: nothing more is sent. A hook."""
 
     def found_network(self) -> None:
         """Found a network: choose its name, which is part of every id in it (contract §1). A hook."""
@@ -92,7 +92,7 @@ class PeeringNode(ABC):
         self.on_ready()
 
     def take_network(self, connection: Connection, name: str) -> None:
-        """Join the network of the peer that was called for this. A hook."""
+        """Join the network called `name`, by this connection to one of its nodes. A hook."""
         self.network_name = name
         self.link(connection)
         self.report("joined", peer=connection.dialled)
@@ -105,7 +105,7 @@ class PeeringNode(ABC):
     # --- connections come and go ----------------------------------------------------------------
 
     def on_open(self, connection: Connection) -> None:
-        """A connection is there: both ends say hello at once (contract §2). A hook."""
+        """A connection has been opened: say hello, without waiting for the other end's (contract §2). A hook."""
         self.connections.add(connection)
         self.joining.on_open(connection)
         connection.said_network = self.network_name
@@ -155,7 +155,7 @@ class PeeringNode(ABC):
         self.parts.on_lost(connection)
 
     def is_redialled(self, connection: Connection) -> bool:
-        """Does this node open this lost connection again? A hook; in stage 1 only the one to `--peer`."""
+        """Should this node open this lost connection again? A hook; in stage 1 only the one to `--peer`."""
         return self.neighbours.is_peer(connection.proven)
 
     # --- hello ----------------------------------------------------------------------------------
@@ -182,12 +182,14 @@ class PeeringNode(ABC):
                 self.link(connection)
 
     def check_network(self, connection: Connection, name: str | None) -> None:
-        """HandshakeError unless the peer is of this network, or one of the two joins by this connection. A hook."""
+        """HandshakeError if this node is still joining, but not by this connection. A hook: later stages check the
+        name of the peer's network, too."""
         if self.network_name is None and not self.joining.is_by(connection):
             raise HandshakeError("this node is still joining")
 
     def on_own_address(self, connection: Connection) -> None:
-        """The peer announces this node's own address, or is this node. The called end tells the user. A hook."""
+        """The peer announces this node's own address, or is this node itself. Both ends notice; only the one that was
+        called tells the user. A hook."""
         reason = own_address_words(self.address)
         if connection.dialled is None:
             raise HandshakeError(reason)
@@ -221,15 +223,15 @@ class PeeringNode(ABC):
         return connection in self.links and hash(frame) in self.neighbours.seen_frames
 
     def on_message(self, connection: Connection, message: Message, frame: bytes) -> None:
-        """Find the handler by the message's type, once the message has the shape that its stage declares."""
+        """Check that the message may come now and has its declared shape; then call the handler of its type."""
         name = message["type"]
-        if connection not in self.links and not self.is_before_link(connection, name):
+        if connection not in self.links and not self.may_come_before_link(connection, name):
             raise HandshakeError(f"expected hello, not {shorten(name)}")
         if name in self.SHAPES:
             check_shape(message, self.SHAPES[name])
             self.parts.find_handler(name, self)(connection, message, frame)
 
-    def is_before_link(self, connection: Connection, name: str) -> bool:
+    def may_come_before_link(self, connection: Connection, name: str) -> bool:
         """May a message of this type come before the handshake is done? A hook."""
         return name in ("hello", "error")
 

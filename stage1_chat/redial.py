@@ -9,17 +9,18 @@ from stage1_chat.limits import FIRST_REDIAL, LAST_REDIAL
 class Redial:
     """A lost address that is called again."""
 
-    def __init__(self, lost_at: float, lasted: float, has_only_called: bool) -> None:
+    def __init__(self, lost_at: float, lasted: float, is_unproven: bool) -> None:
         self.lost_at = lost_at
         """In seconds of `Network.now`."""
         self.lasted = lasted
         """For how many seconds there was a link to it."""
-        self.has_only_called = has_only_called
-        """Has the peer called, and this node never reached it? Then the address is a claim, and may be anybody's."""
+        self.is_unproven = is_unproven
+        """Has this node never reached the peer at this address? Then the address is only what the peer, which has
+        called, claims to listen at. It may be anybody's."""
         self.wait = FIRST_REDIAL
         """Seconds before the next call."""
         self.is_planned = False
-        """Is a call planned? None is while a call is under way, or its connection has still to prove where it leads."""
+        """Is a call planned? False while a call is under way, and while its connection is not linked yet."""
 
 
 class Redials:
@@ -31,7 +32,7 @@ class Redials:
         self._is_linked = is_linked
         self._redials: dict[str, Redial] = {}
         self._next_waits: dict[Connection, float] = {}
-        """Links that had to be called again, and the seconds to wait should they be lost again soon."""
+        """Links to addresses that had been lost, and the seconds to wait if they are lost again soon."""
 
     def __contains__(self, address: str | None) -> bool:
         return address in self._redials
@@ -43,7 +44,7 @@ class Redials:
         lasted = self._network.now() - connection.opened
         redial = self._redials.setdefault(address, Redial(self._network.now(), lasted, connection.proven is None))
         if lasted < LAST_REDIAL:
-            # It did not last, and may not last next time.
+            # The link did not last, and the next one may not last either: go on from the longer wait.
             redial.wait = max(redial.wait, next_wait)
         self._plan(address, redial)
 
@@ -64,7 +65,7 @@ class Redials:
         self._next_waits.pop(connection, None)
         redial = self._redials.get(connection.dialled or "")
         if redial is not None and not redial.is_planned:
-            del self._redials[connection.dialled or ""]  # otherwise it would hold its place, and nobody would call it
+            del self._redials[connection.dialled or ""]  # otherwise it would keep its place, but never be called
 
     def _plan(self, address: str, redial: Redial) -> None:
         if not redial.is_planned:
@@ -77,6 +78,6 @@ class Redials:
             return  # it has come back since
         redial.is_planned = False
         if self._is_linked(address):
-            self._plan(address, redial)  # the link may go by another name, and this one may lead elsewhere later
+            self._plan(address, redial)  # the link may be to another name of that node: this name may move elsewhere
         else:
             self._network.connect(address)

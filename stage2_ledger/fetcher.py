@@ -41,9 +41,9 @@ class Fetcher(Part):
     def __init__(self, find_frame: Callable[[str], bytes | None], now: Callable[[], float],
                  generator: random.Random, is_peer: Callable[[str | None], bool],
                  on_fetched: Callable[[Connection, bool], None], on_forsaken: Callable[[str], None]) -> None:
-        """`find_frame` gives what others ask for, None if it is not here. `is_peer` tells
-        whether an address is that of `--peer`. `on_fetched` hears that a question was answered, and whether it is worth
-        asking more; `on_forsaken` hears of an id when none of those that have named it is left."""
+        """`find_frame` gives the frame with an id that others ask for, None if it is not here. `is_peer` tells whether
+        an address is that of `--peer`. `on_fetched` is called when a question was answered, with whether it is worth
+        asking more; `on_forsaken` with an id when no neighbour is left that has named it and was not asked."""
         self._find_frame = find_frame
         self._now = now
         self._generator = generator
@@ -55,7 +55,7 @@ class Fetcher(Part):
         self._forsaken: OrderedDict[str, float] = OrderedDict()
         """Missing ids for which nobody is left to be asked, and when their next turn is, in seconds of the clock."""
         self._named = 0
-        """How many ids all sources together have named: an id counts for each."""
+        """How many ids all sources together have named. An id counts once for each source that has named it."""
 
     def __len__(self) -> int:
         return len(self._missing)
@@ -71,7 +71,7 @@ class Fetcher(Part):
         return 2 if self._is_peer(connection.proven) else 1
 
     def room(self, connection: Connection) -> int:
-        """How many more ids this connection may be asked to name, while what it has named is fetched."""
+        """How many more ids this connection may be asked to name, in addition to those that it has named."""
         return max(0, MAX_NAMED - self.count_named(connection))
 
     def count_named(self, connection: Connection) -> int:
@@ -98,7 +98,7 @@ class Fetcher(Part):
                 connection.send(found)
 
     def on_came(self, known_id: str, connection: Connection | None) -> None:
-        """Something has come, asked for or not."""
+        """The message with this id has come, asked for or not."""
         missing = self._missing.get(known_id)
         if missing is None:
             return
@@ -120,8 +120,8 @@ class Fetcher(Part):
             self._on_fetched(connection, self.on_answered(connection))
 
     def on_answered(self, connection: Connection) -> bool:
-        """A question on this connection has been answered: the peer lacks what has not come by now. Is it worth asking
-        more? Not if it has brought nothing of what was asked for."""
+        """A question on this connection has been answered: the peer does not have what has not come by now. True if it
+        has brought something, so that it is worth asking more."""
         source = self._sources.get(connection)
         if source is None or not source.questions:
             return False
@@ -139,8 +139,8 @@ class Fetcher(Part):
             del self._sources[connection]
 
     def ask_again(self, connections: Collection[Connection]) -> None:
-        """Every second: if a neighbour brings nothing, ask others for its ids. For ids for which nobody is left, ask
-        one of `connections`, picked at random."""
+        """Every second: if a neighbour brings nothing, ask others for its ids. Ask one of `connections`, picked at
+        random, for the forsaken ids that are due."""
         now = self._now()
         for connection, source in list(self._sources.items()):
             if source.is_stalled(now):
@@ -151,7 +151,7 @@ class Fetcher(Part):
             self._ask_anybody(due, self._pick(connections))
 
     def _pick(self, connections: Collection[Connection]) -> Connection:
-        """One of those that answer, at random; every second time one of those that are trusted most."""
+        """A random one of those that answer; half of the time, only of those that are trusted most."""
         candidates = [one for one in connections if not self._is_stalled(one)] or list(connections)
         if self._generator.random() < 0.5:
             most = max(map(self.trust, candidates))
@@ -194,7 +194,7 @@ class Fetcher(Part):
         return True
 
     def _is_worth_less(self, asked: Connection, connection: Connection) -> bool:
-        """May `connection` be asked, too, since the one that was asked is trusted less, or has stalled?"""
+        """Should `connection` be asked, too, since the one that was asked is trusted less, or has stalled?"""
         return self.trust(asked) < self.trust(connection) or self._is_stalled(asked)
 
     def _takes_over(self, missing_id: str, asked: Connection, connection: Connection) -> bool:
@@ -210,8 +210,8 @@ class Fetcher(Part):
         return True
 
     def _make_room(self, connection: Connection) -> bool:
-        """Forget ids of the least trusted, and among equals of the one that has named most: made-up ids must not keep
-        out the ids of others. False if nobody has to give way to `connection`."""
+        """Make room for an id of `connection`: forget ids of the least trusted neighbour; among equals, of the one that
+        has named the most. Made-up ids must not keep out the ids of others. False if there is nothing to forget."""
         greediest = min((one for one, source in self._sources.items() if source.named),
                         key=lambda one: (self.trust(one), -self.count_named(one)))
         named, more_trusted = self._sources[greediest].named, self.trust(connection) - self.trust(greediest)

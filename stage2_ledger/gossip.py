@@ -16,7 +16,7 @@ class Gossip:
         self._neighbours = neighbours
         self._compare = compare
         self._owes_news = False
-        """Has something come that was not passed on, because very much was being fetched?"""
+        """Has something new come that was not flooded, because very much was being fetched?"""
 
     def begin(self) -> None:
         """From now on, compare every 5 s."""
@@ -33,7 +33,7 @@ class Gossip:
         self._owes_news = False
 
     def put_off(self, frame: bytes, source: Connection) -> None:
-        """Something new has come that is not flooded: all neighbours find it when this node compares the next time."""
+        """Something new has come that is not flooded: all neighbours find it when this node next compares."""
         source.useful_at = self._network.now()
         self._neighbours.seen_frames.add(hash(frame))
         self._owes_news = True

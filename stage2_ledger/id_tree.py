@@ -1,13 +1,12 @@
-"""A set of ids that knows the sum of every part of it: what is compared when two nodes compare (contract §3, stage 2).
+"""A set of ids that knows the sum of each of its parts. Two nodes compare these sums (contract §3, stage 2).
 
-The ids stand in a tree by their hex digits, as words in a dictionary with a thumb index: the root holds all,
-its sixteen children those that begin with 0 … f, and so on, down to leaves of a few ids. Each part of the
-tree knows how many ids are in it and what their sum is. So two stores of a million ids that differ in
-one find that one by the sums on the way to it.
+The ids are in a tree by their hex digits (a trie): the root holds all, its sixteen children those that begin with
+0 … f, and so on, down to leaves of a few ids. Each part of the tree knows how many ids are in it and what their sum
+is. So two stores of a million ids that differ in one find that one by the sums on the way to it.
 
-Ids are added, not XORed: with linear algebra, anybody can make a few hundred ids that have any XOR they like, and
-then two stores that differ look equal. (Meyer, "Range-Based Set Reconciliation", 2023; negentropy,
-which Nostr uses, adds for the same reason.)
+Why are ids added, and not XORed? With linear algebra, anybody can make a few hundred ids that have any XOR they like,
+and then two stores that differ look equal. (Meyer, "Range-Based Set Reconciliation", 2023; negentropy, which Nostr
+uses, adds for the same reason.)
 """
 
 from collections.abc import Iterator
@@ -30,12 +29,12 @@ class _Part:
         self.count = 0
         self.sum = 0
         self.ids: list[str] = []
-        """Those of a leaf."""
+        """The ids, in a leaf; otherwise empty."""
         self.children: dict[str, _Part] | None = None
-        """By the next digit, 0 to f; None in a leaf."""
+        """The sixteen parts by the next digit, 0 to f; None in a leaf."""
 
     def count_in(self, value: int) -> None:
-        """Count an id that comes in."""
+        """Count one more id, given as a number."""
         self.count += 1
         self.sum += value
 
@@ -52,7 +51,7 @@ class _Part:
                 child.split(depth + 1)
 
     def merge(self) -> None:
-        """Make a leaf of sixteen parts."""
+        """Turn sixteen parts back into one leaf."""
         self.ids = list(self.all_ids())
         self.children = None
 
@@ -70,15 +69,15 @@ class IdTree:
 
     def __init__(self) -> None:
         self.root = _Part()
-        """All ids."""
+        """The part that holds all ids."""
         self._xors: dict[str, int] = {}
-        """Two-digit prefix -> XOR of its ids: older nodes compare these, in spite of the weakness told above."""
+        """Two-digit prefix -> XOR of its ids: older nodes compare these, despite the weakness explained above."""
 
     def add(self, new_id: str) -> None:
         """Put in an id that is not there yet."""
         value, bucket = int(new_id, 16), new_id[:2]
-        # Why XOR? The order does not matter, and one id comes in or goes out without a look at the others. But somebody
-        # can make up ids that cancel each other, so it is only for nodes that know nothing better; the others add.
+        # Why XOR? Order does not matter, and one id is put in or taken out without looking at the others. But anybody
+        # can make up ids that cancel each other out. So this is only for older nodes; all others compare the sums.
         self._xors[bucket] = self._xors.get(bucket, 0) ^ value
         part = self.root
         for depth, digit in enumerate(new_id):
@@ -102,7 +101,7 @@ class IdTree:
         for part in path:
             part.count -= 1
             part.sum -= value
-        # Not already at 32: the next id would split it again.
+        # Merge at 16, not already at 32: otherwise the next id would split the leaf again.
         small = next((part for part in path if part.children is not None and part.count <= MAX_LEAF // 2), None)
         if small is not None:
             small.merge()
@@ -139,7 +138,7 @@ class IdTree:
                 sums[digit] += int(one, 16)
         return list(zip(counts, sums, strict=True))
 
-    # --- what is told ---------------------------------------------------------------------------
+    # --- what neighbours are told ---------------------------------------------------------------
 
     def ids(self, prefix: str) -> list[str]:
         """The ids that begin with `prefix`, in no special order."""
@@ -149,8 +148,8 @@ class IdTree:
         return [one for one in path[-1].ids if one.startswith(prefix)]
 
     def take(self, prefixes: list[str], most: int) -> list[str]:
-        """Up to `most` ids that begin with one of `prefixes`. They are taken from the end of that list; those
-        left in it are still to be told. One with more than `most` ids is replaced by its sixteen parts."""
+        """Up to `most` ids that begin with one of `prefixes`. Prefixes whose ids are in the result are removed from the
+        end of that list. A prefix with more than `most` ids is replaced by the sixteen that are one digit longer."""
         found: list[str] = []
         while prefixes:
             prefix = prefixes.pop()

@@ -22,13 +22,13 @@ class LedgerSetup(Setup):
 
     @property
     def how_to_change_network(self) -> str:
-        """Another folder, too: otherwise the network in the journal would come back."""
+        """With a journal, name another folder, too: otherwise the network in the journal would come back."""
         again = super().how_to_change_network
         return again if self.journal is None else f"{again} with another folder as --data"
 
 
 class Keeper:
-    """Keeps what a node accepts, and lets it happen again when the node is started again."""
+    """Keeps what a node accepts, and replays it when the node is started again."""
 
     def __init__(self, journal: Journal | None) -> None:
         """Without a journal nothing is kept."""
@@ -47,7 +47,7 @@ class Keeper:
             self._journal.append(kind, content)
 
     def note(self, name: str, value: str) -> None:
-        """Put a value into the journal, in the place of what it was before."""
+        """Put a value into the journal, in place of the earlier one of this name."""
         if self._journal is not None and not self.is_replaying and self._journal.read_note(name) != value:
             self._journal.note(name, value)
 
@@ -55,16 +55,15 @@ class Keeper:
         """The value that was noted last, even before a crash; None if there is none."""
         return None if self._journal is None else self._journal.read_note(name)
 
-    def replay(self, happen: Callable[[str, bytes], None]) -> None:
-        """Let everything happen again, in order: `happen` gets the kind and the content of each entry. JournalError if
-        one is not valid."""
+    def replay(self, handle: Callable[[str, bytes], None]) -> None:
+        """Call `handle` with the kind and the content of each entry, in order. JournalError if one is not valid."""
         if self._journal is None:
             return
         self.is_replaying = True
         try:
             for entry in self._journal.entries():
-                happen(entry.kind, entry.content)
-        except (Invalid, AttributeError, LookupError, TypeError, ValueError) as error:  # perhaps of a newer version
+                handle(entry.kind, entry.content)
+        except (Invalid, AttributeError, LookupError, TypeError, ValueError) as error:  # perhaps a newer version's
             raise JournalError(f"{self._journal}: an entry that this version would not have kept: {error};"
                                f" {OTHER_VERSION}") from None
         finally:

@@ -16,16 +16,16 @@ MAX_ALIASES = 1_000
 names up."""
 
 NOTED_BYTES_PER_SECOND = 1_024
-"""How fast the list of peers may be written to the journal. It is written as a whole, may have 2.6 MB, and any hello
+"""How fast the list of peers may be written to the journal. It is written as a whole, may take 2.6 MB, and any hello
 can change it. A list of some dozen is written every 5 s while it changes, the longest one every 45 minutes."""
 
 MAX_DIALS, DIALS_PER_SECOND = 24, 1.0
-"""Calls to addresses that were only heard of: enough for all links twice, and then slowly. Anybody can name
-addresses, and a node must not become a tool to knock on strangers' doors."""
+"""Calls to addresses that this node has only heard of: so many at once, and then per second. The first number is enough
+to open all links twice. Anybody can name addresses, and nobody must be able to make this node call strangers."""
 
-AT_ONCE_SECONDS = 1.0
-"""Two nodes have called each other at once if the two calls were opened at most so many seconds apart. Then each node
-may have seen the two in another order."""
+SIMULTANEOUS_SECONDS = 1.0
+"""Two nodes have called each other simultaneously if the two calls were opened less than this many seconds apart. Then
+one node may have seen them in one order, and the other node in the other."""
 
 REDIAL_FOR = 3600.0
 """Seconds for which a lost peer is called, unless it is the one of `--peer` (contract §2)."""
@@ -33,8 +33,9 @@ REDIAL_FOR = 3600.0
 MAX_REDIALS = 256
 """Lost addresses that are called again."""
 
-MAX_CALLED_BACK = 16
-"""Of these, addresses of peers that have only ever called this node: they may have named any address as their own."""
+MAX_UNPROVEN_REDIALS = 16
+"""How many of the `MAX_REDIALS` addresses may be unproven: peers that have called this node and that it has never
+reached itself claim them, and anybody can claim any address."""
 
 # --- comparing ------------------------------------------------------------------------------------
 
@@ -45,17 +46,17 @@ MAX_INVENTORY = 62_600
 """Ids in one `inventory`: as many as a frame has room for. A longer bucket takes several."""
 
 MAX_TOLD_IDS = 3_900
-"""Ids in one answer, 256 KiB. More ids come in pieces, each when the one before was read."""
+"""Ids in one answer, which makes it 256 KiB. More ids come in several answers, each after the one before was read."""
 
 MAX_COMPARED, MAX_LISTED = 64, 1_000
 """Prefixes in one question for their sums, and for their ids: an answer takes some milliseconds."""
 
 MAX_DIFFERING = 4_096
-"""Prefixes of one neighbour that differ and wait to be looked at: a mebibyte at most. Going down one level leaves 960
-of them waiting, and a million ids are five levels deep: only made-up sums get there."""
+"""Prefixes of one neighbour that differ and wait to be asked about: a mebibyte at most. One step down the tree leaves
+960 of them waiting, and a tree of a million ids has five levels, so only made-up sums reach the bound."""
 
 LISTED_AT_ONCE = 4
-"""If a part has at most so many ids, the ids are asked for and not their sums: sixteen sums are about as long."""
+"""If a part has no more ids than this, the ids are asked for and not their sums: sixteen sums are about as long."""
 
 # --- fetching -------------------------------------------------------------------------------------
 
@@ -65,14 +66,14 @@ MAX_WANT = 1_000
 MAX_WANTS_OPEN = 4
 """Wants that are unanswered on one connection (contract §3, stage 2)."""
 
-SLOW_THINGS_PER_SECOND = 10
-"""A neighbour that brings fewer of the messages it was asked for no longer keeps others from being asked. It is fifteen
-kilobytes a second of signed transactions."""
+SLOW_MESSAGES_PER_SECOND = 10
+"""While a neighbour brings at least this many of the messages it was asked for, nobody else is asked for them. It is
+fifteen kilobytes a second of signed transactions."""
 
 MAX_TRIES = 20
-"""How often an id is asked for that nobody brings (contract §3, stage 2). For what a block needs, the count
-then begins again."""
+"""How often a node asks for an id that nobody brings (contract §3, stage 2). If a block needs it, the count then begins
+again."""
 
 MAX_NAMED = 4_000
-"""Missing ids that one connection has named: at so many, it is not asked to name more. As many may be asked of it at a
-time. What it names unasked counts in `MAX_MISSING`."""
+"""If a connection has named this many missing ids, it is not asked to name more. As many fit into four wants. What it
+names without being asked is bounded by `MAX_MISSING`."""

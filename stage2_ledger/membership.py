@@ -24,7 +24,7 @@ class Membership:
         """The addresses as (host, port), always sorted: a list of 10,000 must not be sorted at every change."""
         self._picked: list[str] = []
         self._aliases = Recent(MAX_ALIASES)
-        """Other names of nodes, which do not come into the list again while this is remembered."""
+        """Other names of nodes in the list. While a name is remembered here, it does not come into the list again."""
         self._unreachable: set[str] = set()
         """Addresses in the list that do not answer: a linked caller has named them as its own."""
 
@@ -48,7 +48,7 @@ class Membership:
         self._unreachable.discard(address)
 
     def cross_out(self, address: str) -> None:
-        """Take another name of a node out of the list, and remember that it is one."""
+        """This address is only another name of a node in the list: take it out, and remember that."""
         self.discard(address)
         self._aliases.add(address)
 
@@ -83,7 +83,7 @@ class Membership:
         successors = self.successors()
         self._picked = [address for address in self._picked if self.is_reachable(address) and address not in successors]
         taken = {self.own, *successors, *self._picked, *self._unreachable}
-        # The random two are shortcuts: on the ring alone a message moves ten places a hop.
+        # Why two random links? They are shortcuts: on the ring alone a message moves only ten places a hop.
         # A sample of this size has enough free addresses, if there are enough at all.
         sample = self._generator.sample(self._ring, min(len(self._ring), len(taken) + RANDOM_LINKS))
         free = [address for host, port in sample if (address := f"{host}:{port}") not in taken]

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from common.fetch_limits import WANT_AGAIN
 from common.interface import Connection
-from stage2_ledger.limits import SLOW_THINGS_PER_SECOND
+from stage2_ledger.limits import SLOW_MESSAGES_PER_SECOND
 
 
 class Question(NamedTuple):
@@ -21,20 +21,21 @@ class Source:
     def __init__(self) -> None:
         self.named: dict[str, None] = {}
         self.queue: dict[str, None] = {}
-        """Those of them that it is to be asked for next."""
+        """Those of the named ids that it will be asked for next."""
         self.questions: deque[Question] = deque()
         self.patient_until = 0.0
-        """Until then, in seconds of the clock, nobody else is asked: it has brought enough."""
+        """A time in seconds of the clock. Until then nobody else is asked for its ids, since it has brought enough."""
 
     def is_stalled(self, now: float) -> bool:
-        """Has it brought too little for 5 s, although it was asked? A slow but steady line has not stalled."""
+        """Has it brought too little for 5 s, although it was asked? One that is slow but steady has not stalled."""
         return bool(self.questions) and max(self.questions[0].asked_at + WANT_AGAIN, self.patient_until) <= now
 
     def brought(self, now: float) -> None:
-        """It has brought what it was asked for. It may go on while it brings things steadily, not one now and then."""
+        """It has brought something that it was asked for. Each message gives it a little more time, so it must go on at
+        `SLOW_MESSAGES_PER_SECOND`: one message now and then is not enough."""
         asked_at = self.questions[0].asked_at if self.questions else now
         patient_until = max(now, asked_at + WANT_AGAIN, self.patient_until)
-        self.patient_until = min(now + WANT_AGAIN, patient_until + 1 / SLOW_THINGS_PER_SECOND)
+        self.patient_until = min(now + WANT_AGAIN, patient_until + 1 / SLOW_MESSAGES_PER_SECOND)
 
 
 class Missing:
@@ -45,10 +46,10 @@ class Missing:
     def __init__(self) -> None:
         self.named_by: tuple[Connection, ...] = ()
         self.asked: tuple[Connection, ...] = ()
-        """Those of them that are asked, or have it in their queue."""
+        """Those of `named_by` that are asked for it, or have it in their queue."""
         self.failed: tuple[Connection, ...] = ()
-        """Those that had named it, and did not bring it when they were asked."""
+        """Those that had named it, but did not bring it when they were asked."""
         self.rounds = 0
         """How many rounds of questions have failed since somebody named it: each next round asks twice as many."""
         self.tries = 1
-        """How often it was asked for until nobody was left."""
+        """How often it was asked for, until no neighbour was left that had named it."""

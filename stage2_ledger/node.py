@@ -78,7 +78,7 @@ class LedgerNode(ChatNode):
     # --- the network and the neighbours ---------------------------------------------------------
 
     def take_network(self, connection: Connection, name: str) -> None:
-        """Having joined by one peer, ask it who else is there."""
+        """This node has joined by a peer: ask that peer who else is there."""
         super().take_network(connection, name)
         self.ring.ask_for_peers(connection)
 
@@ -92,7 +92,7 @@ class LedgerNode(ChatNode):
         self.network.after(1.0, self.fetch_again)
 
     def on_open(self, connection: Connection) -> None:
-        """A connection is there: say hello, unless there already is one to that place."""
+        """A connection has been opened: say hello, unless it is a second call to the same node."""
         if not self.ring.ends_second_call(connection):
             super().on_open(connection)
 
@@ -102,7 +102,7 @@ class LedgerNode(ChatNode):
         self.ring.members.cross_out(str(connection.dialled))
 
     def greetings(self) -> list[Callable[[Connection], None]]:
-        """This node's presence, if it has called; then, the two stores are compared."""
+        """Two more: this node's presence, if it was the one that called, and then the comparison of the two stores."""
         return [*super().greetings(), self.ring.greet, self.reconciliation.greet]
 
     def is_redialled(self, connection: Connection) -> bool:
@@ -116,7 +116,7 @@ class LedgerNode(ChatNode):
     # --- after a crash --------------------------------------------------------------------------
 
     def resume(self) -> None:
-        """Let what the journal holds happen again, by the same handlers; then go back to the peers known before."""
+        """Replay the journal with the handlers that a live message has; then go back to the peers known before."""
         self.network_name = self.keeper.read_note("network")
         self.keeper.replay(self.replay)
         self.report("founded", resumed=True)
@@ -127,7 +127,7 @@ class LedgerNode(ChatNode):
         self.ring.go_back()
 
     def replay(self, kind: str, content: bytes) -> None:
-        """Let an entry of the journal happen again; its kind is the type of its message. A hook."""
+        """Handle an entry of the journal again; its kind is the type of its message. A hook."""
         self.parts.find_handler(kind, self)(None, decode_frame(content), content)
 
     def commit(self) -> None:
@@ -151,7 +151,7 @@ class LedgerNode(ChatNode):
         transaction = Transaction(make_id(canonical), message["from"], message["to"], message["amount"])
         known = self.frames.get(transaction.id)
         if known is None or decode_frame(known) != message:
-            # A known one with another signature is checked too: a forged copy is no repeat.
+            # A known transaction with another signature is checked, too: it may be forged.
             self.check_transaction(message, canonical)
         self.fetcher.on_came(transaction.id, connection)
         if self.is_kept(transaction.id):
@@ -165,6 +165,8 @@ class LedgerNode(ChatNode):
 
     def transaction_bytes(self, message: Message) -> bytes:
         """The canonical bytes of a transaction (contract §1)."""
+        # Why the nonce? Two equal payments must be two transactions. Why the network's name? From stage 3 on these
+        # bytes are signed, and a transaction of one network must be worth nothing in another.
         return canon(["transaction", self.network_name, message["nonce"],
                       message["from"], message["to"], message["amount"]])
 
@@ -173,17 +175,17 @@ class LedgerNode(ChatNode):
         return make_id(self.transaction_bytes(message))
 
     def check_transaction(self, message: Message, canonical: bytes) -> None:
-        """Invalid unless the transaction is good by itself. A hook; in stage 2 its form is all there is to it."""
+        """Invalid unless the transaction is valid by itself. A hook; in stage 2 every one of the right form is."""
 
     def has_room_for(self, transaction: Transaction) -> bool:
-        """May this transaction come in? A hook; here all do: the ledger is the sum of every one."""
+        """May this transaction come in? A hook; in stage 2 every transaction may."""
         return True
 
     def on_no_room(self, transaction: Transaction, frame: bytes) -> None:
         """A valid transaction has come for which there is no room. A hook."""
 
     def keep_transaction(self, transaction: Transaction, frame: bytes) -> None:
-        """Keep a transaction for those who will ask for it. A hook."""
+        """Store a transaction, so that neighbours can ask for it. A hook."""
         self.transactions[transaction.id] = transaction
         self.frames[transaction.id] = frame
         self.keeper.keep("transaction", frame)
@@ -208,7 +210,7 @@ class LedgerNode(ChatNode):
         return not self.is_kept(transaction_id)
 
     def is_kept(self, transaction_id: str) -> bool:
-        """Is this transaction here for good? A hook."""
+        """Is this transaction stored permanently? A hook."""
         return transaction_id in self.transactions
 
     def find_frame(self, wanted: str) -> bytes | None:
@@ -216,7 +218,7 @@ class LedgerNode(ChatNode):
         return self.frames.get(wanted)
 
     def on_fetched(self, connection: Connection, is_worth_more: bool) -> None:
-        """A want has been answered, so there may be room for more. Has it brought anything? A hook."""
+        """A want has been answered, so there may be room for more; `is_worth_more` if it brought anything. A hook."""
         self.reconciliation.go_on(connection)
 
     def on_forsaken(self, missing_id: str) -> None:
@@ -225,8 +227,8 @@ class LedgerNode(ChatNode):
     # --- passing on -----------------------------------------------------------------------------
 
     def spread(self, frame: bytes, source: Connection | None) -> None:
-        """Pass on something new that is kept. Where very much is fetched it is not flooded piece by piece: neighbours
-        find it when the stores are compared the next time, and ask for what they lack."""
+        """Pass on something new that is kept. While very much is fetched from its source, it is not flooded: neighbours
+        find it when the stores are next compared, and ask for what they lack."""
         if source is not None and self.is_catching_up_with(source):
             self.gossip.put_off(frame, source)
         else:

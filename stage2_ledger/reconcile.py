@@ -91,11 +91,11 @@ class Comparison:
         self.knows_sums = False
         """Has the neighbour said `sums` or `get_sums`? Then it needs no summary."""
         self.salt = "0" * 64
-        """That of the neighbour's first sums, and so of all that are asked for after them."""
+        """The salt of the neighbour's first sums. All further sums are asked for with the same salt."""
         self.asked: list[str] = []
-        """The prefixes whose sums are asked for."""
+        """The prefixes whose sums this node has asked for."""
         self.is_listing = False
-        """Are ids asked for?"""
+        """Has this node asked for ids?"""
         self.differing: list[Claim] = []
         """What differs and is to be asked about, the last first: so the small parts go before the large ones."""
         self.untold: list[str] = []
@@ -107,8 +107,8 @@ class Comparison:
         return bool(self.asked) or self.is_listing
 
     def order(self) -> list[int]:
-        """In which order the sixteen parts are looked at: another one with each neighbour, so that two of them tell
-        this node different ids and not each the same."""
+        """The order in which the sixteen parts are looked at. It depends on the neighbour, so that two neighbours
+        first tell this node different ids, and not both the same."""
         first = int(self.salt[0], 16)
         return [*range(first, len(HEX_DIGITS)), *range(first)]
 
@@ -131,7 +131,7 @@ class Reconciliation(Part):
 
     def __init__(self, ids: IdTree, need: Callable[[Connection, list[str]], None],
                  has_room: Callable[[Connection], bool], generator: random.Random) -> None:
-        """`need` fetches those of some ids that are lacking, while it `has_room` for more of this neighbour."""
+        """`need` fetches those of the ids that are lacking. `has_room` says if a neighbour may name more of them."""
         self._ids = ids
         self._need = need
         self.has_room = has_room
@@ -179,7 +179,7 @@ class Reconciliation(Part):
     # --- asking ---------------------------------------------------------------------------------
 
     def on_sums(self, connection: Connection, message: Message, frame: bytes) -> None:
-        """Note what differs, and ask on. If the neighbour began, and something differs, tell it this node's sums."""
+        """Note what differs, and ask about it. If the neighbour began, and something differs, tell it our sums."""
         comparison = self._with(connection)
         comparison.knows_sums = True
         salt, sums = message["salt"], message["sums"]
@@ -211,7 +211,7 @@ class Reconciliation(Part):
             self._ask(connection, *self._next_question(comparison))
 
     def _next_question(self, comparison: Comparison) -> tuple[list[str], list[str]]:
-        """The prefixes of which the sums are asked for, and those of which the ids are."""
+        """The prefixes whose sums to ask for, and those whose ids to ask for."""
         compared: list[str] = []
         listed: list[str] = []
         room = MAX_TOLD_IDS
@@ -240,10 +240,10 @@ class Reconciliation(Part):
             connection.send(encode_frame({"type": "get_ids", "prefixes": listed}))
 
     def on_ids(self, connection: Connection, message: Message, frame: bytes) -> None:
-        """The answer to `get_ids`: ask on, and fetch those that are lacking here.
+        """The answer to `get_ids`: ask the next question, then fetch those that are lacking here.
 
-        In this order: otherwise the next ids would come after all that is fetched here. And while they are on their
-        way there is something to fetch.
+        Why in this order? Otherwise the answer to that question would come only after all that is fetched. This way
+        there is something to fetch while it is on its way.
         """
         self._with(connection).is_listing = False
         self.go_on(connection)
@@ -252,7 +252,7 @@ class Reconciliation(Part):
     # --- telling ids ----------------------------------------------------------------------------
 
     def on_get_ids(self, connection: Connection, message: Message, frame: bytes) -> None:
-        """Answer with the ids that have these prefixes, as far as they fit into one answer."""
+        """Answer with the ids that begin with these prefixes, as many as fit into one answer."""
         ids = dict.fromkeys(self._ids.take(message["prefixes"], MAX_TOLD_IDS))  # one prefix may be in another
         connection.send(encode_frame({"type": "ids", "ids": list(ids)}))
 

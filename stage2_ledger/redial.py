@@ -1,9 +1,9 @@
 """Every lost neighbour is called again, for an hour (contract §2).
 
 Unlike stage 1, where it is `--peer` alone:
-- how many, and for how long, is bounded: anybody can name any address as its own, and a node must not become a tool to
-  knock on strangers' doors;
-- what was known before a crash is called as if it had been lost.
+- how many, and for how long, is bounded: anybody can name any address as its own, and nobody must be able to make a
+  node call strangers;
+- peers that were known before a crash are called as if they had been lost.
 """
 
 import math
@@ -12,25 +12,26 @@ from collections.abc import Callable
 from common.interface import Connection, Network
 from stage1_chat.limits import FIRST_REDIAL
 from stage1_chat.redial import Redial, Redials
-from stage2_ledger.limits import MAX_CALLED_BACK, MAX_REDIALS, REDIAL_FOR
+from stage2_ledger.limits import MAX_UNPROVEN_REDIALS, MAX_REDIALS, REDIAL_FOR
 
 
 class LostPeers(Redials):
-    """All lost addresses of one node that are called again: that of `--peer` without end, the others for a while."""
+    """All lost addresses of one node that are called again: that of `--peer` forever, the others for an hour."""
 
-    def __init__(self, network: Network, is_linked: Callable[[str], bool], is_for_ever: Callable[[str], bool]) -> None:
-        """`is_for_ever` tells whether an address is that of `--peer`."""
+    def __init__(self, network: Network, is_linked: Callable[[str], bool], is_permanent: Callable[[str], bool]) -> None:
+        """`is_permanent` tells whether an address is that of `--peer`."""
         super().__init__(network, is_linked)
-        self._is_for_ever = is_for_ever
+        self._is_for_ever = is_permanent
 
     def is_wanted(self, connection: Connection) -> bool:
-        """Must this lost connection be opened again? Not if the two have another link, or if this node ended it."""
+        """Must this lost connection be opened again? Not if there is another link to that peer, or if this node has
+        refused it."""
         address = connection.proven or connection.address or ""
         has_been_linked = connection.address is not None or address in self._redials
         return has_been_linked and not connection.was_refused and not self._is_linked(address)
 
     def was_lost(self, connection: Connection) -> bool:
-        """Was the other end of this link lost before, or does it at least say that it is at a lost address?"""
+        """Was the other end of this link lost before, or does it claim a lost address as its own?"""
         return connection in self._next_waits or not {connection.address, connection.dialled}.isdisjoint(self._redials)
 
     def on_lost(self, connection: Connection) -> None:
@@ -44,16 +45,16 @@ class LostPeers(Redials):
             self.on_gone(connection)
 
     def call_now(self, address: str) -> None:
-        """Call an address that was known before, now and then at growing intervals."""
-        self._redials.setdefault(address, Redial(self._network.now(), math.inf, has_only_called=False))
+        """Call an address that was known before a crash: at once, and if it does not answer, at growing intervals."""
+        self._redials.setdefault(address, Redial(self._network.now(), math.inf, is_unproven=False))
         self._network.connect(address)
 
-    def _make_room(self, has_only_called: bool, lasted: float) -> bool:
-        """Is there room for one more? If not, the one whose link lasted shortest gives way to one that lasted more than
-        twice as long. A peer that comes and goes under many names must not take the places of those that stayed.
-        Nor must it have all its names called by staying a little longer with each."""
-        rivals = [one for one, redial in self._redials.items() if redial.has_only_called or not has_only_called]
-        if len(rivals) < (MAX_CALLED_BACK if has_only_called else MAX_REDIALS):
+    def _make_room(self, is_unproven: bool, lasted: float) -> bool:
+        """Is there room for one more? If not, the address whose link was the shortest is given up for one whose link
+        lasted more than twice as long. Why the link's length? A peer that comes and goes under many names must not take
+        the places of peers that stayed. Why twice? Otherwise it could stay a little longer with each new name."""
+        rivals = [one for one, redial in self._redials.items() if redial.is_unproven or not is_unproven]
+        if len(rivals) < (MAX_UNPROVEN_REDIALS if is_unproven else MAX_REDIALS):
             return True
         shortest = min(rivals, key=lambda one: (self._is_for_ever(one), self._redials[one].lasted))
         if self._is_for_ever(shortest) or 2 * max(FIRST_REDIAL, self._redials[shortest].lasted) >= lasted:

@@ -12,7 +12,7 @@ from common.parts import Part
 from common.limits import HELLO_SECONDS
 from stage1_chat.neighbours import Neighbours
 from stage2_ledger.keeping import Keeper
-from stage2_ledger.limits import (AT_ONCE_SECONDS, DIALS_PER_SECOND, GOSSIP_SECONDS, MAX_DIALS, MAX_PEERS,
+from stage2_ledger.limits import (SIMULTANEOUS_SECONDS, DIALS_PER_SECOND, GOSSIP_SECONDS, MAX_DIALS, MAX_PEERS,
                                   NOTED_BYTES_PER_SECOND)
 from stage2_ledger.membership import Membership
 from stage2_ledger.redial import LostPeers
@@ -29,8 +29,8 @@ class Ring(Part):
 
     def __init__(self, network: Network, address: str, neighbours: Neighbours, redials: LostPeers, keeper: Keeper,
                  seen_ids: Recent, network_name: Callable[[], str | None]) -> None:
-        """`address` is this node's own. `keeper` keeps the list of peers over a crash. `seen_ids` are the ids of what
-        was flooded. `network_name` is that of the network that this node belongs to, None while it joins."""
+        """`address` is this node's own. `keeper` keeps the list of peers for the time after a crash. `seen_ids` are the
+        ids of what was flooded. `network_name` gives the name of this node's network, None while it joins."""
         self._network = network
         self._address = address
         self._neighbours = neighbours
@@ -40,7 +40,7 @@ class Ring(Part):
         self._network_name = network_name
         self.members = Membership(address, network.random)
         self.presence = b""
-        """The frame by which this node tells everyone of itself: it goes first on every link that it opens."""
+        """The frame by which this node tells everyone its address. It is sent on every link that this node opens."""
         self._dialling: set[str] = set()
         """Addresses that are being called for a new connection."""
         self._dials = Allowance(MAX_DIALS, DIALS_PER_SECOND)
@@ -132,9 +132,10 @@ class Ring(Part):
                 self._network.connect(address)
 
     def _has_just_called(self, address: str) -> bool:
-        """Has somebody who claims to listen there called within the last second? If this node called back now, to check
-        the claim, both would have called at once, and the link by which the other is joining might be closed."""
-        too_new = self._network.now() - AT_ONCE_SECONDS
+        """Has a peer that claims to listen there called within the last second? If this node called back now, to check
+        the claim, that would count as two simultaneous calls. The caller's link might be closed, and with it the one by
+        which it is joining."""
+        too_new = self._network.now() - SIMULTANEOUS_SECONDS
         return any(link.address == address and link.opened > too_new for link in self._neighbours.links)
 
     def _keep_up_links_later(self) -> None:
@@ -148,8 +149,9 @@ class Ring(Part):
             self._network.after(1 / DIALS_PER_SECOND, go_on)
 
     def ends_second_call(self, connection: Connection) -> bool:
-        """End this call if it has reached a node that was called already, by another name; True if it was ended.
-        If the node calls itself by the second name, that one counts: the first may lead elsewhere tomorrow."""
+        """End this call if it has reached a node that was called before, by another name; True if it was ended. If that
+        node announces the name of the second call, the first link counts as a link to that name: the name of the first
+        call may lead elsewhere tomorrow."""
         if connection.dialled is None:
             return False
         first = next((one for one in self._neighbours.connections
@@ -163,7 +165,7 @@ class Ring(Part):
         return True
 
     def _on_alias(self, connection: Connection, first: Connection) -> None:
-        """A call has reached a node that has been called before: end it. If the node gives itself another name, do not
+        """A call has reached a node that has been called before: end it. If that node announces another name, do not
         call it by this one again."""
         if connection.dialled == self._neighbours.peer and first.address is not None:
             self._neighbours.peer_listens = first.address
@@ -173,7 +175,7 @@ class Ring(Part):
         connection.close()
 
     def greet(self, connection: Connection) -> None:
-        """There is a new neighbour. If this node has called it, tell it that this node is there."""
+        """There is a new neighbour: put it into the list. If this node has called it, tell it this node's presence."""
         self._dialling.discard(connection.dialled or "")
         self._list_peer(connection, str(connection.address))
         if connection.dialled is not None and not self._is_at_its_address(connection):
@@ -182,13 +184,13 @@ class Ring(Part):
             connection.send(self.presence)  # the peer of the join may have gone before it passed this on
         self.note_peers()
         if self._redials.was_lost(connection):
-            # While the network was cut, each side has crossed out addresses of the other: merge the lists.
+            # The network may have been split. Each half has then crossed out addresses of the other: merge the lists.
             self.ask_for_peers(connection)
         self._drop_double_link(connection)
 
     def _drop_double_link(self, connection: Connection) -> None:
-        """Two nodes that call each other have two links, and one of them ends. If a call of this node has reached
-        exactly that address, it stays, and no other does: anybody can claim to listen where a neighbour does."""
+        """Two nodes that call each other have two links, and one of them is closed. If this node has reached the
+        address by a call of its own, that link stays: anybody can claim to listen where a neighbour does."""
         links = [link for link in self._neighbours.links if link.address == connection.address]
         own = [link for link in links if link.dialled == link.address]
         own += [link for link in links if link not in own and self._is_at_its_address(link)]
@@ -199,18 +201,18 @@ class Ring(Part):
                 link.close()
 
     def _closes_call(self, inbound: Connection, own: Connection) -> bool:
-        """Must this node close the call that it received, and keep its own? If both called at once, the node with the
-        smaller address must. Otherwise the later call is closed, by the node that received it."""
-        is_at_once = abs(inbound.opened - own.opened) < AT_ONCE_SECONDS
-        is_for_this = self._address < str(inbound.address) if is_at_once else own.opened < inbound.opened
+        """Must this node close the call that it received, and keep its own? If the two calls were simultaneous, the
+        node with the smaller address must. Otherwise the later call is closed, by the node that received it."""
+        is_simultaneous = abs(inbound.opened - own.opened) < SIMULTANEOUS_SECONDS
+        is_for_this = self._address < str(inbound.address) if is_simultaneous else own.opened < inbound.opened
         return own.dialled is not None and is_for_this
 
     def _is_at_its_address(self, link: Connection) -> bool:
-        """Is it proven that this peer is where it says that it listens? The node of `--peer` is believed."""
+        """Is it proven that this peer listens at the address that it announces? The node of `--peer` is believed."""
         return link.proven is not None and link.proven in (link.address, self._neighbours.peer)
 
     def _list_peer(self, connection: Connection, address: str) -> None:
-        """Put a new neighbour into the list, under the name that it gives itself."""
+        """Put a new neighbour into the list, under the address that it announces."""
         if connection.dialled not in (None, address):
             self.members.cross_out(str(connection.dialled))
         if self._is_at_its_address(connection):
@@ -220,14 +222,14 @@ class Ring(Part):
             self.members.add(address)
 
     def on_lost(self, connection: Connection) -> None:
-        """A neighbour is gone. It leaves the list while it does not answer, and somebody else takes its place.
+        """A neighbour is gone. Its address leaves the list, and another node is called in its place.
 
-        A peer that has only called may claim any address. If that was in the list before it came, it stays there, and
-        is called.
+        Why is the address sometimes called instead? A peer that this node has never reached may claim any address. If
+        the address was in the list before that peer came, it may be somebody else's.
         """
         self._asked_for_peers.discard(connection)
         address = str(connection.address)
-        self._judge_by_closed_call(connection)
+        self._update_proofs(connection)
         if not self._neighbours.is_linked(address):
             if (connection in self._introduced or self._is_at_its_address(connection)
                     or not self.members.is_reachable(address)):
@@ -237,10 +239,13 @@ class Ring(Part):
             self.keep_up_links()
         self._introduced.discard(connection)
 
-    def _judge_by_closed_call(self, connection: Connection) -> None:
-        """A call that is closed as soon as it got through was a double link for the other side. So the other side has
-        called this node too, by the link that names the same address: that link is proven by the closed call. When
-        the proven link ends, other links that name the address are unproven again."""
+    def _update_proofs(self, connection: Connection) -> None:
+        """Update which inbound links count as proven, from a call that has just ended.
+
+        If this node's call was closed right after the handshake, the other side had two links to this node. So the
+        other one, which it opened, is genuine: the closed call has proven its address. If instead a proven inbound link
+        has ended, other inbound links that claim its address lose their proof.
+        """
         lasted = self._network.now() - connection.opened
         was_double = (connection.dialled is not None and not connection.was_refused and lasted < HELLO_SECONDS
                       and self._is_at_its_address(connection))
@@ -250,8 +255,8 @@ class Ring(Part):
                     link.proven = connection.dialled
 
     def on_no_answer(self, address: str) -> None:
-        """Take an address that does not answer off the list of peers, and call another in its place. It stays in the
-        list while a linked caller names it: some callers cannot be called."""
+        """Take an address that does not answer off the list of peers, and call another one in its place. It stays in
+        the list while a neighbour announces it: some nodes can call, but cannot be called."""
         self._dialling.discard(address)
         if not self._neighbours.is_linked(address):
             is_named = any(link.address == address for link in self._neighbours.links)

@@ -129,10 +129,10 @@ class TotalOrderNode(SignedNode):
         else:
             self.expected_network = name
 
-    def is_before_link(self, connection: Connection, name: str) -> bool:
+    def may_come_before_link(self, connection: Connection, name: str) -> bool:
         """A node that joins hears the genesis before it is linked, but after the hello."""
         is_greeted = self.joining.is_by(connection) and connection.address is not None
-        return super().is_before_link(connection, name) or (name == "genesis" and is_greeted)
+        return super().may_come_before_link(connection, name) or (name == "genesis" and is_greeted)
 
     def on_genesis(self, connection: Connection, message: Message, frame: bytes) -> None:
         """The genesis of the peer's network: take it when joining; later there is nothing to learn from it."""

@@ -120,7 +120,7 @@ MUTANTS = make_list(1, [
     mutant("itself-as-peer", "takes itself for a peer", "1.other-kind.listen",
            (PEERING, 'if message["listen"] == self.address:', "if False:")),
     mutant("no-hello-needed", "takes messages before the hello", "1.before-hello",
-           (PEERING, "if connection not in self.links and not self.is_before_link(connection, name):", "if False:")),
+           (PEERING, "if connection not in self.links and not self.may_come_before_link(connection, name):", "if False:")),
     mutant("waits-for-hello", "waits for ever for a hello", "1.no-hello",
            (REFUSALS, "elif connection.is_open and connection.address is None:", "elif False:")),
     mutant("second-hello", "takes a second hello", "1.second-hello",

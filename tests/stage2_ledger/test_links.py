@@ -11,7 +11,7 @@ from common.journal import Journal
 from lab.simulation import MemoryConnection, MemoryNetwork, World
 from stage1_chat.node import ChatNode
 from stage2_ledger.keeping import LedgerSetup
-from stage2_ledger.limits import MAX_CALLED_BACK, MAX_REDIALS
+from stage2_ledger.limits import MAX_UNPROVEN_REDIALS, MAX_REDIALS
 from stage2_ledger.node import LedgerNode
 from tests.memory import Event, FakeConnection, add_linked_stranger
 from tests.stage2_ledger.scenes import (PolitePeer, add_linked_peer, calls_of, cut_all, errors, forgetting, founded_world,
@@ -113,7 +113,7 @@ def test_only_so_many_lost_peers_are_called_again_besides_that_of_the_command_li
         alice.redials.on_lost(lost)
     world.run(1.5)
     called = {address for _, address in calls}
-    assert len(called) == 1 + (MAX_REDIALS if who == "who had called" else MAX_CALLED_BACK)
+    assert len(called) == 1 + (MAX_REDIALS if who == "who had called" else MAX_UNPROVEN_REDIALS)
     assert alice.neighbours.peer in called
 
 
@@ -130,7 +130,7 @@ def test_peers_that_come_and_go_do_not_take_the_place_of_one_that_stayed(who: st
     world.run(600.0)
     alice.redials.on_lost(stayed)
     assert "stayed:1" in alice.redials
-    places = MAX_REDIALS if who == "who was called" else MAX_CALLED_BACK
+    places = MAX_REDIALS if who == "who was called" else MAX_UNPROVEN_REDIALS
     assert sum(address in alice.redials for address in addresses) == places - 1
 
 
@@ -376,12 +376,12 @@ def test_a_refused_peer_is_not_called_again(ending: str) -> None:
 
 def test_a_refused_peer_takes_no_place_among_those_that_are_called_again() -> None:
     world, alice = founded_world()
-    for _ in range(MAX_CALLED_BACK):
+    for _ in range(MAX_UNPROVEN_REDIALS):
         stranger = add_linked_stranger(world, alice, 2)
         stranger.says_on_open = [stranger.hello_message("b" * 32)]
         stranger.connection.close()
     world.run(10.0)
-    assert errors(world, alice) == ["HANDSHAKE"] * MAX_CALLED_BACK
+    assert errors(world, alice) == ["HANDSHAKE"] * MAX_UNPROVEN_REDIALS
     honest = add_linked_stranger(world, alice, 2)
     calls = calls_of(world, alice)
     honest.connection.close()
