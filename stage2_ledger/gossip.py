@@ -32,7 +32,7 @@ class Gossip:
             self._compare(connection)
         self._owes_news = False
 
-    def put_off(self, frame: bytes, source: Connection) -> None:
+    def postpone(self, frame: bytes, source: Connection) -> None:
         """Something new has come that is not flooded: all neighbours find it when this node next compares."""
         source.useful_at = self._network.now()
         self._neighbours.seen_frames.add(hash(frame))

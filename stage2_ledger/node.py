@@ -230,7 +230,7 @@ class LedgerNode(ChatNode):
         """Pass on something new that is kept. While very much is fetched from its source, it is not flooded: neighbours
         find it when the stores are next compared, and ask for what they lack."""
         if source is not None and self.is_catching_up_with(source):
-            self.gossip.put_off(frame, source)
+            self.gossip.postpone(frame, source)
         else:
             self.flood(frame, source)
 

@@ -19,7 +19,7 @@ from stage3_signed.node import SignedNode, SignedSetup
 PASSPHRASE = "WALLET_PASSPHRASE"
 WALLET_FILE = "wallet.pem"
 KEY_FILE = "account.pem"
-"""Where `--data` keeps this node's key, with a passphrase and without."""
+"""The files in which `--data` keeps this node's key: with a passphrase, and without."""
 
 
 class SignedClient(LedgerClient):
@@ -68,7 +68,7 @@ def find_kept_key(options: argparse.Namespace) -> PrivateKey:
 
 
 def open_wallet(wallet: Path, options: argparse.Namespace) -> PrivateKey:
-    """The key in a wallet, made if missing. People are told of one that is made: the path may be mistyped."""
+    """The key in a wallet, which is made if missing. People are told that it is new: the path may be mistyped."""
     is_new = not os.path.lexists(wallet)
     key = load_or_make_wallet(wallet, find_passphrase(wallet, is_new))
     if is_new and not options.json:
@@ -88,12 +88,12 @@ def find_passphrase(wallet: Path, is_new: bool) -> str:
         wait_for_foreground()
     try:
         return choose_passphrase(wallet) if is_new else getpass.getpass(f"passphrase of {wallet}: ")
-    except (EOFError, OSError):  # or the process went to the background at the question
+    except (EOFError, OSError):  # the end of input, or the process went to the background during the question
         raise CannotStart(f"the passphrase of {wallet} is expected, not the end of input") from None
 
 
 def choose_passphrase(wallet: Path) -> str:
-    """Ask for a new passphrase until it is typed the same twice: one that was mistyped would lock the account up."""
+    """Ask for a new passphrase until it is typed the same twice: with a mistyped one, nobody could open the wallet."""
     while True:
         passphrase = getpass.getpass(f"new passphrase for the new wallet {wallet}: ")
         if not passphrase or getpass.getpass("the same passphrase again: ") == passphrase:

@@ -70,7 +70,7 @@ class SignedNode(LedgerNode):
     def check_transaction(self, message: Message, canonical: bytes) -> None:
         """Invalid unless both accounts are keys and the sender's owner has signed (contract §1, §3)."""
         if self.keeper.is_replaying:
-            return  # it was checked before it came into the journal, which vouches for what it holds
+            return  # it was checked before it was written, and the journal has checksums
         try:
             check_account(message["to"])
             verify(message["from"], canonical, message["signature"])

@@ -1,7 +1,7 @@
-"""How a node gets the blocks that it has missed, and gives others theirs (contract §3, stage 4).
+"""How a node gets the blocks that it has missed, and gives others those that they have missed (contract §3, stage 4).
 
 Neighbours tell each other by `height` which block they await. The one that is behind asks; sources.py chooses whom.
-What `BlockSync` has is the same in stage 5: questions, each with a ping after it, and answers of a limited size.
+`BlockSync` is the same in stage 5: questions, each with a ping after it, and answers of a limited size.
 """
 
 from abc import ABC, abstractmethod
@@ -34,7 +34,7 @@ class BlockSync(Part, ABC):
 
     @abstractmethod
     def on_answered(self, connection: Connection) -> None:
-        """The blocks that were asked for have come: ask on, if there are more."""
+        """The blocks that were asked for have come: ask for the next ones, if there are more."""
 
     def ask_for_blocks(self, connection: Connection, question: Message) -> None:
         """Send a question for blocks; `on_answered` follows."""
@@ -65,8 +65,8 @@ class HeightSync(BlockSync):
 
     def __init__(self, blocks: Sequence[Block], lacks: Waiting, now: Callable[[], float],
                  trust: Callable[[Connection], int]) -> None:
-        """`blocks` are those accepted, by number; `lacks` says which transactions they lack. The neighbour that `trust`
-        ranks highest is asked first."""
+        """`blocks` are the accepted blocks, by number; `lacks` says which transactions they lack. The neighbour that
+        `trust` ranks highest is asked first."""
         self._blocks = blocks
         self._lacks = lacks
         self._sources = Sources(self._ask_from, now, trust)
@@ -84,12 +84,13 @@ class HeightSync(BlockSync):
             self.catch_up()
 
     def on_early(self, connection: Connection, number: int) -> None:
-        """A neighbour has sent a block before its turn: it has those before it, too."""
+        """A neighbour has sent a block before its turn: that neighbour has the blocks before it, too."""
         self._sources.told(connection, max(self._sources.height(connection), number + 1))
         self.catch_up()
 
     def catch_up(self) -> None:
-        """Ask for more blocks, unless those that are here lack as many transactions as may be asked for at a time."""
+        """Ask for more blocks, unless the blocks here already lack as many transactions as may be asked for at a
+        time."""
         if self._lacks.count_lacking() < MAX_MISSING:
             self._sources.ask(len(self._blocks))
 
@@ -111,7 +112,7 @@ class HeightSync(BlockSync):
         self.catch_up()
 
     def ask_again(self) -> None:
-        """Every second: ask others if those who were asked for blocks bring none."""
+        """Every second: ask others, too, if the neighbours that were asked bring no blocks."""
         self._sources.lose_patience()
         self.catch_up()
 

@@ -3,20 +3,22 @@
 from common.limits import MEBIBYTE
 
 MAX_BLOCK_IDS = 50_000
-"""Transactions in one block, which makes it 3.2 of a frame's 4 MiB (contract §3, stages 4 and 5)."""
+"""Transactions in one block (contract §3, stages 4 and 5). Their ids take 3.2 of the 4 MiB that a frame may have."""
 
 MAX_POOL = 128 * MEBIBYTE
 """Bytes of the frames of transactions that wait for a block: half a minute at full speed. When the pool is full, no
 more are taken."""
 
 MAX_UNCOVERED = 16 * MEBIBYTE
-"""Bytes in the pool from which on no transaction is taken that its sender cannot pay: it costs the sender nothing."""
+"""If the pool holds this many bytes, a transaction that its sender cannot pay is refused: it costs the sender nothing,
+so anybody could fill the pool with such transactions."""
 
 MAX_WAITING = 1_000
 """Blocks that wait for an earlier one or for transactions (contract §3, stages 4 and 5)."""
 
 MAX_WAITING_IDS = 60_000
-"""Transactions that the early blocks of stage 4 name: enough for one of the largest. A missing one takes 700 bytes."""
+"""Transactions that the early blocks of stage 4 may name together: one block of the largest size, and some. A missing
+transaction takes 700 bytes of memory."""
 
 MAX_ANSWER_BLOCKS = 500
 """Blocks in one answer to `get_blocks` or `get_chain` (contract §3)."""
@@ -26,7 +28,7 @@ MAX_ANSWER_BYTES = 4 * MEBIBYTE
 newcomers may ask for at a time, blocks and transactions, is well within `MAX_OUTBOXES`."""
 
 SLOW_BYTES_PER_SECOND = 16 * 1024
-"""While fewer bytes of new blocks come in stage 4, others are asked for the same blocks as well."""
+"""While new blocks come more slowly than this, in stage 4, other neighbours are asked for the same blocks as well."""
 
 OLD_QUESTION_SECONDS = 60.0
 """Seconds after which an unanswered question for blocks is no longer a reason not to ask the same neighbour again."""
@@ -36,5 +38,5 @@ MAX_DIGESTS = 64
 54. With so many at a time the first difference in a million blocks is found in four questions."""
 
 MAX_EVIDENCE = 10
-"""Pairs of blocks kept as evidence, of up to 6.4 MiB each. In stage 5 that is one against each of so many creators;
-against the sequencer of stage 4 one would be proof enough."""
+"""Pairs of blocks kept as evidence, of up to 6.4 MiB each. In stage 5 they are against ten creators, one pair each.
+Against the sequencer of stage 4 one pair would be proof enough."""

@@ -54,8 +54,8 @@ class SequencedNode(TotalOrderNode):
 
     def __init__(self, network: Network, address: str, setup: TotalOrderSetup, make_key: Callable[[], PrivateKey],
                  interval_ms: int = 10_000, sequencer_key: PrivateKey | None = None) -> None:
-        """`make_key` gives the sequencer's key, when this node comes to found a network; `sequencer_key` is
-        that key, when it goes on with one that it has founded."""
+        """`make_key` makes the sequencer's key, if this node founds a network. `sequencer_key` is that key, if this
+        node goes on with a network that it has founded."""
         super().__init__(network, address, setup)
         self.make_key = make_key
         self.interval_ms = interval_ms
@@ -68,7 +68,7 @@ class SequencedNode(TotalOrderNode):
         self.executed = 0
         """How many of them have taken effect."""
         self.ordered: set[str] = set()
-        """The transactions that some accepted block has ordered."""
+        """The transactions that are in an accepted block."""
         self.early: dict[int, tuple[Block, Connection | None]] = {}
         """Blocks that came before their turn, and from whom."""
         self.evidence: dict[int, tuple[bytes, bytes]] = {}
@@ -103,9 +103,9 @@ class SequencedNode(TotalOrderNode):
     # --- the sequencer --------------------------------------------------------------------------
 
     def make_block(self) -> None:
-        """Every interval: order what is in the pool, in order of arrival. An empty pool makes no block."""
+        """Every interval: make a block of what is in the pool, in order of arrival; none if the pool is empty."""
         self.network.after(self.interval_ms / 1000, self.make_block)
-        # A transaction that is ordered stays in the pool while an earlier block lacks something. Do not order it again.
+        # A transaction that has been ordered stays in the pool until its block is executed. Do not order it again.
         ids = [pooled for pooled in self.pool if pooled not in self.ordered][:MAX_BLOCK_IDS]
         if ids and self.sequencer_key is not None:
             message = {"type": "block", "number": len(self.blocks), "transactions": ids}
@@ -119,7 +119,7 @@ class SequencedNode(TotalOrderNode):
     # --- blocks ---------------------------------------------------------------------------------
 
     def on_block(self, connection: Connection | None, message: Message, frame: bytes) -> None:
-        """A block: the next one is accepted, an early one kept, a second one with its number is evidence."""
+        """A block: the next one is accepted, an early one is kept, a second one with the same number is evidence."""
         canonical = self.block_bytes(message)
         block = Block(make_id(canonical), message["number"], message["transactions"],
                       without_padding(frame, message))
@@ -136,7 +136,7 @@ class SequencedNode(TotalOrderNode):
             self._keep_early(block, connection)
 
     def _find_block(self, number: int) -> Block | None:
-        """The block with this number, if one came."""
+        """The block with this number, accepted or early; None if none has come."""
         if number < len(self.blocks):
             return self.blocks[number]
         return self.early[number][0] if number in self.early else None
@@ -159,7 +159,7 @@ class SequencedNode(TotalOrderNode):
         self.order.add(block.id)
         self.sync.on_came(block)
         self.ordered.update(block.transactions)
-        # Passed on before it is executed. That may have to wait for transactions, which others may have already.
+        # Pass it on before it is executed: execution may have to wait for transactions that others already have.
         self.spread(block.frame, connection)
         lacking = self.lacking(block.transactions)
         if lacking:
@@ -175,8 +175,8 @@ class SequencedNode(TotalOrderNode):
             self.sync.on_early(connection, block.number)
 
     def _accept_early(self) -> None:
-        """Accept the blocks whose turn it is now. One that the sequencer should not have signed counts against nobody:
-        nodes that follow another order of this sequencer have accepted it."""
+        """Accept the blocks whose turn it is now. If one is invalid, the sequencer should not have signed it, but the
+        neighbour that sent it is not to blame: in the other order of a cheating sequencer it may be valid."""
         while len(self.blocks) in self.early:
             block, connection = self.early.pop(len(self.blocks))
             try:
@@ -187,7 +187,8 @@ class SequencedNode(TotalOrderNode):
                 return
 
     def _keep_evidence(self, first: Block, second: Block, connection: Connection | None) -> None:
-        """The sequencer has signed two blocks with one number. The first stands; everyone must know."""
+        """The sequencer has signed two blocks with one number. The first one counts; the second is passed on as
+        proof."""
         if self._lacks_evidence(first.number):
             self.evidence[first.number] = (first.frame, second.frame)
             if first.number in self.early:
@@ -203,7 +204,7 @@ class SequencedNode(TotalOrderNode):
     # --- execution ------------------------------------------------------------------------------
 
     def has_room_for(self, transaction: Transaction) -> bool:
-        """What a block needs always comes in: the sequencer has ordered it."""
+        """There is always room for a transaction that a block needs."""
         return super().has_room_for(transaction) or bool(self.waiting_blocks.needed_by(transaction.id))
 
     def _execute_blocks(self) -> None:
@@ -216,7 +217,7 @@ class SequencedNode(TotalOrderNode):
             self.report("block", **self._describe_block(block))
 
     def _execute(self, transaction_id: str) -> None:
-        """Let a transaction take effect; one that would make its sender negative is ignored for good."""
+        """Let a transaction take effect; one that would overdraw its sender's account is ignored forever."""
         transaction = self.transactions[transaction_id]
         self.pool.remove(transaction_id)
         if self.ledger.is_covered(transaction):
@@ -229,12 +230,12 @@ class SequencedNode(TotalOrderNode):
     # --- catching up ----------------------------------------------------------------------------
 
     def send_progress(self, connection: Connection) -> None:
-        """Say which block this node awaits, and in which order those before it were."""
+        """Tell a neighbour which block this node awaits, and the digests of the order before it."""
         super().send_progress(connection)
         self.comparison.tell(connection)
 
     def fetch_again(self) -> None:
-        """Every second: ask others if those who were asked for blocks bring none."""
+        """Every second: ask others, too, if the neighbours that were asked bring no blocks."""
         self.sync.ask_again()
         super().fetch_again()
 

@@ -1,8 +1,9 @@
 """How two nodes find the first number at which their orders differ (contract §3, stage 4).
 
-A block of stage 4 names no parent, so a difference does not show in the blocks after it. So there is a digest
-for each number, over the digest before and the id of the block. Equal digests mean equal blocks up to there. A node
-that sees two differ asks for those in between, and finds the first block that differs after a few questions.
+A block of stage 4 names no parent. So if a cheating sequencer gives two nodes different blocks, the later blocks do not
+show it. Therefore each number has a digest, over the digest before it and the id of its block. Equal digests mean equal
+blocks up to there. A node that sees two digests differ asks for some in between, and finds the first block that differs
+after a few questions.
 """
 
 import hashlib
@@ -43,7 +44,8 @@ class Gap(NamedTuple):
         return self.differing == self.agreed + 1
 
     def numbers(self) -> list[int]:
-        """Where to look next: at both ends again, so that the answer needs no memory, and evenly in between."""
+        """Where to look next: evenly between the two ends, and at both ends again, so that the answer shows the whole
+        gap and this node need not remember it."""
         step = (self.differing - self.agreed) // (MAX_DIGESTS - 1) + 1
         return [*range(max(1, self.agreed), self.differing, step), self.differing]
 
@@ -55,7 +57,7 @@ class Order:
         self._digests: list[bytes] = [b""]
 
     def add(self, block_id: str) -> None:
-        """The next block."""
+        """A block has been accepted: append its digest."""
         self._digests.append(hashlib.sha256(self._digests[-1] + bytes.fromhex(block_id)).digest())
 
     def __len__(self) -> int:
@@ -71,33 +73,34 @@ class Order:
         return self.digests([*[len(self)] * (len(self) > 0), *(len(self) - step for step in steps)])
 
     def find_gap(self, digests: dict[str, str]) -> Gap | None:
-        """Where this order and one with these digests begin to differ; None if they do not, as far as these tell."""
+        """Where this order and one with these digests begin to differ; None if these digests show no difference."""
         common = {int(number): digest for number, digest in digests.items() if int(number) <= len(self)}
         agreed = max((number for number in common if self._digests[number].hex() == common[number]), default=0)
         differing = min((number for number in common if number > agreed), default=None)
         return None if differing is None else Gap(agreed, differing)
 
-    def is_ahead(self, digests: dict[str, str]) -> bool:
-        """Do these digests go beyond this order, and leave out its newest one?"""
+    def is_behind(self, digests: dict[str, str]) -> bool:
+        """Is this order shorter than the one of these digests, and its newest digest not among them?"""
         return str(len(self)) not in digests and any(int(number) > len(self) for number in digests) and len(self) > 0
 
 
 class Comparison(Part):
-    """Compares an order with those of the neighbours: one question at a time to each, and none for what is known."""
+    """Compares an order with those of the neighbours: one question at a time to each, and none whose answer is
+    known."""
 
     SHAPES: ClassVar[dict[str, Shape]] = {"order": {"digests": DIGESTS}, "get_order": {"numbers": NUMBERS}}
 
     def __init__(self, order: Order, is_proof_wanted: Callable[[int], bool]) -> None:
-        """`is_proof_wanted` says whether two blocks with a number would be kept as proof."""
+        """`is_proof_wanted` says whether this node would still keep two blocks with this number as proof."""
         self._order = order
         self._is_proof_wanted = is_proof_wanted
         self._answers: dict[Connection, Gap | None] = {}
-        """The neighbours that were asked, and where the orders differ by what was answered."""
+        """The neighbours that were asked, and the gap that their answers have shown; None until then."""
         self._first_difference: dict[Connection, int] = {}
         """The number of the first block that differs at a neighbour, once it is found."""
 
     def tell(self, connection: Connection) -> None:
-        """Tell a neighbour in which order the blocks were."""
+        """Tell a neighbour some digests of this order."""
         if len(self._order) > 0:
             connection.send(encode_frame({"type": "order", "digests": self._order.locator()}))
 
@@ -106,14 +109,14 @@ class Comparison(Part):
         connection.send(encode_frame({"type": "order", "digests": self._order.digests(message["numbers"])}))
 
     def on_order(self, connection: Connection, message: Message, frame: bytes) -> None:
-        """A neighbour tells its order, unasked or as an answer: compare it with this node's."""
+        """A neighbour tells some digests, as an answer or unasked: compare them with this node's."""
         digests = message["digests"]
         gap = self._order.find_gap(digests)
         if connection in self._answers:
             self._answers[connection] = gap
         elif gap is not None:
             self._look_closer(connection, gap)
-        elif self._order.is_ahead(digests):
+        elif self._order.is_behind(digests):
             self._ask_about(connection, {"type": "get_order", "numbers": [len(self._order)]})
 
     def on_pong(self, connection: Connection, nonce: str) -> None:

@@ -1,4 +1,4 @@
-"""The pool: transactions that wait for a block, in order of arrival, and what their senders have promised by them."""
+"""The pool: transactions that wait for a block, in order of arrival, and the sums that their senders send by them."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 
@@ -15,11 +15,11 @@ class Pool:
         self._size_of = size_of
         self._waiting: dict[str, Transaction] = {}
         self._is_in_order = True
-        """False after some were put back, until the order is needed."""
+        """Is `_waiting` in order of arrival? Not after `put_back`, until somebody asks for the order."""
         self._places: dict[str, int] = {}
         """Each transaction that was ever here -> its place in the order of arrival."""
         self._pending: dict[str, int] = {}
-        """What an account has promised by what waits here."""
+        """Account -> the sum that it sends by transactions that wait here."""
         self.size = 0
         """Bytes of all that waits here."""
 
@@ -42,16 +42,17 @@ class Pool:
         return self._pending.get(account, 0)
 
     def has_room(self, is_covered: bool) -> bool:
-        """Is there room for one more? There is less for those that their sender cannot pay: they cost nothing."""
+        """Is there room for one more? `is_covered`: its sender can pay it. There is less room for one that the sender
+        cannot pay, since it costs nothing to make many."""
         return self.size < (MAX_POOL if is_covered else MAX_UNCOVERED)
 
     def add(self, transaction: Transaction) -> None:
-        """Let a transaction that has just arrived wait."""
+        """Add a transaction that has just arrived."""
         self._places[transaction.id] = len(self._places)
         self._put(transaction)
 
     def remove(self, transaction_id: str) -> bool:
-        """A transaction has taken effect. Did it wait here?"""
+        """Remove a transaction that has taken effect; True if it was here."""
         transaction = self._waiting.pop(transaction_id, None)
         if transaction is None:
             return False
@@ -82,7 +83,7 @@ class Pool:
 
 
 class Refused:
-    """Transactions for which there was no room, and which are not asked for until that changes.
+    """Transactions for which the pool had no room. They are not asked for until that changes.
 
     At most `MAX_SEEN` are remembered. If there are more, those of the sender that was refused first are forgotten: they
     may come, and be refused, again.
@@ -103,7 +104,7 @@ class Refused:
         self._by_sender.setdefault(transaction.sender, set()).add(transaction.id)
 
     def on_paid(self, account: str) -> None:
-        """An account has more than it had: what it sends is worth looking at again."""
+        """An account has received something: forget what was refused of it, so that it can come again."""
         self._ids -= self._by_sender.pop(account, set())
 
     def clear(self) -> None:

@@ -1,4 +1,4 @@
-"""Whom a node that is behind asks for blocks (contract §3, stage 4).
+"""Which neighbours a node asks for blocks when it is behind (contract §3, stage 4).
 
 Anybody may say that it is ahead, and then answer nothing, or very slowly. So one neighbour is asked at a time,
 the best one; whenever nothing new comes for a while, twice as many others are asked as well.
@@ -21,12 +21,12 @@ class Source:
         self.failures = 0
         """How often it was asked in vain since it last brought something."""
         self.has_brought = False
-        """Was there something new with its last answer?"""
+        """Has its last answer brought something new?"""
         self.asked_from: int | None = None
-        """From which number on it was asked; None if nothing is open."""
+        """The number from which on it was asked for blocks; None if no question is open."""
         self.asked_at = 0.0
         self.is_late = False
-        """Has nothing new come, long enough after the question for others to be asked as well?"""
+        """Was its question given up, since nothing new has come for a while? Others are then asked as well."""
 
 
 class Sources:
@@ -52,7 +52,7 @@ class Sources:
         return self._sources[connection].height if connection in self._sources else 0
 
     def is_asked(self, connection: Connection) -> bool:
-        """Has this neighbour a question to answer?"""
+        """Does this neighbour still have a question to answer?"""
         return connection in self._sources and self._sources[connection].asked_from is not None
 
     def forget(self, connection: Connection) -> None:
@@ -60,8 +60,9 @@ class Sources:
         self._sources.pop(connection, None)
 
     def ask(self, first: int) -> None:
-        """Ask for the blocks from number `first` on, unless as many neighbours are asked as may be at a time. Only
-        those that rank as high or higher count: a stranger can always be the first to say that it is ahead."""
+        """Ask for the blocks from number `first` on, if fewer than `_width` neighbours of the same rank or a higher one
+        are being asked. Lower ones do not count: a stranger can always be the first to say that it is ahead, and must
+        not take the place of a trusted neighbour."""
         free = [connection for connection, source in self._sources.items()
                 if source.height > first and not self._is_asked(source)]
         for connection in sorted(free, key=self._rank):
@@ -102,13 +103,13 @@ class Sources:
             source.height = 0
 
     def _wait_for_nobody_else(self) -> None:
-        """Somebody brings blocks: one question is enough, and those to neighbours that brought none do not count."""
+        """Somebody brings blocks, so one question is enough: give up those to neighbours that have brought none."""
         self._width = 1
         for source in self._open().values():
             source.is_late = not source.has_brought
 
     def _rank(self, connection: Connection) -> tuple[int, int, float]:
-        """The best first: those that have failed least, then those that are trusted most, then the oldest."""
+        """A key for sorting, the best neighbour first: fewest failures, then most trusted, then oldest connection."""
         return self._sources[connection].failures, -self._trust(connection), connection.opened
 
     def _open(self) -> dict[Connection, Source]:
@@ -116,5 +117,5 @@ class Sources:
                 if source.asked_from is not None and not source.is_late}
 
     def _is_asked(self, source: Source) -> bool:
-        """To ask again does not hurry a slow neighbour. But it may be asked again when the question is a minute old."""
+        """Is a question to this neighbour open, and less than a minute old? Asking again would not make it faster."""
         return source.asked_from is not None and self._now() < source.asked_at + OLD_QUESTION_SECONDS

@@ -130,12 +130,12 @@ class TotalOrderNode(SignedNode):
             self.expected_network = name
 
     def may_come_before_link(self, connection: Connection, name: str) -> bool:
-        """A node that joins hears the genesis before it is linked, but after the hello."""
+        """A genesis, too, if this node is joining by this connection and has received the hello."""
         is_greeted = self.joining.is_by(connection) and connection.address is not None
         return super().may_come_before_link(connection, name) or (name == "genesis" and is_greeted)
 
     def on_genesis(self, connection: Connection, message: Message, frame: bytes) -> None:
-        """The genesis of the peer's network: take it when joining; later there is nothing to learn from it."""
+        """The genesis of the peer's network: take it when joining. A member has it already, and only checks the id."""
         if frame == self.genesis_frame:
             return  # a hundred keys and thresholds need not be checked again for each neighbour
         try:
@@ -154,8 +154,7 @@ class TotalOrderNode(SignedNode):
             self.take_network(connection, genesis.id)
 
     def greetings(self) -> list[Callable[[Connection], None]]:
-        """The genesis goes right after the hello, before all others, and how far this node is after them (contract §3,
-        stage 4)."""
+        """Two more: the genesis, right after the hello, and at the end how far this node is (contract §3, stage 4)."""
         return [self._send_genesis, *super().greetings(), self.send_progress]
 
     def _send_genesis(self, connection: Connection) -> None:
@@ -194,7 +193,7 @@ class TotalOrderNode(SignedNode):
         self.refused.add(transaction)
 
     def is_lacking(self, transaction_id: str) -> bool:
-        """What had no room is not asked for either, until there is room again."""
+        """A transaction that was refused for lack of room does not count as lacking: it is not asked for yet."""
         return super().is_lacking(transaction_id) and transaction_id not in self.refused
 
     def lacking(self, ids: Iterable[str]) -> list[str]:
@@ -206,13 +205,13 @@ class TotalOrderNode(SignedNode):
         return self.balances().get(account, 0) - self.pool.pending(account)
 
     def on_fetched(self, connection: Connection, is_worth_more: bool) -> None:
-        """Go on with what blocks lack, unless this connection does not have it after all."""
+        """Ask this neighbour for more of what blocks lack, unless its last answer brought nothing."""
         super().on_fetched(connection, is_worth_more)
         if is_worth_more:
             self.waiting_blocks.ask_sender(connection)
 
     def on_forsaken(self, missing_id: str) -> None:
-        """Blocks that lack this wait for somebody else to send them."""
+        """None of the neighbours that were asked has this id: blocks that need it wait for another sender."""
         self.waiting_blocks.on_forsaken(missing_id)
 
     def fetch_again(self) -> None:
@@ -223,7 +222,7 @@ class TotalOrderNode(SignedNode):
         self.waiting_blocks.ask_again()
 
     def known_accounts(self) -> set[str]:
-        """Those in the ledger, and those that wait in the pool to come into it."""
+        """The accounts in the ledger, and those in transactions that wait in the pool."""
         waiting = {account for one in self.pool.transactions() for account in (one.sender, one.receiver)}
         return super().known_accounts() | waiting
 
@@ -238,7 +237,7 @@ class TotalOrderNode(SignedNode):
         return super().signed_message(key, receiver, amount)
 
     def advise_on_funds(self, key: PrivateKey, amount: int) -> str:
-        """Words to add where the account of `key` lacks the amount. A hook: stage 5 has other accounts to send from."""
+        """Advice to add if the account of `key` lacks the amount. A hook: stage 5 has other accounts to send from."""
         return ""
 
     def send_transaction(self, message: Message) -> None:

@@ -1,7 +1,8 @@
-"""Blocks that wait until all that they need is there, and who can be asked for it.
+"""Blocks that wait until everything they need is here, and which neighbours can be asked for it.
 
-A neighbour that sends a block says by it that it has what the block lists. So a node asks the senders of a block, each
-for what is still lacking, and tops up its questions as the answers come: a block may list fifty thousand transactions.
+A neighbour that sends a block claims by that to have what the block lists. So a node asks the senders of a block for
+what is still lacking. A block may list fifty thousand transactions, so the node asks for some, and for more as the
+answers come.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -29,9 +30,9 @@ class WaitingBlock:
         """Does it lack something that none of them has brought?"""
 
     def still_lacking(self) -> Iterator[str]:
-        """What it lacks, in the order of the block; what has come by then is passed over."""
-        # The generator must not refer to this object, which holds it: what waits in a cycle stays in memory for seconds
-        # after the block is given up, and a block may lack fifty thousand ids.
+        """What it lacks, in the order of the block; ids that have come meanwhile are skipped."""
+        # Why not `self.lacking` in the generator? It would refer to this object, which refers to the generator. Such a
+        # cycle stays in memory for seconds after the block is given up, and a block may lack fifty thousand ids.
         lacking = self.lacking
         return (one for one in self.order if one in lacking)
 
@@ -77,7 +78,7 @@ class Waiting:
                 self._waiting_for[needed] = others | alone
 
     def on_arrived(self, needed: str) -> list[str]:
-        """Something has come; give the blocks that lack nothing any more, and wait no longer."""
+        """Something has come: give the blocks that lacked only this. They no longer wait."""
         complete = []
         for block_id in self._waiting_for.pop(needed, ()):
             block = self._blocks[block_id]
@@ -130,7 +131,7 @@ class Waiting:
             self._blocks[block_id].is_forsaken = True
 
     def is_forsaken(self, block_id: str) -> bool:
-        """Does nobody who was asked have what this block lacks?"""
+        """Does this block lack something that nobody who was asked has, or is there nobody to ask?"""
         return self._blocks[block_id].is_forsaken or not self._blocks[block_id].senders
 
     def senders(self, block_id: str) -> Collection[Connection]:
@@ -144,8 +145,9 @@ class Waiting:
             for one in self._blocks[block_id].senders[connection]:  # noqa: UP028
                 yield one
 
-    def due_again(self, before: float, now: float) -> list[str]:
-        """The blocks for which nobody was asked since that moment. Their senders are to be asked from the beginning."""
+    def start_over(self, before: float, now: float) -> list[str]:
+        """Ask again for all that a block lacks, from the beginning, if its senders were last asked at time `before` or
+        earlier. Give the ids of these blocks; the caller asks. Times are in seconds."""
         due = [block_id for block_id, block in self._blocks.items() if block.asked_at <= before]
         for block_id in due:
             block = self._blocks[block_id]
@@ -173,7 +175,7 @@ class WaitingBlocks(Part):
 
     def __init__(self, network: Network, links: Collection[Connection], fetcher: Fetcher,
                  on_complete: Callable[[list[str]], None]) -> None:
-        """`on_complete` is told the blocks that lack nothing any more."""
+        """`on_complete` is given the ids of blocks that lack nothing any more."""
         self.lacks = Waiting()
         self._network = network
         self._links = links
@@ -188,7 +190,7 @@ class WaitingBlocks(Part):
         return self.lacks.needed_by(needed)
 
     def wait_for(self, block_id: str, lacking: Iterable[str], connection: Connection | None) -> None:
-        """Let a block wait for what it lacks, and ask for that where the block came from."""
+        """Let a block wait for what it lacks, and ask the neighbour that sent the block."""
         self.lacks.add(block_id, lacking, self._network.now())
         if connection is not None and connection in self._links:
             self.on_block_sent(block_id, connection)
@@ -206,7 +208,7 @@ class WaitingBlocks(Part):
             self._on_complete(complete)
 
     def on_forsaken(self, missing_id: str) -> None:
-        """Nobody who was asked has this id: blocks that lack it wait for somebody else to send them."""
+        """None of the neighbours that were asked has this id: blocks that need it wait for another sender."""
         self.lacks.on_forsaken(missing_id)
 
     # --- questions ------------------------------------------------------------------------------
@@ -222,15 +224,16 @@ class WaitingBlocks(Part):
         return True
 
     def ask_again(self) -> None:
-        """Ask again for what blocks lack, every 5 s; of anybody, if those are gone that had sent a block."""
+        """Ask again for what blocks lack, every 5 s: their senders, or a random neighbour for blocks whose senders are
+        all gone."""
         now = self._network.now()
-        due = self.lacks.due_again(now - WANT_AGAIN, now)
+        due = self.lacks.start_over(now - WANT_AGAIN, now)
         for connection in dict.fromkeys(sender for block_id in due for sender in self.lacks.senders(block_id)):
             self.ask_sender(connection)
-        orphaned = (one for block_id in due if not self.lacks.senders(block_id)
-                    for one in self.lacks.lacking(block_id))
+        without_sender = (one for block_id in due if not self.lacks.senders(block_id)
+                          for one in self.lacks.lacking(block_id))
         if self._links:
-            self._fetcher.need(islice(filter(self.is_to_be_fetched, orphaned), MAX_FORSAKEN_WANT),
+            self._fetcher.need(islice(filter(self.is_to_be_fetched, without_sender), MAX_FORSAKEN_WANT),
                                self._network.random.choice(list(self._links)))
 
     def on_lost(self, connection: Connection) -> None:

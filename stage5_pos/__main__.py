@@ -31,7 +31,7 @@ class StakeClient(SequencedClient):
     DESCRIPTION = "Signed transactions in the order of a proof-of-stake blockchain."
 
     def add_founding_options(self, options: Options) -> None:
-        """Add the lottery's numbers, and which genesis accounts are played here."""
+        """Add the lottery's numbers, and which genesis accounts this node plays: it draws and makes blocks for them."""
         options.add_argument("--slot", type=thousandths_from(1, MAX_MILLISECONDS, "seconds"), default=1000,
                              metavar="SECONDS", help="founding: length of a slot (default: 1)")
         options.add_argument("--rate", type=thousandths_from(1, 999, "a probability"), default=100, metavar="F",
@@ -44,7 +44,7 @@ class StakeClient(SequencedClient):
     def make_node(self, network: ThreadedNetwork, address: str, options: argparse.Namespace) -> StakeNode:
         """Make the node, with the keys of the accounts that it plays if it joins."""
 
-        def found_with() -> tuple[Genesis, dict[int, PrivateKey]]:
+        def make_genesis_and_keys() -> tuple[Genesis, dict[int, PrivateKey]]:
             keys = load_or_make_keys(options.keys, STAKE_HOLDERS, on_progress=tell_progress(options))
             accounts = [key.account for key in keys]
             genesis = make_genesis(secrets.token_hex(32), network.unix_ms(), options.slot, options.rate,
@@ -53,25 +53,25 @@ class StakeClient(SequencedClient):
             return genesis, {number: keys[number - 1] for number in played}
 
         journal = self.open_journal(options, StakeNode.STAGE)
-        stakes = load_stakes(options, goes_on=journal is not None and journal.read_note("network") is not None)
+        stakes = load_stakes(options, is_resuming=journal is not None and journal.read_note("network") is not None)
         setup = TotalOrderSetup(join_seconds=options.wait / 1000, journal=journal, key=self.find_key(options),
                                 only_network=options.network)
-        return StakeNode(network, address, setup, stakes, found_with)
+        return StakeNode(network, address, setup, stakes, make_genesis_and_keys)
 
 
-def load_stakes(options: argparse.Namespace, goes_on: bool) -> dict[int, PrivateKey]:
-    """The keys of the genesis accounts that this node plays, by their number. `goes_on`: with a
+def load_stakes(options: argparse.Namespace, is_resuming: bool) -> dict[int, PrivateKey]:
+    """The keys of the genesis accounts that this node plays, by their number. `is_resuming`: it goes on with the
     network that `--data` holds."""
     def present(numbers: Iterable[int]) -> list[int]:
         return [number for number in numbers if (options.keys / f"key-{number}.pem").exists()]
 
     named = options.forge or []
-    if goes_on:
+    if is_resuming:
         numbers = present(range(1, STAKE_HOLDERS + 1)) if options.forge is None else named
     elif options.peer == "none":
         numbers = []  # a founder makes its keys, or loads them, with the genesis
     else:
-        # While nobody has been asked for a peer, this node may yet found a network.
+        # Without --peer the user is asked later, and the answer may be to found a network: keys may be missing still.
         numbers = present(named) if options.peer is None else named
     try:
         return {number: load_key(options.keys / f"key-{number}.pem") for number in numbers}

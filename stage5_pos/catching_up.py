@@ -1,4 +1,4 @@
-"""How a node asks for the blocks that it has missed, and gives others theirs (contract §3, stage 5).
+"""How a node gets the blocks that it has missed, and gives others those that they have missed (contract §3, stage 5).
 
 Neighbours tell each other their tips. A node that does not know the other's tip, and is not ahead, asks for the chain
 after the newest block that both have. It asks again after each answer until it knows that tip.
@@ -20,24 +20,24 @@ from common.interface import Connection
 from stage4_sequencer.catching_up import BlockSync
 from stage4_sequencer.limits import MAX_ANSWER_BLOCKS, MAX_WAITING
 from stage5_pos.limits import MAX_LOCATOR
-from stage5_pos.put_off import PutOffBlocks
+from stage5_pos.postponed import PostponedBlocks
 from stage5_pos.tree import Tree
 
 
 class ChainQuestion:
-    """What a neighbour is asked `get_chain` for."""
+    """The question that one neighbour is asked by `get_chain`, and how far the answers are."""
 
-    def __init__(self, tip: str, blocks: int) -> None:
+    def __init__(self, tip: str, tree_size: int) -> None:
         self.tip = tip
-        """The tip that the neighbour has told, and this node does not know."""
+        """The neighbour's tip, which this node does not know."""
         self.last: str | None = None
-        """The last block of the answer that is just coming."""
-        self.after: str | None = None
+        """The last block so far of the answer that is coming in."""
+        self.last_before: str | None = None
         """The last block of the answer before that."""
-        self.blocks = blocks
-        """How many blocks there were in the tree when it was asked."""
+        self.tree_size = tree_size
+        """How many blocks the tree had when the question was asked."""
         self.had_no_room = False
-        """Was there no room for a block of that answer?"""
+        """Was there no room for a block of the answer?"""
         self.brought = 0
         """How many blocks have come in the answers."""
         self.is_paused = False
@@ -52,7 +52,7 @@ class ChainSync(BlockSync):
         "get_chain": {"locator": ids_field(MAX_LOCATOR)},
     }
 
-    def __init__(self, tree: Tree, waiting: PutOffBlocks,
+    def __init__(self, tree: Tree, waiting: PostponedBlocks,
                  after: Callable[[float, Callable[[], None]], None]) -> None:
         self._tree = tree
         self._waiting = waiting
@@ -82,7 +82,7 @@ class ChainSync(BlockSync):
         tip = message["id"]
         if self._tree.best.height > message["height"]:
             self.send_progress(connection)
-        elif tip in self._waiting and not self._waiting.is_hanging(tip):
+        elif tip in self._waiting and not self._waiting.is_orphaned(tip):
             self._waiting.on_block_sent(tip, connection)  # it lacks transactions only, and that neighbour has them
         elif not self._waiting.is_settled(tip) and connection not in self._questions:
             self._questions[connection] = ChainQuestion(tip, len(self._tree))
@@ -109,8 +109,8 @@ class ChainSync(BlockSync):
             self._questions[connection].brought += 1
 
     def on_no_room(self, connection: Connection | None) -> None:
-        """There was no room for a block of this neighbour. If it belongs to an answer, it is asked for again, when
-        those before it wait no longer."""
+        """There was no room for a block of this neighbour. If it belongs to an answer, it is asked for again when the
+        blocks before it have entered the tree."""
         if connection in self._questions:
             self._questions[connection].had_no_room = True
 
@@ -120,7 +120,7 @@ class ChainSync(BlockSync):
             self._ask_on(connection, self._questions[connection])
 
     def on_answered(self, connection: Connection) -> None:
-        """Ask on after the last block of the answer, until the tip is known or an answer brings nothing."""
+        """Ask for the chain after the last block of the answer, until the tip is known or an answer brings nothing."""
         question = self._questions.get(connection)
         if question is None or question.is_paused:
             return
@@ -128,24 +128,25 @@ class ChainSync(BlockSync):
         if last is None or self._is_on_its_way(question.tip):
             del self._questions[connection]
         elif waiting and (question.had_no_room or waiting + MAX_ANSWER_BLOCKS > MAX_WAITING):
-            # There was no room for the last block, or there will be none for more, while so many wait.
+            # So many blocks wait that there was no room for the last one, or will be none for the next answer.
             question.is_paused, question.had_no_room = True, False
             self._after(WANT_AGAIN, lambda: self._ask_on(connection, question))
-        elif len(self._tree) == question.blocks and (last == question.after or not self._waiting.is_known(last)):
-            del self._questions[connection]  # blocks from the future, say: the same answer would come again
+        elif len(self._tree) == question.tree_size and (last == question.last_before
+                                                        or not self._waiting.is_known(last)):
+            del self._questions[connection]  # no progress, as with blocks from the future: the answer would be the same
         else:
             locator = [last] * self._waiting.is_known(last) + self._tree.locator()
-            question.after, question.last = last, None
-            question.blocks, question.had_no_room = len(self._tree), False
+            question.last_before, question.last = last, None
+            question.tree_size, question.had_no_room = len(self._tree), False
             self._ask_after(connection, list(dict.fromkeys(locator)))
 
     def _is_on_its_way(self, block_id: str) -> bool:
         """Does this block, with all that it builds on, lack only transactions?"""
         return self._waiting.is_settled(block_id) or (block_id in self._waiting
-                                                      and not self._waiting.is_hanging(block_id))
+                                                      and not self._waiting.is_orphaned(block_id))
 
     def _ask_on(self, connection: Connection, question: ChainQuestion) -> None:
-        """Ask the question that was postponed, if the neighbour is still there and it was not asked since."""
+        """Ask the question that was postponed, if it has not been asked since and the neighbour is still there."""
         if self._questions.get(connection) is question and question.is_paused:
             question.is_paused = False
             self.on_answered(connection)

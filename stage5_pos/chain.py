@@ -1,4 +1,4 @@
-"""What follows when a block has entered the tree: another chain may be the best, and some block may have to leave.
+"""What happens after a block has entered the tree: another chain may be the best, and some block may have to leave.
 
 When another tip is the best, `TreeLedger.follow` undoes the blocks that only the abandoned branch has. Here, what these
 had executed returns to the pool, and what the new branch has executed leaves it. The user is told of the rollback.
@@ -75,7 +75,8 @@ class BestChain:
         self._refused.on_paid(block.creator)
 
     def remove_surplus(self, newest: Block) -> Iterator[Block]:
-        """Take the lowest of a creator's own branches out of the tree while they take too much room; give each."""
+        """While the blocks off the best chain on which only this creator builds take too much room, take the lowest of
+        them out of the tree; give each one."""
         for surplus in self._solo_blocks.surplus(newest.creator, newest):
             self._solo_blocks.discard(surplus)
             self._tree.remove(surplus)

@@ -1,4 +1,4 @@
-"""Which slot it is by this machine's clock, and what the user is told where a clock is wrong."""
+"""Which slot it is by this machine's clock, and what the user is told if a clock is wrong."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,7 @@ from common.parts import Part
 from stage5_pos.genesis import Genesis
 
 TELL_CLOCK_SECONDS = 60.0
-"""How often the user is told, at most, that a clock is wrong, in seconds."""
+"""Seconds that pass, at least, until the user is told again that a clock is wrong."""
 
 
 class SlotClock(Part):
@@ -23,8 +23,8 @@ class SlotClock(Part):
         self._tell_from = 0.0
         """The user is not told of others' clocks before this time, in seconds of the network's clock."""
         self._told_of_slot = 0
-        """The slot of which the user was told that it is in the future again. At first that of the genesis: if it is
-        in the future, `tell_if_genesis_is_ahead` says so."""
+        """The last slot that the user was told about by `tell_if_it_went_back`. It starts with 0, the slot of the
+        genesis: for that one, `tell_if_genesis_is_ahead` does it."""
 
     def slot(self) -> int:
         """The current slot."""
@@ -44,8 +44,8 @@ class SlotClock(Part):
     # --- clocks that are wrong ------------------------------------------------------------------
 
     def on_future_block(self, connection: Connection | None, slot: int, check: Callable[[], object]) -> None:
-        """A block from the future: perhaps not the sender's fault, but of no use yet. Unless `check` says that it is
-        Invalid, one of the two clocks is wrong. The user is told, once for a connection, and once in a minute."""
+        """A block from the future: perhaps not the sender's fault, but of no use yet. Unless `check` raises Invalid,
+        one of the two clocks is wrong. The user is told, at most once for each connection and once a minute."""
         now = self._network.now()
         if connection is None or connection in self._told_of or now < self._tell_from:
             return
@@ -68,8 +68,8 @@ class SlotClock(Part):
                                           " block is taken before; look at this clock, and at that of the founder")
 
     def tell_if_it_went_back(self, last_slot: int) -> None:
-        """Tell the user once if the slot that was drawn for last is in the future: a slot is drawn for once, so no
-        block is made until the clock is where it was."""
+        """Tell the user once if the clock has gone back, so that the last slot that was drawn for is in the future.
+        There is one draw for each slot, so no block is made until the clock has passed that slot again."""
         if self.slot() < last_slot != self._told_of_slot:
             self._told_of_slot = last_slot
             left = _seconds(self._milliseconds_until(last_slot + 1))

@@ -19,7 +19,8 @@ def draw_tree(tree: Tree) -> list[str]:
 
 
 def _draw_block(tree: Tree, block: Block, lanes: list[Block | None]) -> str:
-    """One line. A lane holds the block that is due next in its column, None where it is free again."""
+    """The line of one block. `lanes` are the columns: each holds the block that comes next in it, None if it is
+    free."""
     if block in lanes:
         lane = lanes.index(block)
     elif None in lanes:

@@ -1,4 +1,4 @@
-"""Several blocks of one creator for one slot: the proof of it, and how many of them enter the tree.
+"""Several blocks of one creator for one slot (equivocation): the proof, and how many of them enter the tree.
 
 The winner of a slot can sign any number of blocks for it. Two of them are proof, which everyone reports and keeps. More
 cost their creator nothing, so only the first `MAX_TWINS` enter the tree by themselves.
@@ -18,8 +18,8 @@ class Evidence:
 
     def __init__(self, find_frame: Callable[[str], bytes], keep: Callable[[str, bytes], None],
                  report: Callable[..., None]) -> None:
-        """`find_frame` gives the frame of a block that came before, empty if it is here no longer. `keep` puts a frame
-        into the journal, after its kind. `report` tells the user of an event and its members."""
+        """`find_frame` gives the frame of an earlier block, empty if it is no longer here. `keep` puts a kind and a
+        frame into the journal. `report` tells the user of an event and its members."""
         self._find_frame = find_frame
         self._keep = keep
         self._report = report
@@ -53,8 +53,8 @@ class Evidence:
                 self._keep("evidence", frame)
 
     def note_entered(self, creator: str, slot: int, block_id: str) -> int:
-        """A block has entered the tree. Give its number among its creator's blocks for that slot, from 1 on; 0 if it
-        was there before."""
+        """A block has entered the tree. Give how many blocks of its creator for that slot have entered, this one
+        included; 0 if this one had entered before."""
         entered = self._entered.setdefault((creator, slot), [])
         if block_id in entered:
             return 0

@@ -14,7 +14,8 @@ TICKETS = 2**256
 """How many values a ticket can have."""
 
 THRESHOLD_ERROR = 2**216
-"""How far off a listed threshold may be: a chance of 2^-40, so that a founder may compute in its own way."""
+"""How far a listed threshold may differ from ours, as founders may round differently. It changes the chance to win by
+2^-40 only."""
 
 DIGITS = 90
 """Decimal digits in the computation of thresholds. 2^256 has 78, so the result is off by less than 1."""

@@ -1,10 +1,10 @@
 """What accounts have after each block of the tree, and which transactions have been executed (contract §3, stage 5).
 
 Every block of the tree belongs to one branch. The best chain is one, from the genesis on; any other begins after the
-block that it forks from, and goes on with the first child of each of its blocks. A branch remembers by height what its
-blocks left every account with. So what an account has after any block of the tree is looked up: in that block's branch,
-or below, in the branch that this one forks from. To judge a block, nothing is undone: that is only done when another
-branch becomes the best chain.
+block that it forks from, and goes on with the first child of each of its blocks. A branch remembers the balances by
+height. So the balance of an account after any block of the tree is looked up: in that block's branch or, if it is not
+there, in the branch that this one forks from. Nothing is undone to judge a block: that happens only when another branch
+becomes the best chain.
 """
 
 from bisect import bisect_right
@@ -24,16 +24,16 @@ class Branch:
         self.tip = fork
         """The last block."""
         self.balances: dict[str, int] = {}
-        """What the accounts that these blocks name have after the last block."""
+        """Account -> its balance after the last block, for the accounts that these blocks name."""
         self._changed_at: dict[str, int] = {}
-        """The height of the block that named such an account last."""
+        """Account -> the height of the last block that names it."""
         self._before: dict[str, list[int]] = {}
-        """What it had before that: the height and the balance, for each earlier block, oldest first."""
+        """Account -> its earlier balances, as [height, balance, height, balance, …], oldest first."""
         self._executed_at: dict[str, int] = {}
         """Transaction -> the height of the block that has it."""
 
     def push(self, block: Block, height: int, balances: Mapping[str, int]) -> None:
-        """Put a block on top, which leaves the accounts that it names with these balances."""
+        """Append a block, after which the accounts that it names have these balances."""
         changed_at, before = self._changed_at, self._before
         for account in changed_at.keys() & balances.keys():
             past = before.get(account)
@@ -81,11 +81,11 @@ class Branch:
 
 
 class View:
-    """What matters after one block of the tree, to try out which of some transactions may follow it."""
+    """What some transactions need to know of the state after one block of the tree, so that they can be tried out."""
 
     def __init__(self, balances: dict[str, int], executed: set[str]) -> None:
         self.balances = balances
-        """What the accounts named by the transactions have."""
+        """The balances of the accounts that the transactions name."""
         self._executed = executed
         """Those of the transactions that have been executed."""
 
@@ -112,8 +112,8 @@ class TreeLedger(Ledger):
         """The best chain."""
         self.best.push(tree.root, tree.root.height, balances)
         self.balances = self.best.balances
-        self.aside: dict[str, Branch] = {}
-        """Block id -> its branch, for those that are not on the best chain."""
+        self.side_branches: dict[str, Branch] = {}
+        """Block id -> its branch, for the blocks that are not on the best chain."""
 
     def execute(self, block: Block) -> None:
         """Execute a block after its parent; InvalidBlock, and nothing has changed, if it is not valid there.
@@ -129,7 +129,7 @@ class TreeLedger(Ledger):
             if reason is not None:
                 raise InvalidBlock(f"its transaction {transaction.id}: {reason}")
         view.balances[block.creator] += REWARD + FEE * len(transactions)
-        # The same ids as strings that are kept already: those from the frame are copies, of 113 bytes each.
+        # Use the strings that are in memory already: those from the frame are equal, but take 113 bytes each.
         block.transactions = [transaction.id for transaction in transactions]
         self._put(block, view.balances)
 
@@ -146,27 +146,28 @@ class TreeLedger(Ledger):
         return chosen
 
     def follow(self, path: Path) -> None:
-        """Another tip is the best: undo the blocks abandoned, which become a branch, and take over the others.
+        """Another tip is the best: undo the abandoned blocks, which become a side branch, and append the new ones to
+        the best chain.
 
-        If only the beginning of a branch is taken over, it also stays in the branch, since the rest builds on it.
+        If these are only the beginning of a side branch, they also stay in it, since its other blocks build on them.
         """
         abandoned = Branch(path.done[0].parent)
         balances = [self._undo(block) for block in path.undone]
         for block in reversed(path.undone):
             abandoned.push(block, block.height, balances.pop())
-            self.aside[block.id] = abandoned
+            self.side_branches[block.id] = abandoned
         for block in path.done:
-            branch = self.aside.pop(block.id, None)
+            branch = self.side_branches.pop(block.id, None)
             if branch is not None:
                 self.best.push(block, block.height, self._left_by(block, branch))
 
     def forget(self, block: Block) -> None:
         """A block has left the tree: it was off the best chain, and the last of its branch."""
-        branch = self.aside.pop(block.id)
+        branch = self.side_branches.pop(block.id)
         branch.pop(self._left_by(block, branch))
 
     def _view(self, block: Block, transactions: Sequence[Transaction], *others: str) -> View:
-        """What matters for these transactions, and these other accounts, after a block of the tree."""
+        """The state after a block of the tree, as far as it concerns these transactions and these other accounts."""
         accounts = _named(transactions).union(others)
         ids = {transaction.id for transaction in transactions}
         balances, executed = dict.fromkeys(accounts, 0), set()
@@ -186,7 +187,7 @@ class TreeLedger(Ledger):
         return line[::-1]
 
     def _branch(self, block: Block) -> Branch:
-        return self.aside.get(block.id, self.best)
+        return self.side_branches.get(block.id, self.best)
 
     def _put(self, block: Block, balances: dict[str, int]) -> None:
         """Put a block into the branch that it continues, or into a new one."""
@@ -199,17 +200,17 @@ class TreeLedger(Ledger):
         if parent is not branch.tip:
             branch = Branch(parent)
         branch.push(block, parent.height + 1, balances)
-        self.aside[block.id] = branch
+        self.side_branches[block.id] = branch
 
     def _undo(self, block: Block) -> dict[str, int]:
-        """Undo the tip of the best chain: the ledger is what it was before, to the last account. Give the balances
-        that the block had left."""
+        """Undo the tip of the best chain: the ledger is exactly what it was before. Give the balances that the block
+        had left, so that it can be appended again."""
         balances = self._left_by(block, self.best)
         self.best.pop(balances)
         return balances
 
     def _left_by(self, block: Block, branch: Branch) -> dict[str, int]:
-        """What the accounts that a block of that branch names had after it."""
+        """The balances after a block of this branch, for the accounts that the block names."""
         accounts = _named([self._transactions[transaction_id] for transaction_id in block.transactions])
         return branch.balances_at(block.height, accounts | {block.creator})
 

@@ -14,16 +14,16 @@ MAX_TWINS = 2
 the evidence. A third enters only where somebody else's block builds on it."""
 
 MAX_ASIDE = 64 * MEBIBYTE
-"""Bytes of transactions for which the pool has no room, and which came in only for blocks that wait or do not count. It
-is what the largest block needs with keys of the usual size. One block may always wait."""
+"""Bytes of transactions for which the pool has no room, and which are kept only for blocks that wait, or are off the
+best chain. It is what the largest block needs with keys of the usual size. One block may always wait."""
 
 ENTERED_AT_ONCE, COST_OF_A_BLOCK = 4_000, 50
-"""How many transactions enter the tree in one turn, together with their blocks: it takes some milliseconds. A block
-itself counts for as many transactions as the second number says."""
+"""How much enters the tree in one turn, counted in transactions: it takes some milliseconds. A block counts as many as
+it has, and `COST_OF_A_BLOCK` for itself."""
 
 MAX_SOLO_BYTES = 16 * MEBIBYTE
-"""Bytes of the blocks of one creator off the best chain, on which nobody else builds. At more, the lowest of them leave
-the tree: they are the least likely ever to matter."""
+"""Bytes of blocks off the best chain, for each creator, on which nobody else builds. If there are more, the lowest of
+them leave the tree: they are the least likely to matter ever."""
 
 MAX_LOCATOR = 100
 """Ids in the locator of `get_chain` (contract §3, stage 5)."""

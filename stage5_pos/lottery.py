@@ -27,13 +27,10 @@ def make_draw(key: PrivateKey, seed: str, slot: int) -> str:
 
 
 def ticket_value(seed: str, slot: int, account: str, draw: str) -> int:
-    """The number on the ticket of a draw, from 0 to 2^256 - 1 (contract §3, stage 5).
-
-    The hash of the draw, not the draw itself: a draw is a number below the modulus of its key, so draws are not spread
-    evenly over all values, and a hash is.
-    """
-    # A signature is a number below the modulus of its key. So the owner of a key with a small modulus would draw small
-    # numbers, and win more often. A hash can be any number, each as likely as the others, whatever the key.
+    """The number on the ticket of a draw, from 0 to 2^256 - 1 (contract §3, stage 5)."""
+    # Why the hash of the draw, and not the draw itself? A draw is a signature: a number below the modulus of its key.
+    # So the owner of a key with a small modulus would draw small numbers, and win more often. A hash can be any number,
+    # each as likely as the others, whatever the key.
     ticket = hashlib.sha256(canon(["ticket", seed, slot, account, draw]))
     return int.from_bytes(ticket.digest(), "big")
 

@@ -35,27 +35,27 @@ class BlockMaker:
         self._commit = commit
         self.publish = publish
         self.last_slot = 0
-        """The slot in which this node took part in the lottery last: each slot only once."""
-        self._skip_the_present_slot()
+        """The last slot that this node has drawn for. It draws for each slot only once."""
+        self._skip_current_slot()
 
     # --- no slot is signed for twice ------------------------------------------------------------
-    # A node that is started again does not know whether it has signed in the slot that it was in. There are two guards.
-    # Each stops what the other one lets through.
+    # Why are there two guards? A node that is started again does not remember for which slots it has signed a block.
+    # Two blocks for one slot would count as cheating. Each guard stops a case that the other one lets through.
 
-    def _skip_the_present_slot(self) -> None:
-        """Take part from the next slot on. This is for a node that is started again at once, with a journal or without:
-        without one, nothing else tells that it has drawn in this slot before."""
+    def _skip_current_slot(self) -> None:
+        """Draw from the next slot on. This is for a node that is started again within a slot. It may have no journal,
+        and then nothing else tells that it has drawn for this slot before."""
         self.last_slot = max(0, self.clock.slot())
 
-    def skip_the_slots_until(self, slot: int) -> None:
-        """Take part from the slot after this one on. The journal holds it, since `_keep_the_slot` has put it there.
-        This is for a node whose clock was set back meanwhile: then the slot begins once more, and is not the present
-        one at the start."""
+    def skip_slots_until(self, slot: int) -> None:
+        """Draw from the slot after this one on. The slot comes from the journal, where `_keep_slot` has put it. This is
+        for a node whose clock was set back before it was started again: the same slots begin a second time, and the
+        current one is before them."""
         self.last_slot = max(self.last_slot, slot)
 
-    def _keep_the_slot(self, slot: int) -> None:
-        """Put a slot into the journal, before anything is signed for it: if it is killed in between, this node does not
-        sign for it again."""
+    def _keep_slot(self, slot: int) -> None:
+        """Put a slot into the journal before a block is signed for it. So even if this node is killed in between, it
+        does not sign for the slot twice."""
         self._keep("slot", str(slot).encode())
         self._commit()
 
@@ -75,7 +75,7 @@ class BlockMaker:
             tickets = self.draw(slot)
             if tickets:
                 # Several stakes of this node may have won. Two blocks would only compete, so the best draw makes one.
-                self._keep_the_slot(slot)
+                self._keep_slot(slot)
                 self.make_block(slot, *min(tickets, key=lambda ticket: ticket[0]))
 
     def draw(self, slot: int) -> list[tuple[int, str, PrivateKey]]:
@@ -92,7 +92,7 @@ class BlockMaker:
 
     def make_block(self, slot: int, value: int, draw: str, key: PrivateKey) -> None:
         """Make a block on the best chain. Make none if it would rank below another block of this slot, or if the
-        account has signed one for it already, at another node that plays the account too."""
+        account has already signed one for this slot (another node may play it, too)."""
         if self._has_signed(key.account, slot):
             return
         parent = self.find_parent(slot)
@@ -100,7 +100,7 @@ class BlockMaker:
             self.publish(self.sign_block(slot, parent.id, draw, key, self.choose_transactions(parent)))
 
     def find_parent(self, slot: int) -> Block:
-        """The newest block of the best chain on which one of this slot can stand."""
+        """The newest block of the best chain that can be the parent of a block of this slot."""
         parent = self.tree.best
         while parent.slot >= slot and parent.parent is not None:
             parent = parent.parent

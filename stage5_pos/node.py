@@ -25,7 +25,7 @@ from stage5_pos.genesis import Genesis
 from stage5_pos.ledger import TreeLedger
 from stage5_pos.limits import MAX_TWINS
 from stage5_pos.maker import BlockMaker
-from stage5_pos.put_off import PutOff, PutOffBlocks
+from stage5_pos.postponed import PostponedBlock, PostponedBlocks
 from stage5_pos.rules import InvalidBlock, Rules
 from stage5_pos.side import Aside
 from stage5_pos.stakes import advise_on_funds, find_stake
@@ -39,7 +39,7 @@ class StakeNode(TotalOrderNode):
 
     # The classes of its parts; attackers and tests put others in their place:
     SLOT_CLOCK = SlotClock
-    WAITING_BLOCKS = PutOffBlocks
+    WAITING_BLOCKS = PostponedBlocks
     CHAIN_SYNC = ChainSync
     BLOCK_MAKER = BlockMaker
 
@@ -62,12 +62,12 @@ class StakeNode(TotalOrderNode):
     LOWEST_AMOUNT = rules.FEE
 
     def __init__(self, network: Network, address: str, setup: TotalOrderSetup, stakes: dict[int, PrivateKey],
-                 found_with: Callable[[], tuple[Genesis, dict[int, PrivateKey]]]) -> None:
-        """`stakes` has the keys of the genesis accounts that are played here, by their number from 1 on;
-        `found_with` gives a genesis and such keys, when this node comes to found a network."""
+                 make_genesis_and_keys: Callable[[], tuple[Genesis, dict[int, PrivateKey]]]) -> None:
+        """`stakes` has the keys of the genesis accounts that this node plays (draws for), by their number from 1 on.
+        `make_genesis_and_keys` gives a genesis, and such keys, if this node founds a network."""
         super().__init__(network, address, setup)
         self.stakes = stakes
-        self.found_with = found_with
+        self.make_genesis_and_keys = make_genesis_and_keys
 
     # --- genesis --------------------------------------------------------------------------------
 
@@ -77,11 +77,11 @@ class StakeNode(TotalOrderNode):
 
     def make_genesis(self) -> Genesis:
         """Make the genesis of a new network, with the stakes that its founder plays."""
-        made, self.stakes = self.found_with()
+        made, self.stakes = self.make_genesis_and_keys()
         return made
 
     def begin_with(self, genesis: Genesis) -> None:
-        """Begin with the balances of the genesis, which also are the stakes, and with a tree of no blocks."""
+        """Begin with the balances of the genesis, which are also the stakes, and with an empty tree."""
         self.rules = Rules(genesis)
         self.tree = Tree(genesis.id)
         self.ledger: TreeLedger = TreeLedger(self.tree, genesis.starting_balances(), self.transactions)
@@ -89,7 +89,7 @@ class StakeNode(TotalOrderNode):
         self.chain = BestChain(self.tree, self.ledger, self.transactions, self.pool, self.refused, self.aside,
                                self.report, self.report_made_here)
         self.clock = self.parts.add(self.SLOT_CLOCK(self.network, genesis, self.report_error))
-        self.waiting_blocks: PutOffBlocks = self.parts.add(self.WAITING_BLOCKS(
+        self.waiting_blocks: PostponedBlocks = self.parts.add(self.WAITING_BLOCKS(
             self.network, self.links, self.fetcher, self.tree, self.aside, self.fetcher.trust, self._enter_waiting))
         self.evidence = Evidence(self.waiting_blocks.frame_of, self.keeper.keep, self.report)
         self.sync: ChainSync = self.parts.add(self.CHAIN_SYNC(self.tree, self.waiting_blocks, self.network.after))
@@ -111,7 +111,7 @@ class StakeNode(TotalOrderNode):
     def replay(self, kind: str, content: bytes) -> None:
         """The journal also tells for which slots this node has signed a block, and who has signed two."""
         if kind == "slot":
-            self.maker.skip_the_slots_until(int(content))
+            self.maker.skip_slots_until(int(content))
         elif kind == "evidence":
             message = decode_frame(content)
             self.evidence.note_signed(message, make_id(self.rules.block_bytes(message)), content)
@@ -142,10 +142,10 @@ class StakeNode(TotalOrderNode):
         if self._is_decided(block):
             self._enter(block, connection)
         else:
-            self._put_off(block, connection)
+            self._postpone(block, connection)
 
     def _on_known_block(self, connection: Connection | None, block_id: str, message: Message, canonical: bytes) -> None:
-        """With another signature it may be forged: check it. If it waits, its sender can be asked for what it lacks."""
+        """A block has come again: check a new signature. If it waits, this neighbour can be asked for what it lacks."""
         known = self.waiting_blocks.frame_of(block_id)
         if not known or decode_frame(known) != message:
             self.rules.check_signature(message, canonical)
@@ -153,8 +153,8 @@ class StakeNode(TotalOrderNode):
             self.waiting_blocks.on_copy(block_id, connection)
 
     def _is_surplus(self, block_id: str, creator: str, slot: int) -> bool:
-        """Is this a third block of its creator for one slot, or one that has left the tree, on which nobody else
-        builds? One on which others build enters with theirs: no limit keeps it out."""
+        """Is this a third block of its creator for one slot, or one that has left the tree? Not if another creator's
+        block builds on it: then it must enter, whatever the limit, so that the other one can."""
         return (self.evidence.is_surplus(creator, slot, block_id) and not self.keeper.is_replaying
                 and not self.waiting_blocks.is_built_upon(block_id, creator))
 
@@ -166,17 +166,17 @@ class StakeNode(TotalOrderNode):
     # --- blocks wait ----------------------------------------------------------------------------
 
     def _is_decided(self, block: Block) -> bool:
-        """Can it be judged? Either all that it needs is here, or it is invalid whatever may come."""
+        """Can it be judged? Either all that it needs is here, or it is invalid whatever comes later."""
         return (block.parent_id in self.waiting_blocks.invalid or rules.names_a_block(block, self.tree)
                 or (block.parent_id in self.tree and not self.lacking(block.transactions)))
 
-    def _put_off(self, block: Block, connection: Connection | None) -> None:
-        """Let a block wait while what it lacks is fetched."""
+    def _postpone(self, block: Block, connection: Connection | None) -> None:
+        """Let a block wait while the node fetches what it lacks."""
         lacking = self.lacking(block.transactions) + [block.parent_id] * (block.parent_id not in self.tree)
-        if not self.waiting_blocks.put_off(block, lacking, connection):
+        if not self.waiting_blocks.postpone(block, lacking, connection):
             self.sync.on_no_room(connection)
 
-    def _enter_waiting(self, entry: PutOff) -> None:
+    def _enter_waiting(self, entry: PostponedBlock) -> None:
         """A block that waited can be judged."""
         try:
             self._enter(entry.block, entry.connection)
@@ -200,9 +200,9 @@ class StakeNode(TotalOrderNode):
             self.waiting_blocks.on_arrived(block.id)
 
     def _put_into_tree(self, block: Block, connection: Connection | None) -> None:
-        """Put a block into the tree and pass it on; Invalid, with all that builds on it, if it is not valid."""
+        """Put a block into the tree and pass it on. If it is not valid, refuse all that builds on it; raise Invalid."""
         if not self._is_decided(block):
-            self._put_off(block, connection)  # what it needs has left since, to make room
+            self._postpone(block, connection)  # what it needs has left since, to make room
             return
         if self._is_surplus(block.id, block.creator, block.slot):
             self.aside.release(block)  # others of its slot have entered while it waited
@@ -225,7 +225,7 @@ class StakeNode(TotalOrderNode):
         """Keep a block of the tree. Report it the first time; pass on the first two of its creator for a slot."""
         for transaction_id in self.aside.among(block.transactions):
             self.keeper.keep("transaction", self.frames[transaction_id])
-        self.keeper.keep("block", block.frame)  # even if it comes back: a replay takes it out of the tree again
+        self.keeper.keep("block", block.frame)  # even a second time: a replay, too, takes it out in between
         number = self.evidence.note_entered(block.creator, block.slot, block.id)
         if number > 0:
             self.report("block", **block.describe())
@@ -235,12 +235,12 @@ class StakeNode(TotalOrderNode):
     # --- transactions ---------------------------------------------------------------------------
 
     def check_transaction(self, message: Message, canonical: bytes) -> None:
-        """Invalid, too, if the amount does not even pay the fee (contract §3, stage 5)."""
+        """Invalid, too, if the amount is below the fee (contract §3, stage 5)."""
         rules.check_amount(message)
         super().check_transaction(message, canonical)
 
     def is_kept(self, transaction_id: str) -> bool:
-        """One that is here only for some blocks is not kept: it comes in like any other when there is room."""
+        """Not if it is here only for some blocks: then it can still come in like any other, when there is room."""
         return super().is_kept(transaction_id) and transaction_id not in self.aside
 
     def keep_transaction(self, transaction: Transaction, frame: bytes) -> None:

@@ -2,7 +2,7 @@
 
     its form            `SHAPE`                      before any handler sees it
     by itself           `Rules.check_block`          its creator, its draw, its signature
-    by the clock        `is_from_the_future`         such a block is not looked at; it counts against nobody
+    by the clock        `is_from_the_future`         such a block is ignored; nobody is blamed for it
     at its point        `check_place`                its parent, and its slot
                         `why_invalid`                each of its transactions, one executed after the other
 
@@ -53,8 +53,8 @@ class Rules:
                       message["draw"], message["transactions"]])
 
     def check_block(self, message: Message, canonical: bytes, was_kept: bool = False) -> int:
-        """Invalid unless its creator holds stake, has won the slot, and has signed; give the draw's value. The journal
-        vouches for the signatures of a block that was kept there."""
+        """Invalid unless its creator holds stake, has won the slot, and has signed; give the draw's value. A block from
+        the journal (`was_kept`) had its signatures checked before it was written."""
         value = self._check_ticket(message)
         if was_kept:
             return value
@@ -66,7 +66,8 @@ class Rules:
         return value
 
     def _check_ticket(self, message: Message) -> int:
-        """Invalid unless its creator holds stake, and the draw wins if it is one; give the draw's value."""
+        """Invalid unless its creator holds stake and the draw wins; give the draw's value. Whether the draw is the
+        creator's signature is checked later, since that costs more."""
         creator, slot = message["creator"], message["slot"]
         if creator not in self.thresholds:
             raise Invalid(f"block of slot {slot}: its creator has no stake")
@@ -84,12 +85,12 @@ class Rules:
 
 
 def is_from_the_future(slot: int, present: int) -> bool:
-    """Is a slot too far ahead of the present one?"""
+    """Is a slot too far ahead of the current one?"""
     return slot > present + CLOCK_ERROR_SLOTS
 
 
 def check_place(block: Block, tree: Tree) -> Block:
-    """InvalidBlock unless a block whose transactions are here can stand after its parent; give the parent."""
+    """InvalidBlock unless a block whose transactions are here can follow its parent; give the parent."""
     if names_a_block(block, tree):
         raise InvalidBlock("what it names as a transaction is a block")
     parent = tree.blocks.get(block.parent_id)

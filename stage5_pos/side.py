@@ -1,9 +1,9 @@
 """What is kept for blocks that do not count yet, and may never: whoever has stake can make any number of them.
 
 A stake holder may sign any number of blocks for a slot that it has won, each with fifty thousand transactions, and
-build on blocks of a year ago. All of them can be valid. So a node keeps only so many bytes of each creator's, and the
-lowest blocks leave first: a branch that nobody else builds on will not become the longest chain. If it matters after
-all, it comes again in an answer to `get_chain`, or is asked for because somebody else's block builds on it.
+build on blocks of a year ago. All of them can be valid. So a node keeps a bounded number of bytes for each creator, and
+the lowest blocks leave first: a branch that nobody else builds on will not become the longest chain. If it matters
+after all, it comes again in an answer to `get_chain`, or is asked for because somebody else's block builds on it.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -37,7 +37,8 @@ class SoloBlocks:
         return True
 
     def on_built_upon(self, block: Block) -> None:
-        """A block has entered the tree: what it builds on, if that is another creator's, is no longer solo."""
+        """A block has entered the tree. If it builds on another creator's block, that one is no longer solo, nor are
+        those below it."""
         parent = block.parent
         if parent is not None and parent.creator != block.creator:
             while parent is not None and self.discard(parent):
@@ -54,8 +55,8 @@ class SoloBlocks:
             self.add(block, len(block.frame))
 
     def surplus(self, creator: str, newest: Block) -> Iterator[Block]:
-        """While this creator's blocks take too much, the lowest that nothing builds on; never the newest. Each must be
-        taken out of the tree, and discarded here, before the next one is asked for."""
+        """While this creator's blocks take too many bytes: the lowest one on which nothing builds, but never `newest`.
+        The caller must take each one out of the tree, and discard it here, before it asks for the next one."""
         if self._held.get(creator, 0) <= MAX_SOLO_BYTES:
             return
         mine = self._sizes[creator]
@@ -126,14 +127,14 @@ class Aside:
                 del self._frames[transaction_id]
 
     def take(self, ids: Iterable[str]) -> list[str]:
-        """These transactions are kept for good. Give those that were here; they are no longer."""
+        """These transactions are now kept permanently: remove those that were here, and give their ids."""
         taken = self.among(ids)
         for transaction_id in taken:
             self._remove(transaction_id)
         return taken
 
     def take_in(self, block: Block) -> None:
-        """A block is part of the best chain: what had come in for it is here for good."""
+        """A block is part of the best chain: what had come in for it is now kept permanently."""
         for transaction_id in self.take(block.transactions):
             self._add_id(transaction_id)
             self._pool.add(self._transactions[transaction_id])

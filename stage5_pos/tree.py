@@ -19,7 +19,7 @@ class Block:
         self.transactions = transactions
         self.frame = frame
         self.parent: Block | None = None
-        """The parent and the height are known once the block is in the tree."""
+        """The parent block. It is None, and `height` is 0, until the block is in the tree."""
         self.height = 0
         self.children: list[Block] = []
 
@@ -30,13 +30,11 @@ class Block:
 
     @property
     def rank(self) -> tuple[int, int, str]:
-        """Smaller is better: the longer chain, then the smaller lottery value, then the smaller id.
-
-        A tie is decided by the draw, not by the id: a creator can choose the id, by choosing
-        transactions, but not the draw.
-        """
-        # Why not simply keep the block that came first? Each half of a network would keep its own, perhaps for long. By
-        # this rule, nodes with the same blocks have the same best chain, in whatever order the blocks came.
+        """Smaller is better: the longer chain, then the smaller lottery value, then the smaller id."""
+        # Why does the draw decide a tie, and not the id? A creator can choose the id, by choosing transactions, but
+        # not the draw. Why not simply keep the block that came first? Each half of a network would keep its own,
+        # perhaps for long. By this rule, nodes with the same blocks have the same best chain, in whatever order the
+        # blocks came.
         return -self.height, self.value, self.id
 
 
@@ -87,7 +85,7 @@ class Tree:
         _parent(block).children.remove(block)
 
     def path(self, start: Block, end: Block) -> Path:
-        """The way from one block to another; its length is that of the fork, not that of the chain."""
+        """The way from one block to another. It takes as many steps as the fork is long, not as the chain is."""
         undone, done = [], []
         while start is not end:
             if start.height >= end.height:
@@ -115,8 +113,8 @@ class Tree:
         return [self.chain[height].id for height in [*heights, 0]]
 
     def after_locator(self, locator: list[str]) -> list[Block]:
-        """The best chain after the first of these ids that is on it, as much as one answer may hold; nothing if none
-        of them is."""
+        """The blocks of the best chain after the first of these ids that is on it, as many as one answer may hold; none
+        if no id is on it."""
         for block_id in locator:
             block = self.blocks.get(block_id)
             if block is not None and self.is_on_best_chain(block):

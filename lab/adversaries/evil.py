@@ -56,7 +56,7 @@ class EvilClient(ChatClient):
 def make_evil(kind: type[ChatNode], network: Network, address: str, honest: ChatNode) -> ChatNode:
     """An attacker with everything that an honest node was given."""
     if isinstance(honest, StakeNode):
-        given = [honest.stakes, honest.found_with]
+        given = [honest.stakes, honest.make_genesis_and_keys]
     elif isinstance(honest, SequencedNode):
         given = [honest.make_key, honest.interval_ms, honest.sequencer_key]
     else:

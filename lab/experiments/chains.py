@@ -103,7 +103,7 @@ class Chain:
     def settle(self) -> None:
         """Let arrive what is on its way: from now on, nobody draws."""
         for node in self.nodes:
-            node.maker.skip_the_slots_until(2**40)
+            node.maker.skip_slots_until(2**40)
         self.world.run((self.delay + 2) * SLOT_SECONDS)
 
     @property

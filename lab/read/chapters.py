@@ -45,7 +45,7 @@ PLANS = (
     Plan("A block arrives", "It is checked, waits for what it lacks, and takes effect.",
          ("SequencedNode: blocks", "SequencedNode: execution", "StakeNode: blocks arrive", "StakeNode: blocks wait",
           "StakeNode: blocks enter the tree"),
-         ("block.py", "rules.py", "evidence.py", "waiting.py", "put_off.py", "order.py")),
+         ("block.py", "rules.py", "evidence.py", "waiting.py", "postponed.py", "order.py")),
     Plan("Which blocks count", "The best chain, the ledger that follows it, and rollback.", (),
          ("tree.py", "chain.py", "ledger.py", "side.py")),
     Plan("Catching up", "How blocks that were missed are fetched.", ("SequencedNode: catching up",),

@@ -38,7 +38,7 @@ NODES = {1: ["stage1_chat.peering.PeeringNode", "stage1_chat.node.ChatNode"],
          4: ["stage4_sequencer.catching_up.HeightSync", "stage4_sequencer.order.Comparison",
              "stage4_sequencer.waiting.WaitingBlocks", "stage4_sequencer.total_order.TotalOrderNode",
              "stage4_sequencer.node.SequencedNode"],
-         5: ["stage5_pos.clock.SlotClock", "stage5_pos.put_off.PutOffBlocks", "stage5_pos.catching_up.ChainSync",
+         5: ["stage5_pos.clock.SlotClock", "stage5_pos.postponed.PostponedBlocks", "stage5_pos.catching_up.ChainSync",
              "stage5_pos.node.StakeNode"]}
 """Stage -> the classes of its node and of the node's parts. The last one is the node itself."""
 

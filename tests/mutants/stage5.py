@@ -5,7 +5,7 @@ from tests.mutants import make_list, mutant
 NODE, RULES, TREE, LEDGER, CHAIN, MAKER = ("stage5_pos.node", "stage5_pos.rules", "stage5_pos.tree", "stage5_pos.ledger",
                                            "stage5_pos.chain", "stage5_pos.maker")
 GENESIS, LOTTERY, SYNC, WAITING, MAIN = ("stage5_pos.genesis", "stage5_pos.lottery", "stage5_pos.catching_up",
-                                         "stage5_pos.put_off", "stage5_pos.__main__")
+                                         "stage5_pos.postponed", "stage5_pos.__main__")
 TOTAL, ENCODING, EVIDENCE, PEERING = ("stage4_sequencer.total_order", "common.encoding", "stage5_pos.evidence",
                                       "stage1_chat.peering")
 RANK = "return -self.height, self.value, self.id"
@@ -90,9 +90,9 @@ MUTANTS = make_list(5, [
            (NODE, "        lacking = self.lacking(block.transactions) + [block.parent_id]",
             "        return\n        lacking = self.lacking(block.transactions) + [block.parent_id]")),
     mutant("lacking-is-invalid", "calls a block invalid whose transactions it has not seen", "5.lacking-transaction",
-           (NODE, "            self._put_off(block, connection)\n\n    def _on_known",
+           (NODE, "            self._postpone(block, connection)\n\n    def _on_known",
             "            if block.parent_id in self.tree:\n                raise Invalid('a transaction is unknown')\n"
-            "            self._put_off(block, connection)\n\n    def _on_known")),
+            "            self._postpone(block, connection)\n\n    def _on_known")),
     mutant("first-come", "stays with the chain that came first", "5.longest 5.rollback 5.tie",
            (TREE, "        if block.rank > self.best.rank:", "        if block.parent is not self.best:")),
     mutant("highest-slot", "takes the chain with the highest slot for the longest", "5.longest",
@@ -138,8 +138,8 @@ MUTANTS = make_list(5, [
             "            try:\n                self.ledger.execute(block)\n            except InvalidBlock:\n"
             "                block.transactions.clear()\n                self.ledger.execute(block)\n")),
     mutant("founder-is-rich", "gives the first account a unit more", "5.genesis",
-           (NODE, "        made, self.stakes = self.found_with()\n",
-            "        made, self.stakes = self.found_with()\n        made.balances[0] += 1\n")),
+           (NODE, "        made, self.stakes = self.make_genesis_and_keys()\n",
+            "        made, self.stakes = self.make_genesis_and_keys()\n        made.balances[0] += 1\n")),
     # --- form
     mutant("data-forgotten", "has forgotten everything after a crash", "5.data",
            ("stage2_ledger.keeping", "self._journal.append(kind, content)", "pass")),

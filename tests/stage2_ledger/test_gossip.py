@@ -37,7 +37,7 @@ def test_when_something_was_not_forwarded_it_compares_with_all_of_them_once() ->
     scene = Scene()
     scene.neighbours.links.update(dict.fromkeys(scene.links))
     scene.network.pass_time(1.0)
-    scene.gossip.put_off(b"frame", scene.links[0])
+    scene.gossip.postpone(b"frame", scene.links[0])
     assert scene.links[0].useful_at == 1.0 and hash(b"frame") in scene.neighbours.seen_frames
     assert scene.compared_in(GOSSIP_SECONDS) == scene.links
     assert len(scene.compared_in(GOSSIP_SECONDS)) == 1

@@ -352,7 +352,7 @@ def test_the_search_closes_in_on_the_first_block_that_differs_whatever_the_lengt
         own, other = (order_of([f"{branch if number >= parts_at else 0:064x}" for number in range(count)])
                       for branch, count in ((1, length), (2, other_length)))
         gap = own.find_gap(other.locator())
-        if gap is None and own.is_ahead(other.locator()):
+        if gap is None and own.is_behind(other.locator()):
             gap = own.find_gap(other.digests([length]))
         if parts_at >= min(length, other_length):
             assert gap is None

@@ -99,9 +99,9 @@ def add_node(world: World, peer: str | None = None, plays: tuple[int, ...] = (),
     stakes = {number: fixed_key(number) for number in plays}
 
     def make_node(network: Network, address: str) -> StakeNode:
-        return StakeNode(network, address, TotalOrderSetup(key=fixed_key(own)), dict(stakes), found_with)
+        return StakeNode(network, address, TotalOrderSetup(key=fixed_key(own)), dict(stakes), make_genesis_and_keys)
 
-    def found_with() -> tuple[Genesis, dict[int, PrivateKey]]:
+    def make_genesis_and_keys() -> tuple[Genesis, dict[int, PrivateKey]]:
         return genesis(), dict(stakes)
 
     return world.add(make_node, peer)

@@ -33,7 +33,7 @@ class Waits:
         """Is it in the tree, or postponed?"""
         return block_id in self.tree or block_id in self.waiting
 
-    def is_hanging(self, block_id: str) -> bool:
+    def is_orphaned(self, block_id: str) -> bool:
         """The named blocks lack only transactions, so they do not hang."""
         return False
 

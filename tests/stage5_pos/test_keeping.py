@@ -50,12 +50,12 @@ def add_node(world: World, folder: Path, key: Any = None) -> StakeNode:
     """A node with a journal in `folder` that plays genesis account 1 with `key`."""
     stakes: dict[int, Any] = {} if key is None else {1: key}
 
-    def found_with() -> tuple[Genesis, dict[int, Any]]:
+    def make_genesis_and_keys() -> tuple[Genesis, dict[int, Any]]:
         return genesis(), stakes
 
     def make_node(network: Network, address: str) -> StakeNode:
         setup = TotalOrderSetup(key=kept_key(11), journal=Journal(folder))
-        return StakeNode(network, address, setup, dict(stakes), found_with)
+        return StakeNode(network, address, setup, dict(stakes), make_genesis_and_keys)
 
     return world.add(make_node)
 

@@ -137,7 +137,7 @@ def test_after_many_reorganisations_nothing_is_left_of_abandoned_branches(seed: 
     for forest in grow_at_random(generator, 120):
         forest.check(generator.choice(list(forest.tree.blocks.values())))
         best = {block.id for block in forest.tree.chain}
-        assert forest.ledger.aside.keys() == forest.tree.blocks.keys() - best, f"seed {seed}"
+        assert forest.ledger.side_branches.keys() == forest.tree.blocks.keys() - best, f"seed {seed}"
     assert forest.rollbacks >= 3 and forest.refused >= 10, f"seed {seed}: {forest.rollbacks}, {forest.refused}"
     straight = Forest()
     straight.transactions.update(forest.transactions)

@@ -71,7 +71,7 @@ def test_the_slot_in_which_it_starts_is_skipped() -> None:
 
 def test_the_slot_in_the_journal_is_skipped_even_if_the_clock_was_set_back() -> None:
     scene = Scene(SLOT - 10)
-    scene.maker.skip_the_slots_until(SLOT)
+    scene.maker.skip_slots_until(SLOT)
     [told] = scene.at(SLOT - 1)
     assert "clock has gone back: no block is made for 2.0 seconds" in told
     assert scene.at(SLOT) == []

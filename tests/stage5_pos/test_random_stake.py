@@ -95,7 +95,7 @@ def check(node: StakeNode) -> None:
 @pytest.mark.parametrize("seed", and_long(range(6), range(6, 400)))
 def test_whatever_stake_holders_say_a_nodes_data_is_consistent(seed: int, tmp_path: Path,
                                                                monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stage5_pos.put_off.MAX_WAITING", 8)
+    monkeypatch.setattr("stage5_pos.postponed.MAX_WAITING", 8)
     monkeypatch.setattr("stage5_pos.side.MAX_SOLO_BYTES", 5_000)
     monkeypatch.setattr("stage4_sequencer.pool.MAX_UNCOVERED", 0)
     monkeypatch.setattr("stage4_sequencer.pool.MAX_POOL", 0)

@@ -38,7 +38,7 @@ def ids_of(messages: list[Message]) -> list[str]:
 # --- postponed blocks ---------------------------------------------------------------------------
 
 def test_orphans_give_way_to_blocks_that_continue_the_tree(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stage5_pos.put_off.MAX_WAITING", 4)
+    monkeypatch.setattr("stage5_pos.postponed.MAX_WAITING", 4)
     world, node, peer = scene()
     continuing = [block(slot, GENESIS, [NOWHERE[slot]]) for slot in (1, 2, 3)]
     tell(world, peer, *orphans(4), *continuing)
@@ -49,7 +49,7 @@ def test_orphans_give_way_to_blocks_that_continue_the_tree(monkeypatch: pytest.M
 
 
 def test_a_peer_that_has_sent_most_gives_way_to_one_that_has_sent_little(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stage5_pos.put_off.MAX_WAITING", 6)
+    monkeypatch.setattr("stage5_pos.postponed.MAX_WAITING", 6)
     world, node, greedy = scene()
     modest = add_linked_stranger(world, node, 5)
     tell(world, modest, block(2, NOWHERE[0], number=winner(2)))
@@ -59,7 +59,7 @@ def test_a_peer_that_has_sent_most_gives_way_to_one_that_has_sent_little(monkeyp
 
 
 def test_a_stranger_gives_way_to_those_that_this_node_has_called(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stage5_pos.put_off.MAX_WAITING", 3)
+    monkeypatch.setattr("stage5_pos.postponed.MAX_WAITING", 3)
     world, _, peer = scene()
     late = add_node(world, peer.connection.other.owner.address)  # type: ignore[attr-defined]
     stranger = add_linked_stranger(world, late, 5)
@@ -71,7 +71,7 @@ def test_a_stranger_gives_way_to_those_that_this_node_has_called(monkeypatch: py
 
 
 def test_blocks_that_lack_what_nobody_has_give_way_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stage5_pos.put_off.MAX_WAITING", 2)
+    monkeypatch.setattr("stage5_pos.postponed.MAX_WAITING", 2)
     world, node, peer = scene()
     unknown = block(1, GENESIS, [NOWHERE[0]])
     tell(world, peer, unknown, {"type": "pong", "nonce": "want"})
@@ -81,7 +81,7 @@ def test_blocks_that_lack_what_nobody_has_give_way_first(monkeypatch: pytest.Mon
 
 
 def test_fewer_large_blocks_are_postponed_but_one_always_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stage5_pos.put_off.MAX_WAITING_BYTES", 20_000)
+    monkeypatch.setattr("stage5_pos.postponed.MAX_WAITING_BYTES", 20_000)
     world, node, peer = scene()
     tell(world, peer, *orphans(30))
     kept = [node.waiting_blocks[one].block for one in node.waiting_blocks]
@@ -129,7 +129,7 @@ def test_a_stranger_that_announces_a_tip_early_does_not_keep_a_node_from_asking_
 def test_orphans_of_others_do_not_pause_catching_up(monkeypatch: pytest.MonkeyPatch) -> None:
     world, node, peer = scene()
     stranger = add_linked_stranger(world, node, 5)
-    monkeypatch.setattr("stage5_pos.put_off.MAX_WAITING", 10)
+    monkeypatch.setattr("stage5_pos.postponed.MAX_WAITING", 10)
     monkeypatch.setattr("stage5_pos.catching_up.MAX_WAITING", 10)
     monkeypatch.setattr("stage5_pos.catching_up.MAX_ANSWER_BLOCKS", 5)
     tell(world, stranger, *orphans(6))
@@ -296,7 +296,7 @@ def test_a_node_that_goes_on_from_its_journal_has_transactions_let_in_only_for_a
 
 
 def test_only_so_many_bytes_are_let_in_for_blocks_and_then_blocks_give_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stage5_pos.put_off.MAX_ASIDE", 3_000)
+    monkeypatch.setattr("stage5_pos.postponed.MAX_ASIDE", 3_000)
     world, node, peer = full_pool(monkeypatch)
     too_much = unpayable(12)
     ids = [transaction_id(one) for one in too_much]
@@ -309,7 +309,7 @@ def test_only_so_many_bytes_are_let_in_for_blocks_and_then_blocks_give_way(monke
 def test_if_very_many_blocks_waited_for_one_transaction_only_some_enter_in_a_turn(
         monkeypatch: pytest.MonkeyPatch) -> None:
     """A small message must not keep the node busy for a third of a second."""
-    monkeypatch.setattr("stage5_pos.put_off.ENTERED_AT_ONCE", 100)
+    monkeypatch.setattr("stage5_pos.postponed.ENTERED_AT_ONCE", 100)
     world, node, peer = scene()
     paid = transaction(1, X, 5)
     slots = list(islice(slots_of(2), 10))

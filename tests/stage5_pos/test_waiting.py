@@ -66,7 +66,7 @@ def test_blocks_that_have_come_are_not_asked_for_even_if_a_peer_lists_them_as_tr
 
 def test_only_so_many_blocks_are_postponed_and_the_oldest_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     assert MAX_WAITING == 1_000
-    monkeypatch.setattr("stage5_pos.put_off.MAX_WAITING", 50)
+    monkeypatch.setattr("stage5_pos.postponed.MAX_WAITING", 50)
     world, node, peer = scene()
     orphans = chain(53)[1:]
     tell(world, peer, *orphans)
@@ -168,7 +168,7 @@ def test_the_next_question_begins_after_the_answer_and_not_after_a_newer_block_f
 
 def test_a_node_asks_on_at_once_after_an_answer_whose_last_block_had_no_room(
         monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stage5_pos.put_off.MAX_WAITING", 2)
+    monkeypatch.setattr("stage5_pos.postponed.MAX_WAITING", 2)
     world, node, peer = scene()
     paid = transaction(1, X, 10)
     blocks = [block(1, GENESIS, [transaction_id(paid)])]
@@ -198,7 +198,7 @@ def test_a_node_whose_clock_is_slow_does_not_ask_without_pause_and_gets_the_chai
 
 
 def test_one_postponed_block_does_not_keep_a_node_from_catching_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stage5_pos.put_off.MAX_WAITING_BYTES", 5_000)
+    monkeypatch.setattr("stage5_pos.postponed.MAX_WAITING_BYTES", 5_000)
     world, node, peer = scene()
     paid = [transaction(1, X, 2, nonce) for nonce in range(40)]
     blocks: list[Message] = []

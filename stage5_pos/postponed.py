@@ -1,12 +1,13 @@
 """Blocks outside the tree: those that wait for a parent (orphans) or for transactions, and those found invalid.
 
-    put_off ──> waits ──> on_arrived: it lacks nothing ──> ready ──> enters the tree, or is refused
+    postpone ──> waits ──> on_arrived: it lacks nothing ──> ready ──> enters the tree, or is refused
                   │
                   └──> give_up: too many wait, or it has waited for too long
 
-A node cannot know whether a block that lacks something will ever be worth anything (contract §3, stage 5). So the
-block that gives way is not the first or the last, but the one that is least likely to enter the tree. Among equals it
-is one of the neighbour that fills the most room: a hundred orphans of a stranger leave before one block of another.
+A node cannot know whether a block that lacks something will ever enter the tree (contract §3, stage 5). So when there
+is no more room, it gives up neither the oldest block nor the newest, but the one that is least likely to enter. Among
+equals it is one of the neighbour that fills the most room: a hundred orphans of one stranger leave before one block of
+another.
 """
 
 from collections import OrderedDict
@@ -22,32 +23,32 @@ from stage5_pos.side import Aside
 from stage5_pos.tree import Block, Tree
 
 
-class PutOff(NamedTuple):
-    """A block that waits, from whom it came, and since when, in seconds of the network's clock."""
+class PostponedBlock(NamedTuple):
+    """A block that waits, the connection it came by, and since when it waits, in seconds of the network's clock."""
 
     block: Block
     connection: Connection | None
     since: float
 
 
-class PutOffBlocks(WaitingBlocks):
+class PostponedBlocks(WaitingBlocks):
     """The blocks that wait, longest wait first."""
 
     def __init__(self, network: Network, links: Collection[Connection], fetcher: Fetcher, tree: Tree, aside: Aside,
-                 trust: Callable[[Connection], int], enter: Callable[[PutOff], None]) -> None:
-        """`aside` has the transactions that have come in only for blocks. What comes from those that `trust` ranks
-        higher stays for longer. `enter` is given a block that lacks nothing."""
+                 trust: Callable[[Connection], int], enter: Callable[[PostponedBlock], None]) -> None:
+        """`aside` has the transactions that are kept only for blocks. Blocks of neighbours that `trust` ranks higher
+        stay longer. `enter` is called with a block that lacks nothing any more."""
         super().__init__(network, links, fetcher, self._get_ready)
         self._tree = tree
         self._aside = aside
         self._trust = trust
         self._enter = enter
-        self._blocks: dict[str, PutOff] = {}
+        self._blocks: dict[str, PostponedBlock] = {}
         self._bytes = 0
         self._counts: dict[Connection | None, int] = {}
         """How many blocks of each connection wait."""
-        self._ready: OrderedDict[str, PutOff] = OrderedDict()
-        """Those that lack nothing, and enter when it is their turn."""
+        self._ready: OrderedDict[str, PostponedBlock] = OrderedDict()
+        """The blocks that lack nothing any more, and enter the tree when it is their turn."""
         self.is_entering = False
         """Are blocks entering, now or in a turn that is due?"""
         self.invalid = Recent()
@@ -59,7 +60,7 @@ class PutOffBlocks(WaitingBlocks):
     def __contains__(self, block_id: str) -> bool:
         return block_id in self._blocks
 
-    def __getitem__(self, block_id: str) -> PutOff:
+    def __getitem__(self, block_id: str) -> PostponedBlock:
         return self._blocks[block_id]
 
     def __iter__(self) -> Iterator[str]:
@@ -70,7 +71,7 @@ class PutOffBlocks(WaitingBlocks):
         return len(self._blocks) + len(self._ready)
 
     def count_of(self, connection: Connection) -> int:
-        """How many blocks wait that this connection has sent first."""
+        """How many of the blocks that wait count as sent by this connection."""
         return self._counts.get(connection, 0)
 
     # --- what is known of a block ---------------------------------------------------------------
@@ -80,25 +81,25 @@ class PutOffBlocks(WaitingBlocks):
         return block_id in self._tree or block_id in self._ready
 
     def is_settled(self, block_id: str) -> bool:
-        """Is this block judged, or about to be? One that only waits may have been sent early, by anybody."""
+        """Is this block judged, or about to be? One that still lacks something is neither."""
         return self._is_here(block_id) or block_id in self.invalid
 
     def is_known(self, block_id: str) -> bool:
         """Has this block come before, with a proper signature?"""
         return self._is_here(block_id) or block_id in self._blocks or block_id in self.invalid
 
-    def is_hanging(self, block_id: str) -> bool:
-        """Is it an orphan, or builds on one: does it wait for a block that is not here?"""
-        return block_id in self._hanging()
+    def is_orphaned(self, block_id: str) -> bool:
+        """Does this block wait for an ancestor that is not here, whether its parent or one further up?"""
+        return block_id in self._orphaned()
 
     def is_built_upon(self, block_id: str, creator: str) -> bool:
-        """Does a block of somebody else that waits have this one as its parent, or build on one that has?"""
+        """Does a waiting block of another creator build on this one, directly or through other waiting blocks?"""
         branch = [block_id]
         while branch:
             parent_id = branch.pop()
             for waiting in self.needed_by(parent_id):
                 child = self._blocks[waiting].block
-                if child.parent_id == parent_id:  # and does not just name it as a transaction: anybody can do that
+                if child.parent_id == parent_id:  # not if it only names it as a transaction, which anybody can do
                     if child.creator != creator:
                         return True
                     branch.append(child.id)
@@ -113,10 +114,10 @@ class PutOffBlocks(WaitingBlocks):
 
     # --- blocks come, and wait ------------------------------------------------------------------
 
-    def put_off(self, block: Block, lacking: Iterable[str], connection: Connection | None) -> bool:
-        """Let a block wait while what it lacks is fetched. If too many wait, the least promising ones leave: False if
-        it is one of them."""
-        self._blocks[block.id] = PutOff(block, connection, self._network.now())
+    def postpone(self, block: Block, lacking: Iterable[str], connection: Connection | None) -> bool:
+        """Let a block wait while what it lacks is fetched. If too many wait, the least promising are given up: False if
+        this is one of them."""
+        self._blocks[block.id] = PostponedBlock(block, connection, self._network.now())
         self._bytes += len(block.frame)
         self._count(connection, 1)
         self.wait_for(block.id, lacking, connection)
@@ -124,7 +125,8 @@ class PutOffBlocks(WaitingBlocks):
         return block.id in self._blocks
 
     def on_copy(self, block_id: str, connection: Connection) -> None:
-        """A block that waits comes again: it counts as sent by whichever of the two has sent less."""
+        """A block that waits has come again, by another connection: it counts as sent by the one that fills less
+        room."""
         entry = self._blocks[block_id]
         if entry.connection is None or self.count_of(connection) < self._counts[entry.connection]:
             self._count(entry.connection, -1)
@@ -133,7 +135,7 @@ class PutOffBlocks(WaitingBlocks):
         self.on_block_sent(block_id, connection)
 
     def on_block_sent(self, block_id: str, connection: Connection) -> None:
-        """A connection has sent a block that waits: it also has all that this one builds on."""
+        """A connection has sent a block that waits, so it also has all blocks that this one builds on."""
         branch = []
         while block_id in self._blocks and connection not in self.lacks.senders(block_id):
             branch.append(block_id)
@@ -146,7 +148,7 @@ class PutOffBlocks(WaitingBlocks):
         """A parent that waits itself has been fetched already."""
         return lacking not in self._blocks
 
-    def _pop(self, block_id: str) -> PutOff:
+    def _pop(self, block_id: str) -> PostponedBlock:
         entry = self._blocks.pop(block_id)
         self._bytes -= len(entry.block.frame)
         self._count(entry.connection, -1)
@@ -160,15 +162,15 @@ class PutOffBlocks(WaitingBlocks):
     # --- blocks wait no longer ------------------------------------------------------------------
 
     def _get_ready(self, complete: list[str]) -> None:
-        """These blocks lack nothing any more: they enter the tree, then those that wait for them, and so on."""
+        """These blocks lack nothing any more: they enter the tree, then the blocks that wait for them, and so on."""
         for block_id in complete:
             self._ready[block_id] = self._pop(block_id)
         if not self.is_entering:
             self._enter_ready()
 
     def _enter_ready(self) -> None:
-        """Let blocks enter that lack nothing. If there are many, connections have their turns in between: a thousand
-        blocks may have waited for one transaction."""
+        """Let the blocks that lack nothing enter the tree. A thousand blocks may have waited for one transaction. So
+        after some, connections have their turns before the next."""
         self.is_entering = True
         left = ENTERED_AT_ONCE
         while self._ready and left > 0:
@@ -180,7 +182,7 @@ class PutOffBlocks(WaitingBlocks):
             self._network.after(0, self._enter_ready)
 
     def refuse_branch(self, block_id: str) -> None:
-        """Remember a block as invalid, and so all waiting blocks that build on it."""
+        """Remember that a block is invalid, and with it all waiting blocks that build on it."""
         refused = [block_id]
         while refused:
             refused_id = refused.pop()
@@ -205,7 +207,7 @@ class PutOffBlocks(WaitingBlocks):
     # --- what gives way -------------------------------------------------------------------------
 
     def make_room(self) -> None:
-        """Let blocks give way while too many wait, or too many transactions have come in only for blocks."""
+        """Give up blocks while too many wait, or too many transactions are kept only for blocks."""
         if not self._is_overfull:
             return
         for block_id in self._giving_way():
@@ -215,32 +217,34 @@ class PutOffBlocks(WaitingBlocks):
 
     @property
     def _is_overfull(self) -> bool:
-        """Must a block that waits give way? One may always wait."""
+        """Must a waiting block be given up? One may always wait."""
         return len(self) > 1 and (len(self) > MAX_WAITING or self._bytes > MAX_WAITING_BYTES
                                   or self._aside.size > MAX_ASIDE)
 
-    def _hanging(self) -> set[str]:
-        """The ids of orphans and of what builds on them: from parent to parent one comes to one that is not here."""
-        hangs: dict[str, bool] = {}
+    def _orphaned(self) -> set[str]:
+        """The ids of orphans and of the blocks that build on them. From parent to parent, each leads to a block that is
+        not here."""
+        known: dict[str, bool] = {}
         for block_id in self._blocks:
             branch = []
-            while block_id in self._blocks and block_id not in hangs:
+            while block_id in self._blocks and block_id not in known:
                 branch.append(block_id)
                 block_id = self._blocks[block_id].block.parent_id
-            is_hanging = hangs.get(block_id, not self._is_here(block_id))
-            hangs.update(dict.fromkeys(branch, is_hanging))
-        return {block_id for block_id, is_hanging in hangs.items() if is_hanging}
+            is_orphaned = known.get(block_id, not self._is_here(block_id))
+            known.update(dict.fromkeys(branch, is_orphaned))
+        return {block_id for block_id, is_orphaned in known.items() if is_orphaned}
 
     def _giving_way(self) -> list[str]:
-        """The ids of what waits, the least likely to enter the tree first. First go blocks that lack what
-        nobody asked has, then orphans and what builds on them, then what strangers sent, then what comes from those
-        who sent most. Of orphans the oldest goes first; of others the newest, as a branch's beginning is worth more."""
-        hanging = self._hanging()
+        """The ids of the waiting blocks, the least likely to enter the tree first. First go blocks that lack something
+        that none of the neighbours asked has, then orphans and the blocks that build on them, then those of strangers,
+        then those of the neighbour that has sent the most. Of orphans the oldest goes first. Of others the newest goes
+        first, since it is no use without the blocks before it."""
+        orphaned = self._orphaned()
 
-        def order(numbered: tuple[int, PutOff]) -> tuple[bool, bool, bool, int, int]:
+        def order(numbered: tuple[int, PostponedBlock]) -> tuple[bool, bool, bool, int, int]:
             number, (block, connection, _) = numbered
             is_strangers = connection is not None and self._trust(connection) == 0
-            return (self.lacks.is_forsaken(block.id), block.id in hanging, is_strangers, self._counts[connection],
-                    -number if block.id in hanging else number)
+            return (self.lacks.is_forsaken(block.id), block.id in orphaned, is_strangers, self._counts[connection],
+                    -number if block.id in orphaned else number)
 
         return [entry.block.id for _, entry in sorted(enumerate(self._blocks.values()), key=order, reverse=True)]
