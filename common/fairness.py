@@ -45,7 +45,7 @@ class Fairness:
     """What one node does so that its connections are served equally, and hold a bounded amount of memory."""
 
     def __init__(self, now: Callable[[], float], after: Callable[[float, Callable[[], None]], None]) -> None:
-        """`now` gives the time in seconds; `after` calls something so many seconds later."""
+        """`now` gives the time in seconds; `after` calls a function that many seconds later."""
         self.turns = Turns(now, time.thread_time)
         self.customers: set[Customer] = set()
         """All connections, from their opening until everything for them is written."""

@@ -198,8 +198,7 @@ class Journal:
                 self._write()
 
     def _write(self) -> None:
-        # As few statements as possible: at each one the thread releases the interpreter lock, and must wait to get it
-        # back.
+        # As few statements as possible: at each one the thread gives up the interpreter lock, and must wait for it.
         # A single INSERT is a transaction by itself, without BEGIN and COMMIT.
         is_one_statement = not self._new_notes and len(self._new_entries) <= ROWS_AT_ONCE
         try:

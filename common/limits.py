@@ -16,8 +16,8 @@ HELLO_SECONDS = 5.0
 """Seconds for a peer to say hello, and for a network to answer a node that joins (contract §2, §4)."""
 
 MAX_OPENINGS, OPENINGS_PER_SECOND = 32, 40.0
-"""Connections that others may open at once, and after that in each second. Each costs some milliseconds, even if it
-ends with an error, and whoever is shut out can come back at once."""
+"""Connections that others may open: the first number at once, then the second number in each second. Each costs some
+milliseconds, even if it ends with an error, and a caller that is turned away can call again at once."""
 
 FLUSH_SECONDS = 2.0
 """Seconds that a closing connection may take to write what waits, and to read until the peer has closed, too."""
@@ -53,17 +53,17 @@ MAX_POSTPONED_SECONDS = 1.0
 
 OWN_SHARE = 6.0
 """While both have work, connections that this node has opened get six seconds of processor time for each second that
-strangers get. Six, since strangers have more than that share: they also get turns while the others wait for an answer,
-and their reader threads slow down the others. With six, strangers altogether cost a newcomer less time than its own
-connections do."""
+strangers get. Why so many? Strangers take more than their share: they also get turns while the others wait for an
+answer, and their reader threads slow down the others. With six, all strangers together cost a newcomer less time than
+its own connections do."""
 
 MAX_DEBT, MAX_CREDIT = 1.0, 0.1
 """Seconds that strangers may be above their share, and below it. While they are above it, the others go first. One
 message may take half a second, so the first bound is above that. The bounds keep either side from waiting for long."""
 
 PACE_SECONDS = 1.0
-"""In a pace, bytes that moved this many seconds ago count a third (1/e). So two seconds after a fast transfer has
-stopped, its pace is below that of a steady 100 KiB/s."""
+"""In a `Pace`, bytes that moved this many seconds ago count about a third (1/e). So two seconds after a fast transfer
+has stopped, its pace is below that of a steady 100 KiB/s."""
 
 HAND_OVER_SECONDS = 0.005
 """How long a busy node goes on with its inbox before the writers get what it has sent."""

@@ -24,8 +24,8 @@ def tune_memory() -> None:
 
 
 def tidy_memory() -> None:
-    """Free objects that refer to each other, and give free memory back to the system. For the time after something
-    large.
+    """Free objects that refer to each other, and give free memory back to the system. Called some time after something
+    large was handled.
 
     By itself, the C library gives back only what is free at the very end of its heap. One small message that is kept
     there holds back the free megabytes before it.

@@ -18,7 +18,7 @@ WITHOUT_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, err
 to the folder, since the draft was written there a moment ago."""
 
 WITHOUT_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF, errno.EACCES}
-"""The errors of fsync() on a folder that are no reason to stop: this system syncs no folders, or needs not to. EACCES:
+"""The errors of fsync() on a folder that are no reason to stop: this system cannot sync folders, or need not. EACCES:
 this user may make files in the folder, but not open it."""
 
 PATIENCE, PAUSE = 1.0, 0.01

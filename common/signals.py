@@ -26,7 +26,7 @@ class Signals:
         os.set_blocking(wake, False)
         signal.set_wakeup_fd(wake)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCONT):
-            signal.signal(number, lambda *_: None)  # Python has written it to the pipe; the default would end us
+            signal.signal(number, lambda *_: None)  # it is in the pipe already; the default would end the process
 
     def wait_for_end(self, on_continued: Callable[[], None]) -> None:
         """Wait until a signal ends this node; `on_continued` is called when it was stopped and continues."""

@@ -61,7 +61,8 @@ class _RawMode(raw_mode):
 
 
 class Keyboard(Vt100Input):
-    """The keys. Not every terminal marks a paste. So a line end and text after it that arrive together count as one."""
+    """The keys. Not every terminal marks a paste. So a line end that arrives together with text after it is taken for
+    a paste."""
 
     def __init__(self, on_background: Callable[[], None]) -> None:
         """`on_background` is called when there are keys, but for another job."""

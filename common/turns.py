@@ -78,8 +78,8 @@ class Turns:
         self._inbox.put((is_own, (handler, arguments, spent)))
 
     def postpone(self, is_own: bool, handler: Callable[..., None], *arguments: Any) -> None:
-        """Have `handler` called when nothing else in its line waits, or after a second. A stranger's waits for both
-        lines."""
+        """Have `handler` called when nothing else in its line waits, or after `MAX_POSTPONED_SECONDS`. The handler of a
+        stranger waits for both lines."""
         line = self._own if is_own else self._strangers
         if not line.postponed:
             line.postponed_since = self._now()
@@ -148,8 +148,8 @@ class Batches:
         """`handle` is called with the connection and each frame, in the node's thread. So are `on_large`, when another
         mebibyte of this connection waits, and `on_costly` after a turn that took long.
 
-        The connection is an argument of the other methods: if each knew the other, both would stay in memory until the
-        garbage collector finds them.
+        Why is the connection given to the other methods, and not kept here? If it and this object referred to each
+        other, both would stay in memory until the garbage collector finds them.
         """
         self._turns = turns
         self._now = now

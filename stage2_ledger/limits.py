@@ -20,8 +20,9 @@ NOTED_BYTES_PER_SECOND = 1_024
 can change it. A list of some dozen is written every 5 s while it changes, the longest one every 45 minutes."""
 
 MAX_DIALS, DIALS_PER_SECOND = 24, 1.0
-"""Calls to addresses that this node has only heard of: so many at once, and then per second. The first number is enough
-to open all links twice. Anybody can name addresses, and nobody must be able to make this node call strangers."""
+"""Calls to addresses that this node has only heard of: the first number at once, then the second number in each second.
+The first is enough to open all links twice. Bounded, since anybody can name addresses, and nobody must be able to make
+this node call strangers."""
 
 SIMULTANEOUS_SECONDS = 1.0
 """Two nodes have called each other simultaneously if the two calls were opened less than this many seconds apart. Then
@@ -34,8 +35,8 @@ MAX_REDIALS = 256
 """Lost addresses that are called again."""
 
 MAX_UNPROVEN_REDIALS = 16
-"""How many of the `MAX_REDIALS` addresses may be unproven: peers that have called this node and that it has never
-reached itself claim them, and anybody can claim any address."""
+"""How many of the `MAX_REDIALS` addresses may be unproven. This node has never reached an unproven address: only a peer
+that has called claims it, and anybody can claim any address."""
 
 # --- comparing ------------------------------------------------------------------------------------
 

@@ -133,8 +133,7 @@ class Ring(Part):
 
     def _has_just_called(self, address: str) -> bool:
         """Has a peer that claims to listen there called within the last second? If this node called back now, to check
-        the claim, that would count as two simultaneous calls. The caller's link might be closed, and with it the one by
-        which it is joining."""
+        the claim, that would count as two simultaneous calls. The link by which the peer is joining might be closed."""
         too_new = self._network.now() - SIMULTANEOUS_SECONDS
         return any(link.address == address and link.opened > too_new for link in self._neighbours.links)
 

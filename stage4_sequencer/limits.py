@@ -31,11 +31,11 @@ SLOW_BYTES_PER_SECOND = 16 * 1024
 """While new blocks come more slowly than this, in stage 4, other neighbours are asked for the same blocks as well."""
 
 OLD_QUESTION_SECONDS = 60.0
-"""Seconds after which an unanswered question for blocks is no longer a reason not to ask the same neighbour again."""
+"""Seconds after which a neighbour that has not answered a question for blocks may be asked again."""
 
 MAX_DIGESTS = 64
 """Digests in one `order`, and numbers in one `get_order` (contract §3, stage 4): doubling steps over 2^53 blocks need
-54. With so many at a time the first difference in a million blocks is found in four questions."""
+54. With 64 at a time, the first difference in a million blocks is found in four questions."""
 
 MAX_EVIDENCE = 10
 """Pairs of blocks kept as evidence, of up to 6.4 MiB each. In stage 5 they are against ten creators, one pair each.

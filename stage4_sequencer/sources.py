@@ -97,12 +97,12 @@ class Sources:
         source.asked_from = None
         if source.has_brought:
             source.failures = 0
-            self._wait_for_nobody_else()
+            self._give_up_others()
         else:
             source.failures += 1
             source.height = 0
 
-    def _wait_for_nobody_else(self) -> None:
+    def _give_up_others(self) -> None:
         """Somebody brings blocks, so one question is enough: give up those to neighbours that have brought none."""
         self._width = 1
         for source in self._open().values():

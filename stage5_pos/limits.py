@@ -23,7 +23,7 @@ it has, and `COST_OF_A_BLOCK` for itself."""
 
 MAX_SOLO_BYTES = 16 * MEBIBYTE
 """Bytes of blocks off the best chain, for each creator, on which nobody else builds. If there are more, the lowest of
-them leave the tree: they are the least likely to matter ever."""
+them leave the tree: they are the least likely ever to matter."""
 
 MAX_LOCATOR = 100
 """Ids in the locator of `get_chain` (contract §3, stage 5)."""
