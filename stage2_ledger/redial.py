@@ -21,7 +21,7 @@ class LostPeers(Redials):
     def __init__(self, network: Network, is_linked: Callable[[str], bool], is_permanent: Callable[[str], bool]) -> None:
         """`is_permanent` tells whether an address is that of `--peer`."""
         super().__init__(network, is_linked)
-        self._is_for_ever = is_permanent
+        self._is_permanent = is_permanent
 
     def is_wanted(self, connection: Connection) -> bool:
         """Must this lost connection be opened again? Not if there is another link to that peer, or if this node has
@@ -38,7 +38,7 @@ class LostPeers(Redials):
         """Call the other end of a lost connection again, unless too many are called already."""
         address = connection.proven or connection.address or ""
         lasted = self._network.now() - connection.opened
-        is_in = address in self._redials or self._is_for_ever(address)
+        is_in = address in self._redials or self._is_permanent(address)
         if is_in or self._make_room(connection.proven is None, lasted):
             super().on_lost(connection)
         else:
@@ -56,15 +56,15 @@ class LostPeers(Redials):
         rivals = [one for one, redial in self._redials.items() if redial.is_unproven or not is_unproven]
         if len(rivals) < (MAX_UNPROVEN_REDIALS if is_unproven else MAX_REDIALS):
             return True
-        shortest = min(rivals, key=lambda one: (self._is_for_ever(one), self._redials[one].lasted))
-        if self._is_for_ever(shortest) or 2 * max(FIRST_REDIAL, self._redials[shortest].lasted) >= lasted:
+        shortest = min(rivals, key=lambda one: (self._is_permanent(one), self._redials[one].lasted))
+        if self._is_permanent(shortest) or 2 * max(FIRST_REDIAL, self._redials[shortest].lasted) >= lasted:
             return False
         del self._redials[shortest]
         return True
 
     def _call(self, address: str, redial: Redial) -> None:
         is_over = self._is_linked(address) or self._network.now() - redial.lost_at > REDIAL_FOR
-        if is_over and not self._is_for_ever(address) and self._redials.get(address) is redial:
+        if is_over and not self._is_permanent(address) and self._redials.get(address) is redial:
             del self._redials[address]
         else:
             super()._call(address, redial)
