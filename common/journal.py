@@ -79,7 +79,7 @@ class Journal:
         self._path = folder / FILE
         self._new_entries: list[Entry] = []
         self._new_notes: dict[str, str] = {}
-        with self._as_journal_errors():
+        with self._as_journal_errors(), ExitStack() as undo:
             make_folder(folder)
             self._lock = self._take_lock(folder)
             undo.callback(os.close, self._lock)
