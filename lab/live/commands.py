@@ -294,15 +294,15 @@ def leave(playground: Playground, words: list[str]) -> None:
 
 COMMANDS: dict[str, Command] = {
     "kill": Command("kill NODES", "kill -9, as in kill 4 or kill 4,6-8", kill),
-    "start": Command("start NODES", "start what was killed, with its data; or the honest node again", start),
-    "cut": Command("cut NODE NODE", "cut what connects two nodes", cut),
-    "partition": Command("partition NODES NODES …", "part the network, as in partition 1-5 6-10", partition),
-    "heal": Command("heal [NODE NODE]", "end all cuts and slowness; or one cut", heal),
-    "slow": Command("slow NODE TIME", "let what goes to and from a node take longer, as in slow 3 200ms; or 0", slow),
-    "evil": Command("evil NODE [NAME [NODE]]", "let an adversary take a node's place; no NAME: list them", evil),
+    "start": Command("start NODES", "start a killed node again, with its data; or bring the honest node back", start),
+    "cut": Command("cut NODE NODE", "cut the connections between two nodes", cut),
+    "partition": Command("partition NODES NODES …", "split the network, as in partition 1-5 6-10", partition),
+    "heal": Command("heal [NODE NODE]", "end all cuts and delays; or only the cut between two nodes", heal),
+    "slow": Command("slow NODE TIME", "delay what a node sends and receives, as in slow 3 200ms; 0 ends it", slow),
+    "evil": Command("evil NODE [NAME [NODE]]", "put an adversary in a node's place; without NAME, list them", evil),
     "good": Command("good NODE", "bring the honest node back", good),
-    "tree": Command("tree [NODE]", "draw the tree of blocks (stage 5), as all know it or one node does", tree),
-    "wait": Command("wait TIME|equal", "for scripts: let time pass; or until all have the same ledger", wait),
+    "tree": Command("tree [NODE]", "draw the tree of blocks (stage 5), as all nodes know it or as one does", tree),
+    "wait": Command("wait TIME|equal", "for scripts: wait for some time, or until all have the same ledger", wait),
     "help": Command("help", "this list", show_help),
     "quit": Command("quit", "end all nodes and leave", leave),
 }
