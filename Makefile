@@ -66,7 +66,7 @@ test test1 test2 test3 test4 test5: $(VENV)/installed-test
 test-long: $(VENV)/installed-test ## the tests that take minutes each
 	@exec $(RUN) pytest -m long --timeout=900 $(value ARGS)
 
-lint: $(VENV)/installed-lint ## ruff, mypy and proselint over the tree, and no ten lines twice
+lint: $(VENV)/installed-lint ## ruff, mypy and proselint on all files, and a search for duplicated code
 	@$(RUN) ruff check --quiet --output-format=concise; ruff=$$?; $(RUN) mypy; mypy=$$?; \
 	$(RUN) tests.house.prose; prose=$$?; \
 	$(RUN) pylint --score=n common stage*_* lab tests && exit $$((ruff | mypy | prose))
@@ -81,21 +81,21 @@ soak: $(VENV)/installed-run ## a network in trouble for MINUTES=30; STAGE=2 to 5
 
 is_set = $(filter-out 0,$(call given,$(1)))
 
-compare: $(VENV)/installed-lab ## a table of all stages; A=3 B=4 side by side; HIDE=1 without what is left alone; WHOLE=1 with what they take over; HTML=out.html
+compare: $(VENV)/installed-lab ## a table of all stages; A=3 B=4: two side by side; HIDE=1: only what differs; WHOLE=1: with inherited code; HTML=out.html
 	@exec $(RUN) lab.compare $(call option,-A,$(call given,A)) $(call option,-B,$(call given,B)) \
 		$(call option,--html,$(call given,HTML)) $(if $(call is_set,WHOLE),--whole) $(if $(call is_set,HIDE),--hide)
 
-read: $(VENV)/installed-lab ## STAGE=5: its whole node as one text, in reading order; ALL=1 with what it runs of common/; HTML=out.html
+read: $(VENV)/installed-lab ## print the whole node of STAGE=5 as one text, in reading order; ALL=1: with the code of common/ that it runs; HTML=out.html
 	@exec $(RUN) lab.read $(call option,--stage,$(call given,STAGE)) $(call option,--html,$(call given,HTML)) \
 		$(if $(call is_set,ALL),--all)
 
 attacks: $(VENV)/installed-lab ## the same attacks on real nodes of every stage; HTML=out.html SEED=7 ARGS="--only overdraft --stage 4"
 	@exec $(RUN) lab.attacks $(call option,--html,$(call given,HTML)) $(call option,--seed,$(call given,SEED)) $(value ARGS)
 
-experiment: $(VENV)/installed-experiments ## measure NAME=lottery beside theory, into run/experiments/; QUICK=1 SEED=7
+experiment: $(VENV)/installed-experiments ## measure NAME=lottery, and draw it next to theory, into run/experiments/; QUICK=1 SEED=7
 	@exec $(RUN) lab.experiments $(experiment_options) $(call option,--,$(value NAME))
 
-experiments: $(VENV)/installed-experiments ## all of them, one after the other; QUICK=1 SEED=7
+experiments: $(VENV)/installed-experiments ## all experiments, one after the other; QUICK=1 SEED=7
 	@exec $(RUN) lab.experiments $(experiment_options)
 
 experiment_options = $(if $(call is_set,QUICK),--quick) $(call option,--seed,$(call given,SEED)) $(value ARGS)
@@ -107,28 +107,28 @@ grade_options = $(call option,--stage,$(call given,STAGE)) $(call option,--node,
 	$(if $(call is_set,ONLY_THIS_STAGE),--only-this-stage) $(if $(call is_set,SLOW),--slow) \
 	$(call option,--timeout-factor,$(value TIMEOUT_FACTOR))
 
-grade-all: $(VENV)/installed-test ## every submission in SUBMISSIONS=folder, of STAGE=3; again: goes on; POINTS=points.toml TO=results SEED=7 ONLY=criteria CLI_ONLY=1 ONLY_THIS_STAGE=1 SLOW=1
+grade-all: $(VENV)/installed-test ## grade every submission of STAGE=3 in SUBMISSIONS=folder; the same command again continues; POINTS=points.toml TO=results SEED=7 ONLY=criteria CLI_ONLY=1 ONLY_THIS_STAGE=1 SLOW=1
 	@exec $(RUN) lab.gradeall $(call option,--submissions,$(call given,SUBMISSIONS)) \
 		$(call option,--stage,$(call given,STAGE)) $(call option,--to,$(call given,TO)) \
 		$(call option,--points,$(call given,POINTS)) $(call option,--seed,$(call given,SEED)) \
 		$(call option,--only,$(call given,ONLY)) $(if $(call is_set,CLI_ONLY),--cli-only) \
 		$(if $(call is_set,ONLY_THIS_STAGE),--only-this-stage) $(if $(call is_set,SLOW),--slow) $(value ARGS)
 
-mutants: $(VENV)/installed-test ## see that the grader notices 200 wrong programs, and write docs/mutants.md; STAGE=2 ONLY=name WHOLE=1
+mutants: $(VENV)/installed-test ## check that the grader notices 200 wrong programs, and write docs/mutants.md; STAGE=2 ONLY=name WHOLE=1
 	@exec $(RUN) tests.mutants $(call option,--stage,$(call given,STAGE)) $(call option,--only,$(call given,ONLY)) \
 		$(if $(call is_set,WHOLE),--whole) $(value ARGS)
 
-grade: $(VENV)/installed-test ## a node of STAGE=3: ours, or NODE="./theirs --stage 3" IN=folder; TO=results SEED=7 ONLY=criterion CLI_ONLY=1 ONLY_THIS_STAGE=1 SLOW=1
+grade: $(VENV)/installed-test ## grade a node of STAGE=3: ours, or NODE="./theirs --stage 3" IN=folder; TO=results SEED=7 ONLY=criterion CLI_ONLY=1 ONLY_THIS_STAGE=1 SLOW=1
 	@exec $(RUN) lab.grade $(grade_options) $(value ARGS)
 
-grade-flaky: $(VENV)/installed-test ## grade a node TIMES=20 times; the options of grade; prints criteria that change their mind
+grade-flaky: $(VENV)/installed-test ## grade a node TIMES=20 times, with the options of grade; list the criteria whose verdict changes
 	@exec $(RUN) lab.grade.flaky $(grade_options) $(call option,--times,$(call given,TIMES)) $(value ARGS)
 
-handout: $(VENV)/installed-run ## STAGE=3 TO=folder: what students get, that stage without its bodies; WITH=tasks.toml changes points
+handout: $(VENV)/installed-run ## write to TO=folder what students of STAGE=3 get: that stage without its bodies; WITH=tasks.toml changes points
 	@exec $(RUN) lab.handout $(call option,--stage,$(call given,STAGE)) $(call option,--to,$(call given,TO)) \
 		$(call option,--with,$(call given,WITH))
 
-test-handout: $(VENV)/installed-test ## STAGE=3 OF=folder: a handout's tests, from a pristine copy, against a student's folder; WITH=tasks.toml
+test-handout: $(VENV)/installed-test ## run the tests of a handout of STAGE=3, from a fresh copy, on a student's folder OF=folder; WITH=tasks.toml
 	@exec $(RUN) lab.handout.pristine $(call option,--stage,$(call given,STAGE)) $(call option,--of,$(call given,OF)) \
 		$(call option,--with,$(call given,WITH))
 

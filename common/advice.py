@@ -16,17 +16,17 @@ _FILES = {
     errno.ENOTDIR: "a part of this path is a file, expected a folder: name another path",
     errno.EISDIR: "expected a file, not a folder: name another path",
     errno.EEXIST: "expected a folder, and a file has this name: name another path",
-    errno.EACCES: "this user may not do that there: change the permissions, or name another path",
-    errno.EPERM: "this user may not do that there: change the permissions, or name another path",
-    errno.EROFS: "this disk can only be read: name a path on another one",
+    errno.EACCES: "this user is not allowed to do that: change the permissions, or name another path",
+    errno.EPERM: "this user is not allowed to do that: change the permissions, or name another path",
+    errno.EROFS: "this disk is read-only: name a path on another one",
     errno.ENOSPC: "make room on this disk, or name a path on another one",
     errno.EDQUOT: "make room on this disk, or name a path on another one",
     errno.EFBIG: "allow larger files (ulimit -f), or name a path on another disk",
     errno.ENAMETOOLONG: "name a shorter path",
-    errno.ELOOP: "links lead in a circle there: name another path",
+    errno.ELOOP: "symbolic links form a circle: name another path",
 }
 
-_OTHER_FILE_ERROR = "look after this disk, or name a path on another one"
+_OTHER_FILE_ERROR = "check this disk, or name a path on another one"
 
 _LISTENING = {
     **_SHORTAGES,
@@ -41,13 +41,13 @@ _CALLING = {
     **_SHORTAGES,
     errno.ECONNREFUSED: "no node listens there: check the address, and whether that node is running",
     errno.ETIMEDOUT: "check the address, whether that node is running, and whether a firewall is in the way",
-    errno.EHOSTUNREACH: "no way leads there: check the address, and this machine's network",
-    errno.ENETUNREACH: "no way leads there: check the address, and this machine's network",
+    errno.EHOSTUNREACH: "there is no route to it: check the address, and this machine's network",
+    errno.ENETUNREACH: "there is no route to it: check the address, and this machine's network",
     errno.EACCES: "something on this machine forbids it: check its firewall",
     errno.EPERM: "something on this machine forbids it: check its firewall",
 }
 
-_OTHER_ERROR = "try again, and if it fails again, look up what this system means by that"
+_OTHER_ERROR = "try again, and if it fails again, look up this error of the system"
 
 _OTHER_CALL_ERROR = "check the address, and this machine's network"
 
@@ -95,6 +95,6 @@ def _number(error: OSError | UnicodeError) -> int:
 def _words(error: OSError | UnicodeError) -> str:
     """What the system says."""
     if isinstance(error, UnicodeError):
-        return "not a name of a machine"  # Python would name its codec instead
+        return "not the name of a machine"  # Python would name its codec instead
     words = error.strerror or str(error) or type(error).__name__
     return words.partition(" (while attempting")[0]  # `create_server` adds the address, which the caller has said

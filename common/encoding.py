@@ -111,7 +111,7 @@ def decode_base64(text: str) -> bytes:
     except (binascii.Error, ValueError):
         raise ValueError("not base64") from None
     if base64.b64encode(data).decode() != text:
-        raise ValueError("base64 in a second encoding")
+        raise ValueError("not the canonical form of this base64")
     return data
 
 

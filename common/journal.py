@@ -51,7 +51,7 @@ PUT_BACK = "put a copy of the folder back, or name an empty one to fetch all fro
 
 OTHER_VERSION = "use the version that wrote it, or name another folder, and copy the keys (*.pem) of this one to it"
 
-NO_LOCKS = "this disk cannot lock files, as a node must that keeps something; name a folder on another disk"
+NO_LOCKS = "this disk cannot lock files, which a node with --data must do; name a folder on another disk"
 
 TABLES = """
     CREATE TABLE entries (number INTEGER PRIMARY KEY, kind TEXT NOT NULL, content BLOB NOT NULL,
@@ -156,8 +156,8 @@ class Journal:
         found = int(self._pragma("user_version"))
         if found != FORMAT:
             age = "an older" if found < FORMAT else "a newer"
-            raise JournalError(f"{self._path}: format {found}, of {age} version of this program, which reads {FORMAT};"
-                               f" {OTHER_VERSION}")
+            raise JournalError(f"{self._path}: format {found}, of {age} version of this program; this version reads"
+                               f" {FORMAT}; {OTHER_VERSION}")
 
     def _pragma(self, name: str) -> int | str:
         value: int | str = self._database.execute(f"PRAGMA {name}").fetchone()[0]
@@ -167,7 +167,7 @@ class Journal:
         found, last = self._database.execute("SELECT count(*), ifnull(max(number), 0) FROM entries").fetchone()
         committed = max(last, self._read_count() or 0)
         if found < committed:
-            raise sqlite3.DatabaseError(f"{found} entries are left of {committed}")
+            raise sqlite3.DatabaseError(f"only {found} of {committed} entries are left")
         return int(found)
 
     def _read_count(self) -> int | None:
@@ -273,7 +273,7 @@ ADVICE = {
     sqlite3.SQLITE_READONLY: "make the folder writable, or name another one",
     sqlite3.SQLITE_PERM: "make the folder writable, or name another one",
     sqlite3.SQLITE_CANTOPEN: "make the folder readable and writable, or name another one",
-    sqlite3.SQLITE_IOERR: "look after the disk; nothing was replaced",
+    sqlite3.SQLITE_IOERR: "check the disk; nothing was replaced",
     sqlite3.SQLITE_CORRUPT: PUT_BACK,
     sqlite3.SQLITE_NOTADB: PUT_BACK,
     sqlite3.SQLITE_ERROR: f"it lacks what this version writes; {OTHER_VERSION}, or put a copy of this one back",

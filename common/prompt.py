@@ -176,7 +176,7 @@ class _OneLine(Validator):
     def validate(self, document: Document) -> None:
         """ValidationError, shown below the lines, if there are several. The next key answers it."""
         if document.line_count > 1:
-            question = f"send {document.line_count} lines? y: each by itself, other keys: join them into one to edit"
+            question = f"send {document.line_count} lines? y: each by itself, any other key: join them into one line"
             raise ValidationError(document.cursor_position, question)
 
 

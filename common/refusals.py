@@ -123,7 +123,7 @@ def another_network_words(connection: Connection, is_lost: bool, how_to_change: 
     """What the user is told of a peer in another network; `is_lost`: it was in this one. If the peer calls, it is the
     peer's user who has to do something."""
     if is_lost:
-        return f"{connection.dialled} has another network by now; {how_to_change} to join it"
+        return f"{connection.dialled} is in another network by now; {how_to_change} to join it"
     if connection.dialled is None:
         return f"{connection.claimed_address} calls from another network; start it again there to join this one"
     return f"{connection.remote} belongs to another network, expected this one"

@@ -1,4 +1,4 @@
-"""Long output goes through a pager, if there is somebody to page."""
+"""Long output goes through a pager, if somebody reads it on a terminal."""
 
 import os
 import shlex
@@ -11,7 +11,7 @@ from lab.surroundings import takes_escapes
 
 
 def show(text: str) -> None:
-    """Print, through a pager if there is somebody to page."""
+    """Print, through a pager if somebody reads it on a terminal."""
     pager = find_pager() if takes_escapes(sys.stdout) else []
     if not pager:
         print(text, end="", flush=True)

@@ -25,6 +25,6 @@ def make_hello(stage: int, network_name: str | None, address: str) -> Message:
 def check_kind(hello: Message, stage: int) -> None:
     """HandshakeError unless this is the hello of a node of the same kind."""
     if hello["version"] != VERSION:
-        raise HandshakeError(f"version {hello['version']}, here it is {VERSION}")
+        raise HandshakeError(f"version {hello['version']}, but this node has version {VERSION}")
     if hello["stage"] != stage:
-        raise HandshakeError(f"stage {hello['stage']}, here it is {stage}")
+        raise HandshakeError(f"stage {hello['stage']}, but this node is of stage {stage}")

@@ -21,7 +21,7 @@ class LedgerClient(ChatClient):
         """Add where the node keeps what it must still know after a crash."""
         super().add_options(options)
         options.add_argument("--data", type=read_path, metavar="DIR",
-                             help="keep what is needed to go on after a crash; go on with the network that it holds")
+                             help="folder for what a restart needs; if it holds a network, go on with that")
 
     def make_node(self, network: ThreadedNetwork, address: str, options: argparse.Namespace) -> LedgerNode:
         """Make the node."""

@@ -84,7 +84,7 @@ def find_passphrase(wallet: Path, is_new: bool) -> str:
     if not sys.stdin.isatty():
         raise CannotStart(f"the passphrase of {wallet} is expected in {PASSPHRASE}, as there is no terminal to ask")
     if is_in_background():
-        print(f"the passphrase of {wallet} is asked for in the foreground (fg)", file=sys.stderr)
+        print(f"to type the passphrase of {wallet}, bring this program to the foreground (fg)", file=sys.stderr)
         wait_for_foreground()
     try:
         return choose_passphrase(wallet) if is_new else getpass.getpass(f"passphrase of {wallet}: ")

@@ -26,7 +26,7 @@ class SequencedClient(SignedClient):
     def add_options(self, options: Options) -> None:
         """Add which network is wanted, and how often a founder makes a block."""
         super().add_options(options)
-        options.add_argument("--network", type=read_id, metavar="ID", help="join this network only, found none")
+        options.add_argument("--network", type=read_id, metavar="ID", help="join only this network, never found one")
         self.add_founding_options(options)
 
     def add_founding_options(self, options: Options) -> None:

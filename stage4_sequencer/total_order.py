@@ -232,7 +232,7 @@ class TotalOrderNode(SignedNode):
         """A transaction from the account of `key`; CommandError FUNDS if every node would ignore it later."""
         available = self.available(key.account)
         if amount > available:
-            reason = f"the account needs {amount} and has {available} (what is pending is not counted)"
+            reason = f"the account needs {amount} and has {available} (its pending payments are subtracted)"
             raise CommandError(reason + self.advise_on_funds(key, amount), "FUNDS")
         return super().signed_message(key, receiver, amount)
 

@@ -102,7 +102,7 @@ class StakeNode(TotalOrderNode):
         super().on_ready()
         self.clock.tell_if_genesis_is_ahead()
         for number in [number for number, key in self.stakes.items() if key.account not in self.rules.thresholds]:
-            self.report_error("ACCOUNT", f"key {number} is of no account in this network's genesis;"
+            self.report_error("ACCOUNT", f"key {number} belongs to no account in this network's genesis;"
                                          " name others by --forge, or their folder by --keys")
             del self.stakes[number]
         if self.stakes:

@@ -1,4 +1,4 @@
-"""The attackers. Each is a stage's own node that breaks one rule and keeps all others.
+"""The attackers that are nodes. Each is a stage's own node that breaks one rule and keeps all others.
 
     world.add(make_node)                         in memory, where make_node gives a `Withhold` (lab/simulation.py)
     python -m lab.adversaries.evil withhold …    as a process, with the options of the stage's client (evil.py)
@@ -360,7 +360,7 @@ EVIL: dict[str, Evil] = {
     "withhold": Evil(Withhold, {5: f"when the others have made {LATE} blocks it shows its own: FORK, rarely ROLLBACK"}),
     "equivocate": Evil(Equivocate, {5: "when it has a turn: EQUIVOCATION, a FORK, and soon one branch again"}),
     "fork-everything": Evil(ForkEverything, {5: "where there are two branches: EQUIVOCATION; soon one again"}),
-    "censor": Evil(Censor, {5: "send something at a node: it takes until somebody else has a turn"}),
+    "censor": Evil(Censor, {5: "send something at a node: it waits until another node makes a block"}),
     "future": Evil(Future, {5: "its height runs ahead, and nobody follows"}),
     "grind": Evil(Grind, {5: "its neighbours report INVALID: the draw is not a signature"})}
 """The names by which `python -m lab.adversaries.evil` and `make network` start them."""

@@ -72,7 +72,7 @@ def make_options() -> Options:
     options.add_argument("--html", type=read_path, metavar="FILE", help="write an HTML page as well")
     options.add_argument("--list", action="store_true", help="list the attacks without running them")
     options.add_argument("--jobs", type=integer_from(1, 100), default=JOBS, metavar="N",
-                         help="cells that run at a time (default: %(default)s)")
+                         help="cells measured at the same time (default: %(default)s)")
     options.add_argument("--keys", type=read_path, default=ROOT / "run" / "bench-keys", metavar="DIR",
                          help="keys to sign with, made there if missing (default: run/bench-keys)")
     return options

@@ -65,8 +65,8 @@ def attacks_page(attacks: Sequence[Attack], findings: Findings, promises: Promis
 
 def _introduction(summary: str) -> Iterator[str]:
     yield ("<p>Each cell was measured: the attack was carried out on real nodes of that stage, on a network of its own."
-           " It <span class=\"mark holds\">✓ holds</span>, or it is <span class=\"mark broken\">✗ broken</span>; where"
-           " there is nothing to attack, it is <span class=\"none\">–</span>. Below, for each attack: what is done,"
+           " The stage <span class=\"mark holds\">✓ holds</span>, or it is <span class=\"mark broken\">✗ broken</span>;"
+           " <span class=\"none\">–</span> means that there is nothing to attack. Below, for each attack: what is done,"
            " which stage stops it and why, and what was measured.</p>")
     yield f'<p class="pale">{escape(summary)}</p>'
 

@@ -22,7 +22,7 @@ def evil_deeds(scene: Scene, number: int, seconds: float, is_enough: Callable[[l
     """An attacker's confessions, once they are enough; Unmeasured if that takes too long."""
     if not scene.eventually(lambda: is_enough(scene.reported(number, "evil")), seconds):
         deeds = len(scene.reported(number, "evil"))
-        raise Unmeasured(f"the attack has not taken place: {deeds} deeds in {seconds:g} seconds")
+        raise Unmeasured(f"the attack has not taken place: {deeds} actions in {seconds:g} seconds")
     return scene.reported(number, "evil")
 
 
@@ -282,7 +282,7 @@ WITHOUT_STAKE = {**UNBLOCKED, 4: NO_STAKE}
 ATTACKS = [
     Attack("sequencer leaves one user out", sequencer_leaves_one_user_out, UNORDERED),
     Attack("sequencer signs two orders", sequencer_signs_two_orders,
-           {**UNORDERED, 5: "there is no sequencer; its like is one ticket used for two blocks"}),
+           {**UNORDERED, 5: "there is no sequencer; the similar attack is one ticket used for two blocks"}),
     Attack("forged block", forged_block, UNBLOCKED),
     Attack("block from an account without stake", block_from_an_account_without_stake, WITHOUT_STAKE),
     Attack("future slot", future_slot, WITHOUT_STAKE),
@@ -291,5 +291,5 @@ ATTACKS = [
     Attack("withheld branch, released late", withheld_branch, WITHOUT_STAKE),
     Attack("one ticket used for two blocks", one_ticket_used_for_two_blocks, WITHOUT_STAKE),
     Attack("one of ten creators censors", one_of_ten_creators_censors,
-           {**UNBLOCKED, 4: "one makes all blocks; its like is a sequencer that leaves one user out"}),
+           {**UNBLOCKED, 4: "one node makes all blocks; the similar attack is a sequencer that leaves one user out"}),
 ]

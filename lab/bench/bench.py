@@ -57,7 +57,7 @@ def make_options() -> Options:
     options.add_argument("--messages", type=integer_from(1, 10**6), default=20_000, metavar="N",
                          help="chat messages in stage 1 (default: %(default)s)")
     options.add_argument("--transactions", type=integer_from(1, 10**6), default=20_000, metavar="N",
-                         help="transactions in each other stage (default: %(default)s)")
+                         help="transactions in each of the other stages (default: %(default)s)")
     options.add_argument("--block-seconds", type=thousandths_from(4, 3_600_000, "seconds"), metavar="SECONDS",
                          help=f"mean time between two blocks (default: time for {FULL_BLOCK} at the ceiling)")
     options.add_argument("--data", action="store_true", help="stages 3 to 5: the nodes keep what they accept on disk")

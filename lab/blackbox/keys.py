@@ -63,13 +63,13 @@ def parts(der: bytes) -> list[bytes]:
     found = []
     while der:
         if len(der) < 2:
-            raise ValueError("no DER")
+            raise ValueError("not DER")
         length, start = der[1], 2
         if length & 0x80:
             start += length & 0x7f
             length = int.from_bytes(der[2:start], "big")
         if start + length > len(der):
-            raise ValueError("no DER")
+            raise ValueError("not DER")
         found.append(der[start:start + length])
         der = der[start + length:]
     return found

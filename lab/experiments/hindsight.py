@@ -1,4 +1,4 @@
-"""The best private fork: an attacker that only watches, the plan that is made in hindsight, and one that does it."""
+"""The best private fork: an attacker that only watches, the plan made in hindsight, and one that carries it out."""
 
 from collections.abc import Sequence
 

@@ -29,7 +29,7 @@ class Quality(Experiment):
     METHOD: ClassVar[str] = (
         "Nodes of stage 5 run in memory for 3,600 slots: each honest one has a tenth of the stake, and the attacker has"
         " φ. A slot has a block with chance F = 0.1, and blocks arrive within their slot. The attacker withholds as"
-        " Eyal and Sirer describe it for Bitcoin. Counted are the blocks of the best chain in the end. Of two chains of"
+        " Eyal and Sirer describe it for Bitcoin. Only the blocks of the best chain at the end count. Of two chains of"
         " one length the smaller draw wins by the contract; in other series the attacker wins all ties, or loses all."
         f" {HASHED}")
     MEASURED: ClassVar[dict[str, str]] = NAMES

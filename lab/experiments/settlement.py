@@ -1,4 +1,4 @@
-"""How deep a block must be that it is safe to act on what it says."""
+"""How deep a block must be before it is safe to act on what it says."""
 
 from collections.abc import Sequence
 from typing import ClassVar

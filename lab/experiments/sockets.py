@@ -1,4 +1,4 @@
-"""The network of ten stakes of chains.py, of real nodes: processes on this machine, sockets, RSA, and true time."""
+"""The network of chains.py with real nodes: ten stakes, processes on this machine, sockets, RSA, and real time."""
 
 import time
 from collections.abc import Iterator

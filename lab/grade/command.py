@@ -34,20 +34,20 @@ def make_options(name: str = "python -m lab.grade", description: str = "Grade a 
     options = Options(prog=name, description=description, allow_abbrev=False)
     options.add_argument("--stage", type=integer_from(1, 5), required=True, metavar="N", help="1 to 5")
     options.add_argument("--node", type=read_node, default="", metavar="COMMAND",
-                         help="what starts the node; nothing: ours")
+                         help="the command that starts the node (default: ours)")
     options.add_argument("--in", dest="directory", type=read_path, default=Path.cwd(), metavar="FOLDER",
                          help="the folder that the node is started in")
     options.add_argument("--to", type=read_path, metavar="FOLDER", help="where the results go (run/grade/…)")
     options.add_argument("--seed", type=integer_from(0, 2**32), metavar="N", help="repeat the random choices of a run")
-    options.add_argument("--only", default="", metavar="CRITERION", help="ask this one criterion")
-    options.add_argument("--only-this-stage", action="store_true", help="leave out what earlier stages ask")
+    options.add_argument("--only", default="", metavar="CRITERION", help="check only this criterion")
+    options.add_argument("--only-this-stage", action="store_true", help="leave out the criteria of earlier stages")
     options.add_argument("--cli-only", action="store_true", help="only what needs no wire format")
     options.add_argument("--timeout-factor", type=read_factor, metavar="F",
                          default=os.environ.get("TIMEOUT_FACTOR", ""),
-                         help="all may take so many times as long; also from the environment, TIMEOUT_FACTOR")
+                         help="give everything so many times as long (or set TIMEOUT_FACTOR)")
     options.add_argument("--workers", type=integer_from(0, 64), default=WORKERS, metavar="N",
                          help=f"criteria at a time ({WORKERS}); 0: in one process")
-    options.add_argument("--slow", action="store_true", help="also what takes a minute or more")
+    options.add_argument("--slow", action="store_true", help="also check what takes a minute or more")
     return options
 
 
@@ -58,7 +58,7 @@ def read_factor(text: str) -> float:
     except ValueError:
         factor = 0.0
     if not 0 < factor <= 1_000:
-        raise argparse.ArgumentTypeError(f"expected how many times as long all may take, not {text!r}")
+        raise argparse.ArgumentTypeError(f"expected how many times as long everything may take, not {text!r}")
     return factor
 
 

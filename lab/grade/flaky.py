@@ -1,4 +1,4 @@
-"""`python -m lab.grade.flaky`, or `make grade-flaky STAGE=3 TIMES=20`: which criteria change their mind?
+"""`python -m lab.grade.flaky`, or `make grade-flaky STAGE=3 TIMES=20`: which criteria change their verdict?
 
 The same node is graded many times, each time with the next seed. A criterion that passes once and fails another time is
 unfair, to ours and to a submission: it is printed with the seeds, and the exit status is 1.
@@ -20,7 +20,7 @@ TIMES = 20
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Grade a node many times."""
-    parser = make_options("python -m lab.grade.flaky", "Grade a node many times; print what changes its mind.")
+    parser = make_options("python -m lab.grade.flaky", "Grade a node many times; list what changes its verdict.")
     parser.add_argument("--times", type=integer_from(2, 10_000), default=TIMES, metavar="N",
                         help=f"how often ({TIMES})")
     options = parser.parse_args(arguments)
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     for line in describe(changed):
         print(line)
-    print(f"{len(changed)} criteria have changed their mind in {options.times} runs; the runs are in {where}")
+    print(f"{len(changed)} criteria have changed their verdict in {options.times} runs; the runs are in {where}")
     return 1 if changed else 0
 
 

@@ -48,8 +48,8 @@ def words(result: Result, one: Outcome) -> str:
 
 def headline(result: Result) -> str:
     """The points in one line, and how to do the same again."""
-    return (f"Stage {result.settings.stage}: basics {result.score()} of {result.full()}, hardening, counted apart, "
-            f"{result.score(True)} of {result.full(True)}. Seed {result.settings.seed}; again: {result.replay}")
+    return (f"Stage {result.settings.stage}: basics {result.score()} of {result.full()}, hardening, counted separately,"
+            f" {result.score(True)} of {result.full(True)}. Seed {result.settings.seed}; again: {result.replay}")
 
 
 def gradescope(result: Result, hidden: frozenset[str] = frozenset()) -> dict[str, Any]:

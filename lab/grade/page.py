@@ -53,7 +53,7 @@ def _top(result: Result) -> Iterator[str]:
     for remark in result.remarks:
         yield f'<p class="remark">{escape(remark)}</p>'
     yield '<div class="points">'
-    for name, hardening in (("basics", False), ("hardening, counted apart", True)):
+    for name, hardening in (("basics", False), ("hardening, counted separately", True)):
         yield f"<div>{name}<br><b>{result.score(hardening)}</b> of {result.full(hardening)}</div>"
     yield "</div>"
     counts = {verdict: sum(one.verdict == verdict for one in result.outcomes) for verdict in MARKS}

@@ -87,7 +87,7 @@ def complete(criteria: Sequence[Criterion], outcomes: Iterable[Outcome], stage: 
     """An outcome for each criterion, with its points. One that has none is an error of the grader."""
     known = {one.criterion.key: one for one in outcomes}
     points = share_out(criteria, stage)
-    all_of_them = [known.get(one.key) or Outcome(one, ERROR, one.rule, "the grader has ended before it was asked")
+    all_of_them = [known.get(one.key) or Outcome(one, ERROR, one.rule, "the grader has ended before it was checked")
                    for one in criteria]
     for one in all_of_them:
         one.points = points[one.criterion.key]

@@ -55,7 +55,7 @@ def grade(command: Sequence[str], stage: int, folder: Path, *, seed: int = 1, na
                     began.isoformat(timespec="seconds").replace("+00:00", "Z"), round(time.monotonic() - started, 1),
                     name, list(remarks))
     if not result.outcomes:
-        result.remarks.append(f"No criterion was asked. What pytest says is in {folder / 'pytest.txt'}.")
+        result.remarks.append(f"No criterion was checked. What pytest says is in {folder / 'pytest.txt'}.")
     result.save(folder / "grade.json")
     return result
 

@@ -61,9 +61,9 @@ def judge(error: BaseException | None, rule: str) -> Judgement:
     if isinstance(error, AssertionError):
         return Judgement(FAILED, rule, shorten(str(error).partition("\nassert ")[0]))
     if isinstance(error, ConnectionError):
-        return Judgement(FAILED, rule, "it does not take the connection, or has ended it at once")
+        return Judgement(FAILED, rule, "it does not accept the connection, or has ended it at once")
     if type(error).__name__ == "Failed" and "Timeout" in str(error):  # pytest-timeout
-        return Judgement(FAILED, rule, "the criterion was not over in its time")
+        return Judgement(FAILED, rule, "the criterion did not end in time")
     return Judgement(ERROR, rule, shorten(f"{type(error).__name__}: {error}"))
 
 

@@ -1,4 +1,4 @@
-"""A conversation as a space-time diagram, in SVG: each who takes part has a line down, and messages go across.
+"""A conversation as a space-time diagram, in SVG: each participant has a vertical line, and messages go across.
 
 The distance between two rows says nothing about time, which stands on the left: what matters is the order.
 """

@@ -1,4 +1,4 @@
-"""Ends all that a submission has started, also what has left its process group or was left by its parent.
+"""Ends all that a submission has started, even what has left its process group, or has lost its parent.
 
 Three nets: the children of this process and theirs, which after `adopt_orphans` include those whose parents have
 ended; the sessions that were opened for the nodes; and a mark in the environment, which a child inherits unless it

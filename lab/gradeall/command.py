@@ -51,12 +51,12 @@ def make_options() -> Options:
     options.add_argument("--to", type=read_path, metavar="FOLDER", help="where the results go (run/grade-all/stage-N)")
     options.add_argument("--points", type=read_path, metavar="FILE", help="the teacher's points.toml")
     options.add_argument("--seed", type=integer_from(0, 2**32), metavar="N", help="repeat the random choices of a run")
-    options.add_argument("--only", default="", metavar="CRITERIA", help="ask these only, with commas")
-    options.add_argument("--only-this-stage", action="store_true", help="leave out what earlier stages ask")
+    options.add_argument("--only", default="", metavar="CRITERIA", help="check only these; commas between them")
+    options.add_argument("--only-this-stage", action="store_true", help="leave out the criteria of earlier stages")
     options.add_argument("--cli-only", action="store_true", help="only what needs no wire format")
     options.add_argument("--workers", type=integer_from(0, 64), default=WORKERS, metavar="N",
                          help=f"criteria at a time ({WORKERS})")
-    options.add_argument("--slow", action="store_true", help="also what takes a minute or more")
+    options.add_argument("--slow", action="store_true", help="also check what takes a minute or more")
     return options
 
 

@@ -1,4 +1,4 @@
-"""Starts a program of a submission, and keeps it in: a user of its own, limits, and bubblewrap where it is.
+"""Starts a program of a submission, and confines it: a user of its own, limits, and bubblewrap where that is installed.
 
 Called as `python -I -S launch.py GUARD COMMAND…`, where GUARD is JSON with the members of `lab.gradeall.guards.Guard`.
 It imports nothing of the project, since it runs before each node, and a node should start quickly.

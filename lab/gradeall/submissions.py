@@ -90,7 +90,7 @@ def read_form(path: Path, work: Path, stage: int) -> Submission:
         build, start = (shlex.split(members.get(name, "").replace("{stage}", str(stage)))
                         for name in ("build", "start"))
     except ValueError as error:
-        raise CannotGrade(f"{FORM} has a command that no shell would take: {error}") from None
+        raise CannotGrade(f"{FORM} has a command that no shell would accept: {error}") from None
     if not start:
         raise CannotGrade(f"{FORM} does not say how to start it: start = \"./node\"")
     first = os.path.normpath(work / start[0]) if "/" in start[0] else start[0]

@@ -46,9 +46,9 @@ or newer, and make.
     make {name}             # a node of your own; it says which function is missing
 
 **How to work.** Begin with `make test`. It names the next task, what you have to decide, what is given, and the first
-failure. Write what it asks for, and run it again. A task counts when all its tests pass. It stops at its first
-failure, so each run shows one thing to do. If a test has run in memory, `failure.svg` shows all messages that were
-sent before it failed: nodes are columns, time runs down.
+failure. Write what it asks for, and run it again. It stops at the first failure, so each run shows one thing to do. A
+task counts when all its tests pass. If the test that failed has run in memory, `failure.svg` shows all messages that
+were sent before: nodes are columns, time runs down.
 
 **What is fixed.** The names, parameters and docstrings of functions, and the attributes that the skeleton declares
 (`self.key: PrivateKey`). Tests use them. Everything else is yours: a function whose name begins with an underscore is
@@ -56,14 +56,14 @@ only a suggestion. Add what you like, and name it as you like.
 
 **What the words mean.** What goes over the wire, and what the command line takes, is in
 [docs/contract.md](docs/contract.md); the code refers to it as "contract §N". "Invalid unless …" in a docstring says
-that the function raises `Invalid` (common/interface.py) for what is not valid. That is counted against whoever has
+that the function raises `Invalid` (common/interface.py) for what is not valid. The node counts that against whoever has
 sent it. Any other exception that leaves a function is a defect.
 
-**More of `make test`.** `ARGS=` goes to pytest, and takes the easiest tests first:
+**More of `make test`.** With `ARGS=`, pytest gets these options, and runs the easiest tests first:
 
     make test ARGS=-x                               # stop at the first failure
     make test ARGS="tests/{folder} -k account"      # some tests
-    make test ALL=1                                 # all tests with all that they say, many lines
+    make test ALL=1                                 # all tests with their whole output, many lines
 
 | task | points | about |
 |---|---|---|
@@ -72,7 +72,8 @@ sent it. Any other exception that leaves a function is a defect.
 Everything else is given, and works:
 {given}.
 
-This is a part of a larger project. What READMEs say of `make network`, `make attacks` and docs/security.md is there.
+This is a part of a larger project. `make network`, `make attacks` and docs/security.md, which the READMEs mention, are
+only in that project.
 """
 
 

@@ -118,7 +118,8 @@ def _rollback(event: Event, names: Names) -> tuple[str, str]:
 
 def _equivocation(event: Event, names: Names) -> tuple[str, str]:
     ids = " and ".join(one[:SHOWN_DIGITS] for one in event["ids"])
-    return "alarm", f"EQUIVOCATION: {names.of(event['creator'])} has signed {ids} for one place"
+    kind = "slot" if "slot" in event else "number"
+    return "alarm", f"EQUIVOCATION: {names.of(event['creator'])} has signed {ids} for one {kind}"
 
 
 def _error(event: Event, names: Names) -> tuple[str, str]:

@@ -60,5 +60,5 @@ PLANS = (
 REST = Plan("What has no chapter yet", "Name its section or its file in lab/read/chapters.py.")
 """So that nothing is missing from the text; a test holds that this chapter stays empty."""
 
-COMMON = Plan("The library", "What no stage is about, as far as this stage runs it.")
+COMMON = Plan("The library", "The code of common/ that this stage runs.")
 """common/, with ALL=1."""

@@ -37,7 +37,7 @@ def make_options() -> Options:
     options = Options(prog="python -m lab.read", description="Print the whole node of a stage as one text.",
                       allow_abbrev=False)
     options.add_argument("--stage", type=read_stage, default=5, metavar="N", help="a stage, 1 to 5 (default: 5)")
-    options.add_argument("--all", action="store_true", help="with what it runs of common/")
+    options.add_argument("--all", action="store_true", help="with the code of common/ that it runs")
     options.add_argument("--html", type=read_path, metavar="FILE", help="write a page instead")
     return options
 

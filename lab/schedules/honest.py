@@ -1,4 +1,4 @@
-"""The honest part of a network in memory: nodes of stage 5 with nine stakes of ten, and what happens to them.
+"""The honest part of a network in memory: nodes of stage 5 with nine of ten stakes, and what happens to them.
 
 Signatures are keyed hashes, not RSA: run this inside `hashes_instead_of_rsa` (keyed_hash.py).
 """

@@ -1,4 +1,4 @@
-"""The adversary of the schedules: one stake of ten, and many addresses that call honest nodes and are called by them.
+"""The adversary of the schedules: one of ten stakes, and many addresses that call honest nodes and are called by them.
 
 A `Puppet` is one of these addresses. It answers as its manner says. The `Adversary` holds the strings: it knows what
 any puppet has heard, and keeps what it has made itself. What it says unasked is in mischief.py.

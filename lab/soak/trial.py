@@ -261,7 +261,7 @@ class Trial:
                 self.lost |= missing
                 yield f"node {member.place.name} lacks {len(missing)} of {len(acknowledged)} acknowledged transactions"
             if b'"event": "equivocation"' in member.running.output:
-                yield f"node {member.place.name} has seen two blocks signed for one place"
+                yield f"node {member.place.name} has seen two signed blocks for the same number or slot"
 
     def _ask_for_ids(self, member: Member) -> set[str]:
         """The ids of all transactions that a node holds; none of ours if it is in another network by now.

@@ -3,7 +3,7 @@
     python -m lab.tasks stage3_signed               # a line for each task, a score, the first failure of the next task
     python -m lab.tasks stage3_signed --task 3      # one task
     python -m lab.tasks stage3_signed -x            # what pytest is to do, the easiest tests first
-    python -m lab.tasks stage3_signed --all         # all tests with all that they say
+    python -m lab.tasks stage3_signed --all         # all tests with their whole output
 
 Each task runs in a process of its own (child.py), and stops at its first failure: mend that, and run it again.
 A task counts when all its tests pass.
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                                      allow_abbrev=False)
     parser.add_argument("stage", help="the folder that is to be written")
     parser.add_argument("--task", type=int, help="only this one")
-    parser.add_argument("--all", action="store_true", help="all tests with all that they say")
+    parser.add_argument("--all", action="store_true", help="all tests with their whole output")
     options, for_pytest = parser.parse_known_args(arguments)
     root = Path.cwd()
     tests = f"tests/{options.stage}"

@@ -86,7 +86,7 @@ def test_paths_that_are_not_what_is_expected(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("number", "what_to_do"), [
     (errno.EACCES, "change the permissions"), (errno.EPERM, "change the permissions"),
     (errno.EROFS, "another one"), (errno.ENOSPC, "make room"), (errno.EDQUOT, "make room"),
-    (errno.EMFILE, "ulimit"), (errno.EIO, "look after this disk"),
+    (errno.EMFILE, "ulimit"), (errno.EIO, "check this disk"),
 ])
 def test_a_file_that_cannot_be_read_or_written(
         number: int, what_to_do: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,7 +109,7 @@ def test_a_file_that_a_node_cannot_read_is_not_reported_as_a_port_where_it_canno
     monkeypatch.setattr(sys, "argv", ["stage1_chat", "--peer", "none"])
     assert client.main() == 1
     assert capsys.readouterr().err.startswith(
-        "python -m stage1_chat: keys/key-1.pem: Permission denied; this user may not do that there: change")
+        "python -m stage1_chat: keys/key-1.pem: Permission denied; this user is not allowed to do that: change")
 
 
 # --- listening and calling ----------------------------------------------------------------------
@@ -182,8 +182,8 @@ def test_a_host_name_that_cannot_exist(here: Here, monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize(("error", "what_to_do"), [
     (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), "check its spelling"),
-    (OSError(errno.EHOSTUNREACH, "No route to host"), "no way leads there"),
-    (OSError(errno.ENETUNREACH, "Network is unreachable"), "no way leads there"),
+    (OSError(errno.EHOSTUNREACH, "No route to host"), "there is no route to it"),
+    (OSError(errno.ENETUNREACH, "Network is unreachable"), "there is no route to it"),
     (TimeoutError("timed out"), "firewall"),
     (OSError(errno.EPERM, "Operation not permitted"), "firewall"),
     (OSError(errno.ECONNRESET, "Connection reset by peer"), "check the address"),

@@ -123,7 +123,7 @@ def test_a_disk_that_cannot_lock_files_is_named_for_that(
     (sqlite3.SQLITE_IOERR_LOCK, "this disk cannot lock files.*another disk"),
     (sqlite3.SQLITE_IOERR_SHMMAP, "this disk cannot lock files.*another disk"),
     (sqlite3.SQLITE_PROTOCOL, "another program holds it: end that one, and start again"),
-    (sqlite3.SQLITE_IOERR_FSYNC, "look after the disk"),
+    (sqlite3.SQLITE_IOERR_FSYNC, "check the disk"),
     (sqlite3.SQLITE_INTERNAL, "start again; nothing was replaced"),
     (sqlite3.SQLITE_CORRUPT_INDEX, "put a copy of the folder back")])
 def test_an_error_of_sqlite_comes_with_advice(code: int, expected: str, tmp_path: Path) -> None:
@@ -281,7 +281,7 @@ def test_a_missing_log_is_reported(tmp_path: Path) -> None:
     fill(tmp_path / "data")
     folder = killed(tmp_path / "data", tmp_path / "copy")
     (folder / "journal.sqlite-wal").unlink()
-    with pytest.raises(JournalError, match=r"not a journal|0 entries are left of 5|no such table"):
+    with pytest.raises(JournalError, match=r"not a journal|only 0 of 5 entries are left|no such table"):
         Journal(folder)
 
 
@@ -309,9 +309,9 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "an entry changed": (execute("UPDATE entries SET content = 'other' WHERE number = 2"), "entry 2 is damaged"),
     "a note changed": (execute("UPDATE notes SET value = 'other'"), "note network is damaged"),
     "a kind changed": (execute("UPDATE entries SET kind = 'block' WHERE number = 1"), "entry 1 is damaged"),
-    "the last entry gone": (execute("DELETE FROM entries WHERE number = 5"), "4 entries are left of 5"),
-    "one in the middle gone": (execute("DELETE FROM entries WHERE number = 3"), "4 entries are left of 5"),
-    "all gone": (execute("DELETE FROM entries"), "0 entries are left of 5"),
+    "the last entry gone": (execute("DELETE FROM entries WHERE number = 5"), "only 4 of 5 entries are left"),
+    "one in the middle gone": (execute("DELETE FROM entries WHERE number = 3"), "only 4 of 5 entries are left"),
+    "all gone": (execute("DELETE FROM entries"), "only 0 of 5 entries are left"),
     "the count cut off": (lambda folder: (folder / "lock").write_bytes(b"5"), "lock: damaged"),
     "the count is no number": (lambda folder: (folder / "lock").write_bytes(b"x" * 16), "lock: damaged"),
     "a folder in its place": (put_folder, "unable to open"),

@@ -1,4 +1,4 @@
-"""Honest nodes agree, whatever one stake of ten and connections without a stake do: seeded schedules, in memory.
+"""Honest nodes agree, whatever one of ten stakes and connections without a stake do: seeded schedules, in memory.
 
 Each schedule is an attack of a minute on up to ten honest nodes, with up to a hundred connections (lab/schedules/schedules.py).
 Within the minute after the attack all honest nodes have the same tip. During it no node is more than six blocks behind

@@ -99,7 +99,7 @@ def test_after_a_refusal_nobody_is_called_again(who: str) -> None:
     scene.joining.start(PEER)
     connection = scene.open()
     if who == "the peer":
-        scene.hear_error(connection, "HANDSHAKE", "stage 2, here it is 1")
+        scene.hear_error(connection, "HANDSHAKE", "stage 2, but this node is of stage 1")
     else:
         scene.refusals.refuse(connection, "FORMAT", "no hello")
         assert connection.sent == [{"type": "error", "code": "FORMAT", "reason": "no hello"}]

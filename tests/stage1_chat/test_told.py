@@ -25,7 +25,7 @@ def test_a_founder_that_founds_a_new_network_is_reported_once_at_each_end_and_st
     world.run(300.0)
     assert anew.network_name != first_network
     for other in others:
-        assert reasons(world, other) == [f"{founder.address} has another network by now; start this node again to join it"]
+        assert reasons(world, other) == [f"{founder.address} is in another network by now; start this node again to join it"]
         assert other.network_name == first_network
     assert sorted(reasons(world, anew)) == [f"{other.address} calls from another network; start it again there to join this one"
                                             for other in others]
@@ -36,7 +36,7 @@ def test_a_founder_that_founds_a_new_network_is_reported_once_at_each_end_and_st
     assert len(back.links) == 3, "it was called again without a word"
 
 
-@pytest.mark.parametrize("changes, words", [({"stage": 2}, "stage 2, here it is 1"), ({"version": 2}, "version 2, here it is 1")])
+@pytest.mark.parametrize("changes, words", [({"stage": 2}, "stage 2, but this node is of stage 1"), ({"version": 2}, "version 2, but this node has version 1")])
 def test_a_peer_that_keeps_calling_is_reported_once_for_each_address(changes: dict[str, int], words: str) -> None:
     world, alice = founded_world()
     for listens in ("one:1", "one:1", "two:1", "one:1"):

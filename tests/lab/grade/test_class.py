@@ -1,4 +1,4 @@
-"""`make grade-all`: a folder of submissions, each graded, none of them able to change that."""
+"""`make grade-all`: a folder of submissions, each graded, none of them able to change its grade."""
 
 import csv
 import json

@@ -177,7 +177,7 @@ def test_who_interrupts_it_leaves_nothing_behind(tmp_path: Path) -> None:
 
 def test_nothing_to_ask_is_an_error_of_the_grader(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--stage", "1", "--to", str(tmp_path / "run"), "--only", "1.nonsense"]) == GRADER_HAS_FAILED
-    assert "No criterion was asked" in capsys.readouterr().out
+    assert "No criterion was checked" in capsys.readouterr().out
 
 
 def test_a_criterion_that_changes_its_mind_is_named_with_its_seed(result: Result) -> None:
