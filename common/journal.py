@@ -276,7 +276,7 @@ ADVICE = {
     sqlite3.SQLITE_IOERR: "check the disk; nothing was replaced",
     sqlite3.SQLITE_CORRUPT: PUT_BACK,
     sqlite3.SQLITE_NOTADB: PUT_BACK,
-    sqlite3.SQLITE_ERROR: f"it lacks what this version writes; {OTHER_VERSION}, or put a copy of this one back",
+    sqlite3.SQLITE_ERROR: f"it lacks what this version needs; {OTHER_VERSION}, or put a copy of this one back",
 }
 """What the user can do about an error of SQLite."""
 

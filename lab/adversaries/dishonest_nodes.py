@@ -128,7 +128,7 @@ class WithholdingMaker(ForgersMaker):
             parent_id, self.fork_height = parent.id, parent.height
         self.secret += (self.sign_block(slot, parent_id, draw, key, []),)
         count_secret = len(self.secret)
-        self.node.confess(f"withholds its block of slot {slot}, {count_secret} by now", withheld=count_secret)
+        self.node.confess(f"withholds its block of slot {slot}, {count_secret} so far", withheld=count_secret)
 
     def on_slot(self) -> None:
         """Show the branch once it is late enough."""

@@ -197,8 +197,8 @@ def invented_peers(scene: Scene) -> Finding:
     number = scene.add(peer=scene.nodes[1].address, links=1)
     scene.tell(1)
     heard = scene.all_heard()
-    return holds_if(heard, f"node 1 listed {listed} addresses; of {scene.told} pieces of news, heard"
-                           f" {scene.each(scene.heard)}, of which node {number} joined after it")
+    return holds_if(heard, f"node 1 listed {listed} addresses; {scene.told} pieces of news were told, and heard:"
+                           f" {scene.each(scene.heard)}; node {number} has joined after the attack")
 
 
 def count_listed(scene: Scene) -> int:

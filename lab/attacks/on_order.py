@@ -74,8 +74,8 @@ def leave_out(scene: Scene, evil: int, honest: int) -> Finding:
     done = scene.eventually(lambda: scene.has(honest, scene.bob) == paid,
                             GRACE if scene.stage == 4 else ATTACK_SECONDS)
     times = len(scene.reported(evil, "evil"))
-    return holds_if(done, f"left out {count(times, 'time')}; of {count(paid, 'payment')} by mallory, node {honest} has"
-                          f" executed {scene.has(honest, scene.bob)}, and a later one by the bank")
+    return holds_if(done, f"mallory was left out {count(times, 'time')}; of her {count(paid, 'payment')}, node {honest}"
+                          f" has executed {scene.has(honest, scene.bob)}, and then a later one of the bank")
 
 
 # --- two orders, forged blocks ----------------------------------------------------------------------

@@ -132,8 +132,8 @@ HEADINGS = ("stage", "what", "number", "seconds", "per second", "V [µs]", "ceil
 
 
 LEGEND = ("V: one RSA-2048 verification by pycryptodome in one thread; the median of short runs before and after,",
-          "while the nodes were idle. Ceiling: cores / (nodes x V), as if nothing else took time. A machine whose",
-          "speed changes has another V meanwhile; then the ratio with that one says more.")
+          "while the nodes were idle. Ceiling: cores / (nodes x V), as if nothing else took time. If the machine's",
+          "speed changes during a run, V meanwhile differs, and the ratio with it says more.")
 
 
 def draw(options: argparse.Namespace, rows: Sequence[Row]) -> str:
