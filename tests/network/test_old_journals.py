@@ -40,7 +40,7 @@ def test_a_node_goes_on_with_what_an_older_version_has_kept(
 
 
 @pytest.mark.parametrize("name, expected", [
-    ("format-1-stage-2", "format 1, of an older version of this program, which reads 2"),
+    ("format-1-stage-2", "format 1, of an older version of this program; this version reads 2"),
     ("format-2-draft-stage-2", "no such column: checksum; it lacks what this version needs")])
 def test_an_older_format_is_refused_in_one_line_and_stays_as_it_is(name: str, expected: str, tmp_path: Path) -> None:
     folder = put_there(name, tmp_path / "data")
