@@ -238,7 +238,8 @@ class Journal:
         return self._notes.get(name)
 
     def _read_notes(self) -> Iterator[tuple[str, str]]:
-        for name, value, checksum in self._database.execute("SELECT name, CAST(value AS BLOB), checksum FROM notes"):
+        for name, value, checksum in self._database.execute(
+                f"SELECT {_text('name')}, {_bytes('value')}, checksum FROM notes"):
             if _checksum(name, value) != checksum:
                 raise sqlite3.DatabaseError(f"note {name} is damaged")
             yield name, value.decode()
@@ -247,10 +248,20 @@ class Journal:
         """All entries in order; JournalError at one whose content is not what was written."""
         with self._as_journal_errors():
             for number, kind, content, checksum in self._database.execute(
-                    "SELECT number, CAST(kind AS TEXT), CAST(content AS BLOB), checksum FROM entries ORDER BY number"):
+                    f"SELECT number, {_text('kind')}, {_bytes('content')}, checksum FROM entries ORDER BY number"):
                 if _checksum(kind, content) != checksum:
                     raise sqlite3.DatabaseError(f"entry {number} is damaged")
                 yield Entry(kind, content)
+
+
+def _text(column: str) -> str:
+    """SQL for a column as text: where the file is damaged, it may be NULL or a number. The checksum finds that out."""
+    return f"CAST(ifnull({column}, '') AS TEXT)"
+
+
+def _bytes(column: str) -> str:
+    """The same for a column as bytes."""
+    return f"CAST(ifnull({column}, '') AS BLOB)"
 
 
 def _checksum(kind: str, content: bytes) -> int:

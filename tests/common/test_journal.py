@@ -1,8 +1,10 @@
 """The journal: committed entries are there again, and damage is reported and never replaced."""
 
+import contextlib
 import errno
 import fcntl
 import random
+import re
 import shutil
 import sqlite3
 import threading
@@ -14,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.journal import Entry, Journal, JournalError
+from common.journal import TABLES, Entry, Journal, JournalError
 
 CONTENTS = [b"first", b"", b"\x00" * 10, b"x" * 20_000, "ünï".encode()]
 ENTRIES = [Entry("transaction", content) for content in CONTENTS]
@@ -275,6 +277,21 @@ def test_a_journal_that_cannot_be_used_is_closed_again(tmp_path: Path, databases
         databases[-1].execute("SELECT 1")
     with pytest.raises(JournalError, match="not a database"):  # and not that another process uses the folder
         Journal(tmp_path)
+
+
+@pytest.mark.parametrize("change", ["entries SET kind = NULL", "entries SET kind = 7", "entries SET content = NULL",
+                                    "notes SET name = NULL", "notes SET name = 7 WHERE name = 'peers'", "notes SET value = NULL"])
+def test_a_value_of_another_type_is_damage_too(change: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A flipped bit can turn a text into a NULL or a number, whatever the table allows."""
+    monkeypatch.setattr("common.journal.TABLES", re.sub(" STRICT| NOT NULL| TEXT| BLOB", "", TABLES))
+    journal = fill(tmp_path)
+    journal.note("peers", "[1]")
+    journal.commit()
+    journal.close()
+    with contextlib.closing(sqlite3.connect(tmp_path / "journal.sqlite", isolation_level=None)) as database:
+        database.execute(f"UPDATE {change}")
+    with pytest.raises(JournalError, match="damaged"):
+        list(Journal(tmp_path).entries())
 
 
 def test_a_missing_log_is_reported(tmp_path: Path) -> None:
