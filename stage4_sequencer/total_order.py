@@ -185,8 +185,9 @@ class TotalOrderNode(SignedNode):
         """Is there room in the pool? What was made here comes in even if there is none."""
         if transaction.id in self.made_here or self.keeper.is_replaying:
             return True
-        # By `max`, a sender that has nothing cannot even pay 0: otherwise anybody could fill the pool for nothing.
-        return self.pool.has_room(self.available(transaction.sender) >= max(1, transaction.amount))
+        # There is less room for what its sender cannot pay. By `max`, a sender that has nothing cannot even pay 0:
+        # otherwise anybody could fill the pool for nothing.
+        return self.pool.has_room(is_covered=self.available(transaction.sender) >= max(1, transaction.amount))
 
     def on_no_room(self, transaction: Transaction, frame: bytes) -> None:
         """Remember what there was no room for: it is not asked for until there is, or until its sender has more."""

@@ -7,7 +7,8 @@
                         `why_invalid`                each of its transactions, one executed after the other
 
 A transaction keeps the rules of stage 3, too: both accounts are keys, and the sender has signed. Here is what it
-costs. What a valid block does to the balances is in ledger.py.
+costs: `check_amount` when it arrives, `why_invalid` in a block. What a valid block does to the balances is in
+ledger.py.
 """
 
 from common.encoding import ID, MAX_INTEGER, STRING, Field, Message, Shape, canon, ids_field, is_integer
@@ -107,14 +108,20 @@ def names_a_block(block: Block, tree: Tree) -> bool:
 
 
 def check_amount(message: Message) -> None:
-    """Invalid if a transaction does not even pay the fee. It is neither kept nor forwarded."""
+    """Invalid if a transaction does not even pay the fee. It is neither kept nor forwarded.
+
+    `StakeNode.check_transaction` asks this when the transaction arrives, before the signature is checked.
+    """
     if message["amount"] < FEE:
         raise Invalid(f"transaction: {_BELOW_THE_FEE}")
 
 
 def why_invalid(transaction: Transaction, balance: int, is_executed: bool) -> str | None:
     """Why a transaction is not valid at its point in a block, where its sender has this balance; None if it is valid.
-    Its signature was checked when it arrived."""
+    Its signature was checked when it arrived.
+
+    `TreeLedger.execute` asks this by `View.execute`, for each transaction of a block that may enter the tree.
+    """
     if is_executed:
         return "it is in an earlier block or earlier in this one"
     if transaction.amount < FEE:
