@@ -86,7 +86,7 @@ class Fetcher(Part):
         """Ask for `ids`, which the other end of `connection` has named. Those for which there is no room are left out;
         they will be named again."""
         for missing_id in ids:
-            if not self._name(missing_id, connection):
+            if not self._note_named_by(missing_id, connection):
                 break
         self._ask_next(connection)
 
@@ -167,7 +167,7 @@ class Fetcher(Part):
             missing.failed = ()
             if missing.tries > MAX_TRIES:
                 del self._missing[missing_id]
-            elif not self._name(missing_id, connection):
+            elif not self._note_named_by(missing_id, connection):
                 self._forsake(missing_id, missing, self._now() + WANT_AGAIN)
         self._ask_next(connection)
 
@@ -176,8 +176,9 @@ class Fetcher(Part):
 
     # --- who is asked ---------------------------------------------------------------------------
 
-    def _name(self, missing_id: str, connection: Connection) -> bool:
-        """Note that a connection has named an id; False if there is no room for that."""
+    def _note_named_by(self, missing_id: str, connection: Connection) -> bool:
+        """Note that a connection has named an id, and queue it there unless another one is asked; False if there is no
+        room."""
         missing = self._missing.get(missing_id)
         if missing is not None and (connection in missing.named_by or connection in missing.failed):
             return True
@@ -273,6 +274,7 @@ class Fetcher(Part):
         self._sources[connection].queue[missing_id] = None
 
     def _ask_next(self, connection: Connection) -> None:
+        """Ask a connection for what is queued there, in as many questions as may be open."""
         source = self._sources.get(connection, Source())
         while source.queue and len(source.questions) < MAX_WANTS_OPEN:
             ids = list(islice(source.queue, MAX_WANT))

@@ -129,11 +129,11 @@ class Reconciliation(Part):
         "inventory": {"bucket": Field(_is_bucket, "two lower-case hex digits"), "ids": ids_field(MAX_INVENTORY)},
     }
 
-    def __init__(self, ids: IdTree, need: Callable[[Connection, list[str]], None],
+    def __init__(self, ids: IdTree, fetch: Callable[[Connection, list[str]], None],
                  has_room: Callable[[Connection], bool], generator: random.Random) -> None:
-        """`need` fetches those of the ids that are lacking. `has_room` says if a neighbour may name more of them."""
+        """`fetch` gets those of the ids that are lacking. `has_room` says if a neighbour may name more of them."""
         self._ids = ids
-        self._need = need
+        self._fetch = fetch
         self.has_room = has_room
         self._generator = generator
         self.comparisons: dict[Connection, Comparison] = {}
@@ -247,7 +247,7 @@ class Reconciliation(Part):
         """
         self._with(connection).is_listing = False
         self.go_on(connection)
-        self._need(connection, message["ids"])
+        self._fetch(connection, message["ids"])
 
     # --- telling ids ----------------------------------------------------------------------------
 
@@ -297,4 +297,4 @@ class Reconciliation(Part):
 
     def on_inventory(self, connection: Connection, message: Message, frame: bytes) -> None:
         """A part of the answer to a summary: fetch those that are lacking here."""
-        self._need(connection, message["ids"])
+        self._fetch(connection, message["ids"])

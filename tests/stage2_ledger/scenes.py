@@ -196,9 +196,9 @@ def sums_of(ids: list[str], salt: str, *prefixes: str) -> dict[str, list[Any]]:
 class OldReconciliation(Reconciliation):
     """Knows only `summary`, and answers it at once with all that differs, as in the first version of the contract."""
 
-    def __init__(self, ids: IdTree, need: Callable[[Connection, list[str]], None],
+    def __init__(self, ids: IdTree, fetch: Callable[[Connection, list[str]], None],
                  has_room: Callable[[Connection], bool], generator: random.Random) -> None:
-        super().__init__(ids, need, has_room, generator)
+        super().__init__(ids, fetch, has_room, generator)
         self.own_ids = ids
 
     def begin(self, connection: Connection) -> None:
