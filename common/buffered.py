@@ -133,6 +133,11 @@ class BufferedConnection(Connection):
             self.fairness.turns.put(self.is_own, self.node.on_close, self)
             self._forget_if_down()
 
+    def finish(self) -> None:
+        """Close, and hand over at once: the writer writes what waits, says farewell and ends."""
+        self.close()
+        self.hand_over()
+
     def drop(self, reason: str) -> None:
         """Close without writing what waits: this connection takes more memory than it may."""
         self.node.report_error("BUSY", f"{self.remote}: {reason}")

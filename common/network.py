@@ -233,8 +233,7 @@ class ThreadedNetwork:
         deadline = self.now() + FLUSH_SECONDS
         connections = [one for one in self.node.connections if isinstance(one, BufferedConnection)]
         for connection in connections:
-            connection.close()
-            connection.hand_over()
+            connection.finish()
         self.printer.close()
         for connection in connections:
             connection.wire.wait_until_down(max(0.0, deadline - self.now()))
