@@ -38,7 +38,7 @@ class Redials:
         return address in self._redials
 
     def on_lost(self, connection: Connection) -> None:
-        """Call the other end of a lost connection again."""
+        """Call the other end of a lost connection again. `PeeringNode.on_close` asks for it, if `is_redialled`."""
         address = connection.proven or connection.address or ""
         next_wait = self._next_waits.pop(connection, FIRST_REDIAL)
         lasted = self._network.now() - connection.opened
