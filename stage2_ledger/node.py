@@ -5,8 +5,10 @@ Unlike stage 1:
 - it knows who is in the network, and keeps ten connections along a ring and two random ones (ring.py);
 - it calls every lost neighbour again, and not only `--peer` (redial.py);
 - transactions are flooded, and applied the moment they arrive: additions commute, so the order does not matter;
-- two neighbours compare what they have (reconcile.py), so that nothing is lost with a connection;
-- a node can keep a journal, and go on after a crash (keeping.py).
+- two neighbours compare what they have (reconcile.py), so that nothing is lost with a connection, and each fetches what
+  it lacks (fetcher.py);
+- a node can keep a journal, and go on after a crash (keeping.py);
+- `/send` and `/ledger` are new, and `/peers` shows all in the network.
 """
 
 from collections.abc import Callable

@@ -1,10 +1,10 @@
 """Stage 3: only the owner of an account can spend from it.
 
 Unlike stage 2:
-- an account is an RSA public key, and people see its fingerprint;
+- an account is an RSA public key; people see its fingerprint, and need to type only its first digits;
 - a transaction carries the signature of its sender over its canonical bytes, network included;
 - it is checked once, before anything else happens to it: what is not signed is neither kept nor forwarded;
-- a node has a key of its own, and sends from its own account.
+- a node has a key of its own, and sends from its own account, which `/account` shows.
 """
 
 from sys import intern

@@ -2,9 +2,15 @@
 
 Unlike stage 3:
 - a network begins with a genesis, which names the sequencer's key and what the founder has (genesis.py);
-- a transaction takes effect when a block says so, not when it arrives: until then it is in the pool (total_order.py);
+- a transaction takes effect when a block says so, not when it arrives: until then it is in the pool, which may be full
+  (total_order.py);
+- blocks come one after the other, each signed by the sequencer (here); one that lacks transactions waits for them
+  (waiting.py), and blocks that were missed are fetched (catching_up.py);
 - all nodes execute the same transactions in the same order, so all can refuse the same overdrafts (here);
-- blocks come one after the other, each signed by the sequencer (here); what is missing is fetched (catching_up.py).
+- two blocks with one number are proof that the sequencer cheats (here); neighbours find them by comparing their orders
+  (order.py);
+- the user can send only what the account has, and is told when it took effect; `/blocks` and `/status` are new
+  (total_order.py).
 """
 
 from collections.abc import Callable

@@ -83,10 +83,11 @@ def is_defined(path: str, name: str) -> bool:
     return re.search(rf"^ *(def {function}\(|class {function}\b)", source, re.MULTILINE) is not None
 
 
-def test_the_life_of_a_block_leads_to_functions_that_exist() -> None:
+@pytest.mark.parametrize("heading", ["### What differs between stages 3 and 4?", "## The life of a block"])
+def test_a_table_leads_to_functions_that_exist(heading: str) -> None:
     page = (ROOT / "docs" / "architecture.md").read_text()
-    rows = re.findall(r"^\|[^|]*\| `([^|`]*)` \| (`[^|]*) \|$", page.partition("## The life of a block")[2]
-                      .partition("\n## ")[0], re.MULTILINE)
+    rows = re.findall(r"^\|[^|]*\| `([^|`]*)` \| (`[^|]*) \|$", re.split(r"\n##+ ", page.partition(heading)[2])[0],
+                      re.MULTILINE)
     named = [(path, name) for path, names in rows for name in re.findall("`(.*?)`", names)]
     assert len(named) > 20 and [one for one in named if not is_defined(*one)] == []
 
