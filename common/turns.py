@@ -8,14 +8,15 @@ The life of a batch, which is what one `recv` has brought, cut into frames (`Bat
            takes a free place: a connection has two,
            and while it has none its reader waits, so
            that TCP slows down the peer
-           └─> Turns.put(Batches._queue_turn) ─────────> Turns.do_next
-                                                          └─> Batches._queue_turn
+           └─> Turns.put ──────────────────────────────> Turns.do_next
+                                                          └─> Batches._take_or_postpone_turn
                                                                was its last turn costly? Then its next one is postponed
                                                                until nothing else waits (Turns.postpone)
                                                                └─> Batches._take_turn
-                                                                    handles frames for 10 ms;
-                                                                    is anything left? Then Turns.put once more,
-                                                                    otherwise the place is free again
+                                                                    handles frames for 10 ms
+                                                                    └─> Batches._end_turn
+                                                                         is anything left? Then Turns.put once more,
+                                                                         otherwise the place is free again
 
 There are two lines. One is for connections that this node has opened, for its user and for its own threads; the other
 is for strangers, who may be many. While both lines have something, strangers get a sixth as much processor time as the
@@ -143,17 +144,17 @@ class Batches:
     """What the reader of one connection has brought, and the node has not handled yet. The reader calls `add`, and the
     node's thread calls the rest."""
 
-    def __init__(self, turns: Turns, now: Callable[[], float], handle: Callable[[Any, bytes], None],
+    def __init__(self, turns: Turns, now: Callable[[], float], on_frame: Callable[[Any, bytes], None],
                  on_large: Callable[[], None], on_costly: Callable[[], None]) -> None:
-        """`handle` is called with the connection and each frame, in the node's thread. So are `on_large`, when another
-        mebibyte of this connection waits, and `on_costly` after a turn that took long.
+        """`on_frame` is called with the connection and each frame, in the node's thread. So are `on_large`, when
+        another mebibyte of this connection waits, and `on_costly` after a turn that took long.
 
         Why is the connection given to the other methods, and not kept here? If it and this object referred to each
         other, both would stay in memory until the garbage collector finds them.
         """
         self._turns = turns
         self._now = now
-        self._handle = handle
+        self._on_frame = on_frame
         self._on_large = on_large
         self._on_costly = on_costly
         self._batches: deque[tuple[deque[bytes], Callable[[], None] | None]] = deque()
@@ -195,12 +196,11 @@ class Batches:
             self._places.get()
             self._batches.append((deque(frames), afterwards))
             spent = time.thread_time()
-            self._turns.put(connection.is_own, self._queue_turn, connection, spent=spent - self._reader_spent)
+            self._turns.put(connection.is_own, self._take_or_postpone_turn, connection,
+                            spent=spent - self._reader_spent)
             self._reader_spent = spent
         if self.unhandled // LARGE_BYTES > before // LARGE_BYTES:
-            # Pause until the node has counted what all connections hold: it may be busy for a second while 128 read on.
-            self._turns.put(connection.is_own, self._count)
-            self._was_counted.get()
+            self._wait_until_counted(connection)
 
     def close(self) -> None:
         """Forget what waits. Wake the reader if it waits for a place or for the count, so that it can read to the
@@ -210,13 +210,19 @@ class Batches:
         self._places.put(None)
         self._was_counted.put(None)
 
+    def _wait_until_counted(self, connection: Connection) -> None:
+        """Have the node count what all connections hold, and wait for that: it may be busy for a second, while 128
+        readers go on. Called by the reader."""
+        self._turns.put(connection.is_own, self._count)
+        self._was_counted.get()
+
     def _count(self) -> None:
         try:
             self._on_large()
         finally:
             self._was_counted.put(None)
 
-    def _queue_turn(self, connection: Connection) -> None:
+    def _take_or_postpone_turn(self, connection: Connection) -> None:
         """Take the turn now; after a costly one only when nobody else waits."""
         if self._is_costly and connection.is_open:
             self._turns.postpone(connection.is_own, self._take_turn, connection)
@@ -235,15 +241,20 @@ class Batches:
             while frames and connection.is_open and now() < turn_ends:
                 frame = frames.popleft()
                 self._bytes_handled += len(frame)
-                self._handle(connection, frame)
+                self._on_frame(connection, frame)
             if afterwards and not frames and connection.is_open:
                 afterwards()
         finally:
-            if frames and connection.is_open:
-                self._batches.appendleft((frames, afterwards))
-                self._turns.put(connection.is_own, self._queue_turn, connection)
-            else:
-                self._places.put(None)
-            self._is_costly = now() - begun > LONG_TURN_SECONDS
-            if self._is_costly:
-                self._on_costly()
+            self._end_turn(connection, frames, afterwards, now() - begun)
+
+    def _end_turn(self, connection: Connection, frames: deque[bytes], afterwards: Callable[[], None] | None,
+                  seconds: float) -> None:
+        """A turn that took so many seconds is over. What it has left of its batch waits for another one."""
+        if frames and connection.is_open:
+            self._batches.appendleft((frames, afterwards))
+            self._turns.put(connection.is_own, self._take_or_postpone_turn, connection)
+        else:
+            self._places.put(None)
+        self._is_costly = seconds > LONG_TURN_SECONDS
+        if self._is_costly:
+            self._on_costly()
