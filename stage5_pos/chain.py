@@ -37,30 +37,31 @@ class BestChain:
         """A block has entered the tree; `path` leads from the old best tip to the new one."""
         self._solo_blocks.on_built_upon(block)
         if path.done:
-            self.on_new_best(path)
+            self.on_best_changed(path)
         else:
             self._solo_blocks.add(block, self._aside.size_of(block))
 
-    def on_new_best(self, path: Path) -> None:
-        """Another tip is the best. What only the abandoned branch had executed returns to the pool."""
+    def on_best_changed(self, path: Path) -> None:
+        """Another tip is the best. Most often it is one block more, and nothing is undone."""
         self._ledger.follow(path)
-        self._solo_blocks.on_new_best(path)
+        self._solo_blocks.on_best_changed(path)
         for block in path.done:
             self._take_in(block)
-        abandoned = [transaction for block in reversed(path.undone) for transaction in block.transactions]
         executed = [transaction for block in path.done for transaction in block.transactions]
-        back = set(abandoned) - set(executed)
         for transaction in executed:
             if self._pool.remove(transaction):
                 self._report_made_here(transaction, "applied")
         if path.undone:
-            self._pool.put_back(self._transactions[transaction] for transaction in back)
-            for transaction in abandoned:
-                if transaction in back:
-                    self._report_made_here(transaction, "pending")
-            self._report_rollback(path)
+            self._after_rollback(path, executed)
 
-    def _report_rollback(self, path: Path) -> None:
+    def _after_rollback(self, path: Path, executed: list[str]) -> None:
+        """Blocks were undone. What they had executed, and the new branch has not, returns to the pool."""
+        abandoned = [transaction for block in reversed(path.undone) for transaction in block.transactions]
+        back = set(abandoned) - set(executed)
+        self._pool.put_back(self._transactions[transaction] for transaction in back)
+        for transaction in abandoned:
+            if transaction in back:
+                self._report_made_here(transaction, "pending")
         depth = len(path.undone)
         self.rollbacks += 1
         self.longest_rollback = max(self.longest_rollback, depth)

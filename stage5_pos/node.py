@@ -195,18 +195,17 @@ class StakeNode(TotalOrderNode):
 
     def _enter(self, block: Block, connection: Connection | None) -> None:
         """A block can be judged: it enters the tree if it is valid, and those that waited for it follow."""
-        self._put_into_tree(block, connection)
+        if not self._is_decided(block):
+            self._postpone(block, connection)  # what it needs has left since, to make room
+        elif self._is_surplus(block.id, block.creator, block.slot):
+            self.aside.release(block)  # others of its slot have entered while it waited
+        else:
+            self._put_into_tree(block, connection)
         if block.id in self.tree:
             self.waiting_blocks.on_arrived(block.id)
 
     def _put_into_tree(self, block: Block, connection: Connection | None) -> None:
         """Put a block into the tree and pass it on. If it is not valid, refuse all that builds on it; raise Invalid."""
-        if not self._is_decided(block):
-            self._postpone(block, connection)  # what it needs has left since, to make room
-            return
-        if self._is_surplus(block.id, block.creator, block.slot):
-            self.aside.release(block)  # others of its slot have entered while it waited
-            return
         try:
             block.parent = rules.check_place(block, self.tree)
             self.ledger.execute(block)

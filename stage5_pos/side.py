@@ -44,7 +44,7 @@ class SoloBlocks:
             while parent is not None and self.discard(parent):
                 parent = parent.parent
 
-    def on_new_best(self, path: Path) -> None:
+    def on_best_changed(self, path: Path) -> None:
         """What is on the best chain is not solo; what has left it may be."""
         for block in path.done:
             self.discard(block)

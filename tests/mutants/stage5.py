@@ -102,7 +102,7 @@ MUTANTS = make_list(5, [
     mutant("tie-by-larger", "of equal chains takes the larger ticket", "5.tie",
            (TREE, RANK, "return -self.height, -self.value, self.id")),
     mutant("abandoned-lost", "forgets the transactions of an abandoned branch", "5.rollback",
-           (CHAIN, "            self._pool.put_back(self._transactions[transaction] for transaction in back)\n", "")),
+           (CHAIN, "        self._pool.put_back(self._transactions[transaction] for transaction in back)\n", "")),
     mutant("not-rolled-back", "executes another branch on top of the abandoned one", "5.rollback 5.forks-heal",
            (LEDGER, "        self.best.pop(balances)\n        return balances", "        return balances")),
     mutant("parent-of-height-0", "tells heights that begin with 0", "5.slots-and-heights",
