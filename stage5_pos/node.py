@@ -1,10 +1,12 @@
 """Stage 5: a proof-of-stake blockchain sets the order, and nobody in particular makes the blocks.
 
 Unlike stage 4:
-- in each slot a lottery by stake says who may make a block (lottery.py), and everyone can check it;
+- in each slot a lottery by stake says who may make a block (lottery.py), and everyone can check it (rules.py);
 - blocks form a tree, since two winners may not know of each other (tree.py); the longest chain counts;
-- the ledger is that of the best chain; when another branch becomes best it is rolled back (ledger.py);
-- a block with a transaction that is not valid at its point is refused whole; the creator of a block earns by it.
+- a block without its parent waits (put_off.py), and chains that were missed are fetched (catching_up.py);
+- the ledger is that of the best chain; when another branch becomes best it is rolled back (ledger.py, chain.py);
+- a block with a transaction that is not valid at its point is refused whole; the creator of a block earns by it;
+- two blocks of one creator for one slot are proof against it (evidence.py); `/tree` and `/send --from` are new.
 """
 
 from collections.abc import Callable
@@ -44,8 +46,7 @@ class StakeNode(TotalOrderNode):
     BLOCK_MAKER = BlockMaker
 
     SHAPES: dict[str, Shape] = {
-        **TotalOrderNode.SHAPES,
-        **ChainSync.SHAPES,
+        **TotalOrderNode.SHAPES, **ChainSync.SHAPES,
         "genesis": genesis.SHAPE, "block": rules.SHAPE,
     }
     """A new message belongs to a part, whose `SHAPES` are taken over here; `begin_with` adds the part."""
