@@ -3,7 +3,7 @@
 Unlike stage 4:
 - in each slot a lottery by stake says who may make a block (lottery.py), and everyone can check it (rules.py);
 - blocks form a tree, since two winners may not know of each other (tree.py); the longest chain counts;
-- a block without its parent waits (put_off.py), and chains that were missed are fetched (catching_up.py);
+- a block without its parent waits (postponed.py), and chains that were missed are fetched (catching_up.py);
 - the ledger is that of the best chain; when another branch becomes best it is rolled back (ledger.py, chain.py);
 - a block with a transaction that is not valid at its point is refused whole; the creator of a block earns by it;
 - two blocks of one creator for one slot are proof against it (evidence.py); `/tree` and `/send --from` are new.
