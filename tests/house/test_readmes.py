@@ -98,6 +98,12 @@ def test_the_answers_lead_to_functions_that_exist() -> None:
     assert len(named) >= 25 and [(path, name) for name, path in named if not is_defined(path, name)] == []
 
 
+def test_the_lines_that_the_answers_quote_are_in_the_code() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text().partition("## Twelve questions")[2].partition("\n## ")[0]
+    quoted = [" ".join(span.split()) for span in re.findall(r"`([^`]+)`", page) if "(" in span or span.startswith("if ")]
+    assert len(quoted) >= 6 and [one for one in quoted if not any(one in source for source in SOURCES.values())] == []
+
+
 def anchors_of(page: str) -> set[str]:
     """What a link can lead to on a page: its headings, as GitHub names them."""
     headings = re.findall(r"^#+ (.*)$", (ROOT / page).read_text(), re.MULTILINE)
