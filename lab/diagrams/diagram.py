@@ -7,8 +7,9 @@ Nodes are columns, and time runs down. It is Lamport's diagram (Time, Clocks, an
 so that it fits a terminal.
 """
 
+import json
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Message(NamedTuple):
@@ -57,3 +58,26 @@ class Diagram(NamedTuple):
     def rows(self) -> list[Message | Event]:
         """What happens, in order of time. At one time the order is that of the lists, messages first."""
         return sorted([*self.messages, *self.events], key=lambda row: row.at)
+
+
+# --- what a message says ------------------------------------------------------------------------
+
+SHOWN_VALUE = 12
+"""The most characters of a member's value that are shown whole."""
+
+
+def summarize(body: str) -> tuple[str, str]:
+    """The type of a message or an event, and its other members in short. If `body` is not JSON with a type: no type,
+    and the beginning of `body`."""
+    try:
+        members: dict[str, Any] = json.loads(body)
+        kind = str(members.pop("type" if "type" in members else "event"))
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
+        return "", body[:80]
+    return kind, " ".join(f"{name} {shorten(value)}" for name, value in members.items())
+
+
+def shorten(value: object) -> str:
+    """The value of a member, so short that several fit into a line."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= SHOWN_VALUE else f"{text[:SHOWN_VALUE - 4]}…"

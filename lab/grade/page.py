@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from html import escape
 
-from lab.grade import spacetime
-from lab.grade.evidence import read_conversation, spoken
+from lab.diagrams.svg import draw_svg
+from lab.grade.evidence import diagram_of, read_conversation, spoken
 from lab.grade.result import Outcome, Result, kind_of
 from lab.grade.shortcomings import ERROR, FAILED, INCONCLUSIVE, PASSED
 
@@ -36,7 +36,10 @@ pre { overflow-x: auto; background: var(--card); padding: .6rem; border-radius: 
 .scroll { overflow-x: auto; } details summary { cursor: pointer; color: var(--link); }
 @media screen and (max-width: 40rem) { body { padding: .8rem; } .wide { display: none; }
   dl { grid-template-columns: minmax(0, 1fr); gap: 0; } dd { margin-bottom: .4rem; } }
-""" + spacetime.STYLE
+"""
+
+MOST_NOTES = 40
+"""The most notes that a diagram shows. A longer conversation is in its file."""
 
 
 def make_page(result: Result) -> str:
@@ -96,9 +99,9 @@ def _section(result: Result, number: int, one: Outcome) -> Iterator[str]:
     yield "<dl>" + "".join(f"<dt>{name}</dt><dd>{escape(text)}</dd>" for name, text in rows)
     yield f"<dt>again</dt><dd><code>{escape(result.settings.replay(criterion.key))}</code></dd></dl>"
     if notes:
-        yield f'<div class="scroll">{spacetime.draw(notes)}</div>'
-        if len(notes) > spacetime.MOST_ROWS:
-            yield f'<p class="pale">The last {spacetime.MOST_ROWS} of {len(notes)} notes.</p>'
+        yield f'<div class="scroll">{draw_svg(diagram_of(notes[-MOST_NOTES:]))}</div>'
+        if len(notes) > MOST_NOTES:
+            yield f'<p class="pale">The last {MOST_NOTES} of {len(notes)} notes.</p>'
         lines = "\n".join(escape(spoken(note)) for note in notes[-200:])
         yield f"<details><summary>all that was said, word for word</summary><pre>{lines}</pre></details>"
     yield "</section>"

@@ -4,15 +4,14 @@ The text is for somebody who has to find out what is wrong with their own code. 
 the function of the stage, not the machinery around it.
 """
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from lab.diagrams.diagram import Diagram, Message
+from lab.diagrams.diagram import Diagram, Message, summarize
 from lab.diagrams.text import draw_text
 from lab.simulation import Delivery, World
 
@@ -235,17 +234,5 @@ def diagram_of(world: World, is_exception: bool) -> Diagram:
 def message_of(delivery: Delivery) -> Message:
     """A delivery as a message of a diagram."""
     assert delivery.frame is not None
-    body = delivery.frame[4:]
-    try:
-        members: dict[str, Any] = json.loads(body)
-        kind = str(members.pop("type"))
-    except (ValueError, KeyError, AttributeError):
-        return Message(delivery.at, delivery.sender, delivery.receiver, "?", repr(body[:80]))
-    shown = " ".join(f"{name} {shorten(value)}" for name, value in members.items())
-    return Message(delivery.at, delivery.sender, delivery.receiver, kind, shown)
-
-
-def shorten(value: object) -> str:
-    """A member of a message, so short that several fit into a line."""
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 12 else f"{text[:8]}…"
+    kind, said = summarize(delivery.frame[4:].decode(errors="backslashreplace"))
+    return Message(delivery.at, delivery.sender, delivery.receiver, kind or "?", said)

@@ -126,7 +126,7 @@ def test_the_page_needs_nothing_else_and_has_each_failure_with_its_conversation(
     page = Page(text)
     assert page.links == ["#c1", "#c2", "#c3"] and all(f'id="{link[1:]}"' in text for link in page.links)
     words = " ".join(page.words)
-    assert all(name in words for name in ("peer-1", "> hi", "chat <hi>", "ended, status 3", "25", "SEED=7 ONLY=1.c1"))
+    assert all(name in words for name in ("peer-1", "typed hi", "chat text <hi>", "ended status 3", "25", "SEED=7 ONLY=1.c1"))
     assert text.count("<svg") == text.count("</svg>") == 1
     assert {"results.json", "result.json", "check50.json", "junit.xml"} <= {
         path.name for path in result.settings.folder.iterdir()}
