@@ -1,3 +1,3 @@
 """What is done with the stages: simulations, benchmarks, comparisons, attacks."""
 
-from common import needs as needs  # first of all: it says in a line what cannot be imported after it
+from common import needs as needs  # first: if a library is missing, it says so in one line

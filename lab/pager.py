@@ -1,4 +1,4 @@
-"""Long output goes through a pager, if somebody reads it on a terminal."""
+"""Long output goes through a pager if somebody reads it on a terminal."""
 
 import os
 import shlex
@@ -11,13 +11,13 @@ from lab.surroundings import takes_escapes
 
 
 def show(text: str) -> None:
-    """Print, through a pager if somebody reads it on a terminal."""
+    """Print `text`, through a pager if standard output is a terminal."""
     pager = find_pager() if takes_escapes(sys.stdout) else []
     if not pager:
         print(text, end="", flush=True)
         return
     encoding = sys.stdout.encoding
-    # -F ends where all fits on the screen, -X leaves it there.
+    # -F: less ends at once if all fits on the screen. -X: the text stays there afterwards.
     environment = {**os.environ, "LESS": os.environ.get("LESS", "FRX")}
     if encoding.lower() == "utf-8":
         environment["LESSCHARSET"] = "utf-8"

@@ -24,11 +24,10 @@ from stage1_chat.node import ChatNode
 Node = TypeVar("Node", bound=ChatNode)
 
 MAX_STEPS = 2_000_000
-"""The most deliveries in one `run`; more mean that nodes talk in circles."""
-
+"""The most deliveries in one `run`. More mean that nodes send each other messages without end."""
 
 LAST_DELIVERED = 400
-"""Deliveries that a world remembers, to show what has led to a failure."""
+"""The number of deliveries that a world remembers. They show what led to a failure."""
 
 
 class MemoryConnection(Connection):
@@ -40,8 +39,8 @@ class MemoryConnection(Connection):
         self.owner = owner
         self.other: MemoryConnection
         self.arriving: deque[bytes | None] = deque()
-        """Frames on their way to this end; None is the end of the stream. Only `arrive` puts some in, once they have
-        flown as long as the world says."""
+        """Frames that wait to be delivered at this end; None is the end of the stream. A frame enters after the delay
+        `flight_seconds` of the world (see `arrive`)."""
         self.is_busy = False
         """Is this end in the list `busy` of the world?"""
 
@@ -58,7 +57,7 @@ class MemoryConnection(Connection):
             self.world.after(0, lambda: self.owner.on_close(self))
 
     def arrive(self, frame: bytes | None) -> None:
-        """Something was sent to this end."""
+        """Queue a frame that the other end has sent, after the delay of the world."""
         if self.world.flight_seconds:
             self.world.after(self.world.flight_seconds, lambda: self._queue(frame))
         else:
@@ -81,7 +80,7 @@ class MemoryConnection(Connection):
 
 
 class Delivery(NamedTuple):
-    """What has come to a node: when, from which address to which, and the frame. None is the end of the stream."""
+    """A frame that has reached a node: when, from which address, to which, and its bytes, or None at its end."""
 
     at: float
     sender: str
@@ -139,7 +138,7 @@ class World:
 
     def __init__(self, seed: int, start_ms: int = 1_700_000_000_000, longest_delay: float = 0.05,
                  step_seconds: float = 0.0) -> None:
-        """Opening a connection takes up to `longest_delay`, and each delivery `step_seconds`."""
+        """Opening a connection takes up to `longest_delay` seconds; each delivery takes `step_seconds`."""
         self.seed = seed
         self.random = random.Random(seed)
         self.now = 0.0
@@ -147,16 +146,16 @@ class World:
         self.longest_delay = longest_delay
         self.step_seconds = step_seconds
         self.flight_seconds = 0.0
-        """How long each frame flies that is sent from now on."""
+        """The delay of each frame that is sent from now on."""
         self.networks: dict[str, MemoryNetwork] = {}
         self.connections: list[MemoryConnection] = []
         self.busy: list[MemoryConnection] = []
-        """The ends that something is on its way to, in no order. Ends that were cut meanwhile are still among them.
-        With a hundred neighbours, a search through all ends at each step would take most of the time."""
+        """The ends at which frames wait, in no order, and some that were cut since they were added. Without this list,
+        each step would search all ends; with a hundred neighbours that would take most of the time."""
         self.is_parted: Callable[[str, str], bool] = lambda one, other: False
         """Does a partition separate these two addresses? For new connections only; `part` also cuts the old ones."""
         self.delivered: deque[Delivery] = deque(maxlen=LAST_DELIVERED)
-        """What has come to nodes of late, oldest first."""
+        """The latest deliveries, oldest first."""
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = itertools.count()
 
@@ -205,7 +204,7 @@ class World:
         self.is_parted = lambda one, other: False
 
     def kill(self, node: ChatNode) -> None:
-        """End a node without a farewell: what it sent and was not delivered is lost."""
+        """End a node as a crash does: frames that it has sent are lost unless they were delivered."""
         self.networks[node.address].is_running = False
         for connection in self.open_connections():
             if connection.owner is node:
@@ -247,7 +246,7 @@ class World:
             end.arriving.clear()
 
     def settle(self) -> None:
-        """Deliver all that is on its way, and all that follows from it, but let no other time pass."""
+        """Deliver all that is on its way, and all that follows from it. No timer of a later time runs."""
         for _ in range(MAX_STEPS):
             if not self._run_due() and not self.step():
                 return

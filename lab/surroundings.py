@@ -1,4 +1,4 @@
-"""What a tool is started in: its terminal, the environment, the signals that are ignored, and where its output goes."""
+"""The surroundings of a tool: its terminal, its environment, the signals that are ignored, and its output."""
 
 import errno
 import os

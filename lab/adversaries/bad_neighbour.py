@@ -23,7 +23,7 @@ NODES: dict[int, type[ChatNode]] = {1: ChatNode, 2: LedgerNode, 3: SignedNode, 4
 
 
 def node_of(kind: type[ChatNode], stage: int) -> type[ChatNode]:
-    """An attacker as a node of this stage: its methods come before those of the stage."""
+    """The attacker as a class of nodes of this stage: its methods override those of the stage."""
     if issubclass(kind, NODES[stage]):
         return kind
     made: type[ChatNode] = type(f"{kind.__name__}OfStage{stage}", (kind, NODES[stage]), {"__doc__": kind.__doc__})
@@ -66,7 +66,7 @@ class Duplicate(Confessing):
     """Time for a transaction to be executed before it is replayed."""
 
     def flood(self, frame: bytes, source: Connection | None) -> None:
-        """Send it five times. Confess only what people have written: nodes pass on much more than that."""
+        """Send it five times. Confess only messages that a user has written, since nodes pass on many others."""
         for _ in range(self.TIMES):
             super().flood(frame, source)
         message = decode_frame(frame)
@@ -75,7 +75,7 @@ class Duplicate(Confessing):
             self.network.after(self.LATER_SECONDS, lambda: self.replay(message))
 
     def replay(self, message: Message) -> None:
-        """Say the same in other bytes: with members in another order, and blanks between them."""
+        """Send the same content in other bytes: with members in another order, and blanks between them."""
         frame = make_frame(json.dumps(dict(reversed(message.items())), indent=4).encode())
         for connection in self.links:
             connection.send(frame)

@@ -3,8 +3,8 @@
     world.add(make_node)                         in memory, where make_node gives a `Withhold` (lab/simulation.py)
     python -m lab.adversaries.evil withhold …    as a process, with the options of the stage's client (evil.py)
 
-This file has the attackers of stages 4 and 5 that make blocks. Attackers of any stage are in bad_neighbour.py, and can
-be imported from here, too. Attackers that need no node, since they only send frames, are in raw_peers.py.
+This file has the attackers of stages 4 and 5 that make blocks. Those of bad_neighbour.py work in any stage, and those
+of raw_peers.py only send frames and need no node; all can be imported from here, too.
 
 An attacker reports each of its deeds as an event `evil`. So an attack that did not take place is not mistaken for one
 that was withstood.
@@ -32,9 +32,9 @@ from stage5_pos.node import StakeNode
 from stage5_pos.rules import FEE
 from stage5_pos.tree import Block
 
-__all__ = ["EVIL", "LATE", "RAW", "BlockForger", "Censor", "Deaf", "Duplicate", "Equivocate", "Evil", "Forge",
-           "ForkEverything", "Future", "Garbage", "Grind", "LeaveOut", "Namer", "NegativePayer", "Outsider", "Spender",
-           "StakeOwner", "Strangers", "Tamper", "TwoOrders", "Withhold", "evil_names", "node_of"]
+__all__ = ["EVIL", "PUBLISHED_AFTER", "RAW", "BlockForger", "Censor", "Deaf", "Duplicate", "Equivocate", "Evil",
+           "Forge", "ForkEverything", "Future", "Garbage", "Grind", "LeaveOut", "Namer", "NegativePayer", "Outsider",
+           "Spender", "StakeOwner", "Strangers", "Tamper", "TwoOrders", "Withhold", "evil_names", "node_of"]
 
 
 # --- stage 4: the sequencer -----------------------------------------------------------------------
@@ -47,7 +47,7 @@ class TwoOrders(SequencedNode, Confessing):
     """
 
     def make_block(self) -> None:
-        """Wait for two pending transactions, then sign both orders of them. It keeps the first itself."""
+        """Wait for two pending transactions, then sign both orders of them. The attacker itself executes the first."""
         self.network.after(self.interval_ms / 1000, self.make_block)
         ids = [pooled for pooled in self.pool if pooled not in self.ordered]
         if len(ids) < 2 or self.sequencer_key is None:
@@ -101,18 +101,18 @@ class Forger(StakeNode, Confessing):
     BLOCK_MAKER: type[BlockMaker] = ForgersMaker
 
     def begin_with(self, genesis: Genesis) -> None:
-        """Make the block maker know its node."""
+        """Give the block maker a reference to its node."""
         super().begin_with(genesis)
         assert isinstance(self.maker, ForgersMaker)
         self.maker.node = self
 
 
-LATE = 8
-"""The withheld branch is shown when the others have made this many blocks since the fork."""
+PUBLISHED_AFTER = 8
+"""The secret branch is published when the others have made this many blocks since the fork."""
 
 
 class WithholdingMaker(ForgersMaker):
-    """Makes the secret branch of `Withhold`, and shows it."""
+    """Builds the secret branch of `Withhold`, and publishes it."""
 
     fork_height = 0
     """The height of the block that the secret branch builds on."""
@@ -131,10 +131,10 @@ class WithholdingMaker(ForgersMaker):
         self.node.confess(f"withholds its block of slot {slot}, {count_secret} so far", withheld=count_secret)
 
     def on_slot(self) -> None:
-        """Show the branch once it is late enough."""
+        """Publish the branch once the others have made enough blocks."""
         super().on_slot()
         others = self.tree.best.height - self.fork_height
-        if self.secret and others >= LATE:
+        if self.secret and others >= PUBLISHED_AFTER:
             shown, self.secret = self.secret, ()
             for message in shown:
                 self.publish(message)
@@ -187,15 +187,15 @@ class Equivocate(Forger):
             super().flood(frame, source)
 
 
-BRANCHES = 10
-"""It still builds on a branch that is at most this many blocks shorter than the best chain."""
+MAX_BEHIND = 10
+"""The attacker builds on a branch only if it is at most this many blocks shorter than the best chain."""
 
 
 class ForkingMaker(ForgersMaker):
     """Makes the blocks of `ForkEverything`."""
 
     def make_block(self, slot: int, value: int, draw: str, key: PrivateKey) -> None:
-        """Sign a block on each tip that is not too far behind."""
+        """Sign a block on each tip that is at most `MAX_BEHIND` blocks behind the best."""
         tips = self.find_tips(slot)
         for tip in tips:
             self.publish(self.sign_block(slot, tip.id, draw, key, self.choose_transactions(tip)))
@@ -204,7 +204,7 @@ class ForkingMaker(ForgersMaker):
     def find_tips(self, slot: int) -> list[Block]:
         """The blocks of earlier slots on which nobody has built."""
         parents = {block.parent_id for block in self.tree.blocks.values()}
-        lowest = self.tree.best.height - BRANCHES
+        lowest = self.tree.best.height - MAX_BEHIND
         return [block for block in self.tree.blocks.values()
                 if block.id not in parents and block.slot < slot and block.height >= lowest]
 
@@ -256,11 +256,11 @@ class Censor(Forger):
 
 
 AHEAD = 20
-"""Slots by which its clock is fast."""
+"""The number of slots by which the clock of `Future` is fast."""
 
 
 class FastClock(SlotClock):
-    """A clock that believes that the network began earlier."""
+    """A clock for which the network began `AHEAD` slots earlier."""
 
     def __init__(self, network: Network, genesis: Genesis, report_error: Callable[[str, str], None]) -> None:
         earlier = replace(genesis, start_ms=genesis.start_ms - AHEAD * genesis.slot_ms)
@@ -300,7 +300,7 @@ class GrindingMaker(ForgersMaker):
             for key in self.stakes.values():
                 draw = self.grind_draw(slot, key)
                 message = self.sign_block(slot, self.tree.best.id, draw, key, [])
-                self.node.flood(encode_frame(message), None)  # not through its own node, which would refuse it, too
+                self.node.flood(encode_frame(message), None)  # not `publish`: its own node would refuse it, too
                 self.node.confess(f"makes a block of slot {slot} with a draw of its choice", slot=slot,
                                   id=make_id(self.rules.block_bytes(message)))
         self.await_slot()
@@ -331,7 +331,7 @@ class Evil(NamedTuple):
 
     kind: type[ChatNode]
     sights: dict[int, str]
-    """What one sees of it in `make network`: stage -> a sentence, for each stage where there is something to see."""
+    """Stage -> a sentence that says how to see it in `make network`. Stages with nothing to see are left out."""
 
     @property
     def meaning(self) -> str:
@@ -357,7 +357,8 @@ EVIL: dict[str, Evil] = {
     "two-orders": Evil(TwoOrders, {
         4: "it waits for two pending transactions: send two at once; then EQUIVOCATION, and perhaps two ledgers"}),
     "leave-out": Evil(LeaveOut, {4: "send something at two nodes: what the first one sent stays in the pool"}),
-    "withhold": Evil(Withhold, {5: f"when the others have made {LATE} blocks it shows its own: FORK, rarely ROLLBACK"}),
+    "withhold": Evil(Withhold, {
+        5: f"when the others have made {PUBLISHED_AFTER} blocks it shows its own: FORK, rarely ROLLBACK"}),
     "equivocate": Evil(Equivocate, {5: "when it has a turn: EQUIVOCATION, a FORK, and soon one branch again"}),
     "fork-everything": Evil(ForkEverything, {5: "where there are two branches: EQUIVOCATION; soon one again"}),
     "censor": Evil(Censor, {5: "send something at a node: it waits until another node makes a block"}),

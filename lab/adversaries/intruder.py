@@ -24,11 +24,11 @@ class Target(NamedTuple):
 
 
 class Intruder(Peer):
-    """A peer that says hello, and then only what it is told. It does not even expect to stay connected."""
+    """A peer that says hello, and then only what it is told. It does not raise an error if the node disconnects it."""
 
     def __init__(self, target: Target, receive_buffer: int = 0, listen: str = "") -> None:
-        """Connect to the node. `receive_buffer`: bytes that the system keeps unread; 0 for the usual number. `listen`:
-        the address that the hello names; an address of its own if empty."""
+        """Connect to the node. `receive_buffer`: the bytes that the system buffers for this peer; 0 for the default.
+        `listen`: the address that the hello names; if empty, an address of this peer."""
         super().__init__(target.address, target.stage, target.network, listen, receive_buffer)
         self.target = target
         self.send(self.hello_message())
@@ -51,7 +51,7 @@ class Intruder(Peer):
         return any(message["type"] in ("transaction", "block") for message in self.received[before:])
 
     def close(self) -> None:
-        """End the connection, also for a thread that is sending on it."""
+        """End the connection, even while a thread is sending on it."""
         self.cut()
         super().close()
 
@@ -69,7 +69,7 @@ def transaction_id(target: Target, message: Message) -> str:
 
 
 def make_transaction(target: Target, sender: str, receiver: str, amount: int, key: PrivateKey | None) -> Message:
-    """A transaction that is new to everyone, signed with `key`, perhaps not the sender's; in stage 2 unsigned."""
+    """A new transaction, signed with `key`, which need not be the sender's; unsigned without a key (stage 2)."""
     message: Message = {"type": "transaction", "nonce": secrets.token_hex(16), "from": sender, "to": receiver,
                         "amount": amount}
     if key is not None:

@@ -66,8 +66,8 @@ class BlockForger(Intruder):
         return make_id(canonical)
 
     def forge_copy(self, key: PrivateKey, known: str) -> str:
-        """Stage 5: take a block of the chain, with its winning draw, and leave out its transactions. If it has none,
-        put the transaction `known` in. Return the new id."""
+        """Stage 5: copy a block of the chain, with its winning draw, but without its transactions. If it has none, put
+        the transaction `known` in. Return the new id."""
         self.send({"type": "get_chain", "locator": [self.target.network]})
         genuine = self.find("block")
         assert genuine is not None
@@ -121,7 +121,7 @@ class StakeOwner(Intruder):
                 self._send_block(slot, draw, f"{generator.getrandbits(256):064x}")
 
     def _tickets(self) -> Iterator[tuple[int, str]]:
-        """The slots that it has won, from the first on, with its draws."""
+        """Each slot that this stake has won, from slot 1 on, with its draw."""
         for slot in itertools.count(1):
             draw = lottery.make_draw(self._key, self._seed, slot)
             if lottery.ticket_value(self._seed, slot, self._key.account, draw) < self._threshold:
@@ -150,7 +150,7 @@ class Garbage:
     """
 
     PORTION = 1024 * 1024
-    """Roughly the bytes on one connection. The node ends it at the first bad frame; more would show nothing new."""
+    """Roughly the bytes to send on one connection. The node ends it at the first bad frame, so more are not needed."""
 
     def __init__(self, target: Target, generator: random.Random) -> None:
         self.target, self._random = target, generator
@@ -203,7 +203,7 @@ def fill_history(target: Target, messages: int) -> int:
 
 
 class Namer(Intruder):
-    """Lists ids that a node lacks and answers its pings as if it had sent them, but sends nothing.
+    """Claims to have messages that a node lacks, but never sends them. It answers pings, so it seems to be alive.
 
     Every stage from the second on stops it: the node then asks another peer that listed the id, beginning with peers
     that it has called itself.
@@ -214,7 +214,7 @@ class Namer(Intruder):
         self.was_asked = threading.Event()
 
     def name(self, ids: Sequence[str]) -> None:
-        """List these ids. From now on a thread answers what comes, until the connection ends."""
+        """List these ids. Then a thread answers all that the node asks, until the connection ends."""
         for bucket in sorted({one[:2] for one in ids}):
             self.send({"type": "inventory", "bucket": bucket, "ids": [one for one in ids if one[:2] == bucket]})
         threading.Thread(target=self._answer, name="namer", daemon=True).start()

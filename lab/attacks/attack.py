@@ -1,4 +1,4 @@
-"""An attack as the table of `make attacks` knows it, and its outcome."""
+"""An attack, which is a row of the table of `make attacks`, and its outcome in each stage."""
 
 import inspect
 from collections.abc import Callable

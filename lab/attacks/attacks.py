@@ -1,8 +1,8 @@
 """The same attacks on real nodes of every stage: `python -m lab.attacks`, or `make attacks`.
 
 Each cell of the table is one attack on one stage. It has a small network of its own, of real processes on loopback;
-several cells run at once. The outcome is measured: the stage holds, or it is broken, with the evidence. An outcome
-that docs/security.md does not promise is marked, and so is one that could not be measured; the exit status is then 1.
+several cells run at once. What happens is measured: the stage holds, or it is broken, with the evidence. An outcome is
+marked if docs/security.md does not promise it, or if it could not be measured; the exit status is then 1.
 
 - `make attacks SEED=7` repeats the random choices of an earlier run. It cannot repeat how processes take turns.
 - `make attacks ARGS="--only 'double spend' --stage 4"` runs only these cells. `ARGS=--list` lists all attacks.
@@ -43,7 +43,7 @@ ATTACKS: list[Attack] = [*attack_money.ATTACKS, *attack_network.ATTACKS, *attack
                          *attack_strangers.ATTACKS]
 
 JOBS = 3 * (os.cpu_count() or 2)
-"""The number of cells that run at a time. They wait more than they compute."""
+"""The number of cells that run at the same time. They wait more than they compute."""
 
 TICK_SECONDS = 0.2
 
@@ -214,7 +214,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.list:
         print(draw_list(attacks, promises))
         return 0
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # then the nodes are ended, too
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C does, so that the nodes are ended
     seed = secrets.randbits(32) if options.seed is None else options.seed
     try:
         with tempfile.TemporaryDirectory(prefix="attacks-", ignore_cleanup_errors=True) as folder:

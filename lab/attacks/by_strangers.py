@@ -1,4 +1,4 @@
-"""Attacks of strangers on nodes that join or come back: the strangers stand between a node and what it lacks."""
+"""Attacks by strangers on nodes that join or come back: a stranger tries to keep a node from what it lacks."""
 
 from contextlib import ExitStack
 
@@ -13,9 +13,9 @@ LENGTH = 520
 ORPHAN_SLOTS = 260
 """The number of slots with two orphans each."""
 
-OFTEN, BEGAN_AGO = 999, 600.0
-"""How many of a thousand slots have a block, and how many seconds ago the first slot was. With these, each stake
-holder wins every second slot, and has already won enough of them."""
+BLOCK_PERMILLE, BEGAN_AGO = 999, 600.0
+"""How many of a thousand slots have a block, and how many seconds ago the first slot was. With these values each stake
+holder wins about half of the slots, and has already won enough of them."""
 
 
 def orphans_that_hold_up_a_newcomer(scene: Scene) -> Finding:
@@ -23,7 +23,7 @@ def orphans_that_hold_up_a_newcomer(scene: Scene) -> Finding:
     others have a chain of more blocks than one answer holds. In stage 5, which introduces stakes, orphans cost their
     maker nothing. A node that asks for no more while too many wait would stay behind for ten minutes. Stage 5 also
     stops it: orphans give way to blocks that continue the chain."""
-    scene.add(stakes="none", proxied=True, permille=OFTEN, began_ago=BEGAN_AGO)
+    scene.add(stakes="none", proxied=True, permille=BLOCK_PERMILLE, began_ago=BEGAN_AGO)
     newcomer = scene.add(stakes="none", proxied=True)
     scene.partition([0], [newcomer])
     with StakeOwner(scene.target(newcomer), scene.stake(2)) as evil:
@@ -71,19 +71,19 @@ def strangers_that_name_and_never_answer(scene: Scene) -> Finding:
 
 def a_claimed_name(scene: Scene) -> Finding:
     """Two neighbours are cut off from each other. A stranger calls each of them, and claims the address of the other. A
-    node that believed this would take the neighbour as found, and stop calling it: the cut would never heal. Stage 1
+    node that believed this would stop calling its neighbour, as if it were back: the cut would never heal. Stage 1
     withstands it, and so do all later stages: a caller's claim proves nothing, and a node calls a lost neighbour until
     it has reached it itself."""
     scene.start(2, proxied=True)
     addresses = [scene.nodes[number].address for number in (0, 1)]
-    before = [count_up(scene, number, addresses[1 - number]) for number in (0, 1)]
+    before = [count_links_up(scene, number, addresses[1 - number]) for number in (0, 1)]
     scene.partition([0], [1])
     with ExitStack() as stack:
         claimants = [stack.enter_context(Intruder(scene.target_behind_proxy(number), listen=addresses[1 - number]))
                      for number in (0, 1)]
         if not all(claimant.barrier() for claimant in claimants):
             raise Unmeasured("a node did not let in a stranger that claims a neighbour's address")
-        if not all(count_up(scene, number, addresses[1 - number]) > before[number] for number in (0, 1)):
+        if not all(count_links_up(scene, number, addresses[1 - number]) > before[number] for number in (0, 1)):
             raise Unmeasured("no node took the stranger for its neighbour")
         scene.faults.heal()
         scene.tell(0)
@@ -92,7 +92,7 @@ def a_claimed_name(scene: Scene) -> Finding:
                            f" heard {scene.heard(1)} of {scene.told}")
 
 
-def count_up(scene: Scene, number: int, address: str) -> int:
+def count_links_up(scene: Scene, number: int, address: str) -> int:
     """How often a node has reported that a peer of this address is linked."""
     return sum(event["address"] == address and event["state"] == "up" for event in scene.reported(number, "peer"))
 

@@ -1,4 +1,4 @@
-"""The attacks on money, and on the content of messages. The function of its name carries each attack out."""
+"""The attacks on money, and on the content of messages. Each attack is a function of the same name."""
 
 from lab.adversaries.dishonest_nodes import Duplicate, Forge, NegativePayer, Spender, Tamper
 from lab.attacks.attack import NO_MONEY, Attack, Finding, Outcome, holds_if
@@ -9,7 +9,7 @@ LOOT = 1_000
 """The amount that is sent and does not exist."""
 
 PURSE = 100
-"""The money that mallory has in attacks in which she spends more."""
+"""The money that mallory has, in attacks in which she spends more than that."""
 
 
 def duplicate_delivery(scene: Scene) -> Finding:
@@ -25,8 +25,8 @@ def duplicate_delivery(scene: Scene) -> Finding:
 
 
 def hear_one_more(scene: Scene, number: int = 0) -> list[int]:
-    """Tell one more piece of news at a node, and wait until it is heard: by then the others have handled what that node
-    sent before. Return how many pieces each node has heard besides that one."""
+    """Tell one more piece of news at a node, and wait until all have heard it: by then they have handled what that node
+    sent before. Return how many other pieces each node has heard."""
     scene.tell(number)
     if not scene.all_heard():
         raise Unmeasured("news that was told after the attack did not arrive, so nothing can be said")
@@ -72,7 +72,7 @@ def spending_from_somebody_elses_account(scene: Scene) -> Finding:
 
 def stolen(scene: Scene) -> list[int]:
     """Mallory's balance at each node."""
-    return [scene.has(number, scene.mallory) for number in range(len(scene.nodes))]
+    return [scene.gain(number, scene.mallory) for number in range(len(scene.nodes))]
 
 
 def is_refused(scene: Scene, evil: int) -> bool:
@@ -126,7 +126,7 @@ def overdraft(scene: Scene) -> Finding:
         if not spender.has(spent):
             raise Unmeasured("the node has not accepted the transaction")
     hear_one_more(scene)
-    left = [scene.has(number, scene.mallory) for number in (0, 1)]
+    left = [scene.gain(number, scene.mallory) for number in (0, 1)]
     return holds_if(left == [PURSE] * 2,
                     f"mallory had {PURSE}, sent {LOOT}, and has {scene.each(lambda one: left[one])}")
 
@@ -145,7 +145,7 @@ def double_spend(scene: Scene) -> Finding:
     if not know_both:
         raise Unmeasured("the two payments have not met after the network was healed")
     agree = scene.all_agree()
-    left = [scene.has(number, scene.mallory) for number in (0, 1)]
+    left = [scene.gain(number, scene.mallory) for number in (0, 1)]
     rolled_back = sum(len(scene.reported(number, "rollback")) for number in (0, 1))
     return holds_if(agree and left == [0, 0],
                     f"mallory had {PURSE}, paid them twice, and has {scene.each(lambda one: left[one])};"
@@ -162,7 +162,7 @@ def spend_in_both_halves(scene: Scene) -> list[str]:
                 raise Unmeasured(f"node {number} has not accepted mallory's payment")
     # In stage 4 the half without the sequencer can execute nothing.
     halves = [0] if scene.stage == 4 else [0, 1]
-    if not scene.eventually(lambda: all(scene.has(number, scene.mallory) == 0 for number in halves)):
+    if not scene.eventually(lambda: all(scene.gain(number, scene.mallory) == 0 for number in halves)):
         raise Unmeasured("mallory's payments were not executed while the network was cut")
     return ids
 
@@ -193,8 +193,8 @@ def two_orders_of_arrival(scene: Scene) -> Finding:
             if not intruder.has(transaction_id(scene.target(0), message)):
                 raise Unmeasured(f"node {number} has not accepted its transaction")
     scene.faults.heal()
-    scene.eventually(lambda: all(scene.has(number, scene.alice) == PURSE - scene.gross(0) for number in (0, 1)))
-    paid = [scene.has(number, scene.alice) for number in (0, 1)]
+    scene.eventually(lambda: all(scene.gain(number, scene.alice) == PURSE - scene.gross(0) for number in (0, 1)))
+    paid = [scene.gain(number, scene.alice) for number in (0, 1)]
     agree = scene.all_agree()
     return holds_if(agree and paid[0] == paid[1], f"alice was paid {scene.each(lambda one: paid[one])};"
                                                   f" ledgers {'equal' if agree else 'differ'}")

@@ -12,7 +12,7 @@ from lab.blackbox.peer import NoAnswer
 from lab.adversaries.raw_peers import fill_history
 
 NEWS = 3
-"""The number of pieces of news told before or while something goes wrong."""
+"""The number of pieces of news that are told before something goes wrong, or while it does."""
 
 
 def late_joiner(scene: Scene) -> Finding:
@@ -28,7 +28,7 @@ def late_joiner(scene: Scene) -> Finding:
 
 
 def message_lost_with_its_connection(scene: Scene) -> Finding:
-    """A message is on its way when the line breaks, and is lost with it. TCP does not tell: bytes that were written
+    """A message is on its way when the line breaks, and is lost with it. TCP does not say so: bytes that were written
     have not always arrived. In stage 1 the node calls its lost neighbour again, and sends it the history. From stage
     2 on neighbours compare what they have when they are linked, and every five seconds."""
     scene.start(2, proxied=True)
@@ -99,7 +99,7 @@ def crash_of_the_sequencer(scene: Scene) -> Finding:
 # --- peers that cost time and memory ----------------------------------------------------------------
 
 class Witness:
-    """A well-behaved peer that pings a node all the time, and notes the slowest answer, in seconds."""
+    """A well-behaved peer that pings a node again and again, and notes the slowest answer, in seconds."""
 
     def __init__(self, scene: Scene, number: int) -> None:
         self.slowest, self.answers, self.failure = 0.0, 0, ""

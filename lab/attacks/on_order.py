@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from common.console import count
-from lab.adversaries.dishonest_nodes import LATE, BlockForger, Outsider, Spender
+from lab.adversaries.dishonest_nodes import PUBLISHED_AFTER, BlockForger, Outsider, Spender
 from lab.attacks.attack import NO_BLOCKS, NO_ORDER, NO_STAKE, Attack, Finding, holds_if
 from lab.attacks.on_money import PURSE, hear_one_more
 from lab.attacks.scene import GRACE, Scene, Unmeasured
@@ -19,7 +19,7 @@ def executed(heard: bool) -> str:
 
 
 def evil_deeds(scene: Scene, number: int, seconds: float, is_enough: Callable[[list[Event]], bool]) -> list[Event]:
-    """An attacker's confessions, once they are enough; Unmeasured if that takes too long."""
+    """What an attacker has confessed, as soon as `is_enough` says yes; Unmeasured if that takes too long."""
     if not scene.eventually(lambda: is_enough(scene.reported(number, "evil")), seconds):
         deeds = len(scene.reported(number, "evil"))
         raise Unmeasured(f"the attack has not taken place: {deeds} actions in {seconds:g} seconds")
@@ -27,13 +27,13 @@ def evil_deeds(scene: Scene, number: int, seconds: float, is_enough: Callable[[l
 
 
 ATTACK_SECONDS = 60.0
-"""Time for an attacker to have its chance: with a tenth of the stake it must first win a slot."""
+"""Time for an attack to take place: an attacker with a tenth of the stake must first win a slot."""
 
 
 # --- leaving out ------------------------------------------------------------------------------------
 
 def pay_as_victim(scene: Scene, number: int) -> str:
-    """Let mallory, for once the victim, pay bob one coin at a node. Return the id."""
+    """Let mallory, who is the victim in this attack, pay bob one coin at a node. Return the id."""
     payment = scene.payment(scene.mallory, scene.bob, scene.gross(1))
     with Intruder(scene.target(number)) as victim:
         victim.send(payment)
@@ -71,11 +71,11 @@ def leave_out(scene: Scene, evil: int, honest: int) -> Finding:
         paid += 1
         scene.eventually(lambda: bool(scene.reported(evil, "evil")), 0.2)
     hear_one_more(scene)
-    done = scene.eventually(lambda: scene.has(honest, scene.bob) == paid,
+    done = scene.eventually(lambda: scene.gain(honest, scene.bob) == paid,
                             GRACE if scene.stage == 4 else ATTACK_SECONDS)
     times = len(scene.reported(evil, "evil"))
     return holds_if(done, f"mallory was left out {count(times, 'time')}; of her {count(paid, 'payment')}, node {honest}"
-                          f" has executed {scene.has(honest, scene.bob)}, and then a later one of the bank")
+                          f" has executed {scene.gain(honest, scene.bob)}, and then a later one of the bank")
 
 
 # --- two orders, forged blocks ----------------------------------------------------------------------
@@ -96,7 +96,7 @@ def sequencer_signs_two_orders(scene: Scene) -> Finding:
     agree = scene.all_agree(GRACE, [1, 2])
     if not scene.eventually(lambda: all(count_proofs(scene, number) > 1 for number in (1, 2))):
         raise Unmeasured("nobody has seen two blocks with one number")
-    paid = scene.each(lambda one: f"alice {scene.has(one, scene.alice)}, bob {scene.has(one, scene.bob)}")
+    paid = scene.each(lambda one: f"alice {scene.gain(one, scene.alice)}, bob {scene.gain(one, scene.bob)}")
     proofs = [count_proofs(scene, number) for number in (1, 2)]
     return holds_if(agree, f"{EQUAL[agree]}: {paid}; proofs kept by nodes 1 and 2: {proofs[0]} and {proofs[1]}")
 
@@ -108,10 +108,10 @@ def count_proofs(scene: Scene, number: int) -> int:
 
 def fund_twice(scene: Scene) -> None:
     """Give mallory money in two payments: this sequencer orders nothing until it has two."""
-    before = scene.has(1, scene.mallory)
+    before = scene.gain(1, scene.mallory)
     for amount in (PURSE - 1, 1):
         scene.nodes[0].type(scene.command(scene.mallory, amount))
-    if not scene.eventually(lambda: all(scene.has(one, scene.mallory) == before + PURSE for one in (1, 2))):
+    if not scene.eventually(lambda: all(scene.gain(one, scene.mallory) == before + PURSE for one in (1, 2))):
         raise Unmeasured("mallory did not get the money that she was to spend twice")
 
 
@@ -121,7 +121,7 @@ def spend_twice(scene: Scene) -> None:
         for receiver in (scene.alice, scene.bob):
             spender.spend(scene.mallory.account, scene.mallory.key, receiver.account, PURSE)
         spender.barrier()
-    if not scene.eventually(lambda: all(scene.has(one, scene.mallory) == 0 for one in (1, 2))):
+    if not scene.eventually(lambda: all(scene.gain(one, scene.mallory) == 0 for one in (1, 2))):
         raise Unmeasured("mallory's payments were not ordered")
 
 
@@ -145,7 +145,7 @@ def forged_block(scene: Scene) -> Finding:
 
 
 def was_refused(scene: Scene, number: int, forged: str) -> Finding:
-    """Did a node refuse a block, and go on?"""
+    """HOLDS if no node has taken this block, and the network still works. `number`: the node that should refuse it."""
     hear_one_more(scene)
     taken = [one for one in range(len(scene.nodes)) if forged in block_ids(scene, one)]
     reason = "taken" if taken else reason_of_refusal(scene, number)
@@ -153,7 +153,7 @@ def was_refused(scene: Scene, number: int, forged: str) -> Finding:
 
 
 def reason_of_refusal(scene: Scene, number: int) -> str:
-    """Why a node reported INVALID. Unmeasured if it did not: then it may not have looked at the block."""
+    """Why a node reported INVALID. Unmeasured if it did not, since it may never have looked at the block."""
     scene.wait_for(number, "error", code="INVALID")
     return str(scene.reported(number, "error")[0]["reason"].partition(": ")[2])
 
@@ -252,7 +252,7 @@ def withheld_branch(scene: Scene) -> Finding:
         raise Unmeasured("the branch was shown, but did not reach all nodes")
     heard = scene.all_heard(numbers=[0, 1])
     longest = max(scene.status(number, "longest_rollback") for number in (0, 1))
-    return holds_if(heard and longest < LATE,
+    return holds_if(heard and longest < PUBLISHED_AFTER,
                     f"{count(len(shown['shown']), 'block')} shown when the others had made {shown['others']};"
                     f" longest rollback {longest}; {executed(heard)}")
 

@@ -1,4 +1,4 @@
-"""The small network on which one attack is measured, and the questions that it answers.
+"""A small network on which one attack is measured, and what can be asked about it.
 
     with Scene(stage=4, crew, keys, folder, seed) as scene:
         scene.start(2)
@@ -34,8 +34,8 @@ ACCOUNTS = 11
 """The number of keys besides alice's: ten for the genesis of stage 5, and mallory's."""
 
 STAKES = range(2, 10)
-"""The genesis accounts of stage 5 that nodes play. The bank and bob are not among them, so that rewards do not change
-their balances."""
+"""The genesis accounts of stage 5 with which nodes make blocks. The bank's and bob's are not among them, so that
+rewards do not change their balances."""
 
 INTERVAL = ["--interval", "0.2"]
 """The founder's options in stage 4, so that blocks come quickly."""
@@ -119,10 +119,10 @@ class Scene:
     # --- nodes ----------------------------------------------------------------------------------
 
     def start(self, count: int = 2, *, proxied: bool = False, stakes: Sequence[str] = ()) -> None:
-        """Start that many nodes, each of which joins by the one before, and wait until all are linked. With `proxied`
-        they are behind the proxy.
+        """Start `count` nodes, and wait until all are linked; each joins the one before it. With `proxied` they are
+        behind the proxy.
 
-        `stakes` are the genesis accounts that each node plays in stage 5. By default they are dealt like cards.
+        `stakes` are the genesis accounts of each node in stage 5. By default the nodes take them in turn.
         """
         for number in range(count):
             dealt = ",".join(map(str, list(STAKES)[number::count]))
@@ -131,8 +131,8 @@ class Scene:
     def add(self, *, stakes: str = "none", proxied: bool = False, evil: str = "", peer: str = "",
             options: Sequence[str] = (), permille: int = BLOCK_PERMILLE, began_ago: float = 0, links: int = 0) -> int:
         """Start one more node, and wait until it is linked to `links` others, or to all. Return its number. `peer` is
-        the address to join by. For the first node of stage 5, `permille` says how often there is a block, and
-        `began_ago` how many seconds ago the first slot was."""
+        the address to call. For the first node of stage 5, `permille` says how often there is a block, and `began_ago`
+        how many seconds ago the first slot was."""
         number = len(self.nodes)
         peer = peer or (self.nodes[-1].address if self.nodes else "none")
         options = [*self._options(stakes), *options, *([] if number else self._founding(permille, began_ago))]
@@ -150,8 +150,8 @@ class Scene:
         return options + (["--keys", str(self._keys.folder), "--forge", stakes] if self.stage == 5 else [])
 
     def _founding(self, permille: int, began_ago: float) -> list[str]:
-        """The options of the first node, which keeps its data. In stage 5 its data holds a genesis beforehand, so that
-        the scene's seed decides who wins which slot."""
+        """The options of the first node, which keeps its data. In stage 5 its data gets a genesis before it starts, so
+        that the scene's seed decides who wins which slot."""
         if self.stage == 5:
             accounts = [key.account for key in self._keys.keys[:STAKE_HOLDERS]]
             seed, now_ms = f"{self.random.getrandbits(256):064x}", time.time_ns() // 1_000_000
@@ -191,7 +191,7 @@ class Scene:
         return Target(self.nodes[number].address, self.stage, self.nodes[number].network)
 
     def target_behind_proxy(self, number: int) -> Target:
-        """The same without the proxy, which would mistake a peer that claims a node's address for that node."""
+        """The same without the proxy, which would take a peer that claims a node's address for that node."""
         return self.target(number)._replace(address=f"{HOST}:{self.faults.places[str(number)].port}")
 
     def partition(self, *groups: Sequence[int]) -> None:
@@ -230,13 +230,6 @@ class Scene:
             else:
                 self.nodes[number].ask(self.command(self.alice, 1), "sent")
 
-    def news(self) -> Message:
-        """A piece of news as a message, for an attack that delivers it by itself."""
-        self.told += 1
-        if self.stage == 1:
-            return {"type": "chat", "nonce": f"{self.random.getrandbits(128):032x}", "text": f"news {self.told}"}
-        return self.payment(self.bank, self.alice, self.gross(1))
-
     def payment(self, sender: Person, receiver: Person, amount: int) -> Message:
         """A properly signed transaction."""
         return make_transaction(self.target(0), sender.account, receiver.account, amount, sender.key)
@@ -244,11 +237,11 @@ class Scene:
     def heard(self, number: int) -> int:
         """How many pieces of news a node has printed, or executed."""
         if self.stage > 1:
-            return self.has(number, self.alice)
+            return self.gain(number, self.alice)
         return len(self.chat(number))
 
     def chat(self, number: int) -> list[str]:
-        """The news that a node has printed, in its order."""
+        """The news that a node has printed, in the order of printing."""
         node = self.nodes[number]
         node.ask("/peers", "peers")
         return [event["text"] for event in node.events if event["event"] == "chat" and event["text"].startswith("news")]
@@ -258,8 +251,8 @@ class Scene:
         accounts: dict[str, int] = self.nodes[number].ask("/ledger", "ledger")["accounts"]
         return accounts
 
-    def has(self, number: int, person: Person) -> int:
-        """What somebody has gained since the start, as a node sees it."""
+    def gain(self, number: int, person: Person) -> int:
+        """How much somebody has gained since the start, in the ledger of a node."""
         return self.ledger(number).get(person.account, 0) - person.starts_with
 
     def status(self, number: int, member: str) -> int:
@@ -268,15 +261,15 @@ class Scene:
 
     def fund(self, person: Person, amount: int) -> None:
         """Give somebody money from the bank, and wait until all nodes have executed that. Unmeasured if they do not."""
-        expected = amount + self.has(0, person)
+        expected = amount + self.gain(0, person)
         self.nodes[0].type(self.command(person, amount))
-        if not self.eventually(lambda: all(self.has(number, person) == expected for number in range(len(self.nodes)))):
+        if not self.eventually(lambda: all(self.gain(number, person) == expected for number in range(len(self.nodes)))):
             raise Unmeasured("the attacker did not get the money for its attack")
 
     # --- waiting --------------------------------------------------------------------------------
 
     def eventually(self, question: Callable[[], bool], seconds: float = PATIENCE) -> bool:
-        """Ask until the answer is yes. False if that takes too long."""
+        """Ask again and again until the answer is yes. False if that takes longer than `seconds`."""
         deadline = time.monotonic() + seconds
         while not question():
             if time.monotonic() > deadline:

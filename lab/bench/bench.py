@@ -9,7 +9,7 @@ Some nodes run as processes on this machine, over loopback. It measures what the
 The transactions are signed beforehand and sent by a peer at each node. For stages 3 to 5 the speed is also divided by
 a ceiling. For ten nodes and c cores the ceiling is c / (10 · V): each node must verify each signature, and V is the
 time of one verification by pycryptodome in one thread. So the ratio tells which share of the machine's power goes into
-the work that cannot be avoided.
+the work that cannot be avoided. Each stage has a mark: the speed or the ratio that it should reach.
 
 The exit status is 1 if something was lost or any ledger is wrong; a missed mark does not change it.
 """
@@ -39,11 +39,11 @@ from lab.nodes.workload import KeyRing
 from stage5_pos.__main__ import STAKE_HOLDERS
 
 FULL_BLOCK = 2_500
-"""Transactions in a block of stages 4 and 5 if the ceiling were reached. A machine that reaches the mark then has
-blocks of a thousand, and waits no longer for them than necessary. On a slow machine blocks come less often."""
+"""The time between two blocks of stages 4 and 5 is the time for this many transactions at the
+ceiling. At the mark (0.4 of the ceiling) a block then has a thousand. On a slow machine blocks come less often."""
 
 BUSY = 0.1
-"""If other programs used more than this share of the cores, the figures are too low."""
+"""If other programs used more than this share of the cores, the measured speeds are too low."""
 
 
 def make_options() -> Options:
@@ -80,7 +80,7 @@ def read_stages(text: str) -> list[int]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark, and print the result. The exit status is 1 if something was lost or is wrong."""
     options = make_options().parse_args(arguments)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # then the nodes are ended, too
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C does, so that the nodes are ended
     options.seed = secrets.randbits(32) if options.seed is None else options.seed
     try:
         rows = measure(options)
@@ -173,7 +173,7 @@ def draw_blocks(blocks: dict[str, float]) -> str:
 
 
 def draw_cores(row: Row) -> str:
-    """The use of the cores, with a warning if other programs used them."""
+    """Who used the cores, with a warning if other programs were busy."""
     shares = row.cores or {}
     text = "cores: " + ", ".join(f"{name} {share:.0%}" for name, share in shares.items())
     text += f"; a node needed {micros(row.node_seconds)} µs for one"

@@ -1,4 +1,4 @@
-"""What this machine can do: its cores, who uses them, and how long it takes to verify one signature."""
+"""The machine: how many cores it has, who uses them, and how long it takes to verify one signature."""
 
 import os
 import time
@@ -17,7 +17,7 @@ VERIFICATIONS = 10
 """Verifications in one run, which takes about a millisecond, so that most runs are not interrupted."""
 
 SIGNED_BYTES = 900
-"""Some bytes, about as long as the canonical bytes of a transaction."""
+"""The length of the text that is signed: about that of the canonical bytes of a transaction."""
 
 
 def count_cores() -> int:
@@ -26,8 +26,8 @@ def count_cores() -> int:
 
 
 def find_ceiling(nodes: int, verification: float) -> float:
-    """Transactions a second, if the cores only verified each transaction at each of `nodes` nodes, which takes
-    `verification` seconds: c / (nodes · V)."""
+    """Transactions a second if the cores did nothing but verify each one at each node: cores / (nodes · V).
+    `verification` is V, the seconds of one verification."""
     return count_cores() / (nodes * verification)
 
 
@@ -75,7 +75,7 @@ class CoreWatch:
         return {"nodes": nodes, "bench": own, "others": max(0.0, used - nodes - own), "idle": max(0.0, 1.0 - used)}
 
     def _read(self) -> tuple[float, float, float, float] | None:
-        """Since boot, the seconds used by the nodes, by this process, and by all; and the seconds there were to use."""
+        """Seconds of the cores used by the nodes, by this process, and by all programs; and those used or idle."""
         try:
             everybody, total = _read_all_cores()
             return sum(map(_read_process, self._pids)), time.process_time(), everybody, total

@@ -28,17 +28,16 @@ from stage5_pos.__main__ import FOUNDING_BALANCE, STAKE_HOLDERS
 from stage5_pos.rules import FEE, REWARD
 
 MARKS = {1: 5_000.0, 3: 0.5, 4: 0.4, 5: 0.4}
-"""The mark of each stage: in stage 1 messages a second, in later stages a share of the ceiling."""
+"""What each stage should reach: in stage 1 messages a second, in later stages a share of the ceiling."""
 
 NAMES = {1: "chat messages that reached all nodes", 3: "signed transactions, applied at all nodes",
          4: "ordered by a sequencer, executed at all nodes", 5: "ordered by a blockchain, executed at all nodes"}
 
 MEAN_BLOCK = 1_000
-"""The least mean number of transactions in a block. With fewer, the mark does not count."""
+"""Blocks must have this many transactions on average. With fewer, the mark is not met."""
 
 BLOCK_RATE = 0.25
-"""Probability that a slot of stage 5 has a block. With a larger one more slots have two blocks, so there are more
-forks."""
+"""Probability that a slot of stage 5 has a block. If it is larger, more slots have two blocks, which are forks."""
 
 SETTLE_SECONDS = 30.0
 """Time for ten ledgers to become equal once everything has been executed."""
@@ -114,7 +113,7 @@ class Row:
 
     @property
     def is_met(self) -> bool:
-        """Is the mark reached, with nothing lost, and with blocks that are large enough?"""
+        """Is the mark reached, was nothing lost, and are the blocks large enough?"""
         reached = self.per_second if self.stage == 1 else self.ratio
         mean_block = self.blocks.get("mean_transactions", MEAN_BLOCK)
         return not self.faults and (reached or 0.0) >= MARKS[self.stage] and mean_block >= MEAN_BLOCK
@@ -184,7 +183,7 @@ class LedgerMeasurement:
         self.stage = stage
         self.settings = settings
         self.key_ring = key_ring
-        # In stage 4 only the founder has money at the start. The receiver's fee in stage 5 is taken from the amount.
+        # In stage 4 only the founder has money at the start. In stage 5 the fee is taken from the amount that arrives.
         self.senders = key_ring.keys[:1] if stage == 4 else key_ring.keys
         self.amount = 1 + FEE if stage == 5 else 1
         self.timer = VerificationTimer(key_ring.keys[0].key)

@@ -4,8 +4,8 @@
 to its counterpart. Each piece is marked: new, changed, left alone, or not run any more. A function that overrides
 one of an earlier stage stands next to that one, wherever it is.
 - `make compare A=3 B=4 WHOLE=1` shows both sides with all the code that they take over from earlier stages: the code
-that runs. Every method has one place; there, what overrides comes before what it overrides.
-- `HIDE=1` leaves out the pieces that are left alone, and says how many they are.
+that runs. All versions of a method stand together, the latest first.
+- `HIDE=1` leaves out the pieces that are left alone, and says how many there are.
 - `make compare` prints a table of all stages.
 - `HTML=out.html` writes a page instead.
 
@@ -85,9 +85,6 @@ def draw(stages: dict[int, Stage], options: argparse.Namespace) -> str:
     return console.file.getvalue()
 
 
-
-
-
 def compare_as_asked(stages: dict[int, Stage], options: argparse.Namespace) -> Comparison:
     """Compare the two stages of the options."""
     earlier, later = sorted((options.A, options.B))
@@ -133,10 +130,10 @@ def find_hooks(stages: dict[int, Stage], number: int) -> list[str]:
     inheritance = Inheritance(stages)
 
     def is_node(one: ClassCode) -> bool:
-        return inheritance.line_of(one)[-1].name == NODE
+        return inheritance.lineage_of(one)[-1].name == NODE
 
     def is_hook(name: str, one: ClassCode) -> bool:
-        earlier = [other for other in inheritance.line_of(one) if other.stage < number]
+        earlier = [other for other in inheritance.lineage_of(one) if other.stage < number]
         return one.pieces[name].is_method and name != "__init__" and any(name in other.pieces for other in earlier)
 
     classes = [one for file in stages[number].files.values() for one in file.classes.values() if is_node(one)]
@@ -164,7 +161,7 @@ def draw_table(stages: dict[int, Stage], width: int) -> str:
 
 
 def list_names(facts: Facts, width: int) -> list[str]:
-    """The names that the numbers of one stage count."""
+    """The names in the lists of one stage, wrapped to `width`."""
     return [line for name in NAMED if getattr(facts, name)
             for line in textwrap.wrap(", ".join(getattr(facts, name)), width, initial_indent=f"  {name:<9} ",
                                       subsequent_indent=" " * 12, break_on_hyphens=False)]

@@ -15,9 +15,9 @@ CODE_STYLE = "default"
 """The style of pygments: dark on light, for paper."""
 
 LEXER, FORMATTER = PythonLexer(stripnl=False, ensurenl=False), HtmlFormatter(nowrap=True)
-"""Made once: it takes as long to make them as to highlight a piece of some lines."""
+"""Made only once: making them takes as long as highlighting a few lines."""
 
-CLASSES = {Status.NEW: "new", Status.CHANGED: "changed", Status.ALONE: "alone", Status.GONE: "gone"}
+CLASSES = {Status.NEW: "new", Status.CHANGED: "changed", Status.UNCHANGED: "alone", Status.GONE: "gone"}
 MARK_CLASSES = {"+": "added", "-": "removed", "~": "other", " ": "same"}
 
 STYLE = """
@@ -120,7 +120,7 @@ def _section(section: Section, comparison: Comparison, names: dict[Row, str]) ->
         yield f'<article class="{CLASSES[row.status]}" id="{names[row]}">'
         remark = f' <span class="remark">{escape(row.remark)}</span>' if row.remark else ""
         yield f'<header><span class="status">{row.status}</span><h3>{escape(row.title)}</h3>{remark}</header>'
-        yield from _one_column(row, comparison) if row.status == Status.ALONE else _two_columns(row, comparison)
+        yield from _one_column(row, comparison) if row.status == Status.UNCHANGED else _two_columns(row, comparison)
         yield "</article>"
     yield "</section>"
 
@@ -163,7 +163,7 @@ def _half(piece: Piece | None, lines: list[str], index: int | None, pair: LinePa
 
 
 def code_line(mark: str, column: str, number: int, code: str) -> str:
-    """One line of code. If it is too long, the rest goes below it, a little deeper."""
+    """One line of code. If it is too long, it is wrapped, and the rest is indented by two more columns."""
     text = re.sub("<[^>]*>", "", code)
     deep = len(text) - len(text.lstrip()) + 2
     return f'<div class="line {mark} {column}"><i>{number}</i><span style="--deep:{deep}">{code or " "}</span></div>'

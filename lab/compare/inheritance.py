@@ -1,7 +1,7 @@
 """Which code of earlier stages a stage runs, and which it overrides. It is found by following names; nothing is run.
 
-A stage runs all of its own pieces. Its classes take over what their bases have and they do not override, and what
-they call by `super()`. All that these pieces name is run, too: functions, constants, other classes.
+A stage runs all of its own pieces. A class takes over from its bases what it does not override, and what it calls
+through `super()`. Whatever these pieces name is run, too: functions, constants, other classes.
 """
 
 import ast
@@ -22,21 +22,21 @@ class Inheritance:
         self._stages = stages
         self._files = {file.module: file for stage in stages.values() for file in stage.files.values()}
         self._by_path = {file.path: file for file in self._files.values()}
-        self._lines: dict[ClassCode, list[ClassCode]] = {}
+        self._lineages: dict[ClassCode, list[ClassCode]] = {}
         self._keys: dict[Piece, Key] = {}
-        """Keys found before: a comparison asks for each of them a thousand times."""
+        """The keys that are known: a comparison asks for each of them a thousand times."""
 
     # --- classes --------------------------------------------------------------------------------
 
-    def line_of(self, one: ClassCode) -> list[ClassCode]:
-        """A class and its bases in the stages, itself first. (No class has two such bases.)"""
-        if one not in self._lines:
-            line = self._lines[one] = [one]
+    def lineage_of(self, one: ClassCode) -> list[ClassCode]:
+        """A class and all its ancestors in the stages, the class itself first. (No class has two bases there.)"""
+        if one not in self._lineages:
+            line = self._lineages[one] = [one]
             for base in one.bases:
                 found = self._find_class(self._by_path[one.path], base)
                 if found is not None:
-                    line += self.line_of(found)
-        return self._lines[one]
+                    line += self.lineage_of(found)
+        return self._lineages[one]
 
     def class_of(self, piece: Piece) -> ClassCode:
         """The class that contains a piece; KeyError if it is in none."""
@@ -46,7 +46,7 @@ class Inheritance:
         """The piece that a piece of a class overrides; None if it is new there."""
         if not piece.owner or piece.name == piece.owner:
             return None
-        return self._find_in(self.line_of(self.class_of(piece))[1:], piece.name)
+        return self._find_in(self.lineage_of(self.class_of(piece))[1:], piece.name)
 
     def is_adding(self, piece: Piece) -> bool:
         """Does a method call what it overrides, so that it adds to it instead of replacing it?"""
@@ -60,14 +60,14 @@ class Inheritance:
 
     def _make_key(self, piece: Piece) -> Key:
         if piece.owner:
-            family = self.line_of(self.class_of(piece))[-1].name
+            family = self.lineage_of(self.class_of(piece))[-1].name
             return family, "class" if piece.name == piece.owner else piece.name
         is_named = not isinstance(piece.statements[0], ast.Import | ast.ImportFrom | ast.If | ast.Expr)
         return ("" if is_named else piece.file), piece.name
 
     def age(self, piece: Piece) -> tuple[int, int]:
-        """Sorts pieces of one key: what overrides comes before what it overrides."""
-        return -piece.stage, -len(self.line_of(self.class_of(piece))) if piece.owner else 0
+        """A sort key for pieces with the same key: what overrides comes before what it overrides."""
+        return -piece.stage, -len(self.lineage_of(self.class_of(piece))) if piece.owner else 0
 
     # --- what a stage runs ----------------------------------------------------------------------
 
@@ -89,17 +89,17 @@ class Inheritance:
         return sorted(found, key=lambda piece: (*self.age(piece), piece.path, piece.first_line))
 
     def _taken_over(self, one: ClassCode) -> Iterator[Piece]:
-        """The pieces of a class, of each name the nearest, and the heads of its bases."""
+        """What an object of a class has: for each name the piece of the nearest class, and the heads of all classes."""
         names: set[str] = set()
-        for member in self.line_of(one):
+        for member in self.lineage_of(one):
             yield from (piece for name, piece in member.pieces.items() if name not in names)
             names.update(member.pieces)
 
     def _named_by(self, piece: Piece) -> Iterator[Piece]:
-        """The pieces that a piece names, or calls by `super()`."""
+        """The pieces that a piece names, or calls through `super()`."""
         file = self._by_path[piece.path]
         if piece.owner:
-            bases = self.line_of(self.class_of(piece))[1:]
+            bases = self.lineage_of(self.class_of(piece))[1:]
             found = (self._find_in(bases, name) for name in super_calls(piece))
             yield from (one for one in found if one is not None)
         if piece.name == "imports":
@@ -110,7 +110,7 @@ class Inheritance:
                 yield from self._find_function(file, name, attribute)
             elif attribute is None:
                 yield from self._taken_over(one)
-            elif (member := self._find_in(self.line_of(one), attribute)) is not None:
+            elif (member := self._find_in(self.lineage_of(one), attribute)) is not None:
                 yield member
 
     # --- names ----------------------------------------------------------------------------------
@@ -143,7 +143,7 @@ class Inheritance:
 
 @cache
 def super_calls(piece: Piece) -> list[str]:
-    """The names of the methods that a piece calls by `super()`. (This project never gives `super` arguments.)"""
+    """The names of the methods that a piece calls through `super()`. (This project never gives `super` arguments.)"""
     return [node.attr for statement in piece.statements for node in ast.walk(statement)
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Call)
             and ast.unparse(node.value) == "super()"]

@@ -1,4 +1,4 @@
-"""Two stages side by side: which piece of one belongs to which piece of the other, and what became of it."""
+"""Two stages side by side: which piece of one belongs to which piece of the other, and what has changed."""
 
 import difflib
 from collections import defaultdict
@@ -16,11 +16,11 @@ before."""
 
 
 class Status(StrEnum):
-    """What became of a piece on the way from the earlier stage to the later one."""
+    """What the later stage does with a piece of the earlier one."""
 
     NEW = "new"
     CHANGED = "changed"
-    ALONE = "left alone"
+    UNCHANGED = "left alone"
     GONE = "not run any more"
 
 
@@ -42,7 +42,7 @@ class Row(NamedTuple):
 
 
 class Section(NamedTuple):
-    """A file and the file of the same name."""
+    """A file of one stage, and the file of the same name of the other."""
 
     file: str
     left: SourceFile | None
@@ -90,14 +90,14 @@ def compare(stages: dict[int, Stage], left: int, right: int, is_whole: bool = Fa
 # --- which pieces stand side by side ------------------------------------------------------------
 
 def _pair_all(inheritance: Inheritance, lefts: Iterable[Piece], rights: Iterable[Piece]) -> Iterator[Row]:
-    """Put pieces of one key side by side. Both sides are sorted: what overrides comes first."""
+    """Put pieces with the same key side by side. On both sides, what overrides comes first."""
     by_key: dict[Key, tuple[list[Piece], list[Piece]]] = defaultdict(lambda: ([], []))
     for side, pieces in enumerate((lefts, rights)):
         for piece in sorted(pieces, key=inheritance.age):
             by_key[inheritance.key(piece)][side].append(piece)
     for left_ones, right_ones in by_key.values():
         for left, right in _pair(left_ones, right_ones):
-            yield Row(Status.ALONE, left, right, "")
+            yield Row(Status.UNCHANGED, left, right, "")
 
 
 def _pair(lefts: list[Piece], rights: list[Piece]) -> Iterator[tuple[Piece | None, Piece | None]]:
@@ -130,8 +130,8 @@ def _is_head(piece: Piece) -> bool:
 
 def _fill(inheritance: Inheritance, rows: list[Row], left_runs: list[Piece],
           right_runs: list[Piece]) -> Iterator[Row]:
-    """Next to a piece that stands alone, show what the other stage runs in its place, wherever that comes from. A
-    piece that already stands next to another one is not used again."""
+    """Give each piece without a partner what the other stage runs in its place, whichever file that comes from. A piece
+    that already has a partner is not used again."""
     shown = {piece for row in rows for piece in (row.left, row.right) if piece is not None}
     for row in rows:
         known = row.right or row.left
@@ -151,7 +151,7 @@ def _counterpart(inheritance: Inheritance, known: Piece, others: list[Piece]) ->
 
 
 def _judge(inheritance: Inheritance, row: Row, left_runs: list[Piece], right_runs: list[Piece]) -> Row:
-    """Add what became of the piece."""
+    """Add the status and the remark of a row."""
     left, right = row.left, row.right
     if right is None:
         assert left is not None
@@ -161,7 +161,7 @@ def _judge(inheritance: Inheritance, row: Row, left_runs: list[Piece], right_run
         is_known = not _is_head(right) and _counterpart(inheritance, right, left_runs) is not None
         status = Status.CHANGED if is_known else Status.NEW
     else:
-        status = Status.ALONE if left.code == right.code else Status.CHANGED
+        status = Status.UNCHANGED if left.code == right.code else Status.CHANGED
     return row._replace(status=status, remark=_relation(inheritance, right))
 
 
@@ -187,8 +187,8 @@ def _files(stages: dict[int, Stage], number: int, is_whole: bool) -> dict[str, S
 
 
 def _order_by_file(rows: list[Row], later: Stage) -> dict[str, list[Row]]:
-    """In the order of the later stage. A piece that only the earlier stage has comes after the piece that it follows
-    there."""
+    """The rows by file, in the order of the later stage. A piece that only the earlier stage has comes after the piece
+    that it follows there."""
     sections: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         piece = row.right if row.right is not None and row.right.stage == later.number else row.left
@@ -216,7 +216,7 @@ def _right_line(row: Row) -> int:
 
 
 def _order_by_origin(inheritance: Inheritance, rows: list[Row]) -> dict[str, list[Row]]:
-    """Every method at the place where it was first defined; there, what overrides comes before what is overridden."""
+    """Sort the rows by where a method was first defined. Of several versions, the latest comes first."""
     origins: dict[Key, Piece] = {}
     for piece in sorted({piece for row in rows for piece in (row.left, row.right) if piece}, key=inheritance.age):
         origins[inheritance.key(piece)] = piece  # the last one is the oldest
@@ -264,7 +264,7 @@ def align(left: Sequence[str], right: Sequence[str]) -> list[LinePair]:
 
 
 def _align_changed(left: Sequence[str], right: Sequence[str], ones: range, others: range) -> Iterator[LinePair]:
-    """Pair lines that are not equal: first the two most similar ones, then in the same way above and below them."""
+    """Pair lines that are not equal: first the two most similar ones, then, in the same way, those above and below."""
     likeness = {(one, other): difflib.SequenceMatcher(None, left[one], right[other]).ratio()
                 for one in ones for other in others if len(ones) > 1 or len(others) > 1}
     best = max(likeness, key=lambda pair: likeness[pair], default=(0, 0))

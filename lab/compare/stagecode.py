@@ -58,7 +58,7 @@ class Piece:
 
     @cached_property
     def code(self) -> str:
-        """Its text without the comments above it, which are mostly headings of a part of the file."""
+        """Its text without the comments above it, which mostly are headings of sections."""
         start = next(number for number, line in enumerate(self.lines) if not line.lstrip().startswith("#"))
         return "\n".join(self.lines[start:])
 
@@ -173,7 +173,7 @@ def _is_of_head(statement: ast.stmt) -> bool:
 
 
 def _group(body: Sequence[ast.stmt]) -> Iterator[list[ast.stmt]]:
-    """Group statements that form one piece: consecutive imports, or a value and the string below that explains it."""
+    """Group statements that form one piece: consecutive imports, or a value and the docstring below it."""
     group: list[ast.stmt] = []
     for statement in body:
         if group and not _belongs_to(statement, group[-1]):

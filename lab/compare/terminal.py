@@ -9,7 +9,7 @@ from rich.text import Text
 from lab.compare.pairing import Comparison, Row, Section, Status, align, stage_name
 from lab.compare.stagecode import Piece, SourceFile
 
-STYLES = {Status.NEW: "green", Status.CHANGED: "yellow", Status.ALONE: "dim", Status.GONE: "red"}
+STYLES = {Status.NEW: "green", Status.CHANGED: "yellow", Status.UNCHANGED: "dim", Status.GONE: "red"}
 MARK_STYLES = {"+": "green", "-": "red", "~": "yellow", " ": "dim"}
 
 BETWEEN = " │ "
@@ -17,7 +17,7 @@ GUTTER = 7
 """Columns before a line of code, for its mark and its number in the file."""
 
 INDENT = 4
-"""The indentation of the rest of a line that did not fit."""
+"""How far the rest of a wrapped line is indented."""
 
 LEGEND = "+ only in the later stage   - only in the earlier one   ~ not the same in both"
 
@@ -25,11 +25,11 @@ LEGEND = "+ only in the later stage   - only in the earlier one   ~ not the same
 class Drawing:
     """Draws a comparison on a console."""
 
-    def __init__(self, console: Console, comparison: Comparison, hides_alone: bool = False) -> None:
-        """`hides_alone`: pieces that are left alone are only counted."""
+    def __init__(self, console: Console, comparison: Comparison, hides_unchanged: bool = False) -> None:
+        """`hides_unchanged`: pieces that are left alone are only counted."""
         self._console = console
         self._comparison = comparison
-        self._hides_alone = hides_alone
+        self._hides_unchanged = hides_unchanged
         self._half = max((console.width - len(BETWEEN)) // 2, GUTTER + 2 * INDENT)
 
     def draw(self) -> None:
@@ -47,13 +47,13 @@ class Drawing:
         self._write(self._rule(f"══ {section.file} ", "═", "bold"))
         self._write_both(*(self._docstring(file, side) for file, side in (
             (section.left, self._comparison.left), (section.right, self._comparison.right))))
-        shown = [row for row in section.rows if not (self._hides_alone and row.status == Status.ALONE)]
+        shown = [row for row in section.rows if not (self._hides_unchanged and row.status == Status.UNCHANGED)]
         for row in shown:
             self._draw_row(row)
         if len(shown) < len(section.rows):
             self._write(Text(""))
-            self._write(self._rule(f"── {len(section.rows) - len(shown)} {Status.ALONE}, hidden ", "─",
-                                   STYLES[Status.ALONE]))
+            self._write(self._rule(f"── {len(section.rows) - len(shown)} {Status.UNCHANGED}, hidden ", "─",
+                                   STYLES[Status.UNCHANGED]))
 
     def _docstring(self, file: SourceFile | None, side: int) -> list[Text]:
         if file is None:

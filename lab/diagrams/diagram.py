@@ -16,7 +16,7 @@ class Message(NamedTuple):
     """One message from a node to another."""
 
     at: float
-    """When it was sent, or when it came, in seconds. All messages of a diagram mean the same."""
+    """When it was sent, in seconds; or when it came, as long as that is so for all messages of the diagram."""
     sender: str
     receiver: str
     kind: str
@@ -24,7 +24,7 @@ class Message(NamedTuple):
     text: str = ""
     """What it says, in short."""
     is_marked: bool = False
-    """Is it the one that the reader must look at?"""
+    """Should the reader look at it first?"""
 
     @property
     def label(self) -> str:

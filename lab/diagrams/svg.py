@@ -8,13 +8,13 @@ STEP, ROW = 190, 34
 """Units from one node's line to the next one's, and from one row to the next."""
 
 LEFT, TOP, RIGHT = 70, 46, 260
-"""Units around the lines of the nodes: for the time, the names, and what stands to the right of the last line."""
+"""The margins around the lines of the nodes: for the times, for the names, and for texts right of the last line."""
 
 SLOPE = 12
-"""Units that time runs on while a message is under way."""
+"""How far down an arrow goes, since time passes while a message is under way."""
 
 LETTER = 7.3
-"""Units of a letter's width, in the font of the labels."""
+"""The width of a letter in the font of the labels."""
 
 STYLE = """
 .diagram { color-scheme: light dark; --paper: #fff; --ink: #1c2128; --line: #c3c9d0; --pale: #5f6872; --marked: #b3261e;
@@ -79,5 +79,5 @@ def _point(x: int, y: int, text: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    """A text of which XML takes every character."""
+    """A text in which every character is allowed in XML."""
     return escape("".join(one if one.isprintable() else "?" for one in text))

@@ -8,14 +8,14 @@ WIDEST_STEP, NARROWEST_STEP = 26, 4
 """Characters from one node's line to the next one's."""
 
 LEAST_MARGIN = 22
-"""Characters on the right, for what has no room on its arrow."""
+"""Characters on the right, for labels that do not fit on their arrows."""
 
 MARK = "!"
-"""At the left of what is marked, where it can be searched for and needs no colour."""
+"""The sign at the left of a marked row. It can be searched for, and needs no colour."""
 
 
 def draw_text(diagram: Diagram, width: int = 100) -> list[str]:
-    """The lines of a diagram, each at most `width` characters long. Nothing to show is no line."""
+    """The lines of a diagram, each at most `width` characters long. An empty diagram has no lines."""
     rows, names = diagram.rows(), diagram.columns()
     if not names:
         return []
@@ -31,7 +31,7 @@ def draw_text(diagram: Diagram, width: int = 100) -> list[str]:
 
 
 class _Paper:
-    """Where the columns are."""
+    """The places of the columns, and the lines that are drawn through them."""
 
     def __init__(self, names: list[str], left: int, width: int) -> None:
         self.names = names
@@ -89,7 +89,7 @@ class _Paper:
         return line
 
     def _with_note(self, line: list[str], place: int, note: str) -> str:
-        """The line with a text after `place`. It covers columns to the right only if it is too long otherwise."""
+        """The line with a text right of `place`: before the next column if it fits, otherwise right of them all."""
         following = [other for other in self.places.values() if other > place]
         if following and len(note) + 3 > following[0] - place:
             return "".join(line) + "  " + clip(note, self.room - len(line) - 2)
@@ -98,7 +98,7 @@ class _Paper:
 
 
 def clean(text: str) -> str:
-    """A text in which every character takes one place of the terminal."""
+    """A text in which every character is one column wide on a terminal."""
     return "".join(one if one.isprintable() and not unicodedata.combining(one)
                    and unicodedata.east_asian_width(one) not in "WF" else "?" for one in text)
 

@@ -1,7 +1,7 @@
 """`python -m lab.live`."""
 
-from lab.live.live import main_to_the_end
+from lab.live.live import main_then_ignore_signals
 from lab.surroundings import run_tool
 
 if __name__ == "__main__":
-    run_tool(main_to_the_end)
+    run_tool(main_then_ignore_signals)

@@ -14,16 +14,16 @@ CELL = 8
 """Columns of a block in a drawing: a dash, its creator's number, and the first digits of its id."""
 
 ROOM_FOR_NODES = 16
-"""The least columns after a branch for the nodes at its tip."""
+"""At least this many columns are kept free after a branch, for the nodes at its tip."""
 
 LEAST_CELLS = 3
-"""Blocks that always fit next to each other, however narrow the drawing is: a common block, a gap, a tip."""
+"""Even the narrowest drawing has room for this many blocks next to each other: a common block, a gap, a tip."""
 
 WIDE_GAP = 2
-"""Cells for a gap, in which `… 27 blocks …` stands if there is room. Otherwise a gap has one cell."""
+"""The cells of a gap in which `… 27 blocks …` stands. If room is short, a gap has one cell."""
 
 DEEP = 4
-"""A branch of at least this many blocks is drawn even if its end is older than the rest: it was a deep rollback."""
+"""A branch of at least this many blocks is drawn even if it ended long ago: leaving it was a deep rollback."""
 
 
 class Known(NamedTuple):
@@ -81,9 +81,9 @@ class Branches:
     # --- the drawing ----------------------------------------------------------------------------
 
     def draw(self, tips: Mapping[str, str], width: int, only: Collection[str] | None = None) -> list[list[Piece]]:
-        """The newest heights of all blocks, or of those with the ids `only`: one line for each branch, from left to
-        right. `tips` are the words after the tips of nodes; a tip inside a branch gets its own line, below. If room is
-        short, long straight parts are left out, but never the block at which two branches part."""
+        """Draw the newest heights of all blocks, or of those with the ids `only`: a line for each branch, from left to
+        right. `tips`: id of a node's tip -> the words after it; a tip inside a branch has its own line. If room is
+        short, long straight parts are left out, but never the block from which two branches grow."""
         blocks = [block for block in self.blocks.values() if only is None or block.id in only]
         if not blocks:
             return [[Piece("no blocks yet")]]
@@ -129,7 +129,7 @@ class Branch(NamedTuple):
 
     @property
     def parting(self) -> int:
-        """The height at which it leaves the others: that of the common block, or without one, of its first block."""
+        """The height of the block from which it grows; if it grows from none, the height of its first block."""
         return self.parent.height if self.parent is not None else self.own[0].height
 
     def matters(self, tips: Collection[str]) -> bool:
@@ -169,8 +169,8 @@ class Axis(NamedTuple):
         return next((part for part in self.parts if part.low <= height <= part.high), None)
 
     def has_line(self, branch: Branch, tips: Collection[str]) -> bool:
-        """Is this branch drawn? Not if all its blocks lie before the drawing, or if they are all left out and it does
-        not matter."""
+        """Is this branch drawn? Not if the drawing begins after its last block, or if all its blocks are left out and
+        `matters` is false."""
         end = self.find(branch.end.height)
         if end is None or not branch.own:
             return end is not None and not end.is_gap
@@ -179,7 +179,7 @@ class Axis(NamedTuple):
 
 
 def _choose_axis(branches: Sequence[Branch], tips: Collection[str], places: int) -> Axis:
-    """Choose the heights by importance: the highest block; where branches that matter part, larger ones first, and
+    """Choose the heights by importance: the highest block; where branches that matter begin, larger ones first, and
     where they end; then the newest heights."""
     highest = branches[0].end.height
     others = sorted((branch for branch in branches[1:] if branch.matters(tips)), key=lambda one: -len(one.own))
@@ -219,7 +219,7 @@ def _make_parts(heights: Collection[int], gap: int) -> list[Part]:
 
 
 def _draw_branch(branch: Branch, axis: Axis, label: str) -> list[Piece]:
-    """Draw a branch, from where it leaves those drawn before."""
+    """Draw a branch, from the block at which it leaves the branches above it."""
     found = [(block, part) for block in branch.own if (part := axis.find(block.height)) is not None]
     words = Piece(f" {label}" if label else "", branch.end.colour)
     if not found:

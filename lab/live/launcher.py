@@ -13,7 +13,7 @@ from stage5_pos.__main__ import STAKE_HOLDERS
 
 @dataclass(frozen=True)
 class Settings:
-    """What the network is like."""
+    """The size of the network, and how it is founded."""
 
     stage: int
     nodes: int
@@ -40,7 +40,7 @@ class Launcher:
         return self._keys
 
     def launch(self, number: int, place: Place, peer: str) -> NodeProcess:
-        """Start a node at its place."""
+        """Start a node at its place; `peer` is the address that it calls first, or `none`."""
         stage, options = self.settings.stage, ["--peer", peer, "--wait", f"{START_SECONDS:g}", *place.options]
         if stage >= 2:
             options += ["--data", str(self._data(number))]
@@ -60,8 +60,8 @@ class Launcher:
         return range(1, STAKE_HOLDERS + 1)[number - 1::self.settings.nodes]
 
     def make_evil(self, number: int, name: str, victim: str = "") -> None:
-        """From its next start on, an adversary is in a node's place. It has a copy of the node's data, so it spoils
-        nothing. `victim` is the account that it works against, if it works against one."""
+        """Let an adversary take a node's place when it is started next. It gets a copy of the node's data, so that it
+        cannot spoil them. `victim` is the account that it works against, if it works against one."""
         self.make_good(number)
         honest = self._data(number)
         self.evil[number] = name
@@ -72,7 +72,7 @@ class Launcher:
             shutil.copytree(honest, self._data(number))
 
     def make_good(self, number: int) -> None:
-        """From its next start on, a node is honest."""
+        """Let the honest node return when it is started next."""
         self.evil.pop(number, None)
         self._victims.pop(number, None)
 
@@ -80,7 +80,7 @@ class Launcher:
         """Delete a node's data, so that it starts from nothing."""
         shutil.rmtree(self._data(number), ignore_errors=True)
 
-    def last_words(self, number: int) -> str:
+    def last_error_line(self, number: int) -> str:
         """The last line that a node wrote to standard error; empty if there is none."""
         lines = self._errors(number).read_text(errors="replace").strip().splitlines()
         return lines[-1] if lines else ""

@@ -3,7 +3,7 @@
 It shows a table of real nodes, a log of what happens, and a prompt; `help` lists its commands. Without a terminal it
 prints the log line by line, and reads the same commands from standard input.
 
-    main thread: the screen, or the one that waits       conductor thread: owns the playground
+    main thread: the screen, or it only waits            conductor thread: owns the playground
         lines ───────────────────────> queue ──────────────> carries them out, one after the other
         log lines, snapshots <────────────────────────────── ticks in between
 
@@ -84,12 +84,12 @@ class Conductor:
         self._thread = threading.Thread(target=self._run, name="conductor", daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Begin to end. Any thread may call this, more than once, and a signal handler, too."""
-        # No threading.Event: if a signal came while `set` holds its lock, the handler would wait for it forever.
+        """Ask the conductor to end. Any thread may call this, more than once, and so may a signal handler."""
+        # Not a threading.Event: if a signal came while `set` holds its lock, the handler would wait for it forever.
         self._is_stopping = True
 
     def wait(self, seconds: float | None = None) -> bool:
@@ -103,7 +103,7 @@ class Conductor:
                 self._conduct(Path(folder))
         except (Stopped, Quit):
             self.status = 0
-        except BrokenPipeError:  # whoever read the log has seen enough
+        except BrokenPipeError:  # nobody reads the log any longer, as with `| head`
             self.status = 0
         except (NodeError, WalletError, OSError) as error:
             self.error = describe_error(error)
@@ -171,7 +171,7 @@ def run_plain(settings: Settings, keys_folder: Path) -> int:
     conductor.start()
     threading.Thread(target=read_lines, args=(conductor,), name="standard input", daemon=True).start()
     while not conductor.wait(TICK_SECONDS):
-        pass  # With a timeout: a signal that comes just before this thread waits is handled only when the wait ends.
+        pass  # The wait has a timeout, since a signal that comes just before it is handled only after it.
     status = finish(conductor)
     return 1 if conductor.refused and not sys.stdin.isatty() else status
 
@@ -218,7 +218,7 @@ def finish(conductor: Conductor) -> int:
 
 def run_on_screen(settings: Settings, keys_folder: Path) -> int:
     """Show the screen until all has ended. Return the exit status."""
-    from lab.live.screen import Screen  # here, since it takes half a second, which scripts need not wait for
+    from lab.live.screen import Screen  # only here: it takes half a second, and scripts do not need it
 
     for name in ("COLUMNS", "LINES"):  # textual would take them for the window's size, which may have changed
         os.environ.pop(name, None)
@@ -254,8 +254,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return run(settings, options.keys)
 
 
-def main_to_the_end() -> int:
-    """The same, but signals after the end do nothing. Otherwise another Ctrl-C would kill Python while it ends."""
+def main_then_ignore_signals() -> int:
+    """Run `main`, then ignore signals. Otherwise a second Ctrl-C would kill Python while it shuts down."""
     status = main()
     for number in ending_signals():
         signal.signal(number, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""The log of the playground. It gathers what nodes report, so that equal news of many nodes are one line."""
+"""The log of the playground. If many nodes report the same, the log has one line for all of them."""
 
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -13,8 +13,8 @@ GATHER_SECONDS = 0.3
 """How long the log waits for other nodes to report the same, in seconds."""
 
 OLD_SECONDS = 2.0
-"""A node that reports a block this many seconds after others is catching up. The log says that instead of telling of a
-new block."""
+"""A node that reports a block this many seconds after the first one is catching up. Then the log says so, and does not
+report a new block."""
 
 LEDGER_ACCOUNTS = 12
 """How many accounts of a ledger are shown in one line."""
@@ -28,7 +28,7 @@ class Newsroom:
         self._stage, self._on_line, self.width = stage, on_line, width
         self.names, self.branches = Names(), Branches()
         self.is_starting = True
-        """Are the nodes still starting? Then connections and transactions are no news."""
+        """Are the nodes still starting? Then the log leaves out connections and transactions."""
         self._gathered: dict[tuple[str, tuple[Piece, ...]], tuple[float, list[int]]] = {}
         """News -> when it was first reported, by the monotonic clock, and by which nodes."""
         self._quiet: set[str] = set()
@@ -88,10 +88,10 @@ class Newsroom:
         return bool(self._gathered)
 
     def flush(self, all_of_it: bool = False) -> None:
-        """Write what was reported, once other nodes had time to report the same."""
-        ripe = [key for key, (since, _) in self._gathered.items()
+        """Write the reports that are older than `GATHER_SECONDS`, or all of them."""
+        due = [key for key, (since, _) in self._gathered.items()
                 if all_of_it or time.monotonic() - since > GATHER_SECONDS]
-        for kind, pieces in ripe:
+        for kind, pieces in due:
             self.say_pieces(kind, pieces, self._gathered.pop((kind, pieces))[1])
 
     # --- hearing --------------------------------------------------------------------------------
@@ -110,7 +110,7 @@ class Newsroom:
         return news is not None
 
     def _tell(self, number: int, event: Event, kind: str, text: str) -> None:
-        """Write an answer at once. Gather what others may report, too."""
+        """Write an answer at once. Gather anything else, since other nodes may report the same."""
         if kind == "answer":
             self.say(kind, text, [number])
         else:
@@ -123,8 +123,8 @@ class Newsroom:
         numbers += [number for number in who if number not in numbers]
 
     def _is_for_log(self, view: NodeView, event: Event) -> bool:
-        """Leave out a second connection between the same two nodes, a block that all have heard of, and the confusion
-        while all join at once."""
+        """Should the log have this? Not a second connection between the same two nodes, not a block that others have
+        reported long ago, and not the refused hellos of a network in which all join at once."""
         match event["event"]:
             case "peer":
                 count = view.neighbours[event["address"]]
@@ -143,7 +143,7 @@ class Newsroom:
         return time.monotonic() - self._heard.setdefault(block_id, time.monotonic()) > OLD_SECONDS
 
     def _hear_of_block(self, number: int, event: Event, used: Collection[int]) -> list[Known]:
-        """Note a block. If it is news and makes a fork, return all blocks on its parent, itself first."""
+        """Note a block. If it is new and makes a fork, return all blocks on its parent, itself first."""
         if self._stage == 4:
             self.names.call(event["creator"], "sequencer")
         if self._is_old(event["id"]):

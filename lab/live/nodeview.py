@@ -8,10 +8,10 @@ from lab.blackbox.peer import Event
 from lab.live.words import SHOWN_DIGITS
 
 OnAnswer = Callable[[Event | None], None]
-"""Called with the event that answers a question, or None if the node ends before."""
+"""Called with the event that answers a question, or with None if the node ends first."""
 
 ANSWERS = {"peers": 1, "help": 1, "ledger": 2, "account": 3, "status": 4, "blocks": 4, "tree": 5}
-"""Events that only come as answers to the command of the same name -> the stage from which on they exist."""
+"""Event that only comes as the answer to the command of the same name -> the first stage that has it."""
 
 
 class NodeView:
@@ -35,8 +35,8 @@ class NodeView:
         self.neighbours: Counter[str] = Counter()
         """Neighbour -> the number of connections to it."""
         self._chat_sum = 0
-        void, self._asked = self._asked, {}
-        for on_answer in [one for asked in void.values() for one in asked]:
+        unanswered, self._asked = self._asked, {}
+        for on_answer in [one for asked in unanswered.values() for one in asked]:
             on_answer(None)
 
     def expect(self, event: str, on_answer: OnAnswer) -> None:

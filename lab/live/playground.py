@@ -4,7 +4,7 @@
     playground.start_all()
     playground.partition([[1, 2, 3, 4, 5], [6, 7, 8, 9, 10]])
     while ...:
-        playground.tick()           # several times a second: hear what the nodes report, ask them how they are
+        playground.tick()           # several times a second: read what the nodes report, ask for their state
 
 Only one thread may call the methods. What people see is drawn elsewhere (table.py, live.py). Nodes are numbered from 1,
 and a node's number stands for its account: in stage 2 the name node-1, node-2, …; in stages 3 to 5 the key in its
@@ -32,21 +32,23 @@ from stage4_sequencer.genesis import FOUNDERS_BALANCE
 TICK_SECONDS = 0.1
 
 POLL_SECONDS = 1.5
-"""Seconds between two looks at a node that reports nothing. After news the next look comes sooner."""
+"""A node is asked for its state so often, in seconds, if it reports nothing."""
 
 SOON_SECONDS = 0.4
+"""After news a node is asked for its state within this time."""
 
 ANSWER_SECONDS = 5.0
 """Time for a node to answer a typed line before the next command has its turn."""
 
-MOMENT_SECONDS = 1.0
+LOG_SECONDS = 1.0
+"""The longest that a command waits for the log."""
 
 LOG_COLUMNS = 98
-"""The width of a log that goes to no terminal. It later fits on a terminal of 100 columns."""
+"""The width of a log that goes to no terminal. It can be shown on a terminal of 100 columns."""
 
 POLLS = {1: ["peers"], 2: ["peers", "ledger"], 3: ["peers", "ledger"], 4: ["status", "ledger"],
          5: ["status", "ledger"]}
-"""The questions that show how a node is."""
+"""Stage -> the commands whose answers show the state of a node."""
 
 
 class PlaygroundError(Exception):
@@ -113,8 +115,8 @@ class Playground:
             self.members[number] = Member(place, lambda: self.launcher.launch(number, place, self._peer_of(number)))
 
     def _peer_of(self, number: int) -> str:
-        """The node that a node calls first: in stage 1 one next to it, in later stages the lowest that it reaches. If
-        that node is still starting, the caller tries until it is there (`--wait`)."""
+        """The address that a node calls first: in stage 1 that of a node with a number next to its own, in later stages
+        of the lowest number that it reaches. If that node is still starting, the caller tries again (`--wait`)."""
         reached = [other for other in self.members if other != number and not self.is_down(other)
                    and not self.wiring.is_cut(number, other)]
         if self.settings.stage == 1:
@@ -122,16 +124,16 @@ class Playground:
         return self.wiring.places[reached[0]].address if reached else "none"
 
     def _wait_until_joined(self) -> None:
-        """Wait until all nodes are in one network. NodeError if a node has ended, or has found nobody."""
+        """Wait until all nodes are in one network. NodeError if a node has ended, or has founded its own network."""
         self.wait_until(lambda: all(view.is_up for view in self.views) or any(map(self.is_down, self.numbers)),
                         START_SECONDS, "the nodes to come up")
         if gone := [number for number in self.numbers if self.is_down(number)]:
-            raise NodeError(f"node {gone[0]} has not started: {self.launcher.last_words(gone[0])}")
+            raise NodeError(f"node {gone[0]} has not started: {self.launcher.last_error_line(gone[0])}")
         if lost := [view.number for view in self.views if view.network != self.view(1).network]:
             raise NodeError(f"nodes {shown_nodes(lost)} have not joined the network")
 
     def _share_out(self) -> None:
-        """Stage 4: only the founder has money at first."""
+        """Stage 4: share the money out, since only the founder has some at first."""
         share = FOUNDERS_BALANCE // self.settings.nodes
         for number in self.numbers[1:]:
             self.members[1].running.type(f"/send {self.view(number).account} {share}")
@@ -147,7 +149,7 @@ class Playground:
     # --- what is typed --------------------------------------------------------------------------
 
     def type(self, number: int, line: str) -> None:
-        """Type a line at a node. PlaygroundError if the node is not up. The log tells the result."""
+        """Type a line at a node. PlaygroundError if the node is not up. The answer goes to the log."""
         view = self.view(number)
         self._expect_up(number)
         try:
@@ -165,7 +167,7 @@ class Playground:
             raise PlaygroundError(f"node {number} is {hint}")
 
     def ask(self, numbers: Sequence[int], name: str, on_answers: Callable[[dict[int, Event]], None]) -> None:
-        """Ask several nodes the same, and pass on all answers at once. Nodes that end before are left out."""
+        """Ask several nodes the same, and call `on_answers` with all answers. Nodes that end first are left out."""
         answers: dict[int, Event] = {}
         waiting = set(numbers)
 
@@ -273,9 +275,9 @@ class Playground:
         self.wait_until(lambda: time.monotonic() >= end, seconds + 1, "time to pass")
 
     def wait_for_log(self) -> None:
-        """Wait until the log has told all so far, or a moment has passed: a command comes after earlier news."""
+        """Wait until all reports are in the log, at most `LOG_SECONDS`, so that the next command stands below them."""
         with suppress(NodeError):
-            self.wait_until(lambda: not self.log.is_gathering, MOMENT_SECONDS, "the log")
+            self.wait_until(lambda: not self.log.is_gathering, LOG_SECONDS, "the log")
 
     def wait_until_equal(self, seconds: float) -> None:
         """Wait until all running nodes are up and agree. PlaygroundError if that takes longer."""
@@ -292,7 +294,7 @@ class Playground:
             raise PlaygroundError(f"the nodes do not agree after {seconds:g} seconds") from None
 
     def tick(self) -> None:
-        """Hear what the nodes report, put it into the log, and ask them how they are."""
+        """Read what the nodes report, put it into the log, and ask for the state of nodes whose turn it is."""
         for number, member in self.members.items():
             if member.process is not None:
                 self._hear(number, member.process)
@@ -318,11 +320,11 @@ class Playground:
         status = self.members[number].running.wait_end()
         self._end(number)
         self.view(number).last = f"ended, status {status}"
-        words = self.launcher.last_words(number)
+        words = self.launcher.last_error_line(number)
         self.log.say("alarm", f"has ended with status {status}{': ' if words else ''}{words}", [number])
 
     def _look(self, number: int) -> None:
-        """Ask a node how it is."""
+        """Ask a node for its state."""
         self._next_polls[number] = time.monotonic() + POLL_SECONDS
         for name in POLLS[self.settings.stage]:
             self._question(number, name, lambda event: None)

@@ -49,7 +49,7 @@ MARKS = {"up": "●", "evil": "!", "starting": "…", "down": "x"}
 
 WIDTHS = {"node": 5, "address": 16, "conn": 6, "chats": 7, "height": 8, "ledger": 9, "tip": 9, "pool": 6,
           "balance": 11}
-"""The width of each column; the rest of the terminal is for the faults and the last event."""
+"""The width of each column. The rest of the terminal is for the faults and the last event."""
 
 PORT = 8
 """The width of an address shortened to its port; all nodes are on this machine."""
@@ -62,13 +62,13 @@ RIGHT = {"conn", "chats", "height", "pool", "balance"}
 
 
 class Show(Protocol):
-    """What the screen shows: the conductor."""
+    """What the screen needs of the conductor (live.py)."""
 
     lines: "queue.SimpleQueue[str | None]"
     snapshot: Snapshot | None
 
     def stop(self) -> None:
-        """Begin to end."""
+        """Ask the conductor to end."""
 
     def wait(self, seconds: float | None = None) -> bool:
         """Wait until all has ended, or for `seconds`. Has it?"""
@@ -98,7 +98,7 @@ class Prompt(Input):
         self._place = 0
 
     def on_key(self, event: Key) -> None:
-        """Take the line at Enter. A binding would run only after the keys that are typed next."""
+        """Take the line at Enter. A key binding would be too late: it runs after keys that are typed later."""
         if event.key == "enter":
             event.stop()
             event.prevent_default()
@@ -117,7 +117,7 @@ class Prompt(Input):
         self.post_message(self.Typed(line))
 
     def action_recall(self, steps: int) -> None:
-        """Replace this line with an earlier or later one."""
+        """Replace the line with one that was typed earlier, or later."""
         self._place = max(0, min(self._place + steps, len(self.typed)))
         self.value = self.typed[self._place] if self._place < len(self.typed) else ""
         self.cursor_position = len(self.value)
@@ -224,7 +224,7 @@ class Screen(App[None]):
         if not self.query("#title"):
             return  # the screen is being taken down already
         if not self.is_headless and not os.isatty(2):
-            self.action_leave()  # the terminal is gone: nobody could end this any more, and textual would read forever
+            self.action_leave()  # the terminal is gone: nobody could end this, and textual would read forever
         self.log_columns = self.query_one(Log).scrollable_content_region.width or self.log_columns
         while not self._news.empty():
             self.query_one(Log).add(self._news.get())
@@ -275,8 +275,8 @@ def draw_table(snapshot: Snapshot, width: int) -> Text:
 
 
 def choose_widths(columns: list[str], width: int) -> dict[str, int]:
-    """The columns that fit: if room is short, addresses first become ports; then addresses, pool and connections are
-    left out, in this order."""
+    """The columns that fit, with their widths. If room is short, an address is shortened to its port; then addresses,
+    pool and connections are left out, in this order."""
     widths = {name: WIDTHS[name] for name in columns}
     for name, narrow in (("address", PORT), ("address", 0), ("pool", 0), ("conn", 0)):
         if width - sum(widths.values()) < TROUBLE + LAST_EVENT and name in widths:

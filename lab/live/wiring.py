@@ -1,4 +1,4 @@
-"""Who reaches whom in the playground, and how fast: cuts, partitions and slowness, by the numbers of the nodes."""
+"""Which nodes of the playground reach each other, and how fast: cuts, partitions and delays, by node numbers."""
 
 from collections.abc import Callable, Collection, Sequence
 

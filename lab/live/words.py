@@ -1,4 +1,4 @@
-"""The playground's words for the reports of its nodes: for the log, and shorter ones for the table."""
+"""How the playground words the reports of its nodes: in full for the log, in short for the table."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
@@ -95,7 +95,7 @@ def brief(event: Event, names: Names) -> str:
 
 
 def people_lines(event: Event, names: Names, events: Mapping[str, Lines]) -> list[str]:
-    """An answer as a node prints it for people; `events` has the words of the node's stage."""
+    """An answer as a node prints it for people; `events` are the `EVENTS` of the node's stage."""
     members = {name: value for name, value in event.items() if name != "event"}
     return [escape_control(names.replace(line)) for line in events[event["event"]](members)]
 

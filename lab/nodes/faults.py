@@ -3,12 +3,12 @@
     with Faults(seed=7) as faults:
         alice, bob = faults.add("alice"), faults.add("bob")
         ...                                         # start a node with `alice.options`, one with `bob.options`
-        faults.partition([["alice"], ["bob"]])      # what is open ends, what is new is closed at once
+        faults.partition([["alice"], ["bob"]])      # open connections end, new ones are closed at once
         faults.heal()
 
 The nodes are not changed, and do not notice. Because of `--announce` the others call the proxy's address instead
-of the node's own. When a node calls, `listen` in its hello tells the proxy which node it is. A caller that is none
-of its nodes (a stranger) is let through.
+of the node's own. When a node calls, `listen` in its hello tells the proxy which node it is. A caller that is not
+one of its nodes (a stranger) is let through.
 
     node a ──> the listener of b ──> thread: who calls? ──> node b        one thread carries bytes from a to b,
                                                                           another one from b to a
@@ -39,10 +39,10 @@ MAX_HELLO = 4 * 1024
 """The most bytes of a first frame. A hello has some hundred; a caller that begins with a longer frame is a stranger."""
 
 PORT_ELSEWHERE = 5000
-"""The port of a node on another machine, where it cannot be taken."""
+"""The port of a node on another machine. A free port cannot be reserved there."""
 
 END_SECONDS = 5.0
-"""Time for the threads to end. It takes a moment."""
+"""Seconds that `close` waits for each thread."""
 
 
 class Place(NamedTuple):
@@ -58,7 +58,7 @@ class Place(NamedTuple):
 
     @property
     def options(self) -> list[str]:
-        """The options to start the node with, each time."""
+        """The options with which the node must be started, also after a crash."""
         return ["--host", self.host, "--port", str(self.port), "--announce", self.address]
 
 
@@ -84,7 +84,7 @@ class Link:
             self.end()
 
     def end(self) -> None:
-        """Show both ends the end of the connection. This wakes the threads that wait for bytes."""
+        """Shut the connection down in both directions. This wakes the threads that wait for bytes."""
         self.has_ended.set()
         for one in self._sockets:
             _shut_down(one, socket.SHUT_RDWR)
@@ -157,7 +157,7 @@ class Faults:
             self._cut.discard(frozenset((one, other)))
 
     def stall(self, one: str, other: str) -> None:
-        """Keep connections between two nodes open, but move nothing, not even an end: as if a cable is out."""
+        """Keep connections between two nodes open, but carry nothing, not even an end: as if a cable were unplugged."""
         with self._changed:
             self._held |= {(one, other), (other, one)}
 
@@ -175,7 +175,7 @@ class Faults:
             self._rates[name] = bytes_per_second
 
     def count_bytes(self, sender: str, receiver: str) -> int:
-        """How many bytes one node has sent to another so far, with the hello, over all their connections."""
+        """How many bytes one node has sent to another so far, hellos included, over all their connections."""
         with self._changed:
             return self._carried[sender, receiver]
 
@@ -217,8 +217,8 @@ class Faults:
             return (f"seed {self.seed}; cut: {sorted(map(sorted, self._cut))}; held up: {sorted(self._held)};"
                     f" delays: {self._delays}; rates: {self._rates}; {len(self._links)} connections")
 
-    def _end_links(self, is_meant: Callable[[Link], bool]) -> None:
-        for link in filter(is_meant, self._links):
+    def _end_links(self, is_affected: Callable[[Link], bool]) -> None:
+        for link in filter(is_affected, self._links):
             link.end()
         self._changed.notify_all()
 
@@ -276,7 +276,7 @@ class Faults:
             try:
                 target.sendall(data)
             except OSError:
-                # The receiver is gone. The sender may learn that only while bytes may go that way.
+                # The receiver is gone. While bytes in the other direction are held up, the sender must not learn it.
                 self._wait_while_held(link, receiver, sender)
                 link.end()
             data = _receive(source)
@@ -316,7 +316,7 @@ class Faults:
         return thread
 
     def close(self) -> None:
-        """End all connections and all threads. End the nodes first: without the proxies they call in vain."""
+        """End all connections and all threads. End the nodes first: without the proxies they reach nobody."""
         with self._changed:
             self._is_closed = True
             self._end_links(lambda link: True)

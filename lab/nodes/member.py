@@ -1,4 +1,4 @@
-"""A node of a trial: killed, put to sleep, started again. Its acknowledged transactions count over all its lives."""
+"""A node of a trial, which may be killed, put to sleep, and started again. It remembers what was acknowledged."""
 
 import contextlib
 import re
@@ -13,7 +13,7 @@ SENT = re.compile(rb'"event": "sent", "id": "([0-9a-f]{64})"')
 
 
 class Member:
-    """A node that is killed, and started again at its place and with its data."""
+    """A node that can be killed, and started again with the same address and data."""
 
     def __init__(self, place: Place, start: Callable[[], NodeProcess]) -> None:
         self.place = place
@@ -53,18 +53,18 @@ class Member:
             self.process, self.is_asleep, self._is_ready = None, False, False
 
     def restart(self) -> None:
-        """Start it again, unless it runs."""
+        """Start it again; if it is running, do nothing."""
         if self.process is None:
             self.process = self._start()
 
     def sleep(self) -> None:
-        """Stop it, so that it does nothing and notices nothing."""
+        """Suspend it (SIGSTOP): it does nothing, and notices nothing."""
         if self.process is not None:
             self.is_asleep = True
             self.process.signal(signal.SIGSTOP)
 
     def wake(self) -> None:
-        """Let it continue."""
+        """Let a suspended node continue (SIGCONT)."""
         if self.process is not None:
             self.process.signal(signal.SIGCONT)
             self.is_asleep = False

@@ -5,8 +5,8 @@
         nodes[9].wait_for("chat", text="hi")
 
 After the `with` no process is left, whatever happened inside. If this program is killed, the nodes end by
-themselves, since their standard input ends. What a node writes to standard error is not hidden: it goes to this
-program's own.
+themselves, since their standard input ends. What a node writes to standard error goes to this program's own
+standard error.
 """
 
 import contextlib
@@ -50,7 +50,7 @@ class NodeProcess(node_process.NodeProcess):
         where standard error goes; None means to this program's own.
         """
         program = ["lab.adversaries.evil", evil, str(stage)] if evil else [module] if module else []
-        # A session of its own: Ctrl-C in a terminal ends this program, which then ends the nodes in order.
+        # In a session of its own a node gets no Ctrl-C from the terminal: this program ends the nodes in order.
         super().__init__(stage, *options, folder=ROOT, program=program, environment=environment, error_output=errors,
                          own_session=True)
 
@@ -79,7 +79,7 @@ def running_network(stage: int, count: int, options: Callable[[int], list[str]] 
                     environment: dict[str, str] | None = None) -> Iterator[list[NodeProcess]]:
     """Run `count` nodes of one network, all linked. `options(number)` are a node's options besides `--peer`.
 
-    Node 0 founds the network, the others join by it. NodeError if that fails, or a node does not end well.
+    Node 0 founds the network, and the others join it. NodeError if that fails, or if a node ends with an error.
     """
     nodes: list[NodeProcess] = []
     try:

@@ -36,7 +36,7 @@ class Order(NamedTuple):
 
 
 def sign_all(orders: Sequence[Order]) -> list[bytes]:
-    """The transactions of each order, as one run of frames for each. SigningError if that fails."""
+    """For each order, the frames of its transactions, joined. SigningError if that fails."""
     signers: list[subprocess.Popen[bytes]] = []
     files: list[IO[bytes]] = [tempfile.TemporaryFile() for _ in orders]
     try:

@@ -17,7 +17,7 @@ PASSPHRASE = "these keys protect nothing"
 """The passphrase of the wallets made here."""
 
 WALLET_ROUNDS = 1_000
-"""Rounds of the key derivation. These wallets must open quickly; a user's have 220,000."""
+"""Rounds of the key derivation. These wallets must open quickly; the wallets of users have 220,000."""
 
 
 # --- keys ---------------------------------------------------------------------------------------
@@ -85,7 +85,7 @@ class Injector(Peer):
 @contextlib.contextmanager
 def injectors(nodes: Sequence[NodeProcess], stage: int) -> Iterator[list[Injector]]:
     """Open one injector to every node. NodeError if a node cannot be reached."""
-    # All injectors name one address, where nobody answers. Each node is linked to it, so none tries to call it.
+    # All injectors claim one address, where nobody answers. Each node has a link to it, so no node calls it.
     with socket.socket() as reserved, contextlib.ExitStack() as stack:
         reserved.bind(("127.0.0.1", 0))
         listen = f"127.0.0.1:{reserved.getsockname()[1]}"

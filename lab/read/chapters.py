@@ -1,4 +1,4 @@
-"""In which order a node is read: the chapters, and what belongs to each."""
+"""The order in which a node is read: the chapters, and what belongs to each."""
 
 from typing import NamedTuple
 
@@ -10,10 +10,10 @@ class Plan(NamedTuple):
     about: str
     """What the reader finds here."""
     sections: tuple[str, ...] = ()
-    """Of the node's classes: the headings (`# --- name ---`) under which a method is defined first, as CLASS: HEADING.
-    What is above the first heading of a class has no heading."""
+    """Sections of the node's classes, as `CLASS: HEADING`, where HEADING is that of a comment `# --- HEADING ---`. A
+    method belongs to the section that defines it first. What is above the first heading of a class is `CLASS:`."""
     files: tuple[str, ...] = ()
-    """Their functions, constants and other classes, in every stage that has a file of this name."""
+    """Files of which everything except the node's classes belongs here, in every stage that has a file of this name."""
 
 
 PLANS = (
@@ -58,7 +58,7 @@ PLANS = (
 )
 
 REST = Plan("What has no chapter yet", "Name its section or its file in lab/read/chapters.py.")
-"""So that nothing is missing from the text; a test holds that this chapter stays empty."""
+"""It makes sure that nothing is missing from the text. A test checks that it stays empty."""
 
 COMMON = Plan("The library", "The code of common/ that this stage runs.")
-"""common/, with ALL=1."""
+"""The chapter for common/. It is there only with ALL=1."""

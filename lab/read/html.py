@@ -11,7 +11,7 @@ from lab.read.reading import Chapter, Entry, Reading, name_stage
 from lab.read.terminal import summarize
 
 DARK_STYLE = "github-dark"
-"""Of pygments, for a browser that is set to dark. Paper is light."""
+"""The style of pygments for a browser in dark mode. A printed page is always light."""
 
 STYLE = """
 :root { color-scheme: light; --back: #fff; --text: #1c2128; --line: #d5d9de; --pale: #606a75; --link: #0b57b0;
@@ -64,7 +64,7 @@ def reading_page(reading: Reading) -> str:
 def _code_colours() -> str:
     light, dark = (str(HtmlFormatter(style=style).get_style_defs(".code"))  # type: ignore[no-untyped-call]
                    for style in (CODE_STYLE, DARK_STYLE))
-    # Both would give the code a background of their own: it has that of the page.
+    # Each style brings a background of its own. The code must have that of the page.
     return (f"{light}\n@media screen and (prefers-color-scheme: dark) {{ {dark} }}\n"
             ".code, .code .err { background: none !important; border: 0 !important; }")
 

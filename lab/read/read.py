@@ -1,8 +1,8 @@
 """The node of one stage as one text, in reading order: `python -m lab.read`, or `make read STAGE=5`.
 
-- What stage 5 runs comes from five folders, and a method of its node from up to six classes. Here each method is
-  there once: the version that runs, and below it the earlier ones that it calls by `super()`. Each piece is marked with
-  the stage that it comes from. What is replaced is not there, and neither are imports.
+- What stage 5 runs comes from five folders, and a method of its node from up to six classes. In this text each method
+  has one place: the version that runs, and below it the earlier ones that it calls through `super()`. Each piece is
+  marked with the stage that it comes from. Imports are left out, and so is all that is replaced.
 - The parts of the node, such as the ring, stand in the chapter of their subject. `lab/read/chapters.py` has the order.
 - `ALL=1` adds what the stage runs of common/, as a last chapter.
 - `HTML=out.html` writes a page instead, to print or to read on a phone.
@@ -26,10 +26,10 @@ from lab.read.terminal import Drawing
 from lab.surroundings import columns, has_colours
 
 WIDTH = 128
-"""Of the output, where no terminal has one; COLUMNS=100 gives another. The longest lines of code fit."""
+"""The width of output that goes to no terminal; COLUMNS=100 sets another. The longest lines of code fit."""
 
 NARROWEST = 30
-"""What is narrower cannot hold a line of code."""
+"""The narrowest output that can hold a line of code."""
 
 
 def make_options() -> Options:

@@ -1,7 +1,7 @@
 """Puts what a stage runs into reading order.
 
-What runs is found by `lab/compare/inheritance.py`. A class and those that it is built on are one: of each method
-there is the version that runs, and below it the earlier ones that it calls by `super()`.
+`lab/compare/inheritance.py` finds out what runs. A class and its ancestors are shown as one class: each method has the
+version that runs, and below it the earlier ones that it calls through `super()`.
 """
 
 from collections import Counter
@@ -14,7 +14,7 @@ from lab.compare.stagecode import ROOT, ClassCode, Piece, SourceFile, Stage, rea
 from lab.read.chapters import COMMON, PLANS, REST, Plan
 
 NODE = "PeeringNode"
-"""The class that the nodes of all stages are built on."""
+"""The class from which the nodes of all stages inherit."""
 
 LIBRARY = 0
 """The number that common/ has here, as if it were a stage before the first."""
@@ -52,7 +52,7 @@ class Reading(NamedTuple):
     stage: int
     chapters: list[Chapter]
     lines_left_out: int
-    """Of common/, where that is not in the text."""
+    """The lines of common/ that the stage runs and the text does not show."""
 
     def entries(self) -> list[Entry]:
         """All its pieces, from top to bottom."""
@@ -93,10 +93,10 @@ class _Reader:
         self._kept_of: dict[ClassCode, set[Piece]] = {}
         self._node = self._sections_of_node()
         self._taken: set[Piece] = set()
-        self._told: set[SourceFile] = set()
+        self._introduced: set[SourceFile] = set()
 
     def read(self, with_library: bool) -> Reading:
-        """The text."""
+        """Put all chapters together."""
         own = range(1, self._number + 1)
         chapters = [self._chapter(plan, plan.files, own) for plan in PLANS]
         names = sorted({name for stage in own for name in self._stages[stage].files})
@@ -115,13 +115,13 @@ class _Reader:
         return Chapter(plan.title, plan.about, [one for one in passages if one.entries or one.docstring])
 
     def _passage(self, file: SourceFile) -> Passage:
-        """What a file has outside of the node. Its docstring is there once, and only if something of the file runs."""
-        is_told = file in self._told or not any(piece in self._runs for piece in file.all_pieces())
-        self._told.add(file)
-        return Passage(file.path, "" if is_told else file.docstring, list(self._take(self._pieces_of(file))))
+        """What a file has outside of the node. Its docstring is shown once, and only if something of the file runs."""
+        is_shown = file not in self._introduced and any(piece in self._runs for piece in file.all_pieces())
+        self._introduced.add(file)
+        return Passage(file.path, file.docstring if is_shown else "", list(self._take(self._pieces_of(file))))
 
     def _take(self, entries: Iterable[Entry]) -> Iterator[Entry]:
-        """What is not in the text so far."""
+        """The entries that are not in the text yet. From now on they are."""
         for entry in entries:
             if entry.piece not in self._taken:
                 self._taken.add(entry.piece)
@@ -130,10 +130,10 @@ class _Reader:
     # --- the node -------------------------------------------------------------------------------
 
     def _sections_of_node(self) -> dict[str, list[Entry]]:
-        """The pieces of the node, by the section in which each name comes first."""
+        """The pieces of the node, by the section that defines each name first."""
         nodes = [one for file in self._stages[self._number].files.values() for one in file.classes.values()
-                 if self._inheritance.line_of(one)[-1].name == NODE]
-        line = max(map(self._line_of, nodes), key=len)
+                 if self._inheritance.lineage_of(one)[-1].name == NODE]
+        line = max(map(self._lineage_of, nodes), key=len)
         sections: dict[str, list[Entry]] = {f"{line[-1].name}:": self._heads(line)}
         for name, section in self._first_sections(line).items():
             sections.setdefault(section, []).extend(self._versions(line, name))
@@ -155,7 +155,7 @@ class _Reader:
     # --- files ----------------------------------------------------------------------------------
 
     def _pieces_of(self, file: SourceFile) -> Iterator[Entry]:
-        """What a file has outside of the node. A class that another one is built on is read there."""
+        """What a file has outside of the node. A base class is left out: it is shown with the class that extends it."""
         for piece in file.all_pieces():
             if not piece.owner:
                 yield from [Entry(piece, False, "")] if piece in self._runs else []
@@ -163,24 +163,24 @@ class _Reader:
                 yield from self._class(file.classes[piece.owner])
 
     def _is_base(self, one: ClassCode) -> bool:
-        """Is another class that runs, of the stages, built on it? Those of the library are read by themselves."""
+        """Does a class that runs extend this one? False for the library, whose classes are shown one by one."""
         if one.stage == LIBRARY:
             return False
-        if self._inheritance.line_of(one)[-1].name == NODE:
+        if self._inheritance.lineage_of(one)[-1].name == NODE:
             return True
         heads = [piece for piece in self._runs if piece.owner and piece.name == piece.owner]
-        return any(one in self._line_of(self._inheritance.class_of(head))[1:] for head in heads)
+        return any(one in self._lineage_of(self._inheritance.class_of(head))[1:] for head in heads)
 
     def _class(self, one: ClassCode) -> Iterator[Entry]:
-        """A class and those that it is built on."""
-        line = self._line_of(one)
+        """A class and its ancestors, as one class."""
+        line = self._lineage_of(one)
         yield from self._heads(line)
         for name in self._first_sections(line):
             yield from self._versions(line, name)
 
-    def _line_of(self, one: ClassCode) -> list[ClassCode]:
-        """A class and those of the stages that it is built on, itself first."""
-        return [other for other in self._inheritance.line_of(one) if other.stage > LIBRARY or other is one]
+    def _lineage_of(self, one: ClassCode) -> list[ClassCode]:
+        """A class and its ancestors in the stages, itself first."""
+        return [other for other in self._inheritance.lineage_of(one) if other.stage > LIBRARY or other is one]
 
     def _heads(self, line: list[ClassCode]) -> list[Entry]:
         heads = [one.pieces[one.name] for one in line if one.pieces[one.name] in self._runs]
@@ -188,14 +188,14 @@ class _Reader:
                 for number, head in enumerate(heads)]
 
     def _versions(self, line: list[ClassCode], name: str) -> list[Entry]:
-        """The version of a method that runs, and below it the earlier ones that it takes over."""
+        """The version of a method that runs, and below it the earlier ones that it calls or names."""
         pieces = [one.pieces[name] for one in line if one.pieces.get(name) in self._kept(line)]
         return [Entry(piece, number > 0, self._remark(piece, number > 0, pieces[number + 1:]))
                 for number, piece in enumerate(pieces)]
 
     def _kept(self, line: list[ClassCode]) -> set[Piece]:
-        """Of a class, the nearest piece of each name, and of what these override only what they call or name. (Another
-        file may name an earlier class, as in a type, but an object of this class does not run what that one has.)"""
+        """What an object of a class runs: for each name the piece of the nearest class, and of overridden pieces only
+        those that are called or named. (A file may name an earlier class in a type; that runs nothing of it.)"""
         if line[0] not in self._kept_of:
             pending = [next(one.pieces[name] for one in line if name in one.pieces)
                        for name in dict.fromkeys(name for one in line for name in one.pieces)]
@@ -209,7 +209,7 @@ class _Reader:
         return self._kept_of[line[0]]
 
     def _taken_over_by(self, piece: Piece, line: list[ClassCode]) -> Iterator[Piece]:
-        """What a piece calls by `super()`, and what it names of an earlier class (`ChatNode.SHAPES`)."""
+        """What a piece calls through `super()`, and what it names of an earlier class (`ChatNode.SHAPES`)."""
         owners = [one.name for one in line]
         wanted = [(owners.index(piece.owner) + 1, name) for name in super_calls(piece)]
         wanted += [(owners.index(owner), name) for owner, name in names_in(piece) if owner in owners and name]

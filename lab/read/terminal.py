@@ -8,10 +8,10 @@ from lab.compare.terminal import highlight, wrap
 from lab.read.reading import LIBRARY, Chapter, Entry, Passage, Reading, name_stage
 
 STYLES = {LIBRARY: "dim", 1: "cyan", 2: "green", 3: "yellow", 4: "magenta", 5: "bold blue"}
-"""How what comes from a stage is marked."""
+"""The colour of each stage."""
 
 BELOW = "│ "
-"""In front of what belongs to the piece above it."""
+"""The mark in front of a piece that belongs to the one above it."""
 
 GUTTER = 6
 """Columns before a line of code: its number in the file."""

@@ -27,7 +27,7 @@ START_MS = 1_700_000_000_000
 SLOT_MS, PERMILLE = 1_000, 100
 
 LUCK = 3
-"""The fewest slots that the adversary wins in the first minute of its attack. By chance it would win 0.6, and could
+"""The adversary wins at least this many slots in the first minute of its attack. On average it would win 0.6, and could
 do little."""
 
 NEWCOMERS = 3
@@ -46,7 +46,7 @@ class Past(NamedTuple):
     blocks: list[Message]
 
     def won(self, seconds: int) -> list[int]:
-        """The seconds of the attack at which slots begin that the adversary has won."""
+        """The slots that the adversary has won: the second of the attack at which each of them begins."""
         return [second for second in range(GETTING_READY, seconds)
                 if draw(self.genesis, ADVERSARY, self.age + second) is not None]
 
@@ -73,7 +73,7 @@ def sign_block(genesis: Genesis, number: int, slot: int, drawn: str, parent: str
 
 @lru_cache(maxsize=4)
 def make_past(seed: int, age: int) -> Past:
-    """A past of `age` slots, with a lottery in which the adversary has some luck when its attack begins."""
+    """A past of `age` slots. In its lottery the adversary wins `LUCK` slots or more in the attack's first minute."""
     balances = [MILLION] * HOLDERS
     first = make_genesis("00" * 32, START_MS, SLOT_MS, PERMILLE, [key.account for key in KEYS.values()], balances)
     for number in itertools.count():
@@ -121,7 +121,7 @@ class HonestNodes:
                 and (other not in self.peers.get(one, {other}) or one not in self.peers.get(other, {one})))
 
     def add(self, stakes: list[int], is_tied: bool) -> None:
-        """Start one more node, which joins by the newest one. A tied node reaches only that one and the next one."""
+        """Start one more node, which joins the newest one. A tied node reaches only that node and the one after it."""
         peer = next(reversed(self.nodes), None)
         address = f"node-{len(self.world.networks) + 1}:1"
         self.stakes[address] = stakes
@@ -159,7 +159,7 @@ class HonestNodes:
     # --- what happens to them -------------------------------------------------------------------
 
     def pay(self, who: int, number: int) -> None:
-        """Somebody sends money to somebody."""
+        """A node sends money to a stake holder."""
         node = self.pick(who)
         node.on_line(f"/send {KEYS[1 + number % HOLDERS].account} {1 + number % 1_000}")
 
@@ -171,7 +171,7 @@ class HonestNodes:
             self.world.cut(ends[(who * 31 + number) % len(ends)])
 
     def join(self, who: int, number: int) -> None:
-        """A newcomer joins by one honest node, and reaches no other: all else that it calls are strangers."""
+        """A newcomer joins an honest node. All other nodes that it reaches are the adversary's."""
         if len(self.stakes) >= self.count + NEWCOMERS:
             return
         peer = self.pick(who).address

@@ -1,11 +1,11 @@
-"""A keyed hash in place of RSA, for simulations: a signature takes a microsecond, but anybody could forge it.
+"""A keyed hash in place of RSA, for simulations. A signature takes a microsecond, but anybody could forge one.
 
     with hashes_instead_of_rsa():
         key = HashKey("alice")
         verify(key.account, b"...", key.sign(b"..."))    # wherever a stage calls `verify`
 
-All else about keys stays the same. Each account has exactly one signature over given bytes, in one encoding. The
-signature of another account, or over other bytes, is refused. So a simulation shows how nodes use signatures, and
+Otherwise, keys behave as they do with RSA. Each account has exactly one signature over given bytes, in one encoding.
+The signature of another account, or over other bytes, is refused. So a simulation shows how nodes use signatures, and
 leaves out only the arithmetic of RSA.
 """
 
@@ -60,8 +60,8 @@ def verify(account: str, canonical: bytes, signature: str) -> None:
 def swapped(stand_ins: dict[str, tuple[Any, Any]]) -> Iterator[None]:
     """Replace names in all modules until the context ends: name -> (original, replacement).
 
-    A module that imports a function or a number has its own name for it, so the name is swapped in each module. These
-    modules are searched for, not listed: a list would miss the next one.
+    A module that imports a function or a number has its own reference to it, so the name is replaced in each module.
+    The modules are searched for, since a list of them would soon be out of date.
     """
     changed: list[tuple[dict[str, Any], str]] = []
     for module in list(sys.modules.values()):

@@ -1,6 +1,6 @@
-"""What the adversary of the schedules says and does unasked: one function for each kind. A random generator drives it.
+"""What the adversary of the schedules does without being asked: one function for each kind, each with random choices.
 
-Messages of every type of the contract, valid and nearly valid. `MISCHIEF` lists them.
+They send messages of every type of the contract, valid and nearly valid. `MISCHIEF` lists the functions.
 """
 
 import json
@@ -14,11 +14,11 @@ from lab.schedules.honest import ADVERSARY, KEYS, MILLION, sign_block
 from lab.schedules.puppet import MANNERS, Adversary, Puppet
 
 MANY = [1, 1, 2, 3, 6, 12]
-"""How many times something is done at once."""
+"""How often something is done at once is drawn from this list."""
 
 
 def audience(adversary: Adversary, puppet: Puppet, choose: random.Random) -> list[Connection]:
-    """The connections that hear a message: one puppet's, all, or every second one."""
+    """Choose who receives a message: the peers of one puppet, all, or every second one."""
     draw = choose.random()
     if draw < 0.4:
         return list(puppet.links)
@@ -111,7 +111,7 @@ def ask_for_peers(adversary: Adversary, puppet: Puppet, choose: random.Random) -
 # --- transactions -------------------------------------------------------------------------------
 
 def pay(adversary: Adversary, puppet: Puppet, choose: random.Random) -> None:
-    """Proper transactions. Some peers hear of one, others of a second one that spends the same money."""
+    """Valid transactions. Some peers receive one, others a second one that spends the same money."""
     amount = choose.choice([1, 10, MILLION // 2, MILLION, 3 * MILLION])
     for _ in range(choose.choice(MANY)):
         transaction_id = adversary.make_transaction(choose, amount, receiver=choose.choice(list(KEYS.values())))
@@ -186,15 +186,15 @@ def repeat_blocks(adversary: Adversary, puppet: Puppet, choose: random.Random) -
 
 
 def extend(adversary: Adversary, puppet: Puppet, choose: random.Random) -> None:
-    """Proper blocks on the best chain, one for each slot won since its tip."""
+    """Valid blocks on the best chain, for the last one or two slots that were won."""
     for slot, drawn in adversary.wins()[-choose.choice([1, 2]):]:
         adversary.say(audience(adversary, puppet, choose),
                       adversary.make_block(slot, drawn, adversary.parent_for(slot), adversary.make_payments(choose)))
 
 
 def make_twins(adversary: Adversary, puppet: Puppet, choose: random.Random) -> None:
-    """Several blocks with one ticket, each sent to different peers. They have one parent or several. They are complete,
-    or list something that is withheld or that nobody has."""
+    """Several blocks with one ticket, each sent to different peers. They have the same parent, or different ones. They
+    may list transactions that are withheld, or that nobody has."""
     if not adversary.wins():
         return
     slot, drawn = choose.choice(adversary.wins()[-2:])
@@ -219,7 +219,7 @@ def make_orphans(adversary: Adversary, puppet: Puppet, choose: random.Random) ->
 
 
 def make_heavy(adversary: Adversary, puppet: Puppet, choose: random.Random) -> None:
-    """Blocks that list many transactions which nobody has, on the best chain or on an unknown parent."""
+    """Blocks with many transactions that nobody has, on the best chain or on an unknown parent."""
     for slot, drawn in adversary.wins()[-choose.choice(MANY):]:
         parent = choose.choice([adversary.parent_for(slot), adversary.invent_id(choose)])
         ids = [f"{choose.getrandbits(256):064x}" for _ in range(choose.choice([10, 40, 100]))]

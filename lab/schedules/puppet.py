@@ -1,7 +1,7 @@
 """The adversary of the schedules: one of ten stakes, and many addresses that call honest nodes and are called by them.
 
-A `Puppet` is one of these addresses. It answers as its manner says. The `Adversary` holds the strings: it knows what
-any puppet has heard, and keeps what it has made itself. What it says unasked is in mischief.py.
+A `Puppet` is one of these addresses. Its manner decides how it answers. The `Adversary` controls all puppets: it knows
+what any of them has received, and keeps what it has made itself. What it does without being asked is in mischief.py.
 """
 
 import json
@@ -16,17 +16,17 @@ from lab.simulation import World
 from stage1_chat.node import ChatNode
 
 MANNERS = ["open", "late", "pong", "mute", "prefix", "reversed", "old", "relay", "herald", "mirror", "greeter"]
-"""How a puppet answers, in this order: truly; after some seconds, and then with what is withheld, too; with pongs only;
-not at all; with the first blocks only; in the wrong order; with old blocks only; as a relay between honest nodes; by
-announcing blocks before it sends them; by claiming the next tip whenever it hears of one; with all the adversary's own
-blocks for every new connection."""
+"""How a puppet answers. open: truly. late: after some seconds, even with what is withheld. pong: only with pongs.
+mute: not at all. prefix: only with the first blocks. reversed: in the wrong order. old: only with old blocks. relay: it
+passes on what honest nodes send. herald: it announces blocks that it does not send. mirror: whenever it hears of a tip,
+it claims to know one more block. greeter: it sends all the adversary's own blocks on each new connection."""
 
 ANSWERED = {"ping", "want", "get_chain", "get_peers", "tip"}
 """The message types that a puppet answers, each in the method `answer_TYPE`."""
 
 ANSWERS_A_SECOND = 30
-"""The most answers of one puppet in a second. In memory an answer takes no time, so two nodes that talk in circles
-would never end."""
+"""The most answers of one puppet in a second. In memory an answer takes no time, so two nodes that answer each other
+would never stop."""
 
 
 OWN = KEYS[ADVERSARY]
@@ -61,9 +61,9 @@ class Adversary:
         """The blocks that the adversary has made."""
         self.transactions: dict[str, bytes] = {}
         self.withheld: set[str] = set()
-        """Its own blocks and transactions that it gives to nobody."""
+        """The ids of its own blocks and transactions that it sends to nobody."""
         self.branch = self.genesis.id
-        """The tip of the branch that grows in secret."""
+        """The tip of the secret branch."""
         self.invented: list[str] = []
         """Ids that nobody has."""
         self._seen: set[bytes] = set()
@@ -174,7 +174,7 @@ class Adversary:
         """The block or transaction with this id."""
         return self.blocks[wanted].frame if wanted in self.blocks else self.transactions.get(wanted)
 
-    # --- how it speaks --------------------------------------------------------------------------
+    # --- how it sends ---------------------------------------------------------------------------
 
     def say(self, links: Iterable[Connection], *frames: bytes) -> None:
         """Send frames on some connections, while the attack lasts."""
@@ -189,7 +189,7 @@ class Adversary:
 
 
 class Puppet(ChatNode):
-    """One address of the adversary, and its connections. It answers as its manner says."""
+    """One address of the adversary, and its connections. Its manner decides how it answers."""
 
     def __init__(self, network: Network, address: str, adversary: Adversary) -> None:
         super().__init__(network, address)
@@ -206,7 +206,7 @@ class Puppet(ChatNode):
             self.network.connect(peer)
 
     def on_open(self, connection: Connection) -> None:
-        """Say hello, and claim to be somebody."""
+        """Say hello, with the address that this puppet claims."""
         self.links[connection] = None
         self.connections.add(connection)
         self.adversary.say([connection], encode_frame(
@@ -221,10 +221,10 @@ class Puppet(ChatNode):
         self.connections.discard(connection)
 
     def on_dial_failed(self, address: str, reason: str) -> None:
-        """Nobody is there."""
+        """A call has failed, which does not matter."""
 
     def on_frame(self, connection: Connection, frame: bytes) -> None:
-        """Listen, and answer."""
+        """Learn from a frame, and answer it."""
         if self.adversary.is_over:
             return
         kind = frame[13:frame.index(b'"', 13)].decode()  # honest nodes write the type first

@@ -1,6 +1,6 @@
-"""Schedules of an adversary against honest nodes of stage 5: made from seeds, judged, and cut down when they fail.
+"""Schedules of an adversary against honest nodes of stage 5: made from seeds, run, judged, and shortened if they fail.
 
-    python -m lab.schedules --first 0 --count 1000      # in the small size; --long: in the long one
+    python -m lab.schedules --first 0 --count 1000      # small schedules; with --long, long ones
 
 A schedule is a list of things that are done at certain seconds, some by the adversary (mischief.py), some to the
 honest nodes (honest.py). It runs in memory, with a keyed hash in place of RSA, and one seed repeats a run exactly.
@@ -32,11 +32,11 @@ STRONG = ["extend", "fill_pools", "make_orphans", "make_twins", "release"]
 """The kinds of mischief that found most failures. Every schedule has three of them."""
 
 HONEST = ["pay", "cut", "join", "restart"]
-"""What happens to honest nodes. In a line the last one does not: if two neighbours forgot each other, one after the
-other, that would partition the network for good without any adversary."""
+"""What happens to honest nodes. `restart` is left out where nodes form a line: if two neighbours forgot each other,
+one after the other, the network would stay partitioned without any adversary."""
 
 MOST_BEHIND = 6
-"""A node may be this many blocks behind the others for longer than a minute."""
+"""A node fails if it is more than this many blocks behind the others for longer than a minute."""
 
 MINUTE = 60
 
@@ -44,15 +44,15 @@ MINUTE = 60
 SCARCE = {"MAX_WAITING": (MAX_WAITING, 10), "MAX_WAITING_IDS": (MAX_WAITING_IDS, 60), "MAX_TWINS": (MAX_TWINS, 5),
           "MAX_ANSWER_BLOCKS": (MAX_ANSWER_BLOCKS, 5), "MAX_UNCOVERED": (MAX_UNCOVERED, 16 * 1024),
           "MAX_POOL": (MAX_POOL, 128 * 1024), "MAX_MISSING": (MAX_MISSING, 100), "MAX_WANT": (MAX_WANT, 10)}
-"""Limits that are used up within a minute, as the true ones would be after some hours: the true limit, and ours."""
+"""Limits so small that a minute uses them up, as some hours would use up the real ones: name -> (real, small)."""
 
 LONGEST_DELAY, STEP_SECONDS = 0.01, 0.0005
 """Seconds that it takes to open a connection, or to deliver a frame, so that things happen while others catch up."""
 
 
 class Action(NamedTuple):
-    """Something that is done: the second; the kind; any number, which picks by whom or to whom; and a number that
-    decides the rest."""
+    """Something that is done at second `at`. `what` is its kind, `who` picks the node or the puppet, and `number`
+    decides all other choices."""
 
     at: float
     what: str
@@ -61,7 +61,7 @@ class Action(NamedTuple):
 
 
 class Schedule(NamedTuple):
-    """All that decides a run."""
+    """Everything on which a run depends."""
 
     seed: int
     nodes: int
@@ -164,7 +164,7 @@ class Run:
             self.world.after(action.at - self.world.now, lambda action=action: self.act(action))  # type: ignore[misc]
 
     def act(self, action: Action) -> None:
-        """Do it."""
+        """Carry out one action."""
         if action.what in MISCHIEF:
             puppet = self.adversary.puppets[action.who % len(self.adversary.puppets)]
             MISCHIEF[action.what](self.adversary, puppet, random.Random(action.number))
@@ -172,7 +172,7 @@ class Run:
             getattr(self.honest, action.what)(action.who, action.number)
 
     def judge(self) -> str | None:
-        """Let the attack pass, and then up to a minute. Return what went wrong, or None."""
+        """Run the attack, and then up to a minute without it. Return what went wrong, or None."""
         judge = Judge(self.honest)
         while self.world.now < self.schedule.seconds:
             self.world.run(1.0)
@@ -204,8 +204,8 @@ def try_schedule(schedule: Schedule, make: type[StakeNode] = StakeNode) -> str |
 # --- failures -----------------------------------------------------------------------------------
 
 def shrink(schedule: Schedule, wrong: str, make: type[StakeNode] = StakeNode, tries: int = 300) -> Schedule:
-    """A schedule with as few actions as possible that still fails in the same kind of way, found in at most `tries`
-    runs by delta debugging (Zeller and Hildebrandt, 2002). After that the number of strangers is reduced."""
+    """A shorter schedule that still fails in the same way. Delta debugging (Zeller and Hildebrandt, 2002) leaves out
+    actions, in at most `tries` runs. After that the number of strangers is reduced."""
     kind = wrong.partition(":")[0]
 
     def fails(smaller: Schedule) -> bool:

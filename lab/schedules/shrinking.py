@@ -7,8 +7,8 @@ Step = TypeVar("Step")
 
 
 def shrink_list(steps: list[Step], fails: Callable[[list[Step]], bool]) -> list[Step]:
-    """A part of `steps` on which it still fails, from which no single one can be left out. `fails` may say no because
-    it has no more time."""
+    """A part of `steps` that still fails, and does not fail without any one of its steps. `fails` may answer no because
+    its time is over; then the part is longer than necessary."""
     piece = max(1, len(steps) // 2)
     while piece:
         before = steps
@@ -19,7 +19,7 @@ def shrink_list(steps: list[Step], fails: Callable[[list[Step]], bool]) -> list[
 
 
 def _without_pieces(steps: list[Step], piece: int, fails: Callable[[list[Step]], bool]) -> list[Step]:
-    """Leave out each piece of so many without which it still fails, from the end on."""
+    """From the end on, leave out `piece` steps at a time, if the rest still fails."""
     start = len(steps)
     while start > 0:
         start -= piece

@@ -1,9 +1,9 @@
 """A network in trouble for as long as one likes: `python -m lab.soak --minutes 30`, or `make soak MINUTES=30`.
 
 While transactions are made, nodes are killed or sleep, connections are cut, stalled and delayed, and the network is
-partitioned (trial.py). A printed seed decides it all. Every few minutes the network heals; then every node must have
-every acknowledged transaction and the same ledger. One line a minute reports progress (`lost` is what the checks so
-far have found); the last line is the verdict. Ctrl-C ends all nodes, and prints the verdict so far.
+partitioned (trial.py). The seed, which is printed, decides all of this. Every few minutes the network heals; then every
+node must have every acknowledged transaction and the same ledger. One line a minute reports progress (`lost` is what
+the checks so far have found); the last line is the verdict. Ctrl-C ends all nodes, and prints the verdict so far.
 
 The exit status is 1 if something was lost or differs, or if a node ended by itself or does not answer.
 """
@@ -50,7 +50,7 @@ def make_options() -> Options:
 
 
 class Soak:
-    """Rounds of trouble and quiet, and a line a minute."""
+    """Rounds of trouble, each followed by a check, and a line of progress every minute."""
 
     def __init__(self, settings: Settings, keys: KeyRing, folder: Path) -> None:
         """Start the network; NodeError if that fails."""
@@ -79,7 +79,7 @@ class Soak:
             self.checks += 1
 
     def end(self) -> None:
-        """End all nodes. A bad exit status is a complaint, unless the node may have been starting just then."""
+        """End all nodes. An exit status other than 0 is a complaint, except after Ctrl-C: a node may be starting."""
         statuses = self.trial.close()
         if not self.is_interrupted:
             self.complaints += [f"a node ended with status {status}" for status in statuses if status != 0]
@@ -97,7 +97,7 @@ class Soak:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the soak; 0 if nothing was lost and all was equal, 1 if not, 130 if it was interrupted."""
     options = make_options().parse_args(arguments)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # then the nodes are ended, too
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C does, so that the nodes are ended
     seed = secrets.randbits(32) if options.seed is None else options.seed
     settings = Settings(options.stage, options.nodes, options.rate, seed)
     print(f"stage {options.stage}, {options.nodes} nodes, {options.rate} transactions a second, seed {seed}",

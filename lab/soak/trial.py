@@ -1,8 +1,8 @@
-"""A network that has trouble while it works, and then quiet: is everything still there, and equal?
+"""A trial: a network works while things go wrong. Then all faults end, and it must have lost nothing.
 
     with Trial(Settings(stage=5, nodes=10, per_second=20, seed=7), keys, folder) as trial:
         trial.trouble(180)          # nodes are killed and sleep, the network is cut; transactions are made
-        complaints = trial.settle() # all heals: what was lost or differs, one line each
+        complaints = trial.settle() # all faults end; what was lost or differs, one line each
 
 A transaction is acknowledged when its node has printed `sent`. From then on it must survive everything. At the end
 each node is asked over the wire for the ids that it holds (`summary` and `inventory` of contract §3).
@@ -45,7 +45,7 @@ CENSUS = "census"
 
 @dataclass(frozen=True)
 class Settings:
-    """What a trial is like."""
+    """How large a trial is, and what goes wrong in it."""
 
     stage: int
     nodes: int
@@ -57,7 +57,7 @@ class Settings:
 
 
 class Trial:
-    """A network, its trouble, and how it copes."""
+    """A network, the faults that it suffers, and what it loses."""
 
     def __init__(self, settings: Settings, keys: KeyRing, folder: Path,
                  on_tick: Callable[[], None] = lambda: None) -> None:
@@ -71,7 +71,7 @@ class Trial:
         self._numbers = itertools.count()
         self._paid_until = time.monotonic()
         self.lost: set[str] = set()
-        """Acknowledged transactions that some node did not hold when all was quiet."""
+        """Acknowledged transactions that some node did not hold when no fault was left."""
         self.longest_rollback = self.forks = self.kills = self.sleeps = 0
         self._census = self.faults.add(CENSUS)
         self.members: list[Member] = []
@@ -102,7 +102,7 @@ class Trial:
         return Member(place, lambda: NodeProcess(stage, *options, environment={"WALLET_PASSPHRASE": PASSPHRASE}))
 
     def _stakes(self, number: int) -> list[int]:
-        """Stage 5: the genesis accounts that a node plays, dealt like cards."""
+        """Stage 5: the genesis accounts with which a node makes blocks. The nodes take them in turn."""
         return list(range(1, STAKE_HOLDERS + 1))[number::self.settings.nodes]
 
     def close(self) -> list[int]:
@@ -206,7 +206,7 @@ class Trial:
         return self.partition(one_way=True)
 
     def stall(self) -> float:
-        """Make a node's connections with some others half-open, mostly until the nodes notice."""
+        """Stall a node's connections with some others, in most cases until the nodes notice."""
         one, *others = self._random.sample(self._names(), self._random.randint(2, len(self.members)))
         for other in others:
             self.faults.stall(one, other)
@@ -241,7 +241,7 @@ class Trial:
         return complaints if is_equal else [f"not equal after {timeout:g} seconds: {self._differences()}", *complaints]
 
     def _agree(self, coins: int) -> bool:
-        """Do all nodes have one ledger, with at least `coins` in the sink, and have they executed all they know?"""
+        """Do all nodes have the same ledger, at least `coins` in the sink, and nothing left to execute?"""
         if not all(member.is_up for member in self.members):
             return False
         first, *others = [member.running.ask("/ledger", "ledger")["accounts"] for member in self.members]
@@ -264,7 +264,7 @@ class Trial:
                 yield f"node {member.place.name} has seen two signed blocks for the same number or slot"
 
     def _ask_for_ids(self, member: Member) -> set[str]:
-        """The ids of all transactions that a node holds; none of ours if it is in another network by now.
+        """The ids of all transactions that a node holds; empty if the node is in another network.
 
         Our summary has no buckets, so it differs in every bucket that the node has. The answer comes in pieces. After
         each piece but the last comes a ping, and our pong brings the next piece.

@@ -11,7 +11,7 @@ import pytest
 
 from common.encoding import encode_frame
 from common.interface import Network
-from lab.adversaries.dishonest_nodes import (EVIL, LATE, RAW, Censor, Equivocate, ForkEverything, Future, Grind, LeaveOut, TwoOrders,
+from lab.adversaries.dishonest_nodes import (EVIL, PUBLISHED_AFTER, RAW, Censor, Equivocate, ForkEverything, Future, Grind, LeaveOut, TwoOrders,
                            Withhold)
 from lab.adversaries.evil import main
 from lab.nodes.processes import NodeProcess
@@ -203,7 +203,7 @@ def test_a_withheld_branch_of_a_minority_comes_too_late() -> None:
     shown = next(event for event in world.reported(evil, "evil") if "shown" in event)
     for node in (one, other):
         assert set(shown["shown"]) <= set(node.tree.blocks) and node.chain.longest_rollback <= 2
-    assert len(shown["shown"]) < shown["others"] == LATE
+    assert len(shown["shown"]) < shown["others"] == PUBLISHED_AFTER
 
 
 def test_a_withheld_branch_of_a_majority_undoes_what_was_executed() -> None:
@@ -212,7 +212,7 @@ def test_a_withheld_branch_of_a_majority_undoes_what_was_executed() -> None:
     assert all(block.creator == kept_key(10).account for block in honest.tree.chain[1:]), "nothing is shown"
     run_until_confessed(world, evil, word="shows")
     shown = next(event for event in world.reported(evil, "evil") if "shown" in event)
-    assert len(shown["shown"]) > LATE and honest.chain.longest_rollback >= LATE
+    assert len(shown["shown"]) > PUBLISHED_AFTER and honest.chain.longest_rollback >= PUBLISHED_AFTER
     assert honest.tree.best.id == shown["shown"][-1]
 
 

@@ -158,7 +158,7 @@ def test_what_became_of_each_piece(small: dict[int, Stage]) -> None:
     assert {pair for pair, row in rows.items() if row.status == Status.NEW} == {(None, "imports"), (None, "Node.added")}
     assert {pair[0] for pair, row in rows.items() if row.status == Status.GONE} == {"(LIMIT, UNUSED)",
                                                                                   "only_for_replaced"}
-    alone = {pair for pair, row in rows.items() if row.status == Status.ALONE}
+    alone = {pair for pair, row in rows.items() if row.status == Status.UNCHANGED}
     assert alone == {(name, name) for name in ("DEFAULT", "helper", "Tool", "Tool.work", "Base.kept")}
 
 
@@ -196,18 +196,18 @@ def test_the_nodes_file_with_its_differences_is_on_top(left: int, right: int) ->
 def test_a_stage_compared_with_itself_is_left_alone() -> None:
     for is_whole in (False, True):
         rows = rows_of(compare(STAGES, 3, 3, is_whole))
-        assert rows and {row.status for row in rows} == {Status.ALONE} and all(row.left is row.right for row in rows)
+        assert rows and {row.status for row in rows} == {Status.UNCHANGED} and all(row.left is row.right for row in rows)
 
 
 KNOWN = [
-    (3, 4, "SignedNode.check_transaction", Status.ALONE, "SignedNode.check_transaction"),
+    (3, 4, "SignedNode.check_transaction", Status.UNCHANGED, "SignedNode.check_transaction"),
     (3, 4, "TotalOrderNode.found_network", Status.CHANGED, "PeeringNode.found_network"),
     (3, 4, "TotalOrderNode.on_new_transaction", Status.CHANGED, "LedgerNode.on_new_transaction"),
     (3, 4, "SequencedNode.make_block", Status.NEW, None),
     (4, 5, "BlockMaker.make_block", Status.NEW, None),
     (4, 5, "SequencedNode._execute_blocks", Status.GONE, "SequencedNode._execute_blocks"),
-    (4, 5, "TotalOrderNode.keep_genesis", Status.ALONE, "TotalOrderNode.keep_genesis"),
-    (4, 5, "Waiting.add", Status.ALONE, "Waiting.add"),
+    (4, 5, "TotalOrderNode.keep_genesis", Status.UNCHANGED, "TotalOrderNode.keep_genesis"),
+    (4, 5, "Waiting.add", Status.UNCHANGED, "Waiting.add"),
     (2, 5, "StakeNode.check_transaction", Status.CHANGED, "LedgerNode.check_transaction"),
     (1, 2, "LedgerNode.greetings", Status.CHANGED, "ChatNode.greetings"),
 ]
@@ -268,7 +268,7 @@ def test_pieces_that_are_left_alone_can_be_hidden_and_are_counted(capsys: pytest
     lines = capsys.readouterr().out.splitlines()
     hidden = [int(match[1]) for line in lines if (match := re.match(r"── (\d+) left alone, hidden ─", line))]
     comparison = compare(STAGES, 2, 3)
-    assert sum(hidden) == comparison.count(Status.ALONE) > 0
+    assert sum(hidden) == comparison.count(Status.UNCHANGED) > 0
     titles = Counter(line.split()[1].rstrip(":") for line in lines if line.startswith("── ") and "hidden" not in line)
     assert titles == Counter({"new": comparison.count(Status.NEW), "changed": comparison.count(Status.CHANGED),
                               "not": comparison.count(Status.GONE)})

@@ -158,7 +158,7 @@ def versions(stage: int, name: str, root: str) -> Iterator[str]:
         piece = entry.piece
         if piece.name == name and piece.owner:
             file = STAGES[piece.stage].files[piece.file]
-            if INHERITANCE.line_of(file.classes[piece.owner])[-1].name == root:
+            if INHERITANCE.lineage_of(file.classes[piece.owner])[-1].name == root:
                 yield f"{'below ' if entry.is_below else ''}{piece.stage} {piece.title}: {entry.remark}"
 
 
