@@ -6,15 +6,15 @@ VENV := .venv
 RUN := $(VENV)/bin/python -m
 STAGES := stage1_chat stage2_ledger stage3_signed stage4_sequencer stage5_pos
 
-# Python keeps what it has compiled, also where the environment says that it shall not: a node would take twice as long
-# to start. `make clean` removes it.
+# Python keeps what it has compiled, whatever the environment says: otherwise a node would take twice as long to start.
+# `make clean` removes it.
 unexport PYTHONDONTWRITEBYTECODE
 
-# What is given to make is text, and may be pasted from anybody: `value` has it as it was typed, where $(NAME) would carry
-# out a $(shell ...) in it. So would handing it on to programs in their environment, as make does unless told otherwise.
+# What is given to make is text, and may be pasted from anywhere. `value` is that text as it was typed; $(NAME) would run
+# a $(shell ...) in it. Make would run it, too, to put it into the environment of programs, so that is switched off.
 unexport $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name)))
 
-# An environment keeps its interpreter until PYTHON names another one, or until its interpreter is gone.
+# .venv keeps its interpreter until PYTHON names another one, or until the interpreter is gone.
 MADE_WITH := $(shell test -x $(VENV)/bin/python && cat $(VENV)/made 2>/dev/null)
 PYTHON ?= $(or $(MADE_WITH),python3)
 
@@ -57,12 +57,13 @@ test3: ## the tests of stage 3
 test4: ## the tests of stage 4
 test5: ## the tests of stage 5
 
-# Four tests at a time, on two cores: no test knows of another one, and many wait more than they compute.
+# Four tests at a time, even on two cores: tests are independent, and many wait more than they compute.
 test test1 test2 test3 test4 test5: $(VENV)/installed-test
 	@exec $(RUN) pytest --numprocesses=4 --dist=worksteal \
 		$(patsubst %,tests/%,$(filter $(@:test%=stage%)_%,$(STAGES))) $(value ARGS)
 
-# What takes minutes is marked `long`, and left out of the others. One at a time: some fill the machine.
+# Tests that take minutes are marked `long`, and the targets above leave them out. They run one at a time, since some
+# fill the machine.
 test-long: $(VENV)/installed-test ## the tests that take minutes each
 	@exec $(RUN) pytest -m long --timeout=900 $(value ARGS)
 
@@ -152,8 +153,8 @@ print_requirements = import sys, tomllib; project = tomllib.load(open("pyproject
 	groups = {"run": [*project["dependencies"], *optional["terminal"]], **optional}; \
 	print(*groups[sys.argv[1]], sep="\n")
 
-# The first lines of a recipe that only one make at a time may carry out in this folder: another one waits, and then looks
-# again what is left to do. The lock is the shell's, on the open Makefile, so it ends with the recipe, however that ends.
+# The first lines of a recipe that only one make at a time may run in this folder. Another make waits, and then checks
+# again what is left to do. The shell holds the lock, on the open Makefile, so the lock ends when the recipe ends.
 # Python takes it, since macOS has no flock(1). Where the disk has no locks, both go on.
 define alone
 if [ -w Makefile ]; then exec 9<>Makefile; else exec 9<Makefile; fi; lock='import fcntl; fcntl.flock(9, fcntl.LOCK_EX'; \

@@ -1,6 +1,6 @@
-"""RSA keys and signatures by plain numbers (contract §1): a scripted peer signs with them, and checks what a node says.
+"""RSA keys and signatures, computed with plain integers (contract §1). A scripted peer signs and verifies with them.
 
-It takes nothing from common/, so a mistake there is not made here as well. Slow, and good enough for some signatures.
+It takes nothing from common/, so a mistake there is not made here as well. It is slow, but fast enough for a test.
 """
 
 import base64
@@ -13,7 +13,7 @@ EXPONENT = 65_537
 RSA_ENCRYPTION = bytes.fromhex("300d06092a864886f70d0101010500")
 """The AlgorithmIdentifier rsaEncryption with NULL parameters, in DER."""
 SHA_256_WITH_NULL = bytes.fromhex("3031300d060960864801650304020105000420")
-"""What stands before the hash in a signature (RFC 8017 §9.2, note 1)."""
+"""What precedes the hash in a signature (RFC 8017 §9.2, note 1)."""
 SHA_256_WITHOUT_NULL = bytes.fromhex("302f300b0609608648016503040201" + "0420")
 
 
@@ -42,7 +42,7 @@ class Key:
         return to_base64(self.raise_number(padded(message, self.size)), self.size)
 
     def raise_number(self, number: int) -> int:
-        """The number to the power of the private exponent, by the Chinese remainder theorem."""
+        """`number` to the power of the private exponent, by the Chinese remainder theorem."""
         one, other = (pow(number, self.private_exponent % (prime - 1), prime)
                       for prime in (self.prime, self.other_prime))
         return other + self.other_prime * ((one - other) * pow(self.other_prime, -1, self.prime) % self.prime)
@@ -59,7 +59,7 @@ def load_key(path: Path) -> Key:
 
 
 def parts(der: bytes) -> list[bytes]:
-    """The contents of the DER elements that stand one after the other in some bytes. ValueError if it is none."""
+    """Split bytes into DER elements, and return the contents of each. ValueError if the bytes are not DER."""
     found = []
     while der:
         if len(der) < 2:
@@ -107,7 +107,7 @@ def to_base64(number: int, size: int) -> str:
 
 
 def is_signed(account: str, message: bytes, signature: str) -> bool:
-    """Is this the signature of the account's owner under these bytes?"""
+    """Has the account's owner signed these bytes with this signature?"""
     try:
         modulus, exponent = public_numbers(account)
         raw = base64.b64decode(signature, validate=True)
@@ -119,7 +119,7 @@ def is_signed(account: str, message: bytes, signature: str) -> bool:
 
 
 def public_numbers(account: str) -> tuple[int, int]:
-    """Modulus and exponent of an account; ValueError if it is none."""
+    """Modulus and exponent of an account; ValueError if the text is not an account."""
     der = base64.b64decode(account, validate=True)
     _, bits = parts(parts(der)[0])
     modulus, exponent = (int.from_bytes(one, "big") for one in parts(parts(bits[1:])[0]))

@@ -1,4 +1,4 @@
-"""The messages of contract §3 as a scripted peer makes them, and their ids, from the words of §1."""
+"""The messages of contract §3 as a scripted peer makes them, and their ids. It was written from the contract alone."""
 
 import hashlib
 import json
@@ -26,12 +26,12 @@ def canon(values: Sequence[Any]) -> bytes:
 
 
 def hash_of(values: Sequence[Any]) -> str:
-    """The id of what has these canonical values."""
+    """The id of a message with these canonical values."""
     return hashlib.sha256(canon(values)).hexdigest()
 
 
 def values_of(message: Event, network: str, stage: int) -> list[Any]:
-    """What is hashed and signed of a message."""
+    """The values of a message that are hashed and signed."""
     kind = message["type"]
     if kind == "genesis":
         return ["genesis", stage, *(message[name] for name in GENESIS[stage])]
@@ -44,7 +44,7 @@ def id_of(message: Event, network: str, stage: int = 5) -> str:
 
 
 def signed(message: Event, network: str, key: Key, stage: int) -> Event:
-    """The message with the key's signature under it."""
+    """The message, signed with `key`."""
     return {**message, "signature": key.sign(canon(values_of(message, network, stage)))}
 
 
@@ -56,7 +56,7 @@ def plain_transaction(sender: str = "alice", receiver: str = "bob", amount: Any 
 
 
 def transaction(network: str, sender: Key, receiver: str, amount: int = 1, **changes: Any) -> Event:
-    """A transaction of stages 3 to 5, signed with these `changes` in it."""
+    """A transaction of stages 3 to 5. The `changes` are made before it is signed."""
     return signed({**plain_transaction(sender.account, receiver, amount), **changes}, network, sender, 3)
 
 
@@ -77,7 +77,7 @@ def sequencer_block(network: str, sequencer: Key, number: int, ids: Sequence[str
 
 def stake_genesis(start_ms: int, accounts: Sequence[str], balance: int = 1_000_000, slot_ms: int = 1_000,
                   permille: int = 999) -> Event:
-    """A genesis of stage 5, in which all accounts have the same."""
+    """A genesis of stage 5, in which all accounts have the same balance."""
     threshold = f"{threshold_of(1, len(accounts), permille):064x}"
     return {"type": "genesis", "seed": make_nonce() * 2, "start_ms": start_ms, "slot_ms": slot_ms,
             "block_permille": permille, "accounts": list(accounts), "balances": [balance] * len(accounts),
@@ -85,7 +85,7 @@ def stake_genesis(start_ms: int, accounts: Sequence[str], balance: int = 1_000_0
 
 
 def threshold_of(balance: int, total: int, permille: int) -> int:
-    """2^256 · (1 − (1 − f)^s), where s is balance / total: what the ticket of an account must be below."""
+    """2^256 · (1 − (1 − f)^s), where s is balance / total. A ticket of the account wins if it is below this."""
     with localcontext() as context:
         context.prec = 120
         chance = 1 - (1 - Decimal(permille) / 1000) ** (Decimal(balance) / total)
@@ -98,7 +98,7 @@ def draw(genesis: Event, key: Key, slot: int) -> str:
 
 
 def draw_bytes(genesis: Event, slot: int) -> bytes:
-    """What a draw is the signature of."""
+    """The bytes that are signed for a draw."""
     return canon(["lottery", genesis["seed"], slot])
 
 
@@ -114,7 +114,7 @@ def wins(genesis: Event, key: Key, slot: int) -> bool:
 
 
 def stake_block(genesis: Event, key: Key, slot: int, parent: str, ids: Sequence[str] = (), **changes: Any) -> Event:
-    """A block of stage 5, signed with these `changes` in it."""
+    """A block of stage 5. The `changes` are made before it is signed."""
     block = {"type": "block", "slot": slot, "parent": parent, "creator": key.account,
              "draw": draw(genesis, key, slot), "transactions": list(ids), **changes}
     return signed(block, id_of(genesis, "", 5), key, 5)

@@ -4,8 +4,8 @@
         node.type("hi")
         node.wait_for("sent")
 
-Output is kept as bytes, and read as JSON only when somebody asks for an event. So a thousand events a second cost the
-watcher next to nothing.
+Output is kept as bytes, and parsed as JSON only when somebody asks for an event. So even a thousand events a second
+take hardly any time of this process.
 """
 
 import contextlib
@@ -42,7 +42,7 @@ class NodeProcess:
     """Seconds to wait for an event, unless the caller gives a timeout."""
 
     most_output: float = math.inf
-    """Bytes that it may write to standard output. A node that writes more is ended, so that it does not fill us."""
+    """The most bytes that it may write to standard output. If it writes more it is killed, to save our memory."""
 
     def __init__(self, stage: int, *options: str, folder: Path, program: Sequence[str] = (),
                  command: Sequence[str] = (), through: Sequence[str] = (), environment: Mapping[str, str] | None = None,
@@ -50,10 +50,10 @@ class NodeProcess:
                  own_session: bool = False, inherits: bool = True) -> None:
         """Start the client of `stage` with `options`, in the folder that holds the stages.
 
-        `program` names another module to start in its place, with its arguments; `command` is a client that is no
-        Python module, with its first arguments. `through` is a command that starts it, such as `ip netns exec`.
-        `environment` is added to this process's own, which the node `inherits`. `error_output` is where standard error
-        goes: None is where this program's own does, and a pipe is read into `errors`.
+        `program` names another Python module to start instead, with its first arguments; `command` is a client that is
+        not a Python module, with its first arguments. `through` is a command that starts it, such as `ip netns exec`.
+        `environment` is added to this process's own, if the node `inherits` that. `error_output` is where standard
+        error goes: None means to this program's own, and a pipe is read into `errors`.
         """
         self.stage = stage
         self.errors: list[str] = []
@@ -78,7 +78,7 @@ class NodeProcess:
         self.stdin, self.stdout = self.process.stdin, self.process.stdout
         self.pid = self.process.pid
         self.name = f"node {self.pid} ({' '.join([*(command or program), *options])})"
-        """What to call it when something is wrong with it."""
+        """Its name in error messages."""
         self._readers = [threading.Thread(target=self._read, name=f"reader of {self.pid}", daemon=True)]
         if self.process.stderr is not None:
             self._readers.append(threading.Thread(target=self._read_errors, args=(self.process.stderr,), daemon=True))
@@ -107,10 +107,10 @@ class NodeProcess:
             self.errors.append(line.decode(errors="replace").removesuffix("\n"))
 
     def note_output(self, data: bytes) -> None:
-        """A hook: this has just come on standard output. Called by the thread that reads it."""
+        """A hook, called with each new piece of standard output, by the thread that reads it."""
 
     def read_event(self, line: bytes) -> Event:
-        """The event that a line of output is; NodeError if it is none (contract §4)."""
+        """Parse a line of output; NodeError if it is not an event (contract §4)."""
         try:
             event: Event = json.loads(line)
         except (ValueError, RecursionError):
@@ -152,15 +152,15 @@ class NodeProcess:
 
     @property
     def lines(self) -> list[str]:
-        """The lines that it has written to standard output so far. After its end the last may lack its line end."""
+        """The complete lines of its standard output so far, and once it has ended also an incomplete last one."""
         with self._news:
             *lines, rest = self._output.split(b"\n")
             return [line.decode() for line in ([*lines, rest] if rest and self._is_finished else lines)]
 
     def wait_for(self, event: str, timeout: float | None = None, since: int = 0, **members: Any) -> Event:
-        """The first event of that name with these `members`, searched from event number `since` on.
+        """The first event of that name with these `members`, from event number `since` on.
 
-        NodeError if it has not come in `timeout` seconds, or the node ends.
+        NodeError if it does not come within `timeout` seconds, or if the node ends.
         """
         wanted = f"the event {event}" + (f" {members}" if members else "")
         deadline = time.monotonic() + (self.patience if timeout is None else timeout)
@@ -181,9 +181,10 @@ class NodeProcess:
         return found
 
     def wait_for_text(self, text: bytes, times: int, timeout: float | None = None) -> float:
-        """Wait until whole lines of the output hold `text` that often. Return the monotonic time of the last output.
+        """Wait until complete lines of the output contain `text` this many times. Return when the last output came
+        (monotonic clock).
 
-        For tens of thousands of events, which would take too long to read as JSON. NodeError as above.
+        For tens of thousands of events, which would take too long to parse as JSON. NodeError as above.
         """
         deadline = time.monotonic() + (self.patience if timeout is None else timeout)
         found = start = 0
@@ -197,8 +198,8 @@ class NodeProcess:
                 self._wait_for_news(f"{text.decode()} {times} times, only {found} times", deadline)
 
     def take(self) -> list[Event]:
-        """The events that have come since the last call. They are then forgotten, so that a long run takes no memory:
-        `wait_for`, `output` and `events` start over."""
+        """The events that have come since the last call. Then they are forgotten, so that a long run does not fill the
+        memory: `wait_for`, `output` and `events` start over."""
         with self._news:
             taken, self._events = self.events, []
             del self._output[:self._parsed]
@@ -210,7 +211,7 @@ class NodeProcess:
         return [one for one in list(self.events) if has_members(one, "event", event, members)]
 
     def told(self, event: str, **members: Any) -> list[Event]:
-        """The same, once everything that it has reported so far has come: it answers a command only after that."""
+        """The same, but first wait for all that it has reported by now: it answers a command only after that."""
         self.ask("/peers", "peers")
         return self.all_of(event, **members)
 
@@ -262,7 +263,7 @@ class NodeProcess:
         return int(next(line for line in status.splitlines() if line.startswith(name)).split()[1])
 
     def describe(self) -> str:
-        """Its last reports, for a person who wonders what went wrong."""
+        """Its last reports, for somebody who wants to know what went wrong."""
         status = "runs" if self.process.poll() is None else f"ended with status {self.process.returncode}"
         lines = self.output.rsplit(b"\n", LAST_SHOWN + 1)[-LAST_SHOWN - 1:]
         last = [f"    {line.decode(errors='replace')[:300]}" for line in lines if line]
@@ -297,7 +298,7 @@ class NodeProcess:
             self.process.send_signal(number)
 
     def end_input(self) -> None:
-        """Close its standard input. It then ends in order, unless it is a `--daemon`."""
+        """Close its standard input. Then it ends in order, unless it was started with `--daemon`."""
         with contextlib.suppress(BrokenPipeError):
             self.stdin.close()
 
@@ -314,7 +315,7 @@ class NodeProcess:
         return self.process.returncode
 
     def kill(self) -> int:
-        """End it without a farewell (SIGKILL), unless it has ended. Return its exit status once all has been read."""
+        """Kill it (SIGKILL), unless it has ended. Return its exit status once all its output has been read."""
         self.process.kill()
         status = self.process.wait()
         self.end_input()

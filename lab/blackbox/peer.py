@@ -32,7 +32,7 @@ Event = dict[str, Any]
 
 
 randomness: random.Random = random.SystemRandom()
-"""Where nonces come from. Whoever must be able to do the same again puts a seeded one here."""
+"""Where nonces come from. A program whose runs can be repeated puts a seeded generator here."""
 
 
 def make_nonce() -> str:
@@ -41,31 +41,31 @@ def make_nonce() -> str:
 
 
 class NoAnswer(AssertionError):
-    """A node did not answer in time. The message is one line."""
+    """A node did not answer in time. The text of the exception is one line."""
 
 
 class NotAMessage(AssertionError):
-    """A node has sent what is no message of contract §1; the message is one line."""
+    """A node has sent something that is not a message of contract §1. The text of the exception is one line."""
 
 
 def has_members(event: Event, kind: str, name: str, members: Event) -> bool:
-    """Is member `kind` of `event` this `name`, and does it have these `members`, too?"""
+    """Has `event` the value `name` in its member `kind`, and all these `members`, too?"""
     return event.get(kind) == name and all(member in event and event[member] == value
                                            for member, value in members.items())
 
 
 class Peer:
-    """A connection to a node, on which nothing was said yet. What comes is read only when somebody waits for it."""
+    """A connection to a node, on which nothing was sent yet. What comes is read only when somebody waits for it."""
 
     patience = DEADLINE
-    """Seconds to wait for what should come, unless the one who waits knows better."""
+    """Seconds to wait for a message, unless the caller gives a timeout."""
 
     def __init__(self, address: str | socket.socket, stage: int = 1, network: str | None = None,
                  listen: str | None = None, receive_buffer: int = 0) -> None:
-        """Connect to the node at `address`. If `address` is a socket, be the peer that a node has called.
+        """Connect to the node at `address`. If `address` is a socket, a node has called this peer on it.
 
         `listen` is the address that `hello` announces; by default one of its own, where nobody answers.
-        `receive_buffer`: bytes that the system keeps unread for it; 0 for the usual number.
+        `receive_buffer`: the bytes that the system buffers for it; 0 for the default.
         """
         # Bound but not listening: nobody else gets this port, and a call to it is refused at once.
         self._reserved = socket.socket()
@@ -135,7 +135,7 @@ class Peer:
         return message
 
     def read_message(self, body: bytes) -> Event:
-        """The message that a frame's body is; NotAMessage if it is none."""
+        """Parse the body of a frame; NotAMessage if it is not a message."""
         try:
             message: Event = json.loads(body)
         except (ValueError, RecursionError):
@@ -160,8 +160,8 @@ class Peer:
         return body
 
     def find(self, kind: str, timeout: float | None = None, **members: Any) -> Event | None:
-        """The next message of that type with these `members`; others that come before are passed over. None if the
-        node ends the connection before."""
+        """The next message of that type with these `members`; others that come first are skipped. None if the node ends
+        the connection first."""
         deadline = time.monotonic() + (self.patience if timeout is None else timeout)
         while (message := self.receive(deadline - time.monotonic())) is not None:
             if has_members(message, "type", kind, members):
@@ -169,7 +169,7 @@ class Peer:
         return None
 
     def describe(self) -> str:
-        """The last messages that came, for a person who wonders what went wrong."""
+        """The last messages that came, for somebody who wants to know what went wrong."""
         last = [json.dumps(message)[:300] for message in self.received[-LAST_SHOWN:]]
         return f"{len(self.received)} messages came, the last of them:\n    " + "\n    ".join(last)
 
@@ -224,14 +224,14 @@ class RawPeer(Peer):
         return hello
 
     def expect(self, kind: str, timeout: float | None = None, **members: Any) -> Event:
-        """The same as `find`, and AssertionError if the connection ends before."""
+        """The same as `find`, but AssertionError if the connection ends first."""
         message = self.find(kind, timeout, **members)
         if message is None:
             raise self._explained(AssertionError(f"closed before {kind} {members} came"))
         return message
 
     def barrier(self, timeout: float | None = None) -> list[Event]:
-        """Ping, wait for the pong, and give what came before it: all that was sent has then been handled."""
+        """Ping, wait for the pong, and return what came before it. Then all that was sent has been handled."""
         start, nonce = len(self.received), make_nonce()
         self.send({"type": "ping", "nonce": nonce})
         self.expect("pong", timeout, nonce=nonce)
@@ -254,7 +254,7 @@ class RawPeer(Peer):
         self.socket.shutdown(socket.SHUT_WR)
 
     def reset(self) -> None:
-        """End the connection with a reset and no farewell, as a crash of the machine would."""
+        """End the connection with a reset, as a crash of the machine would."""
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.close()
 

@@ -5,7 +5,7 @@ points, and a folder with the evidence. For other programs: `lab.grade.runner.gr
 Result`, `lab.grade.formats.write_all(result)` for the files of Gradescope and others, and
 `lab.grade.runner.list_criteria(stage, folder)`.
 
-A criterion is a test with a marker in a file `tests/stageN_*/test_criteria*.py`, so `make test` asks it of our own
+A criterion is a test with a marker in a file `tests/stageN_*/test_criteria*.py`, so `make test` runs it on our own
 nodes. It knows a node only from outside: it imports lab/grade and lab/blackbox, and nothing of a stage.
 
     @pytest.mark.criterion("A line reaches everybody", points=5, clause="§4", hint="Flood what you have not seen.")
@@ -18,7 +18,7 @@ nodes. It knows a node only from outside: it imports lab/grade and lab/blackbox,
         check_equal(len(alice.told("chat")), 1, "the number of chat events at the first node")
 
 The docstring is the rule that a student reads, so it says what the contract says. The members of the marker are listed
-in lab/grade/criteria.py. `scene` starts nodes and peers, see lab/grade/scene.py. `check` and `check_equal` say what was
-expected and what was there. What fails in `scene.found`, `scene.join`, `scene.call` or `scene.link` makes a criterion
-inconclusive and not failed: another criterion is about that.
+in lab/grade/criteria.py. `scene` starts nodes and peers, see lab/grade/scene.py. `check` and `check_equal` fail with
+what was expected and what was found. What fails in `scene.found`, `scene.join`, `scene.call` or `scene.link` makes a
+criterion inconclusive, not failed: other criteria are about that.
 """

@@ -1,4 +1,4 @@
-"""Who takes part in a criterion: nodes of the submission, ours, scripted peers. All that they say is written down."""
+"""Who takes part in a criterion: nodes of the submission, our nodes, scripted peers. All they say is recorded."""
 
 import contextlib
 import json
@@ -16,8 +16,9 @@ from lab.blackbox.peer import Event, NoAnswer, RawPeer
 from lab.grade.shortcomings import Shortcoming
 
 LONGEST_NOTE = 4_000
-"""Characters of what was said that are kept; the outputs of nodes are kept whole in their files."""
+"""The most characters of a note. The whole output of a node is in a file of its own."""
 MOST_NOTES = 20_000
+"""The most notes of a conversation."""
 
 
 @dataclass
@@ -42,10 +43,10 @@ class Conversation:
     names: dict[str, str] = field(default_factory=dict)
     """The names of nodes, by their addresses."""
     is_over: bool = False
-    """What is said from now on is said because the criterion ends."""
+    """Has the criterion ended? Then nothing is noted any longer, since nodes are ended now."""
 
     def note(self, source: str, target: str, kind: str, what: object) -> None:
-        """Something was said now. What comes after MOST_NOTES is left out."""
+        """Note that something was said just now. After `MOST_NOTES` notes, everything is left out."""
         text = what if isinstance(what, str) else json.dumps(what, ensure_ascii=False)
         if len(self.notes) < MOST_NOTES and not self.is_over:
             self.notes.append(Note(round(time.monotonic() - self.began, 4), source, target, kind, text[:LONGEST_NOTE]))
@@ -61,7 +62,7 @@ class Conversation:
 
 
 class GradedNode(NodeProcess):
-    """A node whose words are written down, and whose output is kept in files."""
+    """A node that is recorded: what it says in the conversation, and its output in files."""
 
     def __init__(self, name: str, conversation: Conversation, stage: int, *options: str, folder: Path, directory: Path,
                  command: Sequence[str], through: Sequence[str], environment: Mapping[str, str],
@@ -81,7 +82,7 @@ class GradedNode(NodeProcess):
         self.name = name
 
     def note_output(self, data: bytes) -> None:
-        """Write down each line that is whole."""
+        """Note each complete line."""
         first, *lines = data.split(b"\n")
         self._cut += first[:LONGEST_NOTE]
         for line in lines:
@@ -89,7 +90,7 @@ class GradedNode(NodeProcess):
             self.conversation.note(self.label, "grader", "output", whole.decode(errors="replace"))
 
     def read_event(self, line: bytes) -> Event:
-        """The event, which says so itself when a member is asked for that it lacks."""
+        """Parse a line of output. A member that the event lacks is the node's fault (see `Said`)."""
         return Said(super().read_event(line), f"the event {line[:200].decode(errors='replace')}")
 
     @property
@@ -133,7 +134,7 @@ class GradedNode(NodeProcess):
         return self.process.wait()
 
     def put_away(self) -> None:
-        """After all that it has started is gone: keep its output, and close what is open."""
+        """Save its output, and close its files and pipes. All processes that it has started must be gone."""
         self.process.kill()
         self.process.wait()
         for reader in self._readers:
@@ -146,7 +147,7 @@ class GradedNode(NodeProcess):
 
 
 class LimitedWait:
-    """Ends a node that does not take what is written to it: writing to a full pipe waits forever otherwise."""
+    """Kills a node that does not read its input. Otherwise writing to the full pipe would wait forever."""
 
     def __init__(self, node: NodeProcess, seconds: float) -> None:
         self._timer = threading.Timer(seconds, node.process.kill)
@@ -161,7 +162,7 @@ class LimitedWait:
 
 
 class GradedPeer(RawPeer):
-    """A scripted peer whose words, and those of the node, are written down."""
+    """A scripted peer that is recorded: what it says to the node, and what the node says to it."""
 
     def __init__(self, name: str, conversation: Conversation, address: Any, stage: int, network: str | None,
                  patience: float, **how: Any) -> None:
@@ -196,7 +197,7 @@ class GradedPeer(RawPeer):
         return message
 
     def barrier(self, timeout: float | None = None) -> list[Event]:
-        """Ping, wait for the pong, and give what came before it."""
+        """Ping, wait for the pong, and return what came before it."""
         try:
             return super().barrier(timeout)
         except OSError:
@@ -217,7 +218,7 @@ class GradedPeer(RawPeer):
         return self.received
 
     def find_all(self, kind: str) -> list[Event]:
-        """All messages of that type that have come by now; Shortcoming if there is none."""
+        """All messages of that type that have come so far; Shortcoming if there are none."""
         self.barrier()
         found = [message for message in self.received if message["type"] == kind]
         if not found:
@@ -228,12 +229,12 @@ class GradedPeer(RawPeer):
         return f"what came: {', '.join(message['type'] for message in self.received[-10:]) or 'nothing'}"
 
     def read_message(self, body: bytes) -> Event:
-        """The message, which says so itself when a member is asked for that it lacks."""
+        """Parse the body of a frame. A member that the message lacks is the node's fault (see `Said`)."""
         return Said(super().read_message(body), f"the message {body[:200].decode(errors='replace')}")
 
 
 def _words(data: bytes) -> str:
-    """Bytes of frames as one reads them: the bodies of whole frames, everything else in hex."""
+    """Bytes as text for people: the bodies of complete frames, one a line, and everything else in hex."""
     bodies = []
     while len(data) >= 4 and 0 < (length := int.from_bytes(data[:4], "big")) <= len(data) - 4:
         bodies.append(data[4:4 + min(length, LONGEST_NOTE)].decode(errors="backslashreplace"))
@@ -244,7 +245,7 @@ def _words(data: bytes) -> str:
 
 
 class Said(dict[str, Any]):
-    """An event or a message. A member that is asked for and is not there is the submission's fault, and said so."""
+    """An event or a message. If a criterion reads a member that it lacks, the criterion fails and says so."""
 
     def __init__(self, members: Event, what: str) -> None:
         super().__init__(members)

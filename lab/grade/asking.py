@@ -1,4 +1,4 @@
-"""What several criteria ask in the same words: ledgers that become equal, bad input that is refused."""
+"""What several criteria check in the same way: that ledgers become equal, that bad input is refused."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ Ledger = Mapping[str, int]
 
 
 def ledger(node: GradedNode) -> dict[str, int]:
-    """What `/ledger` shows, without the accounts that have nothing: whether these are listed is not asked."""
+    """What `/ledger` shows, without the accounts that have nothing: a node may list them or not."""
     accounts = node.ask("/ledger", "ledger")["accounts"]
     if not isinstance(accounts, dict) or not all(type(balance) is int for balance in accounts.values()):
         raise NodeError(f"the member `accounts` of `ledger` is no object of integers: {accounts!r}")
@@ -23,7 +23,7 @@ def ledger(node: GradedNode) -> dict[str, int]:
 
 
 def wait_for_ledger(scene: Scene, nodes: Sequence[GradedNode], expected: Ledger) -> None:
-    """All of these nodes show this ledger, sooner or later."""
+    """Wait until each of these nodes shows this ledger."""
     wanted = {account: balance for account, balance in expected.items() if balance}
     for node in nodes:
         scene.eventually(lambda node=node: ledger(node) == wanted,  # type: ignore[misc]
@@ -44,7 +44,7 @@ def by_port(addresses: Sequence[str]) -> list[str]:
 
 
 def wait_for_peers(scene: Scene, nodes: Sequence[GradedNode]) -> None:
-    """The list of each of these nodes is all of them, in order."""
+    """Wait until each of these nodes lists all of them, in the order of the contract."""
     expected = by_port([node.address for node in nodes])
     for node in nodes:
         scene.eventually(lambda node=node: peers_of(node) == expected,  # type: ignore[misc]
@@ -52,7 +52,8 @@ def wait_for_peers(scene: Scene, nodes: Sequence[GradedNode]) -> None:
 
 
 def is_refused(scene: Scene, node: GradedNode, code: str, data: bytes | Event) -> None:
-    """Bad input gets this `error` and ends its connection, the others are served, and the user reads one line."""
+    """Send bad input. It must be answered by this `error`, end its connection, and be told to the user once. Other
+    connections must still be served."""
     bad, good = scene.link(node), scene.link(node)
     bad.send_bytes(data if isinstance(data, bytes) else frame(json.dumps(data).encode()))
     bad.expect_closed(code)
@@ -62,7 +63,7 @@ def is_refused(scene: Scene, node: GradedNode, code: str, data: bytes | Event) -
 
 
 def is_served(node: GradedNode, peer: GradedPeer) -> None:
-    """This connection works: a message that comes by it is printed."""
+    """Check that a connection works: the node prints a message that comes through it."""
     message = chat_message("still served")
     peer.send(message)
     peer.barrier()
@@ -70,7 +71,7 @@ def is_served(node: GradedNode, peer: GradedPeer) -> None:
 
 
 def is_not_taken(node: GradedNode, sender: GradedPeer, watcher: GradedPeer, message: Event) -> None:
-    """A message that is invalid is ignored: it is not forwarded, and the connection stays."""
+    """Send an invalid message. It must be ignored: it is not forwarded, and the connection stays."""
     sender.send(message)
     sender.barrier()
     same = [one for one in watcher.barrier() if one == message]
@@ -79,7 +80,7 @@ def is_not_taken(node: GradedNode, sender: GradedPeer, watcher: GradedPeer, mess
 
 
 def asks_for(peer: GradedPeer, kind: str, member: str, wanted: Any) -> Event:
-    """The message of that kind whose list `member` has this in it; others that come before are passed over."""
+    """Wait for a message of that kind whose list `member` contains `wanted`; others that come first are skipped."""
     while True:
         message = peer.expect(kind)
         if isinstance(message[member], list) and wanted in message[member]:
@@ -87,7 +88,7 @@ def asks_for(peer: GradedPeer, kind: str, member: str, wanted: Any) -> Event:
 
 
 def follow(scene: Scene, genesis: Event, *options: str) -> tuple[GradedNode, GradedPeer]:
-    """A node that has joined by a scripted peer, which has given it this genesis, and that peer."""
+    """A node that has joined a scripted peer and taken this genesis from it, and that peer."""
     network = id_of(genesis, "", scene.stage)
     with setting_up("a node that joins with a genesis"):
         listener = scene.listen()
@@ -101,7 +102,7 @@ def follow(scene: Scene, genesis: Event, *options: str) -> tuple[GradedNode, Gra
 
 
 def ends_with(scene: Scene, status: int, *options: str, peer: str | None = "none", **how: Any) -> GradedNode:
-    """A node that is started with these options ends with this status, with one line on standard error and none on
+    """Start a node with these options. It must end with this status, with one line on standard error and none on
     standard output."""
     node = scene.start(peer, *options, **how)
     check_equal(node.wait_exit(), status, "the exit status")
@@ -109,5 +110,3 @@ def ends_with(scene: Scene, status: int, *options: str, peer: str | None = "none
     lines = node.error_lines()
     check(len(lines) == 1, "one line on standard error", "\n".join([f"there were {len(lines)}:", *lines[:20]]))
     return node
-
-

@@ -30,7 +30,7 @@ INTERRUPTED = 130
 
 
 def make_options(name: str = "python -m lab.grade", description: str = "Grade a node of one stage.") -> Options:
-    """The options of the command, and of others that grade."""
+    """The options of this command, and of other commands that grade."""
     options = Options(prog=name, description=description, allow_abbrev=False)
     options.add_argument("--stage", type=integer_from(1, 5), required=True, metavar="N", help="1 to 5")
     options.add_argument("--node", type=read_node, default="", metavar="COMMAND",
@@ -52,7 +52,7 @@ def make_options(name: str = "python -m lab.grade", description: str = "Grade a 
 
 
 def read_factor(text: str) -> float:
-    """TIMEOUT_FACTOR, for slow machines; ArgumentTypeError if it is no number above 0."""
+    """Read TIMEOUT_FACTOR, which is for slow machines; ArgumentTypeError unless it is a number above 0."""
     try:
         factor = float(text or 1)
     except ValueError:
@@ -63,7 +63,7 @@ def read_factor(text: str) -> float:
 
 
 def read_node(text: str) -> str:
-    """A command as a shell takes it; ArgumentTypeError if it is none."""
+    """Check that a shell could read a command; ArgumentTypeError if not."""
     try:
         shlex.split(text)
     except ValueError:
@@ -73,7 +73,7 @@ def read_node(text: str) -> str:
 
 @contextlib.contextmanager
 def ending_in_order() -> Iterator[None]:
-    """Whatever ends this program meanwhile raises KeyboardInterrupt, so that all that was started is ended as well."""
+    """In this context a signal that ends this program raises KeyboardInterrupt. So what was started is ended, too."""
     before = {number: signal.signal(number, signal.default_int_handler) for number in ending_signals()}
     try:
         yield
@@ -105,5 +105,3 @@ def run(options: argparse.Namespace) -> int:
     write_all(result)
     print(draw(result, has_colours(sys.stdout)), end="")
     return GRADER_HAS_FAILED if result.errors or not result.outcomes else 0
-
-

@@ -1,4 +1,4 @@
-"""What a criterion says of itself in its marker, and how the points of a stage are shared out.
+"""What the marker of a criterion says, and how the points of a stage are shared out.
 
     @pytest.mark.criterion("A line reaches everybody once", points=5, clause="§4", hint="Keep the ids.", cli=True)
     def test_a_line_reaches_everybody_once(scene: Scene) -> None:
@@ -7,16 +7,15 @@
 | member | meaning |
 |---|---|
 | title | its name in tables; `{row}` is the value of the parameter `row`, or its `name` if it has one |
-| points | its weight among the criteria of its stage; in a later stage as well, where `later` is set |
-| clause | of docs/contract.md |
-| hint | one sentence for whoever fails |
-| hardening | counted apart from the basics |
+| points | its weight among the criteria of its stage, and of a later stage if `later` is set |
+| clause | the paragraph of docs/contract.md |
+| hint | one sentence for a student whose node fails |
+| hardening | it is counted apart from the basics |
 | cli | it needs the command line only, so that nodes with a wire format of their own can be graded |
 | later | later stages must still meet it |
-| slow | it takes a minute or more, and stands in SLOW=1 |
+| slow | it takes a minute or more, and runs only with SLOW=1 |
 
-The docstring is the rule. In `make test` the weightiest basics are asked of our own nodes, in
-`make test-long` all others.
+The docstring is the rule. `make test` runs the basics with the most points on our own nodes, `make test-long` the rest.
 """
 
 import re
@@ -25,22 +24,22 @@ from dataclasses import dataclass
 from typing import Any
 
 FULL = 100
-"""Points of the basics of a stage, and once more of its hardening."""
+"""The points of all basics of a stage together; its hardening has as many."""
 ALL = "all"
-"""Asked for by this key, all criteria are listed, also those that a later stage need not meet."""
+"""In place of a key: all criteria of a stage and of the earlier ones, even those that it need not meet."""
 OWN_SHARE = 70
-"""Of these the points of a stage's own criteria; the others are for what it must still meet of earlier stages."""
+"""So many of the points are for a stage's own criteria; the rest is for criteria of earlier stages."""
 
 
 @dataclass(frozen=True)
 class Criterion:
-    """One criterion; the words are those of the marker, see above."""
+    """One criterion. The members are those of the marker, see above."""
 
     key: str
-    """The name by which it is asked for, such as `2.own-transaction-counts-once`."""
+    """Its name in options and files, such as `2.own-transaction-counts-once`."""
     title: str
     stage: int
-    """The stage that it belongs to; it may be asked of later ones."""
+    """The stage that it belongs to. Later stages may have to meet it, too."""
     points: int
     clause: str
     rule: str
@@ -61,7 +60,7 @@ def make_criterion(name: str, stage: int, rule: str, marker: Any, parameters: di
 
 def is_asked(criterion: Criterion, stage: int, only: str = "", only_this_stage: bool = False, cli_only: bool = False,
              slow: bool = False) -> bool:
-    """Is this criterion asked of a submission of `stage`?"""
+    """Must a submission of `stage` be checked for this criterion?"""
     if only:
         return (only == ALL or criterion.key in only.split(",")) and criterion.stage <= stage
     return (criterion.stage == stage or (criterion.stage < stage and criterion.later and not only_this_stage)) and (
@@ -71,7 +70,7 @@ def is_asked(criterion: Criterion, stage: int, only: str = "", only_this_stage: 
 def share_out(criteria: Sequence[Criterion], stage: int) -> dict[str, int]:
     """The points of each criterion, by key: whole numbers, FULL for the basics and FULL for the hardening.
 
-    Earlier criteria get what OWN_SHARE leaves. Rounding is by the largest remainder, so it is the same every time.
+    Criteria of earlier stages get what OWN_SHARE leaves. Rounding is by the largest remainder.
     """
     points: dict[str, int] = {}
     for hardening in (False, True):

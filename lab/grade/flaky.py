@@ -1,7 +1,7 @@
 """`python -m lab.grade.flaky`, or `make grade-flaky STAGE=3 TIMES=20`: which criteria change their verdict?
 
-The same node is graded many times, each time with the next seed. A criterion that passes once and fails another time is
-unfair, to ours and to a submission: it is printed with the seeds, and the exit status is 1.
+The same node is graded many times, each time with the next seed. A criterion that passes in one run and fails in
+another is unfair. It is printed with its seeds, and the exit status is 1.
 """
 
 import sys
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def grade_many(seeds: Iterable[int], grade_once: Callable[[int], Result]) -> list[Result]:
-    """Grade with each seed, and say in a line what came out."""
+    """Grade with each seed, and print a line for each run."""
     results = []
     for seed in seeds:
         results.append(result := grade_once(seed))
@@ -66,7 +66,7 @@ def find_changed(results: Sequence[Result]) -> dict[str, list[tuple[int, Outcome
 
 
 def describe(changed: dict[str, list[tuple[int, Outcome]]]) -> list[str]:
-    """Lines that say who has changed its mind, when, and why."""
+    """Lines with the criteria that have more than one verdict: in which runs they were not passed, and why."""
     lines = []
     for key, found in changed.items():
         lines.append(f"{key}: {found[0][1].criterion.title}")

@@ -1,10 +1,10 @@
-"""A result in the forms that others read: Gradescope, Classroom 50, check50, JUnit XML, and a page for people.
+"""A result in the formats that others read: Gradescope, Classroom 50, check50, JUnit XML, and a page for people.
 
-Each function gives the content of one file; `write_all` writes them into the folder of the run. The shapes are in
-lab/grade/schemas/, which the tests hold them against.
+Each function makes the content of one file; `write_all` writes them into the folder of the run. The tests check the
+formats against lab/grade/schemas/.
 
-The points of a submission are those of the basics. Hardening is counted apart: Gradescope shows it test by test, and
-the `score` at the top overrides their sum; Classroom 50 adds up what it is given, so hardening counts 0 of 0 there.
+The points of a submission are those of the basics. Hardening is counted apart. Gradescope shows it test by test, and
+the `score` at the top replaces the sum of all tests. Classroom 50 adds all tests up, so hardening is 0 of 0 there.
 """
 
 import json
@@ -20,9 +20,9 @@ from lab.grade.result import Outcome, Result, kind_of
 from lab.grade.shortcomings import ERROR, FAILED, INCONCLUSIVE, PASSED
 
 CHECK50_VERSION = "3.3.0"
-"""Of check50, whose output this is like."""
+"""The version of check50 whose output this has the format of."""
 LOG_LINES = 60
-"""Of a conversation in check50's form: the last ones."""
+"""How many lines of a conversation, the last ones, check50.json has."""
 
 
 def write_all(result: Result, environment: Mapping[str, str] = os.environ) -> None:
@@ -53,7 +53,8 @@ def headline(result: Result) -> str:
 
 
 def gradescope(result: Result, hidden: frozenset[str] = frozenset()) -> dict[str, Any]:
-    """results.json. `hidden` are keys of criteria that students do not see: one of them hides the total from them."""
+    """results.json. `hidden` are the keys of criteria that students do not see. If there are any, Gradescope does not
+    show students their total either."""
     tests = [{"score": one.score, "max_score": one.points, "status": PASSED if one.verdict == PASSED else FAILED,
               "name": one.criterion.title, "number": str(number), "output": words(result, one),
               "tags": [kind_of(one), f"stage {one.criterion.stage}", one.verdict],
@@ -65,7 +66,7 @@ def gradescope(result: Result, hidden: frozenset[str] = frozenset()) -> dict[str
 
 
 def classroom50(result: Result, environment: Mapping[str, str] = os.environ) -> dict[str, Any]:
-    """result.json. Who has submitted what is in the environment of its runner."""
+    """result.json. The runner of Classroom 50 says in the environment who has submitted it, and for what."""
     def told(*names: str, otherwise: str) -> str:
         return next((environment[name] for name in names if environment.get(name)), otherwise)
 
@@ -83,7 +84,7 @@ def classroom50(result: Result, environment: Mapping[str, str] = os.environ) -> 
 
 
 def check50(result: Result) -> dict[str, Any]:
-    """check50.json: what could not be asked is neither passed nor failed."""
+    """check50.json: what is inconclusive is neither passed nor failed."""
     passed = {PASSED: True, FAILED: False, INCONCLUSIVE: None, ERROR: None}
     checks = [{"name": one.criterion.key, "description": one.criterion.title, "passed": passed[one.verdict],
                "log": [spoken(note) for note in read_conversation(result, one)][-LOG_LINES:],
@@ -119,6 +120,6 @@ def junit(result: Result) -> bytes:
 
 
 def readable(text: str) -> str:
-    """The text without what XML has no way to write."""
+    """The text, with escapes for characters that XML does not allow."""
     return "".join(one if one in "\t\n" or " " <= one <= "\ud7ff" or "\ue000" <= one <= "\ufffd" or one > "\uffff"
                    else f"\\x{ord(one):02x}" for one in text)

@@ -1,4 +1,4 @@
-"""pytest as the engine of the grader: picks the criteria, plays each on a scene, and reports verdicts.
+"""pytest as the engine of the grader: it picks the criteria, runs each with a scene, and reports verdicts.
 
 Loaded by `python -m pytest -p lab.grade.plugin --grade FILE`, which lab/grade/runner.py calls.
 The workers of pytest-xdist run criteria side by side; the process that has started them passes each outcome on, one
@@ -23,7 +23,7 @@ from lab.grade.shortcomings import FAILED, INCONCLUSIVE, Judgement, judge
 from lab.grade.sweep import adopt_orphans
 
 WEIGHTY = 5
-"""Points from which on `make test` asks a criterion of our own nodes. All criteria together take most of a minute."""
+"""`make test` runs only basics with at least this many points. All of them together take most of a minute."""
 
 SETTINGS = pytest.StashKey[Settings]()
 OUTCOME = pytest.StashKey[Outcome]()
@@ -37,7 +37,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Read the settings. Before there are workers, the submission is started once, so that they know what to expect."""
+    """Read the settings. Before there are workers, start the submission once, and note in them what it can do."""
     if config.getoption("grade"):
         adopt_orphans()
         path = Path(config.getoption("grade"))
@@ -48,7 +48,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def try_start(settings: Settings) -> None:
-    """Does the submission start, and with our wallets?"""
+    """Find out whether the submission starts, and whether it opens our wallets."""
     for takes_wallets in ([True, False] if settings.stage >= 3 else [False]):
         settings.takes_wallets, settings.does_not_start = takes_wallets, ""
         with Scene(settings, "start", settings.folder / "start") as scene:
@@ -79,13 +79,13 @@ def own_stage(path: Path) -> int:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep the criteria that are asked, and write down which these are."""
+    """Keep only the criteria of this run, and write a list of them into its folder."""
     if SETTINGS in config.stash:
         _pick(config.stash[SETTINGS], items)
 
 
 def put_off(items: list[pytest.Item]) -> None:
-    """Leave to `make test-long` what `make test` has no time for."""
+    """Mark as `long` the criteria that `make test` leaves to `make test-long`."""
     for item in items:
         criterion = criterion_of(item)
         if criterion and (criterion.hardening or criterion.slow or criterion.points < WEIGHTY):
@@ -110,7 +110,7 @@ def _pick(settings: Settings, items: list[pytest.Item]) -> None:
 
 @pytest.fixture(name="scene")
 def scene_fixture(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Scene]:
-    """What a criterion plays on. Ungraded, these are our own nodes, of the stage in whose folder the criterion is."""
+    """The nodes and peers of a criterion. Without a run of the grader they are our own, of the criterion's stage."""
     criterion = criterion_of(request.node)
     key = criterion.key if criterion else request.node.name
     settings = request.config.stash.get(SETTINGS, None)
@@ -131,7 +131,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]
         error = call.excinfo.value if call.excinfo else None
         judgement = judge(error, criterion.rule)
         if judgement.verdict in (FAILED, INCONCLUSIVE) and call.when == "call" and SCENE in item.stash:
-            add_obituaries(judgement, item.stash[SCENE])
+            add_crashes(judgement, item.stash[SCENE])
         if item.stash.get(OUTCOME, None) is None or judgement.verdict != "passed":
             earlier = item.stash.get(OUTCOME, None)
             if earlier is None or earlier.verdict == "passed":
@@ -145,9 +145,9 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]
     return report
 
 
-def add_obituaries(judgement: Judgement, scene: Scene) -> None:
-    """What one node has not done may be the fault of another one, which has crashed."""
-    told = [one for one in scene.obituaries() if one.partition(" had")[0] not in judgement.actual]
+def add_crashes(judgement: Judgement, scene: Scene) -> None:
+    """Add to the reason which nodes have crashed: what one node lacks may be the fault of another one."""
+    told = [one for one in scene.crashes() if one.partition(" had")[0] not in judgement.actual]
     judgement.actual = "; ".join([judgement.actual, *told])
 
 
@@ -159,7 +159,7 @@ def _add_violation(item: pytest.Item, outcome: Outcome) -> None:
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """In the process that has started the workers: pass outcomes on."""
+    """Pass the outcome on to the runner, if this is the process that has started the workers."""
     target = os.environ.get("GRADE_OUTCOMES_TO")
     if target and "PYTEST_XDIST_WORKER" not in os.environ:
         for name, value in report.user_properties:

@@ -1,4 +1,4 @@
-"""What a run of the grader gives: the outcomes, the points, and how to do the same again."""
+"""The result of a run of the grader: the outcomes, the points, and how to do the same again."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -13,7 +13,7 @@ from lab.grade.shortcomings import ERROR, PASSED
 
 @dataclass
 class Outcome:
-    """What became of one criterion."""
+    """The verdict on one criterion."""
 
     criterion: Criterion
     verdict: str
@@ -23,7 +23,7 @@ class Outcome:
     folder: str = ""
     """Where its conversation and the outputs of its nodes are, within the folder of the run."""
     points: int = 0
-    """What it counts, once the points are shared out."""
+    """The most points that it can bring, once the points are shared out."""
 
     @property
     def score(self) -> int:
@@ -45,7 +45,7 @@ class Result:
     outcomes: list[Outcome]
     """In the order of the table: the stage's own criteria first."""
     began: str
-    """When, in UTC, as of RFC 3339."""
+    """When, in UTC, in the format of RFC 3339."""
     seconds: float
     name: str = "submission"
     remarks: list[str] = field(default_factory=list)
@@ -56,12 +56,12 @@ class Result:
         return sum(one.score for one in self.outcomes if one.criterion.hardening == hardening)
 
     def full(self, hardening: bool = False) -> int:
-        """The points that there are: 100, unless no such criterion was asked."""
+        """The most points that a submission can get: 100, or 0 if the run had no such criterion."""
         return sum(one.points for one in self.outcomes if one.criterion.hardening == hardening)
 
     @property
     def errors(self) -> list[Outcome]:
-        """The criteria that the grader itself has failed to ask."""
+        """The criteria at which the grader itself has failed."""
         return [one for one in self.outcomes if one.verdict == ERROR]
 
     @property
@@ -84,7 +84,7 @@ def kind_of(outcome: Outcome) -> str:
 
 
 def complete(criteria: Sequence[Criterion], outcomes: Iterable[Outcome], stage: int) -> list[Outcome]:
-    """An outcome for each criterion, with its points. One that has none is an error of the grader."""
+    """An outcome for each criterion, with its points. A criterion without an outcome is an error of the grader."""
     known = {one.criterion.key: one for one in outcomes}
     points = share_out(criteria, stage)
     all_of_them = [known.get(one.key) or Outcome(one, ERROR, one.rule, "the grader has ended before it was checked")

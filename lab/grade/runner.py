@@ -23,7 +23,7 @@ WORKERS = 4
 END_SECONDS = 30.0
 
 Progress = Callable[[int, int, Outcome], None]
-"""Told how many criteria are done, of how many, and the last outcome."""
+"""Called with the number of criteria that are done, the number of all, and the last outcome."""
 
 
 def grade(command: Sequence[str], stage: int, folder: Path, *, seed: int = 1, name: str = "submission",
@@ -34,9 +34,8 @@ def grade(command: Sequence[str], stage: int, folder: Path, *, seed: int = 1, na
     """Grade the node that `command` starts, or our own if it is empty, and leave the evidence in `folder`.
 
     `name` is what the submission is called. `only` is the key of a single criterion, or several with commas between
-    them. `directory` is where the submission runs, `through` a command that starts its command and keeps it in,
-    `environment` all of its environment.
-    `remarks` are shown first. The formats of lab/grade/formats.py are not written here: `write_all` does that.
+    them. `directory` is where the submission runs, `through` a command that starts it in confinement, and `environment`
+    its whole environment. `remarks` are shown first. The files of lab/grade/formats.py are written by `write_all`.
     """
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
@@ -61,13 +60,13 @@ def grade(command: Sequence[str], stage: int, folder: Path, *, seed: int = 1, na
 
 
 def read_criteria(folder: Path) -> list[Criterion]:
-    """The criteria that are asked in a run; none before the workers have found out."""
+    """The criteria of a run; none until a worker has written the list."""
     path = folder / "criteria.json"
     return [Criterion(**members) for members in json.loads(path.read_text())] if path.exists() else []
 
 
 def list_criteria(stage: int, folder: Path) -> list[Criterion]:
-    """All criteria of a stage and of those before it, without asking any; `folder` takes what is written."""
+    """All criteria of a stage and of those before it, without running any. Files are written into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     settings, path = Settings(stage, folder, only=ALL), folder / "settings.json"
     settings.save(path)
@@ -77,12 +76,12 @@ def list_criteria(stage: int, folder: Path) -> list[Criterion]:
 
 
 def surroundings() -> dict[str, str]:
-    """The environment of pytest: this one, without what a run of tests that this is a part of has put there."""
+    """The environment of pytest: this process's own, without what another pytest has set if it runs this one."""
     return {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
 
 
 def options_for(settings: Settings, path: Path) -> list[str]:
-    """What pytest is called with: not with the options that the tests of the project have."""
+    """The options of pytest. Those that pyproject.toml has for the project's own tests are switched off."""
     return ["-p", "lab.grade.plugin", "--grade", str(path), "-p", "no:cacheprovider", "-o", "addopts=", "-q",
             "--import-mode=importlib", "--strict-markers", "--basetemp", str(settings.folder / "pytest"),
             *files_of(settings.stage)]
@@ -108,7 +107,7 @@ def _run(settings: Settings, path: Path, workers: int) -> Iterator[Outcome]:
             yield from map(Outcome.read, outcomes)
             pytest.wait(END_SECONDS)
         except subprocess.TimeoutExpired:
-            pass  # what is missing is an error of the grader, which `complete` says
+            pass  # `complete` makes an error of each criterion without an outcome
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(pytest.pid, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""What a criterion plays on: nodes of the submission, ours, and scripted peers, all on loopback.
+"""The nodes and peers of one criterion: nodes of the submission, our nodes, scripted peers, all on loopback.
 
     def test_a_line_reaches_everybody_once(scene: Scene) -> None:
         alice = scene.found()
@@ -31,13 +31,14 @@ from lab.grade.shortcomings import Inconclusive, Shortcoming
 from lab.grade.sweep import MARK, alive, descendants, marked, sweep
 
 PASSPHRASE = "correct horse"
-"""Of the wallets in tests/keys."""
+"""The passphrase of the wallets in tests/keys."""
 FIRST = "1.founds-and-listens"
 """The criterion that fails if a node does not start at all."""
 WALLETS = (11, 12, 13, 14)
+"""The numbers of these wallets in tests/keys."""
 WATCH_SECONDS = 0.2
 IN_ORDER = (0, -signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT)
-"""How a node ends that has been told to, whether it cares for the signal or not."""
+"""The exit statuses of a node that the grader has ended, whether the node handles the signal or not."""
 FILES = "GRADED_FILES"
 """The environment variable with the folder that a node may write to."""
 
@@ -53,7 +54,7 @@ class Scene:
         self.conversation = Conversation()
         self.nodes: list[GradedNode] = []
         self.violation = ""
-        """What the submission has done that ends the criterion at once: too many processes, too many bytes."""
+        """Why the criterion was ended at once: too many processes, or too many bytes. Empty if it was not."""
         self._mark = f"{settings.token}-{os.getpid()}-{time.monotonic_ns()}"
         self._spared = descendants(os.getpid())
         self._open = contextlib.ExitStack()
@@ -65,15 +66,15 @@ class Scene:
 
     def start(self, peer: str | None = "none", *options: str, ours: bool = False, as_json: bool = True,
               wallet: int | None = None, environment: dict[str, str] | None = None) -> GradedNode:
-        """Start a node: of the submission, or one of `ours` of the same stage. `peer` None: without `--peer`.
+        """Start a node of the submission, or with `ours` one of our own. With `peer` None it gets no `--peer`.
 
-        It gets what makes it start quickly: from stage 3 on a wallet, the next one or that number (0: none), and in
-        stage 5 the genesis keys.
+        To start quickly it gets keys that exist already: from stage 3 on a wallet (the next one, or number `wallet`,
+        or none for 0), and in stage 5 the genesis keys.
         """
         settings, number = self.settings, len(self.nodes) + 1
         is_foreign = not ours and not settings.is_ours
         if is_foreign and settings.does_not_start:
-            # One criterion is about that. To the others it is no answer.
+            # The first criterion fails. For the others it is inconclusive.
             raise (NodeError if self.key == FIRST else Inconclusive)(settings.does_not_start)
         wallet = number if wallet is None else wallet
         has_wallet = self.stage >= 3 and 1 <= wallet <= len(WALLETS) and (settings.takes_wallets or not is_foreign)
@@ -94,7 +95,7 @@ class Scene:
         return node
 
     def wallet(self, number: int) -> Path:
-        """A copy of a wallet that was made once: there are four, from 1 on."""
+        """A copy of one of the four wallets in tests/keys; `number` is 1 to 4."""
         path = self.evidence / f"wallet-{number}.pem"
         path.touch(mode=0o600)
         shutil.copyfile(KEYS / f"wallet-{WALLETS[number - 1]}.pem", path)
@@ -138,7 +139,7 @@ class Scene:
         return node
 
     def join(self, other: GradedNode, *options: str, **how: Any) -> GradedNode:
-        """A node that has joined `other`, and both know it."""
+        """A node that has joined `other`. Both have reported that."""
         with setting_up("a node that joins another"):
             node = self.start(other.address, *options, **how)
             node.wait_for("joined")
@@ -146,7 +147,7 @@ class Scene:
         return node
 
     def call(self, node: GradedNode, **changes: Any) -> GradedPeer:
-        """A scripted peer that is connected to a node, and has said nothing yet; `changes` are those of `Peer`."""
+        """A scripted peer that is connected to a node, and has said nothing yet; `changes` are arguments of `Peer`."""
         self._peers += 1
         options = {"stage": self.stage, "network": node.network, **changes}
         with setting_up("a connection to a node"):
@@ -161,13 +162,13 @@ class Scene:
         return one
 
     def listen(self) -> socket.socket:
-        """A listening socket on loopback, for a peer that a node calls: `accept` waits as long as is fair."""
+        """A listening socket on loopback, for a peer that a node is to call (see `accept`)."""
         listener = self._open.enter_context(socket.create_server(("127.0.0.1", 0)))
         listener.settimeout(self.patience)
         return listener
 
     def accept(self, listener: socket.socket, network: str | None) -> GradedPeer:
-        """The peer that a node calls at this socket; Shortcoming if none does."""
+        """The peer that a node has called at this socket; Shortcoming if no node calls."""
         try:
             connection = listener.accept()[0]
         except TimeoutError:
@@ -178,8 +179,8 @@ class Scene:
             listen=address_of(listener)))
 
     def unused_address(self, first: int = 20_000, last: int = 32_000) -> str:
-        """An address on loopback where nobody listens right now, with a port from a range; left to itself one below
-        those that systems give to who asks for any."""
+        """An address on loopback where nobody listens right now, with a port from this range. By default the range lies
+        below the ports that systems choose for port 0."""
         ports = list(range(first, last + 1))
         random.shuffle(ports)  # not seeded: two criteria at once must not meet
         for port in ports:
@@ -194,7 +195,7 @@ class Scene:
         while not question():
             if time.monotonic() > deadline:
                 raise Shortcoming(expected, f"after {self.patience:g} seconds: {state()!r}")
-            time.sleep(0.02)  # between two questions; nobody announces the answer
+            time.sleep(0.02)  # no event announces that the answer has changed
 
     # --- its end --------------------------------------------------------------------------------
 
@@ -215,8 +216,8 @@ class Scene:
             node.put_away()
         self.conversation.save(self.evidence / "conversation.jsonl")
 
-    def obituaries(self) -> list[str]:
-        """Which nodes have ended by themselves and not in order, and how."""
+    def crashes(self) -> list[str]:
+        """Which nodes have ended by themselves with an error, and with which status."""
         return [f"{node.label} had ended with status {status}" for node in self.nodes
                 if (status := node.process.poll()) is not None and status not in IN_ORDER]
 
@@ -229,7 +230,7 @@ class Scene:
         sweep(self._mark, self._spared, [node.pid for node in self.nodes])
 
     def _watch(self) -> None:
-        """End what takes more than its share, while the criterion runs."""
+        """While the criterion runs, end all its nodes if they have too many processes or files."""
         while not self._over.wait(WATCH_SECONDS):
             processes = len(descendants(os.getpid()) - self._spared)
             if processes > self.settings.most_processes:
@@ -262,7 +263,7 @@ def _open_no_link(path: str, flags: int) -> int:
 
 @contextlib.contextmanager
 def setting_up(what: str) -> Iterator[None]:
-    """What fails in here is no answer to the criterion's question."""
+    """Whatever fails within this context makes the criterion inconclusive."""
     try:
         yield
     except Inconclusive:

@@ -1,4 +1,4 @@
-"""What one run of the grader is about: whose node, which stage, how strict. It goes to the workers as a file."""
+"""The settings of a run of the grader: whose node, which stage, how strict. The workers read them from a file."""
 
 import dataclasses
 import json
@@ -17,15 +17,15 @@ KEYS = ROOT / "tests" / "keys"
 """Keys and wallets that were made once."""
 
 PATIENCE = 15.0
-"""Seconds to wait for what takes a fraction of one, before TIMEOUT_FACTOR."""
+"""Seconds to wait for what takes a fraction of one. TIMEOUT_FACTOR multiplies this, and the next two."""
 CRITERION_SECONDS = 60.0
-"""Seconds that a criterion may take, before TIMEOUT_FACTOR; a slow one may take SLOW_SECONDS."""
+"""Seconds that a criterion may take; a slow one may take SLOW_SECONDS."""
 SLOW_SECONDS = 150.0
 
 
 @dataclass
 class Settings:
-    """One run. The folder takes all that it leaves."""
+    """One run. All its files go into `folder`."""
 
     stage: int
     folder: Path
@@ -33,29 +33,29 @@ class Settings:
     """What starts the submission, in `directory`; nothing: our own node of this stage."""
     directory: Path = ROOT
     through: list[str] = field(default_factory=list)
-    """A command that starts the submission's, and keeps it in: `bwrap …`. Our own nodes do not go through it."""
+    """A command that runs the submission in confinement, such as `bwrap …`. Our own nodes are started without it."""
     environment: dict[str, str] | None = None
     """The whole environment of the submission; None: this process's own."""
     seed: int = 1
     factor: float = 1.0
-    """TIMEOUT_FACTOR: all that is waited for may take so many times as long."""
+    """TIMEOUT_FACTOR: every wait may take this many times as long."""
     token: str = ""
-    """What marks all that this run has started, see lab/grade/sweep.py."""
+    """The mark of all processes that this run starts, see lab/grade/sweep.py."""
     only: str = ""
     """The key of the one criterion to ask, or nothing."""
     only_this_stage: bool = False
     cli_only: bool = False
     slow: bool = False
     takes_wallets: bool = False
-    """Does it open the wallets of tests/keys? They save it a second each time. The first start finds out."""
+    """Does it open the wallets of tests/keys? With them it starts a second faster. The first start finds out."""
     does_not_start: str = ""
-    """Why it does not start at all, if so. The first start finds out, and the criteria need not wait for it again."""
+    """Why it does not start; empty if it does. The first start finds out, so that no criterion waits for it again."""
     most_processes: int = 64
-    """Of one criterion, at once."""
+    """The most processes of one criterion at the same time."""
     most_mib: int = 256
-    """Of files, of one criterion."""
+    """The most MiB of files in one criterion."""
     most_output_mib: int = 32
-    """Of standard output, of one node."""
+    """The most MiB that one node may write to standard output."""
 
     @property
     def is_ours(self) -> bool:
@@ -82,7 +82,7 @@ class Settings:
         return f"make grade STAGE={self.stage}{node}{more} SEED={self.seed}{chosen}"
 
     def save(self, path: Path) -> None:
-        """Write it for the workers."""
+        """Write the settings for the workers."""
         values = {name: str(value) if isinstance(value, Path) else value
                   for name, value in dataclasses.asdict(self).items()}
         path.write_text(json.dumps(values))
@@ -95,7 +95,7 @@ class Settings:
 
 
 def read_command(text: str, directory: Path) -> list[str]:
-    """The words of a command; a program that is named by a path is found from `directory`, wherever it is started."""
+    """The words of a command. A program with a path, such as `./node`, is looked up in `directory`."""
     if not text.strip():
         return []
     first, *rest = shlex.split(text)

@@ -1,4 +1,4 @@
-"""What a criterion raises, and how an exception becomes a verdict with words for the student."""
+"""What a criterion raises, and how an exception becomes a verdict with a reason for the student."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -30,7 +30,7 @@ def check(holds: object, expected: str, actual: object) -> None:
 
 
 def check_equal(actual: Any, expected: Any, what: str) -> None:
-    """Shortcoming unless both are equal; `what` they are is shown."""
+    """Shortcoming unless both are equal. `what` names the value for the student, as in "the exit status"."""
     if actual != expected:
         raise Shortcoming(f"{what} to be {expected!r}", f"it was {actual!r}")
 
@@ -45,10 +45,10 @@ class Judgement:
 
 
 def judge(error: BaseException | None, rule: str) -> Judgement:
-    """What an exception says of the submission. `rule` is what was expected, where the exception does not say.
+    """What an exception says about the submission. `rule` is what was expected if the exception does not say so.
 
-    Only an error of ours is none of the submission: what it says is read by lab/blackbox and lab/grade/actors.py,
-    which raise AssertionErrors for whatever the contract does not allow.
+    Any exception that is not listed here is a defect of the grader, and its verdict ERROR. Whatever the submission says
+    against the contract becomes an AssertionError in lab/blackbox or lab/grade/actors.py.
     """
     if error is None:
         return Judgement(PASSED)

@@ -1,8 +1,8 @@
-"""Ends all that a submission has started, even what has left its process group, or has lost its parent.
+"""Ends all processes that a submission has started, even those that left their process group or lost their parent.
 
-Three nets: the children of this process and theirs, which after `adopt_orphans` include those whose parents have
-ended; the sessions that were opened for the nodes; and a mark in the environment, which a child inherits unless it
-takes pains. Where there is no /proc, only the sessions are left.
+It finds them in three ways: as descendants of this process, which after `adopt_orphans` include those whose parents
+have ended; by the sessions that were opened for the nodes; and by a mark in the environment, which a child inherits
+unless its parent removes it. Where there is no /proc, only the sessions are left.
 """
 
 import contextlib
@@ -17,17 +17,17 @@ PR_SET_CHILD_SUBREAPER = 36
 PROC = Path("/proc")
 SWEEP_SECONDS = 10.0
 MARK = "GRADED_IN"
-"""The environment variable by which a child of a submission is known."""
+"""The environment variable that marks the processes of a submission."""
 
 
 def adopt_orphans() -> None:
-    """Whoever is left by its parent, of all that this process starts, becomes its child. Linux only."""
+    """Let a descendant of this process whose parent ends become a child of this process. Linux only."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def descendants(pid: int) -> set[int]:
-    """All processes that a process has started, and theirs, that have not ended."""
+    """The children of a process, their children, and so on."""
     found: set[int] = set()
     pending = [pid]
     while pending:
@@ -57,10 +57,10 @@ def marked(mark: str) -> set[int]:
 
 
 def sweep(mark: str, spared: set[int] | None = None, nodes: Iterable[int] = ()) -> int:
-    """End all that carries the mark or descends from this process, apart from `spared`; how many there were. Without
-    `spared` only what carries the mark. `nodes` lead sessions of their own, and somebody else waits for their end.
+    """End all processes that have the mark or descend from this one, apart from `spared`. Return how many there were.
 
-    They are stopped before they are killed: what starts processes as fast as it can would outrun us otherwise.
+    Without `spared`, only those that have the mark. Each of `nodes` leads a session, which is ended, too; the
+    caller waits for them. A process is stopped before it is killed, so that it cannot start others meanwhile.
     """
     nodes = set(nodes)
     for node in nodes:
@@ -78,8 +78,7 @@ def sweep(mark: str, spared: set[int] | None = None, nodes: Iterable[int] = ()) 
 
 
 def alive(pids: set[int], nodes: Iterable[int] = ()) -> set[int]:
-    """Those that still run, and are not merely not waited for. Who has ended and was left to us is waited for here,
-    apart from `nodes`."""
+    """Those of `pids` that still run. A zombie does not count; it is reaped here, unless it is one of `nodes`."""
     running = set()
     for pid in pids:
         with contextlib.suppress(OSError):

@@ -21,7 +21,7 @@ STYLES = {PASSED: "green", FAILED: "bold red", INCONCLUSIVE: "yellow", ERROR: "b
 
 
 class Bar:
-    """A progress bar, on a terminal; elsewhere nothing."""
+    """A progress bar. It is shown only on a terminal."""
 
     def __init__(self, stream: TextIO) -> None:
         self._progress = Progress(TextColumn("grading"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
@@ -30,7 +30,7 @@ class Bar:
         self._task = self._progress.add_task("", total=None)
 
     def show(self, done: int, total: int, last: Outcome) -> None:
-        """So many are done, of so many."""
+        """Show that `done` of `total` criteria are done, and the title of the last."""
         self._progress.update(self._task, completed=done, total=total, description=last.criterion.title)
 
     def __enter__(self) -> Self:
@@ -59,7 +59,7 @@ def draw(result: Result, has_colours: bool) -> str:
 
 
 def make_table(result: Result) -> Table:
-    """One row a criterion."""
+    """A table with a row for each criterion."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for name in ("criterion", "kind", "clause", "verdict"):
         table.add_column(name)
@@ -72,8 +72,8 @@ def make_table(result: Result) -> Table:
 
 
 def groups(result: Result) -> Iterable[tuple[Outcome, int]]:
-    """What was not passed, and how many more are inconclusive for the same reason: one fault that stops many is told
-    once."""
+    """The criteria that were not passed, each with how many more are inconclusive for the same reason. So a fault that
+    stops many is printed once."""
     same = Counter(one.actual for one in result.outcomes if one.verdict == INCONCLUSIVE)
     for one in result.outcomes:
         if one.verdict in (FAILED, ERROR):

@@ -35,11 +35,11 @@ from lab.surroundings import columns, takes_escapes
 
 GRADER_HAS_FAILED, INTERRUPTED = 3, 130
 FIRST_UID = 50_001
-"""As root, each submission runs as a user of its own, from this one on; nobody needs to create them."""
+"""As root, the grader runs each submission as a user of its own. Their numbers begin here; nobody creates them."""
 LONGEST_SECONDS = 1800.0
-"""For one submission, before TIMEOUT_FACTOR; then it is ended, and the grader goes on."""
+"""The longest that one submission may take, times TIMEOUT_FACTOR. Then it is ended, and the next one is graded."""
 DONE = "done.json"
-"""Tells of which submission and options the results are, once they are complete."""
+"""A file that is written when the results are complete. It says which submission and options they are for."""
 
 
 def make_options() -> Options:
@@ -89,14 +89,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def cannot_enter(to: Path) -> Path | None:
-    """A folder that keeps the users of submissions out, if that cannot be changed for them alone."""
+    """A folder that the users of submissions cannot enter, if it cannot be opened for them alone (`open_way`)."""
     closed = find_closed(needed_paths(to)) if os.getuid() == 0 else None
     can_mount = closed and subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False).returncode == 0
     return None if can_mount else closed
 
 
 def uids(count: int) -> list[int]:
-    """Numbers of users that nobody has, as root; otherwise zeros, for this user."""
+    """For root, user numbers that are not in use; for others zeros, which stand for the current user."""
     if os.getuid():
         return [0] * count
     taken = {user.pw_uid for user in pwd.getpwall()}
@@ -104,7 +104,7 @@ def uids(count: int) -> list[int]:
 
 
 def read_seed(to: Path, wanted: int | None) -> int:
-    """The seed of all submissions: all are treated alike, also by a run that goes on where another one was ended."""
+    """The seed of all submissions. It is kept in a file, so that a run that continues another uses the same."""
     path = to / "seed"
     if wanted is None and path.exists():
         return int(path.read_text())
@@ -114,7 +114,7 @@ def read_seed(to: Path, wanted: int | None) -> int:
 
 
 def grade_all(jobs: Sequence[Job], to: Path) -> int:
-    """Grade one after the other; what is there already is only read."""
+    """Grade one submission after the other. Results that are there already are only read."""
     console = Console(highlight=False, soft_wrap=True, width=columns(sys.stdout, 120), emoji=False, markup=False)
     bar = Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("spent"),
                    TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), console=console, transient=True,
@@ -147,7 +147,7 @@ def grade_all(jobs: Sequence[Job], to: Path) -> int:
 
 
 def told(row: Row, number: int, count: int) -> str:
-    """One line on one submission."""
+    """The line that is printed for one submission."""
     counts = ", ".join(f"{times} {verdict}" for verdict, times in row.counts.items()) or row.remarks[0]
     return (f"{number:3} of {count}  {row.name}: basics {row.basics[0]} of {row.basics[1]}, hardening "
             f"{row.hardening[0]} of {row.hardening[1]}; {counts}, in {row.seconds:g} s")
@@ -164,19 +164,19 @@ def write_class(rows: Sequence[Row], jobs: Sequence[Job], to: Path) -> None:
 # --- one submission -----------------------------------------------------------------------------
 
 def fingerprint(job: Job) -> str:
-    """What the results depend on."""
+    """Everything on which the results depend, as text."""
     how = {name: value for name, value in vars(job).items() if name not in ("uid", "workers", "folder")}
     return json.dumps([how, digest(Path(job.source))])
 
 
 def is_done(job: Job) -> bool:
-    """Has just this been graded before?"""
+    """Has this submission been graded before, unchanged and with the same options?"""
     path = Path(job.folder) / DONE
     return path.exists() and path.read_text() == fingerprint(job)
 
 
 def finish(job: Job, show: Callable[[int, int, str], None]) -> None:
-    """Grade one submission. Whatever it does to its grader, this returns."""
+    """Grade one submission, in a process of its own. Even if it kills that process, this returns."""
     folder = Path(job.folder)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / DONE).unlink(missing_ok=True)
@@ -199,7 +199,7 @@ def finish(job: Job, show: Callable[[int, int, str], None]) -> None:
 
 
 def end(grader: subprocess.Popen[bytes], uid: int) -> None:
-    """End a grader in order, so that it sweeps, and then all that is left of its submission."""
+    """End a grader in order, so that it ends its nodes. Then end what is left of its submission."""
     if grader.poll() is None:
         grader.send_signal(signal.SIGINT)
         try:

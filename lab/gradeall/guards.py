@@ -1,4 +1,4 @@
-"""What keeps a submission from changing its grade, as far as this machine can. docs/grading.md has it in a table."""
+"""What keeps a submission from changing its grade, as far as this machine allows. docs/grading.md has a table."""
 
 import contextlib
 import ctypes
@@ -30,30 +30,30 @@ PROBE_SECONDS = 20.0
 
 @dataclass
 class Guard:
-    """What launch.py is told."""
+    """The settings of launch.py."""
 
     directory: str
     """The copy of the submission, which it may write to."""
     uid: int = 0
-    """The user that it runs as, and nobody else; 0: whoever runs the grader."""
+    """The user that only this submission runs as; 0: the user who runs the grader."""
     bwrap: str = ""
-    """Where bubblewrap is; nothing: it is not used."""
+    """The path of bubblewrap; empty: it is not used."""
     cpu_seconds: int = 300
-    """Of one process."""
+    """The most processor time of one process."""
     memory: int = 4 << 30
-    """Bytes of data of one process, with the stacks of its threads: 8 MiB each, whether they are used or not."""
+    """The most bytes of data of one process. The stack of each thread counts 8 MiB, even if it is not used."""
     file_bytes: int = 256 << 20
-    """Of one file."""
+    """The most bytes of one file."""
     files: int = 1024
-    """Open at once, in one process."""
+    """The most files that one process may have open."""
     threads: int = 2048
-    """Of all its processes; 0: no limit, for the user may run other programs."""
+    """The most threads of all its processes; 0: no limit, since the user may run other programs."""
     visible: list[str] = field(default_factory=lambda: [*SYSTEM, os.path.realpath(sys.prefix), sys.prefix,
                                                         sys.base_prefix])
 
     @property
     def through(self) -> list[str]:
-        """The command that starts the submission's."""
+        """The command in front of the submission's own."""
         return [sys.executable, "-I", "-S", str(LAUNCH), json.dumps(asdict(self))]
 
     def holds(self, *command: str) -> bool:
@@ -80,9 +80,10 @@ def make_guard(directory: Path, uid: int) -> tuple[Guard, list[str]]:
 
 
 def cut_off() -> bool:
-    """Leave this process, and all that it starts, no network but a loopback of its own. False if that is not allowed.
+    """Cut this process, and all that it starts, off from every network. It gets a loopback of its own. False if the
+    system does not allow that.
 
-    Whoever is not root needs a user namespace for it, in which they are the user that they were.
+    Without root this needs a user namespace. In it, the user and the group keep their numbers.
     """
     flags = CLONE_NEWNET if os.getuid() == 0 else CLONE_NEWNET | CLONE_NEWUSER
     user, group = os.getuid(), os.getgid()
@@ -103,14 +104,14 @@ def cut_off() -> bool:
 
 
 def find_closed(paths: Iterable[Path]) -> Path | None:
-    """The first folder on the way to one of these that other users cannot enter, such as /root."""
+    """The first folder on the path to one of these that other users cannot enter, such as /root."""
     return next((folder for path in paths for folder in reversed(path.parents)
                  if not folder.stat().st_mode & stat.S_IXOTH), None)
 
 
 def open_way(paths: Sequence[Path]) -> None:
-    """Root only. In this process and its children a closed folder is replaced by an open one that has nothing but what
-    is needed of it: these paths. CalledProcessError if the system does not allow it."""
+    """For this process and its children, replace each closed folder by an open one that contains only these paths. Only
+    root can do that. CalledProcessError if the system does not allow it."""
     while closed := find_closed(paths):
         if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNS) != 0:
             raise subprocess.CalledProcessError(1, "unshare")
@@ -135,7 +136,7 @@ def mount(*options: str) -> None:
 
 
 def give_to(folder: Path, uid: int) -> None:
-    """Make a user the owner of a folder and all that is in it; nobody else may read it."""
+    """Make a user the owner of a folder and of all that is in it. Nobody else may enter it."""
     for where, folders, names in os.walk(folder):
         for name in [*folders, *names]:
             os.chown(os.path.join(where, name), uid, uid, follow_symlinks=False)

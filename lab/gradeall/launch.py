@@ -1,4 +1,4 @@
-"""Starts a program of a submission, and confines it: a user of its own, limits, and bubblewrap where that is installed.
+"""Starts a program of a submission in confinement: as a user of its own, with limits, and in bubblewrap if it is there.
 
 Called as `python -I -S launch.py GUARD COMMAND…`, where GUARD is JSON with the members of `lab.gradeall.guards.Guard`.
 It imports nothing of the project, since it runs before each node, and a node should start quickly.
@@ -16,17 +16,17 @@ from types import FrameType
 from typing import Any
 
 FILES = "GRADED_FILES"
-"""The environment variable with the folder that a node may write to. It is in the folder of the criterion."""
+"""The environment variable that names the folder that a node may write to, within the folder of the criterion."""
 PR_SET_NO_NEW_PRIVS = 38
 CANNOT_START = 127
-"""The status if there is no such program, as of a shell."""
+"""The exit status if the program cannot be started, as in a shell."""
 LIMITS = {"CPU": "cpu_seconds", "DATA": "memory", "FSIZE": "file_bytes", "NOFILE": "files", "NPROC": "threads"}
 """The limits of resource.setrlimit, and the members of GUARD that set them; 0: no limit. DATA and not AS: Java and
 JavaScript reserve far more addresses than they use."""
 
 
 def main(guard: dict[str, Any], command: list[str]) -> int:
-    """Become the program, or with bubblewrap its parent; then its exit status comes back."""
+    """Become the program. With bubblewrap, become its parent instead, and return its exit status."""
     files = os.environ.pop(FILES, "")
     if files:
         os.environ["HOME"] = os.environ["TMPDIR"] = files
@@ -51,7 +51,7 @@ def main(guard: dict[str, Any], command: list[str]) -> int:
 
 
 def limit(guard: dict[str, Any]) -> None:
-    """Set the limits; nothing that is started can raise them again."""
+    """Set the limits. The program cannot raise them again."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     for name, member in LIMITS.items():
         which, most = getattr(resource, f"RLIMIT_{name}"), guard[member]
@@ -61,7 +61,7 @@ def limit(guard: dict[str, Any]) -> None:
 
 
 def give_wallets(evidence: str, uid: int) -> None:
-    """Wallets and keys are in the folder of the criterion, where only the grader writes."""
+    """Give the user the wallets and keys. They lie in the folder of the criterion, where only the grader may write."""
     for where in (evidence, os.path.join(evidence, "keys")):
         for name in os.listdir(where) if os.path.isdir(where) else []:
             if name.endswith(".pem") or name == "keys":
@@ -80,7 +80,7 @@ def give(folder: str, uid: int) -> None:
 
 
 def run_in_bubble(guard: dict[str, Any], files: str, command: list[str]) -> int:
-    """Run the program in bubblewrap, which has no word for signals: they are passed on from here."""
+    """Run the program in bubblewrap, which does not pass signals on: this function does."""
     reading, writing = os.pipe()
     evidence = os.path.dirname(files)
     binds = [*(f"--ro-bind-try {path} {path}".split(" ") for path in guard["visible"]),

@@ -20,14 +20,14 @@ from lab.gradeall.points import Points
 from lab.gradeall.submissions import CannotGrade, Submission, prepare
 
 BUILD_SECONDS = 300.0
-"""Before TIMEOUT_FACTOR."""
+"""The longest that a build may take, times TIMEOUT_FACTOR."""
 TOLD_LINES = 12
-"""Of what a build says: the last ones."""
+"""How many lines of a failed build's output, the last ones, the student is shown."""
 
 
 @dataclass
 class Job:
-    """What is to be graded, and how."""
+    """One submission to grade, and how."""
 
     name: str
     source: str
@@ -39,7 +39,7 @@ class Job:
     factor: float = 1.0
     workers: int = 4
     only: str = ""
-    """Names of criteria, with commas: all others are left out."""
+    """Keys of criteria, with commas between them: all others are left out. Empty: none is."""
     only_this_stage: bool = False
     cli_only: bool = False
     slow: bool = False
@@ -49,12 +49,12 @@ class Job:
 
     @property
     def points(self) -> Points:
-        """What the teacher wants to be different."""
+        """The teacher's changes to the points."""
         return Points(self.weights, frozenset(self.leave_out), frozenset(self.hidden))
 
 
 def main(job: Job) -> None:
-    """Grade a submission, whatever it is, and write its files."""
+    """Grade a submission, even one that cannot be built or started, and write its files."""
     if job.uid:
         open_way([*needed_paths(Path(job.folder)), Path(job.source)])
     missing = [] if cut_off() else ["This machine does not let the grader take the network away from the submission."]
@@ -78,7 +78,7 @@ def main(job: Job) -> None:
 
 
 def needed_paths(folder: Path) -> list[Path]:
-    """What the user that a submission runs as must be able to enter."""
+    """The folders that the user of a submission must be able to reach."""
     return [folder, ROOT, Path(sys.prefix).resolve(), Path(sys.base_prefix).resolve()]
 
 
@@ -102,7 +102,7 @@ def build(submission: Submission, guard: Guard, log: Path, factor: float) -> Non
 
 
 def play(job: Job, submission: Submission, guard: Guard) -> Result:
-    """Ask all criteria."""
+    """Check all criteria."""
     def progress(done: int, total: int, last: Outcome) -> None:
         print(json.dumps([done, total, last.criterion.title]), flush=True)
 
@@ -114,7 +114,7 @@ def play(job: Job, submission: Submission, guard: Guard) -> Result:
 
 
 def refuse(job: Job, reason: str) -> Result:
-    """The result of what cannot be started: no criterion could be asked."""
+    """The result of a submission that cannot be started: every criterion is inconclusive."""
     settings = Settings(job.stage, Path(job.folder), [job.source], Path(job.source), seed=job.seed, factor=job.factor)
     criteria = [one for one in list_criteria(job.stage, Path(job.folder)) if is_asked(
         one, job.stage, job.only, job.only_this_stage, job.cli_only, job.slow)]
@@ -123,7 +123,7 @@ def refuse(job: Job, reason: str) -> Result:
 
 
 def write(result: Result, points: Points) -> None:
-    """The files of a submission. What students do not see is only in grade.json, results.json and teacher.html."""
+    """Write the files of a submission. Hidden criteria are only in grade.json, results.json and teacher.html."""
     folder = result.settings.folder
     if points.hidden:
         write_all(result)
@@ -134,7 +134,7 @@ def write(result: Result, points: Points) -> None:
 
 
 def save(job: Job, path: Path) -> None:
-    """Write a job for the process that does it."""
+    """Write a job for the process that carries it out."""
     path.write_text(json.dumps(asdict(job)))
 
 

@@ -1,7 +1,7 @@
 """The points that a teacher wants: `points.toml`.
 
     leave_out = ["1.busy"]                    # criteria that do not count, and are not shown
-    hidden = ["1.forwards"]                   # they count, and students do not see them
+    hidden = ["1.forwards"]                   # criteria that count, but that students do not see
     [weights]
     "1.founds-and-listens" = 10               # other weights, from 1 on; the others keep theirs
 """
@@ -16,19 +16,19 @@ from lab.grade.result import Result, complete
 
 
 class PointsError(ValueError):
-    """A file with points that says something else."""
+    """A file of points that cannot be read, or contains something else."""
 
 
 @dataclass(frozen=True)
 class Points:
-    """What a teacher wants to be different."""
+    """A teacher's changes to the points."""
 
     weights: dict[str, int] = field(default_factory=dict)
     leave_out: frozenset[str] = frozenset()
     hidden: frozenset[str] = frozenset()
 
     def apply(self, result: Result) -> Result:
-        """The same run with these points: they add up to 100 again."""
+        """The same run with these points, which add up to 100 again."""
         kept = [one for one in result.outcomes if one.criterion.key not in self.leave_out]
         for one in kept:
             weight = self.weights.get(one.criterion.key, one.criterion.points)

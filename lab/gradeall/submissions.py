@@ -1,4 +1,4 @@
-"""What a submission is: how it is found, what is copied of it, and which commands build and start it.
+"""Submissions: how they are found, what is copied, and which commands build and start them.
 
 There are three kinds. A folder with a `grade.toml` says itself how it is built and started. A folder with a file `node`
 is started by that file. A folder with the folder of the stage, such as `stage3_signed`, is a filled-in handout: only
@@ -24,7 +24,7 @@ MEMBERS = {"build": str, "start": str, "cli_only": bool}
 
 
 class CannotGrade(Exception):
-    """A submission that cannot be started, and why: told to the student."""
+    """A submission cannot be graded. The message is the reason, for the student."""
 
 
 @dataclass
@@ -43,7 +43,7 @@ def find_submissions(folder: Path) -> list[Path]:
 
 
 def prepare(source: Path, work: Path, stage: int) -> Submission:
-    """Copy a submission to `work`, and say how it is started there; CannotGrade if nothing says so."""
+    """Copy a submission to `work`, and find out how to build and start it there; CannotGrade if that is not clear."""
     if work.exists():
         shutil.rmtree(work)
     own = STAGES[stage]
@@ -52,7 +52,7 @@ def prepare(source: Path, work: Path, stage: int) -> Submission:
         return read_form(work / FORM, work, stage)
     if (source / "node").is_file():
         copy(source, work)
-        (work / "node").chmod(0o755)  # archives lose this
+        (work / "node").chmod(0o755)  # some archives lose the executable bit
         return Submission("a `node`", [str(work / "node")], [])
     if (source / own).is_dir():
         for name in ["common", *(STAGES[number] for number in range(1, stage))]:
@@ -63,7 +63,7 @@ def prepare(source: Path, work: Path, stage: int) -> Submission:
 
 
 def copy(source: Path, target: Path) -> None:
-    """Copy folders, files and links; what is neither, such as a pipe, and what Python has compiled stay behind."""
+    """Copy folders, files and links, but nothing else, such as pipes, and not what Python has compiled."""
     def left_out(folder: str, names: list[str]) -> set[str]:
         return {name for name in names if name == "__pycache__" or not is_kept(Path(folder, name))}
 
@@ -98,7 +98,7 @@ def read_form(path: Path, work: Path, stage: int) -> Submission:
 
 
 def digest(source: Path) -> str:
-    """What tells whether a submission has changed."""
+    """A hash of all files of a submission. It shows whether a submission has changed."""
     hashed = hashlib.sha256()
     for where, folders, names in os.walk(source):
         folders.sort()

@@ -47,12 +47,12 @@ class Row:
 
     @property
     def counts(self) -> Counter[str]:
-        """How often there is each verdict."""
+        """How many criteria have each verdict."""
         return Counter(one.verdict for one in self.outcomes)
 
 
 def read_row(name: str, folder: Path) -> Row:
-    """What a graded submission has left; without points if it has left nothing."""
+    """The results of a submission, from its folder; a row without points if there are none."""
     path = folder / "grade.json"
     if not path.exists():
         return Row(name, remarks=("The grader has failed here, which is not the student's fault: see grader.txt.",))
@@ -71,7 +71,7 @@ def reason_of(row: Row) -> str:
 # --- grades.csv ---------------------------------------------------------------------------------
 
 def shorten(text: str) -> str:
-    """The beginning of a reason, which is on the page of the submission."""
+    """The beginning of a reason. The page of the submission has all of it."""
     return text if len(text) <= LONGEST_REASON else text[:LONGEST_REASON] + " …"
 
 
@@ -88,7 +88,7 @@ def make_csv(rows: Sequence[Row]) -> str:
 
 
 def plain(text: str) -> str:
-    """A text that no spreadsheet takes for a formula."""
+    """A text that no spreadsheet program mistakes for a formula."""
     return f"'{text}" if text[:1] in tuple("=+-@\t\r") else text
 
 
@@ -125,7 +125,7 @@ def _points(rows: Sequence[Row], folder: Path) -> Iterator[str]:
 
 
 def criteria_of(rows: Sequence[Row]) -> list[Criterion]:
-    """All criteria that anybody was asked, in the order of the tables."""
+    """The criteria of all submissions, in the order of the table."""
     longest = max(rows, key=lambda row: len(row.outcomes)).outcomes if rows else ()
     found = {one.criterion.key: one.criterion for one in longest}
     for row in rows:
@@ -135,7 +135,7 @@ def criteria_of(rows: Sequence[Row]) -> list[Criterion]:
 
 
 def shares(rows: Sequence[Row]) -> dict[str, tuple[int, int]]:
-    """How many submissions have passed a criterion, of how many that were asked, by its key."""
+    """Key of a criterion -> how many submissions have passed it, and how many were checked for it."""
     passed = Counter(one.criterion.key for row in rows for one in row.outcomes if one.verdict == PASSED)
     asked = Counter(one.criterion.key for row in rows for one in row.outcomes)
     return {key: (passed[key], count) for key, count in asked.items()}

@@ -3,7 +3,7 @@
 VENV := .venv
 # Python keeps what it has compiled, whatever the environment says: a node would take twice as long to start.
 unexport PYTHONDONTWRITEBYTECODE
-# What is given to make is text: `value` has it as it was typed, where $(NAME) would carry out a $(shell ...) in it.
+# What is given to make is text. `value` is that text as it was typed; $(NAME) would run a $(shell ...) in it.
 unexport $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name)))
 PYTHON ?= python3
 
@@ -26,8 +26,8 @@ $(NAMES): $(VENV)/installed
 		$(call option,--host,$(call given,HOST)) $(call option,--port,$(call given,PORT)) \
 		$(call option,--announce,$(call given,ANNOUNCE)) $(call option,--wait,$(call given,WAIT)) $(value ARGS)
 
-# Of two makes at once, one waits and then looks again. The lock is on the open Makefile, and ends with the recipe. Python
-# takes it, since macOS has no flock(1).
+# If two makes run at once, one waits, and then checks again. The lock is on the open Makefile, and ends with the recipe.
+# Python takes it, since macOS has no flock(1).
 $(VENV)/installed: requirements.txt
 	@if [ -w Makefile ]; then exec 9<>Makefile; else exec 9<Makefile; fi; lock='import fcntl; fcntl.flock(9, fcntl.LOCK_EX'; \
 	$(PYTHON) -c "$$lock | fcntl.LOCK_NB)" 2>/dev/null || { \

@@ -1,19 +1,19 @@
 """What a teacher gives to students who write one stage: `python -m lab.handout`, or `make handout STAGE=3 TO=folder`.
 
-In the folder are
+The folder contains
 
-- the stages before it, whole; what comes after it is not there;
-- the stage itself, with the bodies of all functions and methods that its files define taken out. Signature,
-  docstring and the "Unlike" stay, and so do the constants and the declared messages, which are the contract's, and
-  what has no body: abstract methods, and hooks that do nothing. What is defined in a stage's own files is what is new
-  or changed in it, so the code itself says what to take out;
+- the earlier stages, whole, and no later ones;
+- the stage itself, without the bodies of all functions and methods that its files define. Signatures, docstrings and
+  "Unlike stage N" stay. So do the constants and the declared messages, which are in the contract, and what has no body:
+  abstract methods, and hooks that do nothing. The files of a stage define only what is new or changed in it, so the
+  code itself says what to take out;
 - the assignment, which is the README of the stage, and the contract without the later stages;
 - its tests, with what they import; a Makefile with `make test`, and what it needs.
 
-Of common/, lab/ and tests/ there are the files that the above imports, directly or not, and these are whole:
-they are the library that the assignment builds on. So common/rsa.py is given with stage 3, whose assignment is
-to use signatures and not to implement them, and is not there in stages 1 and 2. lab/simulation.py is
-there because the tests run in it. docs/architecture.md is not: its table of hooks is half of the solution.
+All this imports files of common/, lab/ and tests/, directly or not. These are there, too, and whole: they are the
+library that the assignment builds on. So the handout of stage 3 has common/rsa.py, since its assignment is to use
+signatures, not to implement them; those of stages 1 and 2 do not have it. lab/simulation.py is there because the tests
+run in it. docs/architecture.md is left out: its table of hooks is half of the solution.
 """
 
 import argparse
@@ -30,10 +30,10 @@ from lab.tasks.table import TABLE, TableError, change_table, parse_table, read_c
 from lab.handout.skeleton import count_left, without_bodies
 
 TABLES = Path("lab/handout/tasks")
-"""Where the project has the table of tasks of each stage."""
+"""The folder with the table of tasks of each stage."""
 
 PACKAGES = ("common", "lab", "tests")
-"""The folders of which a handout has what is imported."""
+"""A handout has those files of these folders that it imports."""
 
 README = """# {title}
 
@@ -107,7 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def read_changes_in(path: Path | None) -> dict[int, int]:
-    """The points in the file of `--with`, none without one; TableError if it has something else."""
+    """Read the points from the file of `--with`; none without a file. TableError if it contains anything else."""
     if path is None:
         return {}
     try:
@@ -118,7 +118,7 @@ def read_changes_in(path: Path | None) -> dict[int, int]:
 
 
 def check_folder(folder: Path) -> None:
-    """ArgumentTypeError unless nothing is in the way."""
+    """ArgumentTypeError if a handout cannot be written here: something is there already."""
     if folder.exists() and not folder.is_dir():
         raise argparse.ArgumentTypeError(f"{folder} is a file, and a new or empty folder is expected")
     if folder.is_dir() and any(folder.iterdir()):
@@ -160,7 +160,7 @@ def python_files(root: Path, folders: Iterable[str]) -> list[str]:
 
 
 def find_imported(root: Path, sources: Iterable[str]) -> list[str]:
-    """Files of common/, lab/ and tests/ that `sources` import, directly or not, and those of their packages."""
+    """The files of common/, lab/ and tests/ that `sources` import, directly or not, with each `__init__.py`."""
     found: dict[str, None] = {}
     pending = list(sources)
     while pending:
@@ -204,7 +204,7 @@ def is_later_row(line: str, stage: int) -> bool:
 
 
 def is_later(pattern: str, text: str, stage: int) -> bool:
-    """Does the text begin with this pattern, which has the number of a stage that comes later?"""
+    """Does the text begin with this pattern, and is the number that the pattern finds a later stage?"""
     found = re.match(pattern, text)
     return found is not None and int(found[1]) > stage
 
@@ -228,7 +228,7 @@ def make_makefile(root: Path, stage: int) -> str:
 
 
 def make_settings(pyproject: str) -> dict[str, str]:
-    """What pytest must know, and what must be installed: the files that say so."""
+    """The files with pytest's settings and with what must be installed."""
     project = tomllib.loads(pyproject)["project"]
     optional = project["optional-dependencies"]
     needed = [*project["dependencies"], *optional["terminal"], *optional["test"]]

@@ -1,7 +1,7 @@
 """Runs the tests of a handout from a pristine copy against what a student has written: `make test-handout`.
 
-Of the student's folder only the files of the stage are taken. Tests, the table of tasks and all that was given come
-from this project, so whoever has changed them gains nothing. The student's code runs as any program: with your rights.
+Only the files of the stage are taken from the student's folder. Tests, the table of tasks and all that was given come
+from this project, so changing them gains nothing. The student's code runs with your rights, like any program.
 """
 
 import argparse

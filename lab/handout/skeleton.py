@@ -1,7 +1,8 @@
 """A file of a stage as students get it: without the bodies of its functions.
 
-Signatures, docstrings, constants and declared messages stay, and so does what has no body. Of a body stay its public
-attributes, `self.links: Neighbours`, with their docstrings: whoever uses the class reads them, and so do the tests.
+Signatures, docstrings, constants and declared messages stay, and so does what has no body. A body is replaced by the
+declarations of the public attributes that it sets, such as `self.links: Neighbours`, with their docstrings: other code
+and the tests read these attributes.
 """
 
 import ast
@@ -12,7 +13,7 @@ from lab.compare.stagecode import DEFINITIONS, FUNCTIONS
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 UNWRITTEN = "raise NotImplementedError"
-"""The body of what is left to write."""
+"""The body of a function that is left to write."""
 
 
 def count_left(source: str) -> int:
@@ -33,8 +34,8 @@ def without_bodies(source: str) -> str:
 
 
 def find_functions(tree: ast.AST) -> Iterator[Function]:
-    """The functions and methods of a file that do something, from top to bottom, without those inside of others. What
-    is abstract does nothing, and neither do hooks that only a later stage has a use for."""
+    """The functions and methods of a file, from top to bottom, without those inside of others. Those that do nothing
+    are left out: abstract ones, and hooks that only a later stage uses."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, FUNCTIONS):
             if len(node.body) > 1 or ast.get_docstring(node) is None:
@@ -44,8 +45,8 @@ def find_functions(tree: ast.AST) -> Iterator[Function]:
 
 
 def body_of(function: Function, lines: list[str]) -> tuple[int, int, list[str]]:
-    """Which lines are the body, the docstring left out and the comments included; and what must be put
-    in front of the new one, which is the signature if the body begins on its line, and then the docstring."""
+    """The first and the last line of a body, with its comments and without its docstring; and the lines to put in front
+    of the new body. There are some only if the body begins on the line of the signature: that, and the docstring."""
     first, end = function.body[0], end_of(function, lines)
     has_docstring = ast.get_docstring(function) is not None
     start = min([first.lineno, *(one.lineno for one in getattr(first, "decorator_list", []))]) - 1
@@ -61,7 +62,7 @@ def body_of(function: Function, lines: list[str]) -> tuple[int, int, list[str]]:
 
 
 def end_of(function: Function, lines: list[str]) -> int:
-    """The last line of a function, the comments after its last statement included."""
+    """The last line of a function. Comments after its last statement belong to it."""
     end = function.end_lineno or 0
     for number, line in enumerate(lines[end:], end + 1):
         depth = len(line) - len(line.lstrip())
@@ -74,7 +75,7 @@ def end_of(function: Function, lines: list[str]) -> int:
 # --- attributes ---------------------------------------------------------------------------------
 
 def attributes_in(tree: ast.Module) -> dict[Function, list[str]]:
-    """For each method, the lines that declare the public attributes which it is the first of its class to set."""
+    """Method -> the lines that declare its public attributes: those that no earlier method of its class sets."""
     declared: dict[Function, list[str]] = {}
     for owner in [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]:
         seen: set[str] = set()
@@ -88,7 +89,7 @@ def attributes_in(tree: ast.Module) -> dict[Function, list[str]]:
 
 def declare(function: Function, seen: set[str], parts: dict[str, str]) -> list[str]:
     """The declarations of the attributes that a method sets, apart from those in `seen`, each with its docstring.
-    `parts` are the classes that its own class names, such as RING for Ring."""
+    `parts`: attribute of the class -> the class of a part, such as RING -> Ring."""
     lines: list[str] = []
     for place, statement in enumerate(function.body):
         for name in attributes_set_by(statement):
@@ -116,8 +117,8 @@ def docstring_after(following: list[ast.stmt]) -> list[str]:
 
 
 def kind_of(statement: ast.stmt, function: Function, parts: dict[str, str]) -> str | None:
-    """The type of what a statement sets, if it is said or can be seen: as declared, as a parameter, as a call of a
-    class, or as a constant."""
+    """The type of the attribute that a statement sets: from its declaration, a parameter, the call of a class, or a
+    constant. None if the statement does not show it."""
     if isinstance(statement, ast.AnnAssign):
         return ast.unparse(statement.annotation)
     value = statement.value if isinstance(statement, ast.Assign) else None
@@ -132,7 +133,7 @@ def kind_of(statement: ast.stmt, function: Function, parts: dict[str, str]) -> s
 
 
 def _class_called(call: ast.Call, parts: dict[str, str]) -> str | None:
-    """The class that a call makes one of: `Ring(...)`, `self.RING(...)`, or `self.parts.add(...)` of these."""
+    """The class of the object that a call makes: `Ring(...)`, `self.RING(...)`, or `self.parts.add(...)` of these."""
     if isinstance(call.func, ast.Name) and call.func.id[:1].isupper():
         return call.func.id
     if isinstance(call.func, ast.Attribute):

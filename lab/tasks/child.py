@@ -1,7 +1,8 @@
-"""The tests of one task, in a process of its own that is ended when it does not end by itself.
+"""The tests of one task, in a process of its own, which is killed if it does not end by itself.
 
-The process tells what happens through a pipe, one JSON object a line (plugin.py). Its output comes through another one.
-So an endless loop, also one that never comes back to Python, and output without end are one line each.
+The process reports what happens through a pipe, one JSON object a line (plugin.py). Its output comes through another
+one. So an endless loop, even one that never returns to Python, becomes a failure of one line, and so does endless
+output.
 """
 
 import contextlib
@@ -18,16 +19,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 EVENTS, TASK, TRACES = "TASKS_EVENTS", "TASKS_TASK", "TASKS_TRACES"
-"""What the process learns from its environment: the pipe, the number of the task, where a test that hangs was."""
+"""The environment variables of the process: the pipe, the number of the task, the file for stacks of hanging tests."""
 
 MAX_OUTPUT = 4 * 1024 * 1024
 """Bytes that one test may print."""
 
 LAST_SHOWN = 2_000
-"""Bytes of output that are kept."""
+"""How many bytes of output, the last ones, are kept."""
 
 START_SECONDS, END_SECONDS = 60.0, 5.0
-"""What the process has to load the tests, and to end after the last one."""
+"""The time that the process has to load the tests, and to end after the last one."""
 
 
 class Failure(NamedTuple):
@@ -35,13 +36,13 @@ class Failure(NamedTuple):
 
     test: str
     lines: Sequence[str]
-    """What there is to say about it."""
+    """The explanation for the student."""
     others: int = 0
-    """So many more cases of this test fail for the same reason."""
+    """How many more cases of this test fail for the same reason."""
 
 
 class Outcome(NamedTuple):
-    """What came of a task."""
+    """How the tests of a task have ended."""
 
     passed: int
     total: int
@@ -54,10 +55,10 @@ class Outcome(NamedTuple):
 
 
 class Child:
-    """The process, as the one who waits for it sees it."""
+    """The process, seen from its parent, which waits for it."""
 
     def __init__(self, folder: Path, task: int, tests: Sequence[str], limit: float, traces: Path) -> None:
-        """Start it in `folder`. One test has `limit` seconds; `traces` is a file for the places where one hangs."""
+        """Start it in `folder`. One test has `limit` seconds. `traces` is a file for the stack of a test that hangs."""
         self.limit = limit
         self.traces = traces
         self.total = self.passed = 0
@@ -77,7 +78,7 @@ class Child:
         self._news, self._waiting = news, b""
 
     def wait(self) -> Outcome:
-        """Follow it to its end, or end it."""
+        """Read what it reports until it ends, or kill it when its time is over."""
         try:
             self._follow()
             self._await_end()
@@ -92,7 +93,7 @@ class Child:
         return Outcome(self.passed, max(self.total, 1), Failure(test, lines, len(others) if cause else 0))
 
     def _first_failure(self) -> tuple[str, str, list[str]]:
-        """The first one. If a node has ended, why it has may be known only when the test is tidied up."""
+        """The first failure. If a node has ended, a later failure of the same test may say why, and counts instead."""
         first = self.failures[0]
         told = [one for one in self.failures if one[0] == first[0] and any("is not written yet" in it for it in one[2])]
         return told[0] if told else first

@@ -1,7 +1,7 @@
-"""What there is to say about a test that has failed: where, which rule, what was sent, what came, what was expected.
+"""Explains why a test has failed: where, what was sent, what came, what was expected.
 
-The text is for somebody who has to find out what is wrong with their own code. So it begins with the rule, and it names
-the function of the stage, not the machinery around it.
+The text is for somebody who has to find out what is wrong with their own code. So it names the function of the stage,
+not the machinery around it.
 """
 
 import re
@@ -18,9 +18,10 @@ from lab.simulation import Delivery, World
 WIDTH = 100
 ROWS_OF_DIAGRAM = 7
 LONGEST = 100_000
-"""Characters of a value that are looked at."""
+"""Only so many characters of a value are compared."""
 
 SKELETON = "NotImplementedError"
+"""What a function that is not written yet raises."""
 
 
 class Place(NamedTuple):
@@ -43,14 +44,14 @@ class Compared(NamedTuple):
 
 
 class Told(NamedTuple):
-    """What is said, and the cause that it shares with other cases, "" if it has none."""
+    """The explanation, and the cause that other cases may share; empty if the cause is not known."""
 
     lines: list[str]
     cause: str
 
 
 def explain(error: BaseException, own: str, compared: Compared | None, width: int = WIDTH) -> Told:
-    """Why a test has failed. `own` is the folder that the student writes."""
+    """Explain why a test has failed. `own` is the folder that the student writes."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     frames = list(frames_of(error.__traceback__))
@@ -73,7 +74,7 @@ def explain(error: BaseException, own: str, compared: Compared | None, width: in
 # --- what is not written yet --------------------------------------------------------------------
 
 def find_unwritten(error: BaseException, frames: list[tuple[FrameType, int]], own: str) -> str | None:
-    """The line about a function that is not written, if that is what has failed: here, or in a node's process."""
+    """The line about a function that is not written, if that made the test fail: here, or in a node's process."""
     if isinstance(error, NotImplementedError) and frames and own in frames[-1][0].f_code.co_filename:
         return f"{place_of(*frames[-1])} is not written yet."
     return find_unwritten_in("\n".join([str(error), *getattr(error, "__notes__", [])]), own)
@@ -92,7 +93,7 @@ def find_unwritten_in(text: str, own: str) -> str | None:
 # --- exceptions ---------------------------------------------------------------------------------
 
 def describe_exception(error: BaseException, place: Place, frames: list[tuple[FrameType, int]]) -> list[str]:
-    """An exception that has left the student's code."""
+    """Describe an exception that came out of the student's code."""
     raised = place_of(*frames[-1])
     lines = [f"{name_of(error)}: {error}".rstrip(": ").splitlines()[0], f"  came out of {place}"]
     if raised != place:
@@ -133,7 +134,7 @@ def last_place(frames: list[tuple[FrameType, int]], folder: str) -> Place | None
 
 def describe_assertion(error: BaseException, frames: list[tuple[FrameType, int]], compared: Compared | None,
                        width: int) -> list[str]:
-    """What a test has found: the line, what came, what was expected."""
+    """Describe what a test has found: the line of the test, what came, what was expected."""
     lines = [] if isinstance(error, AssertionError) else [f"{name_of(error)}: {error}".splitlines()[0]]
     if (place := last_test_line(frames)) is not None:
         lines.append(f"> {place}")
@@ -142,12 +143,12 @@ def describe_assertion(error: BaseException, frames: list[tuple[FrameType, int]]
         said = text.splitlines()[0] if text and not text.startswith("assert ") else ""
         came, expected = repr(compared.came)[:LONGEST], repr(compared.expected)[:LONGEST]
         lines += [f"  {said}"] if said else []
-        return lines + beside(came, expected, width)
+        return lines + around_difference(came, expected, width)
     shown = [line for line in text.splitlines() if line.strip()][:4]
     return lines + [f"  {line}" for line in ([*shown[:1]] if len(shown) > 1 and "assert" in shown[0] else shown)]
 
 
-def beside(came: str, expected: str, width: int) -> list[str]:
+def around_difference(came: str, expected: str, width: int) -> list[str]:
     """Two texts around their first difference, one under the other."""
     room = width - len("  expected  ")
     start = first_difference(came, expected)
@@ -158,13 +159,13 @@ def beside(came: str, expected: str, width: int) -> list[str]:
 
 
 def first_difference(one: str, other: str) -> int:
-    """The place of the first character that is not the same."""
+    """The index of the first character that differs."""
     return next((place for place, (left, right) in enumerate(zip(one, other, strict=False)) if left != right),
                 min(len(one), len(other)))
 
 
 def last_test_line(frames: list[tuple[FrameType, int]]) -> str | None:
-    """The source line of the innermost test that has failed."""
+    """The source line at which a test has failed: the innermost one in a file of tests."""
     for frame, line in reversed(frames):
         path = Path(frame.f_code.co_filename)
         if "tests" in path.parts and path.exists():
@@ -174,7 +175,7 @@ def last_test_line(frames: list[tuple[FrameType, int]]) -> str | None:
 
 
 def describe_example(error: BaseException) -> list[str]:
-    """The values with which a property test has failed, as small as they could be made; or how short a life is."""
+    """What made a property test fail, as small as possible: its values, or the note on a shortened random life."""
     short = [note for note in getattr(error, "__notes__", []) if "as short as it can be" in note]
     if short:
         return [f"  {short[0]}"]
@@ -199,8 +200,8 @@ def find_world(frames: Iterable[tuple[FrameType, int]]) -> World | None:
 
 
 def draw_last(world: World | None, is_exception: bool, width: int) -> list[str]:
-    """The last messages that came to a node before a test has failed, as a diagram. Marked is what was being handled,
-    or what came last apart from pings."""
+    """The last messages that reached a node before a test failed, as a diagram. The message that was being handled is
+    marked, or else the last one that is not a ping or pong."""
     if world is None or not (diagram := diagram_of(world, is_exception)).messages:
         return []
     last = without_repeats(diagram.messages)[-ROWS_OF_DIAGRAM:]
@@ -212,7 +213,7 @@ def draw_last(world: World | None, is_exception: bool, width: int) -> list[str]:
 
 
 def without_repeats(messages: Sequence[Message]) -> list[Message]:
-    """The messages, with one in the place of several in a row that are the same, which says how many they were."""
+    """The messages, with equal ones in a row replaced by one that says how many they were."""
     shown = []
     for _, group in groupby(messages, key=lambda one: (one.sender, one.receiver, one.kind, one.text)):
         same = list(group)

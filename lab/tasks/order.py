@@ -1,4 +1,4 @@
-"""Orders the tests as the tasks are ordered, the easiest first. Loaded by `-p lab.tasks.order`."""
+"""Runs the tests in the order of the tasks, the easiest first. Loaded by `-p lab.tasks.order`."""
 
 import pytest
 
@@ -9,7 +9,7 @@ LAST = (1_000, 0, 0)
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Order them; what no task has comes last."""
+    """Sort the tests. Tests of no task come last."""
     table = read_table(config.rootpath / TABLE)
 
     def place(item: pytest.Item) -> tuple[int, int, int]:

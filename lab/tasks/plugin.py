@@ -1,7 +1,7 @@
 """The part of pytest that runs one task: it picks and orders its tests, stops at the first that fails, and says why.
 
-Loaded by `-p lab.tasks.plugin`. Which task it is and where to tell what happens is in the environment (child.py).
-After the first failure the other cases of the same test run on for some seconds, so that one cause is named once.
+Loaded by `-p lab.tasks.plugin`. The environment says which task it is, and where to report what happens (child.py).
+After the first failure the other cases of the same test still run for some seconds, to count those with the same cause.
 """
 
 import faulthandler
@@ -20,7 +20,7 @@ from lab.tasks.explain import Compared, diagram_of, explain, find_unwritten, fin
 from lab.tasks.table import TABLE, read_table
 
 CASES_SECONDS = 5.0
-"""How long the other cases of a test that has failed run on."""
+"""How long the other cases of a failed test still run."""
 
 DRAWING = "failure.svg"
 
@@ -40,7 +40,7 @@ class TaskRun:
         self.until = 0.0
 
     def tell(self, kind: str, **members: Any) -> None:
-        """Tell the one who waits."""
+        """Report something to the parent process."""
         self.news.write(json.dumps({"kind": kind, **members}) + "\n")
         self.news.flush()
 
@@ -58,13 +58,13 @@ class TaskRun:
         items[:] = sorted(mine, key=lambda item: mine[item])
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Now it is known how many there are."""
+        """Report how many tests there are."""
         self.own = next(iter(session.items)).path.parent.name if session.items else self.own
         self.tell("collected", tests=len(session.items))
 
     def pytest_exception_interact(self, call: pytest.CallInfo[Any], report: pytest.CollectReport | pytest.TestReport
                                   ) -> None:
-        """A file of tests that cannot be loaded is one failure."""
+        """Report a file of tests that cannot be loaded as one failure."""
         if isinstance(report, pytest.CollectReport) and call.excinfo is not None:
             error, own = call.excinfo.value, Path(report.nodeid).parent.name
             said = [line[2:].strip() for line in str(report.longrepr).splitlines() if line.startswith("E ")]
@@ -93,7 +93,7 @@ class TaskRun:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Function, call: pytest.CallInfo[None]
                                   ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """A test is over, or its preparation or its end."""
+        """A phase of a test is over: its setup, its call, or its teardown."""
         report = yield
         if report.failed and call.excinfo is not None:
             told = explain(call.excinfo.value, self.own, self.compared)
@@ -112,7 +112,7 @@ class TaskRun:
         self.tell("finished")
 
     def _draw(self, error: BaseException, is_exception: bool) -> None:
-        """Draw all that was sent into a file, if it was in memory."""
+        """Draw all messages into a file, if the test has run in memory."""
         world = find_world(frames_of(error.__traceback__))
         if world is not None and world.delivered:
             (self.root / DRAWING).write_text(draw_svg(diagram_of(world, is_exception)), "utf-8")

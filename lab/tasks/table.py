@@ -12,23 +12,23 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 TABLE = "tasks.toml"
-"""Where a handout has it."""
+"""The name of its file in a handout."""
 
 LIMIT_SECONDS = 30.0
-"""Of one test, unless the table says otherwise."""
+"""The longest that one test may take, unless the table says otherwise."""
 
 
 class TableError(ValueError):
-    """A table of tasks, or what a teacher has changed in it, cannot be read."""
+    """A table of tasks cannot be read, or a teacher's changes to it cannot."""
 
 
 class Group(NamedTuple):
-    """Some tests that hold one rule."""
+    """Some tests that check one rule."""
 
     names: Sequence[str]
     rule: str
     contract: str
-    """The sections that say so."""
+    """The sections of the contract that have the rule."""
 
 
 class Task(NamedTuple):
@@ -52,8 +52,8 @@ class Table(NamedTuple):
     """Seconds that one test may take."""
 
     def find(self, file: str, name: str) -> tuple[int, int, int] | None:
-        """Where a test stands, as the places of task, group and name; None if no task has it. `file` is the name of
-        the file without folders, `name` that of the function."""
+        """The place of a test, as the indexes of its task, group and name; None if it is in no task. `file` is the name
+        of its file without folders, `name` that of the function."""
         found = [(len(one), (at_task, at_group, at_name))
                  for at_task, task in enumerate(self.tasks)
                  for at_group, group in enumerate(task.groups)
@@ -66,13 +66,13 @@ class Table(NamedTuple):
 
 
 def fits(selector: str, file: str, name: str) -> bool:
-    """Does `file.py` or `file.py::name` mean this test?"""
+    """Does a selector, `file.py` or `file.py::name`, stand for this test?"""
     wanted, _, pattern = selector.partition("::")
     return wanted == file and fnmatchcase(name, pattern or "*")
 
 
 def parse_table(text: str) -> Table:
-    """Read a table; TableError if it is none."""
+    """Read a table; TableError if the text is not one."""
     try:
         content = tomllib.loads(text)
         tasks = [_read_task(number, entry) for number, entry in enumerate(content["task"], 1)]
@@ -93,7 +93,7 @@ def _read_task(number: int, entry: dict[str, Any]) -> Task:
 
 
 def read_changes(text: str) -> dict[int, int]:
-    """What a teacher wants: the points of some tasks by their numbers, 0 to leave one out. TableError otherwise.
+    """Read a teacher's changes: number of a task -> its points, 0 to leave it out. TableError if they are wrong.
 
         [points]
         3 = 40

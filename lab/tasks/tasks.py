@@ -2,8 +2,8 @@
 
     python -m lab.tasks stage3_signed               # a line for each task, a score, the first failure of the next task
     python -m lab.tasks stage3_signed --task 3      # one task
-    python -m lab.tasks stage3_signed -x            # what pytest is to do, the easiest tests first
-    python -m lab.tasks stage3_signed --all         # all tests with their whole output
+    python -m lab.tasks stage3_signed -x            # pytest itself with its options, the easiest tests first
+    python -m lab.tasks stage3_signed --all         # all tests, with all that pytest prints
 
 Each task runs in a process of its own (child.py), and stops at its first failure: mend that, and run it again.
 A task counts when all its tests pass.
@@ -24,16 +24,16 @@ from lab.tasks.explain import WIDTH, clip
 from lab.tasks.table import TABLE, Group, Table, TableError, Task, read_table
 
 MOST_LINES = 25
-"""Lines that are printed of a failure."""
+"""The most lines that are printed about a failure."""
 
 AT_A_TIME = max(2, os.cpu_count() or 1)
 """Tasks that run at the same time. Many tests wait more than they compute."""
 
-NUMBER_IN_FULL = 100
+FULL_SCORE = 100
 
 
 class Result(NamedTuple):
-    """A task, and what came of it."""
+    """A task and its outcome."""
 
     task: Task
     outcome: Outcome
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     root = Path.cwd()
     tests = f"tests/{options.stage}"
     if options.all or (for_pytest and options.task is None):
-        run_pytest(tests, for_pytest, is_wall=options.all)
+        run_pytest(tests, for_pytest, shows_all=options.all)
     try:
         table = read_table(root / TABLE)
     except (OSError, TableError) as error:
@@ -63,10 +63,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0 if all(result.outcome.is_done for result in results) else 1
 
 
-def run_pytest(tests: str, arguments: Sequence[str], is_wall: bool) -> None:
-    """Become pytest. What names a path runs that path, otherwise all tests of the stage run, the easiest first."""
+def run_pytest(tests: str, arguments: Sequence[str], shows_all: bool) -> None:
+    """Become pytest. It runs the paths in `arguments`, or without any all tests of the stage, the easiest first."""
     has_path = any(Path(one.partition("::")[0]).exists() for one in arguments if not one.startswith("-"))
-    how = ["-n2"] if is_wall else ["-n0", "--tb=short", "-p", "lab.tasks.order"]
+    how = ["-n2"] if shows_all else ["-n0", "--tb=short", "-p", "lab.tasks.order"]
     command = [sys.executable, "-m", "pytest", "--continue-on-collection-errors", *how,
                *([] if has_path else [tests]), *arguments]
     sys.stdout.flush()
@@ -96,7 +96,7 @@ def show(table: Table, tasks: Sequence[Task], results: Iterator[Result]) -> list
         known.append(result)
         print(line_of(result, is_next=result is next_one), flush=True)
     if len(tasks) == len(table.tasks):
-        print(f"\nscore {score(known)} of {NUMBER_IN_FULL}")
+        print(f"\nscore {score(known)} of {FULL_SCORE}")
     if next_one is not None:
         print(*describe_next(table, next_one), sep="\n")
     elif len(tasks) == len(table.tasks):
@@ -105,7 +105,7 @@ def show(table: Table, tasks: Sequence[Task], results: Iterator[Result]) -> list
 
 
 def line_of(result: Result, is_next: bool) -> str:
-    """How a task stands."""
+    """The line of a task: done, next, begun or not begun."""
     task, outcome = result
     if outcome.is_done:
         state = "done"
@@ -116,9 +116,9 @@ def line_of(result: Result, is_next: bool) -> str:
 
 
 def score(results: Sequence[Result]) -> int:
-    """Of a hundred: what the finished tasks count for."""
+    """The points of the tasks that are done, as a share of all points, in percent."""
     whole = sum(result.task.points for result in results)
-    return NUMBER_IN_FULL * sum(result.task.points for result in results if result.outcome.is_done) // whole
+    return FULL_SCORE * sum(result.task.points for result in results if result.outcome.is_done) // whole
 
 
 def describe_next(table: Table, result: Result) -> list[str]:
@@ -132,7 +132,7 @@ def describe_next(table: Table, result: Result) -> list[str]:
 
 
 def describe_failure(table: Table, task: Task, failure: Failure) -> list[str]:
-    """A failure in at most so many lines: the rule, the test, and what it has found."""
+    """A failure: the rule, the test, and what it has found."""
     lines = []
     if (group := group_of(table, task, failure.test)) is not None:
         lines += wrapped("Rule: ", f"{group.rule} (contract {group.contract})")
@@ -152,7 +152,7 @@ def group_of(table: Table, task: Task, test: str) -> Group | None:
 
 
 def sentence(test: str) -> str:
-    """The name of a test as the sentence that it is."""
+    """The name of a test as a sentence."""
     if "::" not in test:
         return "a file of tests cannot be loaded"
     name, _, case = test.rpartition("::")[2].partition("[")
@@ -161,5 +161,5 @@ def sentence(test: str) -> str:
 
 
 def wrapped(head: str, text: str) -> list[str]:
-    """A paragraph with its first word or two in front of it."""
+    """A paragraph with `head` in front. The other lines are indented below it."""
     return textwrap.wrap(text, WIDTH, initial_indent=head, subsequent_indent=" " * len(head))

@@ -4,13 +4,13 @@ import pytest
 
 from common.encoding import encode_frame
 from lab.simulation import World
-from lab.tasks.explain import Compared, beside, diagram_of, draw_last, explain, find_unwritten_in
+from lab.tasks.explain import Compared, around_difference, diagram_of, draw_last, explain, find_unwritten_in
 from stage1_chat.node import ChatNode
 
 
 def test_two_long_texts_are_shown_around_their_first_difference() -> None:
     came, expected = b"a" * 300 + b"bcd" + b"e" * 300, b"a" * 300 + b"xcd" + b"e" * 300
-    lines = beside(repr(came), repr(expected), width=80)
+    lines = around_difference(repr(came), repr(expected), width=80)
     assert all(len(line) <= 80 for line in lines) and lines[0].startswith("  came      …aaa")
     place = lines[2].index("^")
     assert (lines[0][place], lines[1][place]) == ("b", "x") and lines[0][place - 1] == lines[1][place - 1] == "a"

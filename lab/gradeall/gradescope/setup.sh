@@ -3,6 +3,6 @@
 set -e
 apt-get update
 apt-get install -y --no-install-recommends python3 python3-venv make bubblewrap
-# What submissions are written in goes here, for instance: apt-get install -y --no-install-recommends nodejs
+# If submissions need another language, install it here, for instance: apt-get install -y --no-install-recommends nodejs
 cd "${AUTOGRADER:-/autograder}/source"
 make .venv/installed-test

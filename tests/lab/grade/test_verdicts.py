@@ -11,7 +11,7 @@ import pytest
 
 from lab.blackbox.peer import NoAnswer, make_nonce
 from lab.grade.actors import Said
-from lab.grade.plugin import add_obituaries
+from lab.grade.plugin import add_crashes
 from lab.grade.scene import Scene, setting_up
 from lab.grade.settings import Settings, read_command
 from lab.grade.shortcomings import ERROR, FAILED, INCONCLUSIVE, PASSED, Inconclusive, Judgement, Shortcoming, check, judge
@@ -77,9 +77,9 @@ def test_the_crash_of_another_node_is_told(play: Play) -> None:
     scene = play("sys.exit(7) if '--crash' in sys.argv else time.sleep(60)")
     one, other = scene.start("none", "--crash"), scene.start()
     one.wait_exit()
-    assert other.address and scene.obituaries() == ["node-1 had ended with status 7"]
+    assert other.address and scene.crashes() == ["node-1 had ended with status 7"]
     judgement = Judgement(FAILED, "x", "node-2 has not reported x")
-    add_obituaries(judgement, scene)
+    add_crashes(judgement, scene)
     assert judgement.actual == "node-2 has not reported x; node-1 had ended with status 7"
 
 
