@@ -50,7 +50,7 @@ class MemoryConnection(Connection):
             self.other.arrive(frame)
 
     def close(self) -> None:
-        """End this direction after what was sent. The node hears `on_close`, as it would from the sockets."""
+        """Close this end; what it has sent still arrives. The node's `on_close` is called, as with real sockets."""
         if self.is_open:
             self.state = State.ENDED
             self.other.arrive(None)

@@ -236,7 +236,7 @@ class CensoringMaker(ForgersMaker):
 
 
 class Censor(Forger):
-    """Leaves the transactions of one user out of its blocks: the first that it hears of and does not play itself.
+    """Leaves the transactions of one user out of its blocks: the first that it hears of, other than its own.
 
     Stage 5 stops it: the next creator puts them in. If the censor has a share q of the stake, a transaction waits
     1 / (1 − q) times as long as usual.

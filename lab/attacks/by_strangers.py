@@ -21,8 +21,8 @@ holder wins about half of the slots, and has already won enough of them."""
 def orphans_that_hold_up_a_newcomer(scene: Scene) -> Finding:
     """A node that has just joined is cut off, and one stake holder of ten sends it five hundred orphans. Meanwhile the
     others have a chain of more blocks than one answer holds. In stage 5, which introduces stakes, orphans cost their
-    maker nothing. A node that asks for no more while too many wait would stay behind for ten minutes. Stage 5 also
-    stops it: orphans give way to blocks that continue the chain."""
+    maker nothing. A node that asks for no more blocks while too many orphans wait would stay behind for ten minutes.
+    Stage 5 stops it: orphans give way to blocks that continue the chain."""
     scene.add(stakes="none", proxied=True, permille=BLOCK_PERMILLE, began_ago=BEGAN_AGO)
     newcomer = scene.add(stakes="none", proxied=True)
     scene.partition([0], [newcomer])
@@ -50,7 +50,7 @@ def strangers_that_name_and_never_answer(scene: Scene) -> Finding:
     """A node is cut off while money is paid. Twenty strangers call it, and list all the payments that it lacks before
     anybody else does. They answer each request for them with nothing but a pong. From stage 2 on a node fetches what it
     lacks, and must not wait for such peers. Stage 2 withstands it: the node next asks another peer that listed the id,
-    beginning with peers that it called itself. A peer that did not keep its word is asked last."""
+    beginning with peers that it called itself. A peer that listed an id and did not send it is asked last."""
     scene.start(2, proxied=True, stakes=[",".join(map(str, STAKES)), "none"])
     scene.partition([0], [1])
     scene.tell(0, NEWS)

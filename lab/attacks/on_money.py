@@ -90,7 +90,7 @@ def refusal(scene: Scene, evil: int) -> str:
 def an_amount_changed_on_the_way(scene: Scene) -> Finding:
     """The bank pays one coin to alice, and a node passes that on as a thousand coins. In stage 2 the changed copy is
     one more transaction, and every node executes both. Stage 3 stops it: the amount is signed. The genuine transaction
-    arrives by another neighbour."""
+    arrives through another neighbour."""
     scene.start(2)
     evil = scene.add(evil="tamper")
     scene.tell(0)
@@ -117,7 +117,7 @@ def negative_amount(scene: Scene) -> Finding:
 
 def overdraft(scene: Scene) -> Finding:
     """Mallory has 100 and sends 1,000. Stages 2 and 3 execute it, and her balance becomes negative. They must not
-    refuse it: a node that had heard of an income of hers first would accept it, and the ledgers would differ forever.
+    refuse it: a node that has first heard of a payment to her would accept it, and the ledgers would differ forever.
     Stage 4 stops it: all nodes execute in one order, so all decide the same."""
     scene.start(2)
     scene.fund(scene.mallory, PURSE)

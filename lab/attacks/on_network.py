@@ -63,7 +63,7 @@ def partition_and_heal(scene: Scene) -> Finding:
 
 
 def crash_of_a_node_in_the_middle(scene: Scene) -> Finding:
-    """Three nodes each joined by the one before, and the middle one is killed. In the chat room a node keeps one
+    """Three nodes have each joined the one before, and the middle one is killed. In the chat room a node keeps one
     connection, so the room falls apart. Stage 2 stops it: each node has ten connections along a ring and two at random,
     and calls other nodes when it loses one."""
     scene.start(3)
@@ -186,7 +186,7 @@ def count_dropped(scene: Scene) -> int:
 def invented_peers(scene: Scene) -> Finding:
     """A node announces three hundred nodes that do not exist. They enter the list of peers, which is new in stage 2,
     and a node calls the next ones on the ring. Stage 2 already withstands it: a node keeps its real neighbours, calls
-    one address a second, and drops an address that does not answer. A newcomer keeps the peer by which it joined."""
+    one address a second, and drops an address that does not answer. A newcomer keeps the peer that it has joined."""
     scene.start(2)
     evil = scene.add(evil="strangers")
     scene.wait_for(evil, "evil")

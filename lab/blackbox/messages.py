@@ -1,4 +1,4 @@
-"""The messages of contract §3 as a scripted peer makes them, and their ids. It was written from the contract alone."""
+"""The messages of contract §3 as a scripted peer makes them, and their ids. Written from the contract alone."""
 
 import hashlib
 import json

@@ -49,7 +49,7 @@ class NotAMessage(AssertionError):
 
 
 def has_members(event: Event, kind: str, name: str, members: Event) -> bool:
-    """Has `event` the value `name` in its member `kind`, and all these `members`, too?"""
+    """Does `event` have the value `name` in its member `kind`, and all these `members`?"""
     return event.get(kind) == name and all(member in event and event[member] == value
                                            for member, value in members.items())
 

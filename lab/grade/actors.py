@@ -133,7 +133,7 @@ class GradedNode(NodeProcess):
         self.process.kill()
         return self.process.wait()
 
-    def put_away(self) -> None:
+    def save_and_close(self) -> None:
         """Save its output, and close its files and pipes. All processes that it has started must be gone."""
         self.process.kill()
         self.process.wait()

@@ -20,7 +20,7 @@ from lab.grade.result import Outcome, Result, kind_of
 from lab.grade.shortcomings import ERROR, FAILED, INCONCLUSIVE, PASSED
 
 CHECK50_VERSION = "3.3.0"
-"""The version of check50 whose output this has the format of."""
+"""The version of check50 whose format this is."""
 LOG_LINES = 60
 """How many lines of a conversation, the last ones, check50.json has."""
 

@@ -6,7 +6,7 @@
         bob.type("hi")
         alice.wait_for("chat", text="hi")
 
-`found`, `join`, `call` and `link` set the scene: what fails there is Inconclusive. `start` only starts a node.
+`found`, `join`, `call` and `link` prepare a criterion: what fails there is Inconclusive. `start` only starts a node.
 """
 
 import contextlib
@@ -213,7 +213,7 @@ class Scene:
         self._sweep()
         self._open.close()
         for node in self.nodes:
-            node.put_away()
+            node.save_and_close()
         self.conversation.save(self.evidence / "conversation.jsonl")
 
     def crashes(self) -> list[str]:

@@ -47,8 +47,8 @@ class Judgement:
 def judge(error: BaseException | None, rule: str) -> Judgement:
     """What an exception says about the submission. `rule` is what was expected if the exception does not say so.
 
-    Any exception that is not listed here is a defect of the grader, and its verdict ERROR. Whatever the submission says
-    against the contract becomes an AssertionError in lab/blackbox or lab/grade/actors.py.
+    Any exception that is not listed here is a defect of the grader, and its verdict ERROR. If the submission
+    breaks the contract, lab/blackbox and lab/grade/actors.py raise an AssertionError.
     """
     if error is None:
         return Judgement(PASSED)

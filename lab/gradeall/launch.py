@@ -70,7 +70,7 @@ def give_wallets(evidence: str, uid: int) -> None:
 
 def give(folder: str, uid: int) -> None:
     """Give the user what the grader has put into a folder. The user may be at work in it: no link is followed, and a
-    file with a second name stays as it is."""
+    file with another hard link stays as it is."""
     for _, folders, names, where in os.fwalk(folder, follow_symlinks=False):
         for name in [*folders, *names]:
             about = os.stat(name, dir_fd=where, follow_symlinks=False)

@@ -19,7 +19,7 @@ HARDEST = 5
 """Criteria that are listed above the table: those that the fewest submissions have passed."""
 
 LONGEST_REASON = 160
-"""Characters in the table of the class."""
+"""The most characters of a reason in the table."""
 
 CSS = """
 body { max-width: none; } .matrix { width: auto; } .matrix td { text-align: center; padding: .2rem .3rem; }
@@ -39,7 +39,7 @@ class Row:
 
     name: str
     basics: tuple[int, int] = (0, 0)
-    """Points, of how many."""
+    """The points, and the most that are possible."""
     hardening: tuple[int, int] = (0, 0)
     seconds: float = 0.0
     remarks: tuple[str, ...] = ()

@@ -56,7 +56,7 @@ class Launcher:
                                evil=self.evil.get(number, ""))
 
     def stakes(self, number: int) -> Sequence[int]:
-        """Stage 5: the genesis accounts that a node plays, its own first. They are dealt in turn."""
+        """Stage 5: the genesis accounts that a node plays, its own first. The nodes take them in turn."""
         return range(1, STAKE_HOLDERS + 1)[number - 1::self.settings.nodes]
 
     def make_evil(self, number: int, name: str, victim: str = "") -> None:

@@ -1,6 +1,6 @@
 """A picture of a running network, docs/network.svg: `python -m lab.live.picture docs/network.svg`.
 
-The nodes are real, and so is the screen, which is drawn on no terminal. SCRIPT is typed at its prompt.
+The nodes are real, and so is the screen, which needs no terminal here. SCRIPT is typed at its prompt.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ SIZE = (100, 34)
 """Columns and rows."""
 SEED = 7
 REDRAW_SECONDS = 1.0
-"""After the last command, until the screen shows it."""
+"""Seconds for the screen to show the result of the last command."""
 
 
 def take_picture(settings: Settings, script: Sequence[str], size: tuple[int, int], patience: float) -> str:

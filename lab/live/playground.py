@@ -32,10 +32,10 @@ from stage4_sequencer.genesis import FOUNDERS_BALANCE
 TICK_SECONDS = 0.1
 
 POLL_SECONDS = 1.5
-"""A node is asked for its state so often, in seconds, if it reports nothing."""
+"""Seconds between two questions to a node that reports nothing."""
 
 SOON_SECONDS = 0.4
-"""After news a node is asked for its state within this time."""
+"""Seconds until the next question after a node has reported something."""
 
 ANSWER_SECONDS = 5.0
 """Time for a node to answer a typed line before the next command has its turn."""

@@ -258,7 +258,7 @@ def draw_title(snapshot: Snapshot, width: int) -> Text:
 
 
 def draw_table(snapshot: Snapshot, width: int) -> Text:
-    """The table, as wide as the terminal. On a narrow terminal addresses give their room to the last event."""
+    """The table, as wide as the terminal. On a narrow one, the address and others make room for the last event."""
     widths = choose_widths(snapshot.columns, width)
     left = width - sum(widths.values())
     longest = max((len(_trouble(row)) for row in snapshot.rows), default=0)

@@ -36,7 +36,7 @@ HOST = "127.0.0.1"
 RECEIVE_BYTES = 64 * 1024
 
 MAX_HELLO = 4 * 1024
-"""The most bytes of a first frame. A hello has some hundred; a caller that begins with a longer frame is a stranger."""
+"""The most bytes of a first frame. A hello has some hundred bytes; a caller that sends more is a stranger."""
 
 PORT_ELSEWHERE = 5000
 """The port of a node on another machine. A free port cannot be reserved there."""

@@ -90,7 +90,7 @@ def ping_pong(adversary: Adversary, puppet: Puppet, choose: random.Random) -> No
 # --- chat and peers -----------------------------------------------------------------------------
 
 def chatter(adversary: Adversary, puppet: Puppet, choose: random.Random) -> None:
-    """Chat."""
+    """Say something in the chat."""
     say(adversary, puppet, choose, *({"type": "chat", "nonce": f"{choose.getrandbits(128):032x}", "text": "hi"}
                                      for _ in range(choose.choice(MANY))))
 

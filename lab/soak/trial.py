@@ -85,7 +85,7 @@ class Trial:
             raise
 
     def _wait_until_joined(self) -> None:
-        """Trouble must not begin earlier: a node that reaches nobody founds its own network (contract §4)."""
+        """Wait until all nodes are up. NodeError if one reached nobody and has founded a network (contract §4)."""
         for member in self.members:
             if member.running.network != self._network:
                 raise NodeError(f"node {member.place.name} has founded a network of its own; nobody answered in time")
