@@ -11,7 +11,7 @@ nodes. It knows a node only from outside: it imports lab/grade and lab/blackbox,
     @pytest.mark.criterion("A line reaches everybody", points=5, clause="§4", hint="Flood what you have not seen.")
     def test_a_line_reaches_everybody(scene: Scene) -> None:
         '''What anyone types is printed at every node, once.'''
-        alice = scene.found()
+        alice = scene.found_network()
         bob = scene.join(alice)
         bob.type("hi")
         alice.wait_for("chat", text="hi")
@@ -19,6 +19,6 @@ nodes. It knows a node only from outside: it imports lab/grade and lab/blackbox,
 
 The docstring is the rule that a student reads, so it says what the contract says. The members of the marker are listed
 in lab/grade/criteria.py. `scene` starts nodes and peers, see lab/grade/scene.py. `check` and `check_equal` fail with
-what was expected and what was found. What fails in `scene.found`, `scene.join`, `scene.call` or `scene.link` makes a
-criterion inconclusive, not failed: other criteria are about that.
+what was expected and what was found. What fails in `scene.found_network`, `scene.join`, `scene.call` or
+`scene.link` makes a criterion inconclusive, not failed: other criteria are about that.
 """

@@ -51,18 +51,18 @@ def wait_for_peers(scene: Scene, nodes: Sequence[GradedNode]) -> None:
                          f"/peers of {node.label} to list {expected}", lambda node=node: peers_of(node))  # type: ignore[misc]
 
 
-def is_refused(scene: Scene, node: GradedNode, code: str, data: bytes | Event) -> None:
+def expect_refusal(scene: Scene, node: GradedNode, code: str, data: bytes | Event) -> None:
     """Send bad input. It must be answered by this `error`, end its connection, and be told to the user once. Other
     connections must still be served."""
     bad, good = scene.link(node), scene.link(node)
     bad.send_bytes(data if isinstance(data, bytes) else frame(json.dumps(data).encode()))
     bad.expect_closed(code)
-    is_served(node, good)
+    expect_served(node, good)
     codes = [error["code"] for error in node.told("error")]
     check_equal(codes, [code], f"the codes of the `error` events at {node.label}")
 
 
-def is_served(node: GradedNode, peer: GradedPeer) -> None:
+def expect_served(node: GradedNode, peer: GradedPeer) -> None:
     """Check that a connection works: the node prints a message that comes through it."""
     message = chat_message("still served")
     peer.send(message)
@@ -70,7 +70,7 @@ def is_served(node: GradedNode, peer: GradedPeer) -> None:
     node.wait_for("chat", text="still served")
 
 
-def is_not_taken(node: GradedNode, sender: GradedPeer, watcher: GradedPeer, message: Event) -> None:
+def expect_ignored(node: GradedNode, sender: GradedPeer, watcher: GradedPeer, message: Event) -> None:
     """Send an invalid message. It must be ignored: it is not forwarded, and the connection stays."""
     sender.send(message)
     sender.barrier()
@@ -79,7 +79,7 @@ def is_not_taken(node: GradedNode, sender: GradedPeer, watcher: GradedPeer, mess
     check(node.process.poll() is None, "the node to go on", "it has ended")
 
 
-def asks_for(peer: GradedPeer, kind: str, member: str, wanted: Any) -> Event:
+def expect_request(peer: GradedPeer, kind: str, member: str, wanted: Any) -> Event:
     """Wait for a message of that kind whose list `member` contains `wanted`; others that come first are skipped."""
     while True:
         message = peer.expect(kind)
@@ -101,7 +101,7 @@ def follow(scene: Scene, genesis: Event, *options: str) -> tuple[GradedNode, Gra
     return node, peer
 
 
-def ends_with(scene: Scene, status: int, *options: str, peer: str | None = "none", **how: Any) -> GradedNode:
+def expect_exit(scene: Scene, status: int, *options: str, peer: str | None = "none", **how: Any) -> GradedNode:
     """Start a node with these options. It must end with this status, with one line on standard error and none on
     standard output."""
     node = scene.start(peer, *options, **how)

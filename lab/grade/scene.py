@@ -1,12 +1,13 @@
 """The nodes and peers of one criterion: nodes of the submission, our nodes, scripted peers, all on loopback.
 
     def test_a_line_reaches_everybody_once(scene: Scene) -> None:
-        alice = scene.found()
+        alice = scene.found_network()
         bob = scene.join(alice)
         bob.type("hi")
         alice.wait_for("chat", text="hi")
 
-`found`, `join`, `call` and `link` prepare a criterion: what fails there is Inconclusive. `start` only starts a node.
+`found_network`, `join`, `call` and `link` prepare a criterion: what fails there is Inconclusive. `start` only starts a
+node.
 """
 
 import contextlib
@@ -131,7 +132,7 @@ class Scene:
                 return file.read(most), stat.S_IMODE(about.st_mode)
         raise Shortcoming(f"the file {path.name}", "it is not there" if not os.path.lexists(path) else "it is no file")
 
-    def found(self, *options: str, **how: Any) -> GradedNode:
+    def found_network(self, *options: str, **how: Any) -> GradedNode:
         """A node that has founded a network."""
         with setting_up("a node that founds a network"):
             node = self.start("none", *options, **how)

@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from lab.grade.asking import ends_with, peers_of
+from lab.grade.asking import expect_exit, peers_of
 from lab.grade.scene import Scene, address_of
 from lab.grade.shortcomings import check, check_equal
 
@@ -28,7 +28,7 @@ def test_founds_and_listens(scene: Scene) -> None:
 @criterion("A node joins another", points=4, clause="§4", cli=True, later=True)
 def test_joins(scene: Scene) -> None:
     """With `--peer` a node joins, and is in the same network as its peer. `joined` comes before `listening`."""
-    founder = scene.found()
+    founder = scene.found_network()
     node = scene.start(founder.address)
     node.wait_for("joined", peer=founder.address)
     check_equal(node.network, founder.network, "the network of the node that joins")
@@ -40,7 +40,7 @@ def test_joins(scene: Scene) -> None:
            hint="The event `peer` has the state `up` or `down`.")
 def test_peer_up_and_down(scene: Scene) -> None:
     """A connection that is there, and one that is gone, is told by the event `peer`."""
-    founder = scene.found()
+    founder = scene.found_network()
     node = scene.start(founder.address)
     node.wait_for("peer", address=founder.address, state="up")
     founder.wait_for("peer", address=node.address, state="up")
@@ -51,7 +51,7 @@ def test_peer_up_and_down(scene: Scene) -> None:
 @criterion("A line reaches the next node", points=5, clause="§4", cli=True)
 def test_a_line_reaches_the_next(scene: Scene) -> None:
     """What is typed at one node is printed at the other, in both directions, even where it was founded."""
-    alice = scene.found()
+    alice = scene.found_network()
     bob = scene.join(alice)
     alice.type("from alice")
     bob.wait_for("chat", text="from alice")
@@ -63,7 +63,7 @@ def test_a_line_reaches_the_next(scene: Scene) -> None:
            hint="Flood: hand a new message on to every connection but the one it came from.")
 def test_a_line_reaches_everybody(scene: Scene) -> None:
     """What anyone types is printed at every node, even where there are two hops between them."""
-    alice = scene.found()
+    alice = scene.found_network()
     bob = scene.join(alice)
     carol = scene.join(bob)
     for node, text in ((alice, "from alice"), (bob, "from bob"), (carol, "from carol")):
@@ -77,7 +77,7 @@ def test_a_line_reaches_everybody(scene: Scene) -> None:
            hint="Remember the ids of the messages that were seen, the node's own included.")
 def test_once(scene: Scene) -> None:
     """Each message is printed once at each node."""
-    alice = scene.found()
+    alice = scene.found_network()
     bob = scene.join(alice)
     carol = scene.join(bob)
     nodes = (alice, bob, carol)
@@ -93,7 +93,7 @@ def test_once(scene: Scene) -> None:
            hint="The nonce is new for each message, and a part of its id.")
 def test_same_text_twice(scene: Scene) -> None:
     """"hi" typed twice is two messages, and so it is if two people type it."""
-    alice = scene.found()
+    alice = scene.found_network()
     bob = scene.join(alice)
     for node in (alice, bob):
         node.type("hi")
@@ -109,7 +109,7 @@ def test_same_text_twice(scene: Scene) -> None:
            hint="Keep the messages, and send them right after the handshake.")
 def test_late_joiner(scene: Scene) -> None:
     """Right after the handshake each side sends the chat messages that it has seen."""
-    alice = scene.found()
+    alice = scene.found_network()
     bob = scene.join(alice)
     alice.type("long ago")
     bob.type("and this")
@@ -122,7 +122,7 @@ def test_late_joiner(scene: Scene) -> None:
 @criterion("The room goes on when a node is killed", points=3, clause="§2", cli=True)
 def test_kill(scene: Scene) -> None:
     """The end of one connection is the end of nothing else."""
-    alice = scene.found()
+    alice = scene.found_network()
     bob, carol = scene.join(alice), scene.join(alice)
     bob.kill()
     alice.wait_for("peer", address=bob.address, state="down")
@@ -134,7 +134,7 @@ def test_kill(scene: Scene) -> None:
            hint="One recv may bring several messages, or half of one.")
 def test_many_lines(scene: Scene) -> None:
     """Nothing is lost when three nodes say a hundred lines each at the same time."""
-    alice = scene.found()
+    alice = scene.found_network()
     nodes = [alice, scene.join(alice), scene.join(alice)]
     for node in nodes:
         node.type("\n".join(f"{node.label} says {number}" for number in range(100)))
@@ -148,7 +148,7 @@ def test_many_lines(scene: Scene) -> None:
 @criterion("It joins a node of another make", points=4, clause="§2")
 def test_joins_ours(scene: Scene) -> None:
     """A node joins one that somebody else has written, and lines go both ways."""
-    ours = scene.found(ours=True)
+    ours = scene.found_network(ours=True)
     node = scene.start(ours.address)
     node.wait_for("joined", peer=ours.address)
     ours.type("from ours")
@@ -160,7 +160,7 @@ def test_joins_ours(scene: Scene) -> None:
 @criterion("A node of another make joins it", points=4, clause="§2")
 def test_ours_joins(scene: Scene) -> None:
     """One that somebody else has written joins the node, and lines go both ways and are handed on."""
-    node = scene.found()
+    node = scene.found_network()
     one, other = scene.join(node, ours=True), scene.join(node, ours=True)
     one.type("from one")
     other.wait_for("chat", text="from one")
@@ -175,7 +175,7 @@ def test_ours_joins(scene: Scene) -> None:
 @pytest.mark.parametrize("end", ["end of input", "/quit", "SIGINT", "SIGTERM"])
 def test_ends(scene: Scene, end: str) -> None:
     """End of input, `/quit`, Ctrl-C and SIGTERM end the node in order, with exit status 0, and nothing of it stays."""
-    node = scene.found()
+    node = scene.found_network()
     if end == "/quit":
         node.type("/quit")
     elif end == "end of input":
@@ -190,7 +190,7 @@ def test_ends(scene: Scene, end: str) -> None:
 @criterion("A daemon goes on when its input ends", points=2, clause="§4", cli=True)
 def test_daemon(scene: Scene) -> None:
     """With `--daemon` a node goes on when standard input ends."""
-    alice = scene.found()
+    alice = scene.found_network()
     bob = scene.join(alice, "--daemon")
     bob.end_input()
     for number in range(20):  # what came before it has noticed the end says nothing
@@ -202,7 +202,7 @@ def test_daemon(scene: Scene) -> None:
            hint="Send what waits before the sockets are closed.")
 def test_last_words(scene: Scene) -> None:
     """A line right before the end of input reaches the others."""
-    alice = scene.found()
+    alice = scene.found_network()
     bob = scene.join(alice)
     bob.type("\n".join(["a long speech"] * 500 + ["last words"]))
     bob.end_input()
@@ -214,7 +214,7 @@ def test_last_words(scene: Scene) -> None:
 def test_questions(scene: Scene, answers: str) -> None:
     """Without `--peer` the node asks for the IP address and then for the port of a peer. An empty answer founds a
     network."""
-    alice = scene.found()
+    alice = scene.found_network()
     node = scene.start(None)
     port = alice.address.rpartition(":")[2]
     node.type("" if answers == "empty" else f"127.0.0.1\n{port}")
@@ -236,7 +236,7 @@ def test_waits_for_peer(scene: Scene) -> None:
     """A node that has not joined calls its peer again every half second, until `--wait` is over."""
     address = scene.unused_address()
     node = scene.start(address, "--wait", "60")
-    founder = scene.found("--port", address.rpartition(":")[2])
+    founder = scene.found_network("--port", address.rpartition(":")[2])
     node.wait_for("joined", peer=founder.address)
 
 
@@ -260,7 +260,7 @@ def test_calls_again(scene: Scene) -> None:
 @criterion("/peers lists the neighbours and itself", points=2, clause="§4", cli=True)
 def test_peers(scene: Scene) -> None:
     """`peers` has the list of addresses, the own one included, and how many connections are up."""
-    alice = scene.found()
+    alice = scene.found_network()
     check_equal(dict(alice.ask("/peers", "peers")), {"event": "peers", "addresses": [alice.address], "connections": 0},
                 "the answer of a node that is alone")
     bob = scene.join(alice)
@@ -272,7 +272,7 @@ def test_peers(scene: Scene) -> None:
 @criterion("A slash, two slashes, and an empty line", points=2, clause="§4", cli=True)
 def test_slashes(scene: Scene) -> None:
     """One line that begins with `//` is a message that begins with `/`. An empty line is nothing."""
-    node = scene.found()
+    node = scene.found_network()
     node.type("\n//help\nplain")
     node.wait_for("chat", text="plain")
     check_equal([chat["text"] for chat in node.told("chat")], ["/help", "plain"], "the texts")
@@ -281,7 +281,7 @@ def test_slashes(scene: Scene) -> None:
 @criterion("Letters of all languages arrive as they were typed", points=2, clause="§1", cli=True)
 def test_unicode(scene: Scene) -> None:
     """Text is UTF-8, on the command line and on the wire; characters are Unicode code points."""
-    alice = scene.found()
+    alice = scene.found_network()
     bob = scene.join(alice)
     text = "ünï ça 漢字 😀 \\n \"quoted\""
     bob.type(text)
@@ -291,7 +291,7 @@ def test_unicode(scene: Scene) -> None:
 @criterion("4,096 characters are a message, 4,097 are not", points=2, clause="§3 stage 1", cli=True)
 def test_longest_text(scene: Scene) -> None:
     """A text has 1 to 4,096 characters. What cannot be carried out answers `error` and changes nothing."""
-    node = scene.found()
+    node = scene.found_network()
     longest = "ü" * 4_096
     node.type(f"{longest}ü\n{longest}")
     node.wait_for("chat", text=longest)
@@ -302,7 +302,7 @@ def test_longest_text(scene: Scene) -> None:
 @criterion("A wrong command is one error and changes nothing", points=2, clause="§4", cli=True, later=True)
 def test_wrong_command(scene: Scene) -> None:
     """A command that cannot be carried out answers `error`. /help lists the commands."""
-    node = scene.found()
+    node = scene.found_network()
     names = [one["command"].split()[0] for one in node.ask("/help", "help")["commands"]]
     check({"/help", "/peers", "/quit"} <= set(names), "/help, /peers and /quit among the commands", names)
     for wrong in ("/nope", "/"):
@@ -313,20 +313,20 @@ def test_wrong_command(scene: Scene) -> None:
 @criterion("A wrong option is one line and status 2", points=2, clause="§4", cli=True, hardening=True)
 def test_wrong_option(scene: Scene) -> None:
     """A wrong option is one line on standard error, status 2."""
-    ends_with(scene, 2, "--port", "65536")
+    expect_exit(scene, 2, "--port", "65536")
 
 
 @criterion("A port in use is one line and status 1", points=2, clause="§4", cli=True, hardening=True)
 def test_port_in_use(scene: Scene) -> None:
     """A port in use: one line on standard error, status 1."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        ends_with(scene, 1, "--port", address_of(taken).rpartition(":")[2])
+        expect_exit(scene, 1, "--port", address_of(taken).rpartition(":")[2])
 
 
 @criterion("Control characters cannot drive a terminal", points=3, clause="§4", hardening=True)
 def test_control_characters(scene: Scene) -> None:
     r"""Control characters of anything that came from others are shown to people as `\xNN`."""
-    founder = scene.found()
+    founder = scene.found_network()
     node = scene.start(founder.address, as_json=False)
     founder.wait_for("peer", state="up")
     founder.type("\x1b[2Jred\x07\x7f")
@@ -336,7 +336,7 @@ def test_control_characters(scene: Scene) -> None:
 @criterion("Input that is no UTF-8 is refused", points=2, clause="§4", cli=True, hardening=True)
 def test_input_no_utf8(scene: Scene) -> None:
     """Bytes that are no UTF-8 answer `error`, and the next line is read."""
-    node = scene.found()
+    node = scene.found_network()
     node.type_bytes(b"caf\xe9\nfine\n")
     node.wait_for("chat", text="fine")
     check_equal(len(node.told("chat")), 1, "the number of `chat` events")

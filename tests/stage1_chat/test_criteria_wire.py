@@ -5,7 +5,7 @@ import json
 import pytest
 
 from lab.blackbox.peer import MAX_FRAME, Event, chat_message, frame
-from lab.grade.asking import is_refused, is_served
+from lab.grade.asking import expect_refusal, expect_served
 from lab.grade.scene import Scene, setting_up
 from lab.grade.shortcomings import check, check_equal
 
@@ -18,7 +18,7 @@ NONCE = "0" * 32
 @criterion("Both say hello first", points=4, clause="§2", later=True)
 def test_hello(scene: Scene) -> None:
     """Both ends send `hello` first, at once, with version, stage, network and the address listened on."""
-    node = scene.found()
+    node = scene.found_network()
     hello = scene.call(node).receive()
     check_equal(hello, {"type": "hello", "version": 1, "stage": scene.stage, "network": node.network,
                         "listen": node.address}, "the first message")
@@ -27,7 +27,7 @@ def test_hello(scene: Scene) -> None:
 @criterion("A ping is answered", points=3, clause="§2", later=True, hint="The pong has the nonce of the ping.")
 def test_ping(scene: Scene) -> None:
     """A ping is answered by a pong with the same nonce, after everything that came before it has been handled."""
-    node = scene.found()
+    node = scene.found_network()
     peer = scene.call(node)
     peer.hello()
     message = chat_message("before the ping")
@@ -39,7 +39,7 @@ def test_ping(scene: Scene) -> None:
 @criterion("A message is forwarded, and not back to where it came from", points=4, clause="§3 stage 1")
 def test_not_back(scene: Scene) -> None:
     """To flood a message is to send it on every connection but the one it came from."""
-    node = scene.found()
+    node = scene.found_network()
     sender, watcher = scene.link(node), scene.link(node)
     message = chat_message("pass it on")
     sender.send(message)
@@ -51,7 +51,7 @@ def test_not_back(scene: Scene) -> None:
            hint="The id is the hash of network, nonce and text: look it up before you do anything with a message.")
 def test_repeat(scene: Scene) -> None:
     """A message is sent on the first time that it is seen, and never again."""
-    node = scene.found()
+    node = scene.found_network()
     sender, other, watcher = scene.link(node), scene.link(node), scene.link(node)
     message = chat_message("once")
     sender.send(message)
@@ -69,7 +69,7 @@ def test_repeat(scene: Scene) -> None:
            hint="One recv is not one message: collect bytes until the frame is whole.")
 def test_cut_anywhere(scene: Scene) -> None:
     """TCP may cut frames anywhere, also within the length."""
-    node = scene.found()
+    node = scene.found_network()
     peer, other = scene.call(node), scene.link(node)
     for message in (peer.hello_message(), chat_message("drop by drop")):
         data = frame(json.dumps(message).encode())
@@ -82,7 +82,7 @@ def test_cut_anywhere(scene: Scene) -> None:
 @criterion("Many frames may come in one piece", points=3, clause="§1")
 def test_joined_frames(scene: Scene) -> None:
     """TCP may join frames: five hundred that come at once are five hundred messages."""
-    node = scene.found()
+    node = scene.found_network()
     peer = scene.call(node)
     peer.send(peer.hello_message(), *(chat_message(f"line {number}") for number in range(500)))
     peer.barrier()
@@ -94,7 +94,7 @@ def test_joined_frames(scene: Scene) -> None:
 @criterion("A new neighbour is sent what was said", points=3, clause="§3 stage 1")
 def test_history(scene: Scene) -> None:
     """Right after the handshake each side sends the chat messages that it has seen, as they were flooded."""
-    node = scene.found()
+    node = scene.found_network()
     first = scene.link(node)
     message = chat_message("before you came")
     first.send(message)
@@ -107,10 +107,10 @@ def test_history(scene: Scene) -> None:
 @criterion("An unknown type is ignored", points=3, clause="§2")
 def test_unknown_type(scene: Scene) -> None:
     """An unknown type is ignored, also one that only a later stage knows: the connection stays."""
-    node = scene.found()
+    node = scene.found_network()
     peer, watcher = scene.link(node), scene.link(node)
     peer.send({"type": "nobody knows this", "a": [1.5e300, {"b": None}]}, {"type": "later6", "number": -1})
-    is_served(node, peer)
+    expect_served(node, peer)
     kinds = {one["type"] for one in watcher.barrier()}
     check(not kinds & {"nobody knows this", "later6"}, "an unknown type not to be forwarded", sorted(kinds))
     check_equal(node.told("error"), [], "the errors")
@@ -119,7 +119,7 @@ def test_unknown_type(scene: Scene) -> None:
 @criterion("A peer that says `error` is told to the user", points=2, clause="§2")
 def test_error_is_told(scene: Scene) -> None:
     """Whoever receives an `error` tells its user and closes the connection."""
-    node = scene.found()
+    node = scene.found_network()
     peer = scene.link(node)
     peer.send({"type": "error", "code": "BUSY", "reason": "not today"})
     peer.expect_closed()
@@ -129,12 +129,12 @@ def test_error_is_told(scene: Scene) -> None:
 @criterion("The end of a connection in the middle of a frame is only its end", points=2, clause="§2")
 def test_cut_off(scene: Scene) -> None:
     """A frame that is cut off is nothing, and the others are served."""
-    node = scene.found()
+    node = scene.found_network()
     peer, other = scene.link(node), scene.link(node)
     peer.send_bytes(frame(json.dumps(chat_message("never whole")).encode())[:-1])
     peer.close()
     node.wait_for("peer", address=peer.listen, state="down")
-    is_served(node, other)
+    expect_served(node, other)
     check_equal(len(node.told("chat")), 1, "the number of `chat` events")
 
 
@@ -145,7 +145,7 @@ def test_cut_off(scene: Scene) -> None:
 def test_other_kind(scene: Scene, member: str) -> None:
     """The connection ends, after `error` HANDSHAKE, if the version or the network is another one, or if
     `listen` is the receiver's own address."""
-    node = scene.found()
+    node = scene.found_network()
     values = {"version": 2, "network": "f" * len(node.network), "listen": node.address}
     peer = scene.call(node)
     peer.send(peer.hello_message(**{member: values[member]}))
@@ -156,7 +156,7 @@ def test_other_kind(scene: Scene, member: str) -> None:
 @criterion("Nothing may come before hello", points=2, clause="§2", hardening=True)
 def test_before_hello(scene: Scene) -> None:
     """The connection ends, after `error` HANDSHAKE, if anything but `error` comes before the hello."""
-    node = scene.found()
+    node = scene.found_network()
     hasty = scene.call(node)
     hasty.send(chat_message("never heard"), hasty.hello_message())
     hasty.expect_closed("HANDSHAKE")
@@ -166,13 +166,13 @@ def test_before_hello(scene: Scene) -> None:
 @criterion("Who says no hello is not waited for", points=2, clause="§2", hardening=True)
 def test_no_hello(scene: Scene) -> None:
     """The connection ends, after `error` HANDSHAKE, if no hello comes within 5 seconds."""
-    scene.call(scene.found()).expect_closed("HANDSHAKE", 5 + scene.patience)
+    scene.call(scene.found_network()).expect_closed("HANDSHAKE", 5 + scene.patience)
 
 
 @criterion("A second hello is refused", points=1, clause="§2", hardening=True)
 def test_second_hello(scene: Scene) -> None:
     """A second hello is FORMAT."""
-    node = scene.found()
+    node = scene.found_network()
     peer = scene.link(node)
     peer.send(peer.hello_message())
     peer.expect_closed("FORMAT")
@@ -209,7 +209,7 @@ FORMATS = [
 def test_frame(scene: Scene, row: Bad) -> None:
     """Length 0 or over the limit, not UTF-8, not JSON, not an object, a member twice, no string `type`: the node sends
     `error` FRAME and closes that connection. It goes on serving the others."""
-    is_refused(scene, scene.found(), "FRAME", row.data)
+    expect_refusal(scene, scene.found_network(), "FRAME", row.data)
 
 
 @criterion("Refused as no message: {row}", points=1, clause="§2", hardening=True)
@@ -217,13 +217,13 @@ def test_frame(scene: Scene, row: Bad) -> None:
 def test_format(scene: Scene, row: Bad) -> None:
     """A known type with a missing, extra or wrongly typed member, or with anything that the contract rules out: the node
     sends `error` FORMAT and closes that connection. It goes on serving the others."""
-    is_refused(scene, scene.found(), "FORMAT", row.data)
+    expect_refusal(scene, scene.found_network(), "FORMAT", row.data)
 
 
 @criterion("What is no frame ends its connection and nothing else", points=2, clause="§2", hardening=True, later=True)
 def test_http(scene: Scene) -> None:
     """Whatever one connection does, the node goes on serving the others."""
-    is_refused(scene, scene.found(), "FRAME", b"GET / HTTP/1.1\r\n\r\n")
+    expect_refusal(scene, scene.found_network(), "FRAME", b"GET / HTTP/1.1\r\n\r\n")
 
 
 # --- hardening: much --------------------------------------------------------------------------------
@@ -231,7 +231,7 @@ def test_http(scene: Scene) -> None:
 @criterion("The longest frame is taken", points=2, clause="§1", hardening=True)
 def test_longest_frame(scene: Scene) -> None:
     """A frame has up to 4,194,304 bytes."""
-    node = scene.found()
+    node = scene.found_network()
     peer = scene.link(node)
     peer.send_body(json.dumps(chat_message("in a large frame")).encode().ljust(MAX_FRAME))
     peer.barrier()
@@ -241,18 +241,18 @@ def test_longest_frame(scene: Scene) -> None:
 @criterion("The 129th inbound connection hears BUSY", points=2, clause="§2", hardening=True)
 def test_busy(scene: Scene) -> None:
     """Of more than 128 inbound connections the new one hears `error` BUSY, and the others are served."""
-    node = scene.found()
+    node = scene.found_network()
     others = [scene.call(node) for _ in range(128)]
     for peer in others:
         peer.hello()
     scene.call(node).expect_closed("BUSY")
-    is_served(node, others[-1])
+    expect_served(node, others[-1])
 
 
 @criterion("Who is silent is pinged after 20 s and closed after 60 s", points=2, clause="§2", hardening=True, slow=True)
 def test_silence(scene: Scene) -> None:
     """A connection that has been silent for 20 s is pinged, one silent for 60 s is closed."""
-    peer = scene.link(scene.found())
+    peer = scene.link(scene.found_network())
     peer.expect("ping", 25 + scene.patience)
     peer.expect_closed(None, 50 + scene.patience)
 
@@ -260,10 +260,10 @@ def test_silence(scene: Scene) -> None:
 @criterion("Who never reads is dropped, and the others are served", points=2, clause="§2", hardening=True, slow=True)
 def test_never_reads(scene: Scene) -> None:
     """A peer for which more than 64 MiB wait is closed without a word."""
-    node = scene.found()
+    node = scene.found_network()
     stuck, source, reader = scene.link(node, receive_buffer=4_096), scene.link(node), scene.link(node)
     for number in range(20):
         source.send_body(json.dumps(chat_message(f"large {number}")).encode().ljust(MAX_FRAME))
         reader.expect("chat", text=f"large {number}")
     node.wait_for("peer", address=stuck.listen, state="down")
-    is_served(node, source)
+    expect_served(node, source)

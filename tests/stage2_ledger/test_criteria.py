@@ -14,7 +14,7 @@ criterion = pytest.mark.criterion
 @criterion("/send moves money in the ledger of the node itself", points=6, clause="§3 stage 2", cli=True)
 def test_send(scene: Scene) -> None:
     """A transaction takes the amount from its sender and gives it to its receiver. Who has not been named has 0."""
-    node = scene.found()
+    node = scene.found_network()
     node.type("/send alice bob 5")
     sent = node.wait_for("sent")["id"]
     node.wait_for("transaction", id=sent, state="applied")
@@ -24,7 +24,7 @@ def test_send(scene: Scene) -> None:
 @criterion("A transaction reaches the ledgers of all", points=7, clause="§3 stage 2", cli=True)
 def test_ledgers_are_equal(scene: Scene) -> None:
     """A transaction is flooded, and every node applies it once."""
-    alice = scene.found()
+    alice = scene.found_network()
     bob = scene.join(alice)
     carol = scene.join(bob)
     nodes = [alice, bob, carol]
@@ -37,7 +37,7 @@ def test_ledgers_are_equal(scene: Scene) -> None:
            hint="It comes back to its maker by way of the others.")
 def test_own_counts_once(scene: Scene) -> None:
     """A transaction that comes a second time, also to the node that has made it, changes nothing."""
-    alice = scene.found()
+    alice = scene.found_network()
     bob = scene.join(alice)
     carol = scene.join(alice)
     wait_for_peers(scene, [alice, bob, carol])
@@ -50,7 +50,7 @@ def test_own_counts_once(scene: Scene) -> None:
 @criterion("The same transfer twice is two transactions", points=3, clause="§1", cli=True)
 def test_same_transfer_twice(scene: Scene) -> None:
     """A nonce makes equal contents distinct."""
-    alice = scene.found()
+    alice = scene.found_network()
     bob = scene.join(alice)
     alice.type("/send a b 3\n/send a b 3")
     bob.type("/send a b 3")
@@ -62,7 +62,7 @@ def test_same_transfer_twice(scene: Scene) -> None:
            hint="Without an order of transactions, refusing an overdraft would make ledgers differ for ever.")
 def test_overdraft(scene: Scene) -> None:
     """Balances may be negative, and amount 0 is allowed."""
-    alice = scene.found()
+    alice = scene.found_network()
     bob = scene.join(alice)
     bob.type("/send nobody somebody 1000000\n/send nobody somebody 0")
     wait_for_ledger(scene, [alice, bob], {"nobody": -1_000_000, "somebody": 1_000_000})
@@ -73,7 +73,7 @@ def test_overdraft(scene: Scene) -> None:
            hint="Take and give on the ledger itself, not on copies of two balances.")
 def test_to_itself(scene: Scene) -> None:
     """A transaction from an account to itself changes no balance."""
-    node = scene.found()
+    node = scene.found_network()
     node.type("/send bank alice 10\n/send alice alice 4")
     node.wait_for("transaction", state="applied")
     wait_for_ledger(scene, [node], {"bank": -10, "alice": 10})
@@ -83,7 +83,7 @@ def test_to_itself(scene: Scene) -> None:
            hint="Transactions that were made before a node joined come by reconciliation.")
 def test_late_ledger(scene: Scene) -> None:
     """Reconciliation brings what was made before a node joined."""
-    alice = scene.found()
+    alice = scene.found_network()
     bob = scene.join(alice)
     alice.type("/send a b 1")
     bob.type("/send b c 2")
@@ -95,7 +95,7 @@ def test_late_ledger(scene: Scene) -> None:
 @criterion("Ledgers are equal after many transactions that cross", points=4, clause="§3 stage 2", cli=True)
 def test_crossing(scene: Scene) -> None:
     """Three nodes make fifty transactions each at the same time: none is lost, and none is applied twice."""
-    alice = scene.found()
+    alice = scene.found_network()
     nodes = [alice, scene.join(alice), scene.join(alice)]
     for number, node in enumerate(nodes):
         node.type("\n".join(f"/send pool user-{number} 1" for _ in range(50)))
@@ -105,7 +105,7 @@ def test_crossing(scene: Scene) -> None:
 @criterion("What a lost node has said stays", points=3, clause="§3 stage 2", cli=True)
 def test_after_kill(scene: Scene) -> None:
     """When a node is killed, the ledgers of the others stay equal, and money still moves."""
-    alice = scene.found()
+    alice = scene.found_network()
     bob, carol = scene.join(alice), scene.join(alice)
     bob.type("/send a b 1")
     wait_for_ledger(scene, [alice, bob, carol], {"a": -1, "b": 1})
@@ -117,7 +117,7 @@ def test_after_kill(scene: Scene) -> None:
 @criterion("A node that comes back gets what it has missed", points=4, clause="§3 stage 2", cli=True)
 def test_comes_back(scene: Scene) -> None:
     """A node that was away, and joins again, gets what was made meanwhile."""
-    alice = scene.found()
+    alice = scene.found_network()
     bob = scene.join(alice)
     bob.type("/send a b 1")
     wait_for_ledger(scene, [alice], {"a": -1, "b": 1})
@@ -132,7 +132,7 @@ def test_comes_back(scene: Scene) -> None:
 @pytest.mark.parametrize("command", ["/send a b", "/send a b -1", "/send a b x"])
 def test_wrong_send(scene: Scene, command: str) -> None:
     """A command that cannot be carried out answers `error` and changes nothing."""
-    node = scene.found()
+    node = scene.found_network()
     node.ask(command, "error")
     check_equal(len(node.told("error")), 1, "the number of errors")
     check_equal(ledger(node), {}, "the ledger")
@@ -141,7 +141,7 @@ def test_wrong_send(scene: Scene, command: str) -> None:
 @criterion("Lines are still chat", points=2, clause="§4", cli=True)
 def test_chat(scene: Scene) -> None:
     """Every line that does not begin with `/` is a chat message, in all stages."""
-    alice = scene.found()
+    alice = scene.found_network()
     bob = scene.join(alice)
     alice.type("send alice bob 5")
     bob.wait_for("chat", text="send alice bob 5")
@@ -154,7 +154,7 @@ def test_chat(scene: Scene) -> None:
            hint="Flood a presence after joining. Sort by host as text, then by port as a number.")
 def test_lists_of_peers(scene: Scene) -> None:
     """The list of peers is sorted, has no address twice, and has the own one: all nodes have the same one."""
-    alice = scene.found()
+    alice = scene.found_network()
     bob = scene.join(alice)
     carol = scene.join(bob)
     dave = scene.join(carol)
@@ -165,7 +165,7 @@ def test_lists_of_peers(scene: Scene) -> None:
 def test_order_of_ports(scene: Scene) -> None:
     """Addresses sort by host as text, then by port as a number: 9000 comes before 10000."""
     short, long = scene.unused_address(8_000, 9_999), scene.unused_address(10_000, 19_999)
-    alice = scene.found("--port", long.rpartition(":")[2])
+    alice = scene.found_network("--port", long.rpartition(":")[2])
     bob = scene.join(alice, "--port", short.rpartition(":")[2])
     wait_for_peers(scene, [alice, bob])
 
@@ -173,7 +173,7 @@ def test_order_of_ports(scene: Scene) -> None:
 @criterion("Who has gone leaves the list", points=3, clause="§2", cli=True)
 def test_gone_leaves_the_list(scene: Scene) -> None:
     """An address is not in the list of peers while it does not answer."""
-    alice = scene.found()
+    alice = scene.found_network()
     bob, carol = scene.join(alice), scene.join(alice)
     wait_for_peers(scene, [alice, bob, carol])
     bob.kill()
@@ -184,7 +184,7 @@ def test_gone_leaves_the_list(scene: Scene) -> None:
            hint="Connect to the others on the list, not to the founder alone.")
 def test_founder_dies(scene: Scene) -> None:
     """When the founder is killed, the others are still linked, and a new one can join by any of them."""
-    founder = scene.found()
+    founder = scene.found_network()
     bob, carol = scene.join(founder), scene.join(founder)
     scene.eventually(lambda: len(peers_of(carol)) == len(peers_of(bob)) == 3, "three addresses at both",
                      lambda: [peers_of(bob), peers_of(carol)])
@@ -198,7 +198,7 @@ def test_founder_dies(scene: Scene) -> None:
 @criterion("Money goes between nodes of different make", points=5, clause="§3 stage 2")
 def test_mixed_money(scene: Scene) -> None:
     """Ledgers become equal in a network of nodes that different people have written, whoever comes late."""
-    node = scene.found()
+    node = scene.found_network()
     ours = scene.join(node, ours=True)
     node.type("/send a b 1")
     ours.type("/send b c 1")
@@ -213,7 +213,7 @@ def test_mixed_money(scene: Scene) -> None:
 def test_data(scene: Scene) -> None:
     """With `--data` a node goes on after a crash with the network that it had: `founded`, with `resumed`."""
     options = ["--data", str(scene.folder / "data")]
-    node = scene.found(*options)
+    node = scene.found_network(*options)
     node.ask("/send a b 7", "transaction", state="applied")
     node.kill()
     again = scene.start(None, *options)
@@ -226,7 +226,7 @@ def test_data(scene: Scene) -> None:
 @pytest.mark.parametrize("name", ["a letter beyond ASCII", "65 characters"])
 def test_names(scene: Scene, name: str) -> None:
     """Accounts are names of 1 to 64 characters U+0021 … U+007E."""
-    node = scene.found()
+    node = scene.found_network()
     node.ask(f"/send {'x' * 65 if name.startswith('65') else 'é'} bob 1", "error")
     check_equal(ledger(node), {}, "the ledger")
 
@@ -234,7 +234,7 @@ def test_names(scene: Scene, name: str) -> None:
 @criterion("The largest amount is taken, one more is not", points=2, clause="§1", cli=True, hardening=True)
 def test_largest_amount(scene: Scene) -> None:
     """Integers are 0 … 2^53−1."""
-    node = scene.found()
+    node = scene.found_network()
     node.ask(f"/send a b {2**53}", "error")
     node.ask(f"/send a b {2**53 - 1}", "sent")
     wait_for_ledger(scene, [node], {"a": 1 - 2**53, "b": 2**53 - 1})
@@ -243,7 +243,7 @@ def test_largest_amount(scene: Scene) -> None:
 @criterion("A thousand transactions reach who comes late", points=4, clause="§3 stage 2", cli=True, hardening=True)
 def test_thousand(scene: Scene) -> None:
     """Reconciliation brings all that there is, however much."""
-    alice = scene.found()
+    alice = scene.found_network()
     alice.type("\n".join("/send pool many 1" for _ in range(1_500)))
     alice.wait_for_text(b'"sent"', 1_500, 4 * scene.patience)
     late = scene.join(alice)
@@ -253,7 +253,7 @@ def test_thousand(scene: Scene) -> None:
 @criterion("Eight nodes that join at once are one network", points=4, clause="§3 stage 2", cli=True, hardening=True)
 def test_eight_at_once(scene: Scene) -> None:
     """Nodes that join at the same time find each other, and their ledgers become equal."""
-    founder = scene.found()
+    founder = scene.found_network()
     nodes = [founder, *(scene.start(founder.address) for _ in range(7))]
     for number, node in enumerate(nodes):
         check(node.address, "a node that listens", node.label)

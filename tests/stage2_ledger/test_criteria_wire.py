@@ -8,7 +8,7 @@ import pytest
 from lab.blackbox.messages import id_of, plain_transaction
 from lab.blackbox.peer import Event, frame, make_nonce
 from lab.grade.actors import GradedPeer
-from lab.grade.asking import asks_for, by_port, is_refused, ledger, peers_of, wait_for_ledger
+from lab.grade.asking import by_port, expect_refusal, expect_request, ledger, peers_of, wait_for_ledger
 from lab.grade.scene import Scene, address_of
 from lab.grade.shortcomings import check, check_equal
 
@@ -21,7 +21,7 @@ NETWORK = "e" * 32
 @criterion("A transaction on the wire is applied and forwarded", points=5, clause="§3 stage 2")
 def test_transaction(scene: Scene) -> None:
     """A transaction is flooded as it came, and applied when it arrives."""
-    node = scene.found()
+    node = scene.found_network()
     sender, watcher = scene.link(node), scene.link(node)
     message = plain_transaction("alice", "bob", 4)
     sender.send(message)
@@ -33,7 +33,7 @@ def test_transaction(scene: Scene) -> None:
            hint="The id is the hash of all that is in it: see the table of canonical bytes.")
 def test_repeated_transaction(scene: Scene) -> None:
     """The same transaction again counts once, by whichever connection it comes; another nonce is another one."""
-    node = scene.found()
+    node = scene.found_network()
     one, other = scene.link(node), scene.link(node)
     message = plain_transaction("alice", "bob", 4)
     one.send(message, message, {**message, "nonce": make_nonce()})
@@ -48,7 +48,7 @@ def test_repeated_transaction(scene: Scene) -> None:
 @pytest.mark.parametrize("member", ["nonce", "amount"])
 def test_contents(scene: Scene, member: str) -> None:
     """Content decides identity: what differs in one member is another transaction."""
-    node = scene.found()
+    node = scene.found_network()
     peer = scene.link(node)
     message = plain_transaction("alice", "bob", 4)
     peer.send(message, {**message, member: {"nonce": make_nonce(), "amount": 5}[member]})
@@ -61,7 +61,7 @@ def test_contents(scene: Scene, member: str) -> None:
            hint="SHA-256 of the canonical JSON array: no spaces, and the network in it.")
 def test_id(scene: Scene) -> None:
     """The id is the SHA-256 of the canonical bytes, and `sent` tells it."""
-    node = scene.found()
+    node = scene.found_network()
     peer = scene.link(node)
     node.type("/send alice bob 5")
     message = peer.expect("transaction", amount=5)
@@ -71,7 +71,7 @@ def test_id(scene: Scene) -> None:
 @criterion("get_peers is answered", points=4, clause="§3 stage 2", later=True)
 def test_get_peers(scene: Scene) -> None:
     """`get_peers` is answered by `peers`: sorted, none twice, the answering node's own address included."""
-    node = scene.found()
+    node = scene.found_network()
     peers = [scene.link(node) for _ in range(2)]
     peers[0].send({"type": "get_peers"})
     addresses = peers[0].expect("peers")["addresses"]
@@ -82,7 +82,7 @@ def test_get_peers(scene: Scene) -> None:
 @criterion("A presence is forwarded and enters the list", points=4, clause="§3 stage 2")
 def test_presence(scene: Scene) -> None:
     """A presence is flooded. The address enters the list of peers."""
-    node = scene.found()
+    node = scene.found_network()
     sender, watcher = scene.link(node), scene.link(node)
     with scene.listen() as listener:
         message = {"type": "presence", "nonce": make_nonce(), "address": address_of(listener)}
@@ -133,7 +133,7 @@ def test_ten_that_follow(scene: Scene, row: int) -> None:
 @criterion("want is answered with what was asked for", points=3, clause="§3 stage 2")
 def test_want(scene: Scene) -> None:
     """A `want` is answered with the messages asked for, as they were flooded. Unknown ids are passed over."""
-    node = scene.found()
+    node = scene.found_network()
     source, peer = scene.link(node), scene.link(node)
     known = plain_transaction("a", "b", 4)
     source.send(known)
@@ -147,12 +147,12 @@ def test_want(scene: Scene) -> None:
 @criterion("Ids that it lacks are asked for", points=3, clause="§3 stage 2")
 def test_inventory(scene: Scene) -> None:
     """Whoever is told ids asks for those that it lacks with `want`, and applies what comes."""
-    node = scene.found()
+    node = scene.found_network()
     peer = scene.link(node)
     missing = plain_transaction("c", "d", 3)
     wanted = id_of(missing, node.network)
     peer.send({"type": "inventory", "bucket": wanted[:2], "ids": [wanted]})
-    asks_for(peer, "want", "ids", wanted)
+    expect_request(peer, "want", "ids", wanted)
     peer.send(missing)
     peer.barrier()
     wait_for_ledger(scene, [node], {"c": -3, "d": 3})
@@ -161,7 +161,7 @@ def test_inventory(scene: Scene) -> None:
 @criterion("A summary is answered with what differs", points=3, clause="§3 stage 2")
 def test_summary(scene: Scene) -> None:
     """The receiver of a `summary` answers, for each bucket that differs, with an `inventory` of its own ids there."""
-    node = scene.found()
+    node = scene.found_network()
     source, peer = scene.link(node), scene.link(node)
     known = plain_transaction("a", "b", 4)
     known_id = id_of(known, node.network)
@@ -179,7 +179,7 @@ def test_summary(scene: Scene) -> None:
 def test_amounts(scene: Scene, amount: str) -> None:
     """A JSON number with a sign, a fraction or an exponent is not an integer, and neither is `true`. Integers are
     0 … 2^53−1. What is none ends the connection with FORMAT, and the ledger is as if it had never come."""
-    node = scene.found()
+    node = scene.found_network()
     bad = scene.link(node)
     message = json.dumps({**plain_transaction("a", "b", 77), "nonce": "0" * 32}).replace("77", amount)
     bad.send_bytes(frame(message.encode()))
@@ -209,13 +209,13 @@ class Bad:
 ], ids=repr)
 def test_format(scene: Scene, row: Bad) -> None:
     """What is ruled out for a message by itself ends the connection with FORMAT. The others are served."""
-    is_refused(scene, scene.found(), "FORMAT", row.message)
+    expect_refusal(scene, scene.found_network(), "FORMAT", row.message)
 
 
 @criterion("A node does not list itself twice, nor who is twice in a list", points=2, clause="§3 stage 2", hardening=True)
 def test_no_address_twice(scene: Scene) -> None:
     """In the list of peers no address is twice, however often it was announced."""
-    node = scene.found()
+    node = scene.found_network()
     peer = scene.link(node)
     with scene.listen() as listener:
         for address in (address_of(listener), address_of(listener), node.address):
@@ -233,7 +233,7 @@ def told(peer: GradedPeer) -> set[str]:
 @criterion("A message of a later stage is unknown", points=1, clause="§3", hardening=True)
 def test_later_stage(scene: Scene) -> None:
     """An unknown type is ignored, also one that only a later stage knows."""
-    node = scene.found()
+    node = scene.found_network()
     peer, watcher = scene.link(node), scene.link(node)
     peer.send({"type": "genesis"}, {"type": "get_blocks", "from": "x"})
     peer.barrier()

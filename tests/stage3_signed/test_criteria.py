@@ -8,7 +8,7 @@ import pytest
 
 from lab.blackbox.keys import fingerprint, is_signed, load_key
 from lab.blackbox.messages import canon, id_of, values_of
-from lab.grade.asking import ends_with, ledger, wait_for_ledger
+from lab.grade.asking import expect_exit, ledger, wait_for_ledger
 from lab.grade.scene import Scene
 from lab.grade.settings import KEYS
 from lab.grade.shortcomings import check, check_equal
@@ -21,7 +21,7 @@ criterion = pytest.mark.criterion
 @criterion("A node has an account", points=4, clause="§4", cli=True, later=True)
 def test_account(scene: Scene) -> None:
     """`listening` has the account; `/account` shows it with its fingerprint and its balance."""
-    node = scene.found()
+    node = scene.found_network()
     account = node.listening["account"]
     shown = node.ask("/account", "account")
     check_equal(shown["account"], account, "the account")
@@ -39,7 +39,7 @@ def test_two_accounts(scene: Scene) -> None:
 @criterion("Money goes from account to account", points=7, clause="§3 stage 3", cli=True)
 def test_money(scene: Scene) -> None:
     """`/send TO AMOUNT` takes the amount from this node's account; all ledgers show it."""
-    alice = scene.found()
+    alice = scene.found_network()
     bob = scene.join(alice)
     one, two = alice.listening["account"], bob.listening["account"]
     alice.type(f"/send {two} 10")
@@ -52,7 +52,7 @@ def test_money(scene: Scene) -> None:
 @criterion("A late joiner has the whole ledger", points=5, clause="§3 stage 2", cli=True)
 def test_late_ledger(scene: Scene) -> None:
     """Reconciliation brings what was made before a node joined, and the signatures hold there too."""
-    alice = scene.found()
+    alice = scene.found_network()
     bob = scene.join(alice)
     one, two = alice.listening["account"], bob.listening["account"]
     alice.type(f"/send {two} 10")
@@ -63,7 +63,7 @@ def test_late_ledger(scene: Scene) -> None:
 @criterion("Each transaction counts once, with three nodes that know each other", points=4, clause="§3 stage 3", cli=True)
 def test_counts_once(scene: Scene) -> None:
     """The same transaction again counts once."""
-    alice = scene.found()
+    alice = scene.found_network()
     bob = scene.join(alice)
     carol = scene.join(alice)
     one, two = alice.listening["account"], bob.listening["account"]
@@ -76,7 +76,7 @@ def test_counts_once(scene: Scene) -> None:
 @criterion("An account may be named by its fingerprint", points=3, clause="§4", cli=True)
 def test_fingerprint(scene: Scene) -> None:
     """Where an account is asked for, a unique prefix of 4 to 16 digits of the fingerprint of a known one will do."""
-    alice = scene.found()
+    alice = scene.found_network()
     bob = scene.join(alice)
     one, two = alice.listening["account"], bob.listening["account"]
     alice.type(f"/send {two} 10")
@@ -89,7 +89,7 @@ def test_fingerprint(scene: Scene) -> None:
 @pytest.mark.parametrize("receiver", ["0000000000000000", "alice"])
 def test_unknown_account(scene: Scene, receiver: str) -> None:
     """A command that cannot be carried out answers `error`, here ACCOUNT, and changes nothing."""
-    node = scene.found()
+    node = scene.found_network()
     check_equal(node.ask(f"/send {receiver} 1", "error")["code"], "ACCOUNT", "the code of the error")
     check_equal(ledger(node), {}, "the ledger")
 
@@ -97,7 +97,7 @@ def test_unknown_account(scene: Scene, receiver: str) -> None:
 @criterion("An overdraft is allowed", points=2, clause="§3 stage 3", cli=True)
 def test_overdraft(scene: Scene) -> None:
     """Overdrafts are still allowed: without an order, refusing them would make ledgers differ forever."""
-    alice = scene.found()
+    alice = scene.found_network()
     bob = scene.join(alice)
     alice.type(f"/send {bob.listening['account']} 1000000")
     wait_for_ledger(scene, [bob], {alice.listening["account"]: -1_000_000, bob.listening["account"]: 1_000_000})
@@ -106,7 +106,7 @@ def test_overdraft(scene: Scene) -> None:
 @criterion("What was lost comes back", points=3, clause="§3 stage 2", cli=True)
 def test_comes_back(scene: Scene) -> None:
     """A node that was away and joins again gets what was made meanwhile."""
-    alice = scene.found()
+    alice = scene.found_network()
     bob = scene.join(alice)
     one, two = alice.listening["account"], bob.listening["account"]
     bob.kill()
@@ -119,7 +119,7 @@ def test_comes_back(scene: Scene) -> None:
 @criterion("Money goes between nodes of different make", points=6, clause="§3 stage 3")
 def test_mixed_money(scene: Scene) -> None:
     """Signatures that one has made are verified by the other, in both directions."""
-    node = scene.found()
+    node = scene.found_network()
     ours = scene.join(node, ours=True)
     theirs, mine = node.listening["account"], ours.listening["account"]
     node.type(f"/send {mine} 10")
@@ -135,7 +135,7 @@ def test_mixed_money(scene: Scene) -> None:
            hint="RSASSA-PKCS1-v1_5 with SHA-256 over the canonical bytes, in base64.")
 def test_is_signed(scene: Scene) -> None:
     """A transaction has a signature that verifies under `from`, over its canonical bytes; its id is their hash."""
-    node = scene.found()
+    node = scene.found_network()
     peer = scene.link(node)
     receiver = load_key(KEYS / "key-1.pem").account
     node.type(f"/send {receiver} 5")
@@ -151,7 +151,7 @@ def test_is_signed(scene: Scene) -> None:
 @criterion("The fingerprint is that of the contract", points=2, clause="§4")
 def test_fingerprint_of_the_contract(scene: Scene) -> None:
     """The fingerprint is the first 16 hex digits of the SHA-256 of the DER key."""
-    node = scene.found()
+    node = scene.found_network()
     shown = node.ask("/account", "account")
     check_equal(shown["fingerprint"], fingerprint(str(shown["account"])), "the fingerprint")
 
@@ -162,18 +162,18 @@ def test_fingerprint_of_the_contract(scene: Scene) -> None:
 def test_wallet(scene: Scene) -> None:
     """`--wallet FILE` has this account's private key, and is made if missing."""
     options = ["--wallet", str(scene.folder / "wallet.pem")]
-    node = scene.found(*options, wallet=0)
+    node = scene.found_network(*options, wallet=0)
     account = node.listening["account"]
     node.type("/quit")
     check_equal(node.wait_exit(), 0, "the exit status")
-    check_equal(scene.found(*options, wallet=0).listening["account"], account, "the account of the second start")
+    check_equal(scene.found_network(*options, wallet=0).listening["account"], account, "the account of the second start")
 
 
 @criterion("A wallet is encrypted PKCS#8", points=2, clause="§4", cli=True)
 def test_wallet_format(scene: Scene) -> None:
     """A wallet is encrypted PKCS#8 PEM."""
     wallet = scene.folder / "wallet.pem"
-    check(scene.found("--wallet", str(wallet), wallet=0).listening["account"], "an account", "there is none")
+    check(scene.found_network("--wallet", str(wallet), wallet=0).listening["account"], "an account", "there is none")
     first = scene.look_at(wallet)[0].partition(b"\n")[0].strip()
     check_equal(first, b"-----BEGIN ENCRYPTED PRIVATE KEY-----", "the first line of the wallet")
 
@@ -182,7 +182,7 @@ def test_wallet_format(scene: Scene) -> None:
 def test_foreign_wallet(scene: Scene) -> None:
     """A wallet is encrypted PKCS#8 PEM, so a program that keeps to that opens those of another."""
     wallet = scene.wallet(1)
-    node = scene.found("--wallet", str(wallet), wallet=0)
+    node = scene.found_network("--wallet", str(wallet), wallet=0)
     check_equal(node.listening["account"], load_key(KEYS / "key-11.pem").account, "the account")
 
 
@@ -190,7 +190,7 @@ def test_foreign_wallet(scene: Scene) -> None:
 def test_wallet_mode(scene: Scene) -> None:
     """Nobody else may read a private key: the file has mode 0600."""
     wallet = scene.folder / "wallet.pem"
-    check(scene.found("--wallet", str(wallet), wallet=0).listening["account"], "an account", "there is none")
+    check(scene.found_network("--wallet", str(wallet), wallet=0).listening["account"], "an account", "there is none")
     check_equal(oct(scene.look_at(wallet)[1]), "0o600", "the mode of the wallet")
 
 
@@ -199,7 +199,7 @@ def test_wrong_passphrase(scene: Scene) -> None:
     """A wrong passphrase: one line on standard error, status 1; the wallet stays as it is."""
     wallet = scene.wallet(1)
     content = wallet.read_bytes()
-    ends_with(scene, 1, "--wallet", str(wallet), wallet=0, environment={"WALLET_PASSPHRASE": "wrong"})
+    expect_exit(scene, 1, "--wallet", str(wallet), wallet=0, environment={"WALLET_PASSPHRASE": "wrong"})
     check_equal(wallet.read_bytes(), content, "the wallet")
 
 
@@ -207,7 +207,7 @@ def test_wrong_passphrase(scene: Scene) -> None:
 def test_no_wallet(scene: Scene) -> None:
     """An unreadable wallet: one line on standard error, status 1."""
     precious = scene.put("precious.txt", b"garbage")
-    ends_with(scene, 1, "--wallet", str(precious), wallet=0)
+    expect_exit(scene, 1, "--wallet", str(precious), wallet=0)
     check_equal(scene.look_at(precious)[0], b"garbage", "the file")
 
 
@@ -215,7 +215,7 @@ def test_no_wallet(scene: Scene) -> None:
 def test_data(scene: Scene) -> None:
     """`--data` keeps the account, if there is no wallet, and the ledger."""
     options = ["--data", str(scene.folder / "data")]
-    node = scene.found(*options, wallet=0)
+    node = scene.found_network(*options, wallet=0)
     account = node.listening["account"]
     receiver = load_key(KEYS / "key-1.pem").account
     node.ask(f"/send {receiver} 7", "transaction", state="applied")

@@ -20,7 +20,7 @@ from lab.blackbox.keys import (
 )
 from lab.blackbox.messages import canon, plain_transaction, transaction, values_of
 from lab.blackbox.peer import Event
-from lab.grade.asking import is_not_taken, is_refused, ledger, wait_for_ledger
+from lab.grade.asking import expect_ignored, expect_refusal, ledger, wait_for_ledger
 from lab.grade.scene import Scene
 from lab.grade.settings import KEYS
 from lab.grade.shortcomings import check, check_equal
@@ -38,7 +38,7 @@ def genuine(network: str) -> Event:
 @criterion("A signed transaction is applied and forwarded", points=6, clause="§3 stage 3")
 def test_signed(scene: Scene) -> None:
     """A transaction whose signature verifies under `from` is applied, and flooded as it came."""
-    node = scene.found()
+    node = scene.found_network()
     sender, watcher = scene.link(node), scene.link(node)
     message = genuine(node.network)
     sender.send(message)
@@ -49,7 +49,7 @@ def test_signed(scene: Scene) -> None:
 @criterion("A signed transaction that comes again counts once", points=4, clause="§3 stage 3")
 def test_replay(scene: Scene) -> None:
     """The same transaction again counts once, and costs its sender nothing."""
-    node = scene.found()
+    node = scene.found_network()
     one, other = scene.link(node), scene.link(node)
     message = genuine(node.network)
     one.send(*[message] * 15)
@@ -185,9 +185,9 @@ def test_other_form(scene: Scene, row: Forgery) -> None:
 
 def takes_only_the_genuine(scene: Scene, row: Forgery) -> None:
     """The forgery has no effect, and what is genuine has."""
-    node = scene.found()
+    node = scene.found_network()
     sender, watcher = scene.link(node), scene.link(node)
-    is_not_taken(node, sender, watcher, row.make(node.network))
+    expect_ignored(node, sender, watcher, row.make(node.network))
     check_equal(ledger(node), {}, "the ledger after a forgery")
     sender.send(genuine(node.network))
     sender.barrier()
@@ -198,7 +198,7 @@ def takes_only_the_genuine(scene: Scene, row: Forgery) -> None:
            hint="Mark a message as seen only when its signature holds.")
 def test_forged_copy_first(scene: Scene) -> None:
     """A message counts as seen only when its signature holds."""
-    node = scene.found()
+    node = scene.found_network()
     bad, good = scene.link(node), scene.link(node)
     message = genuine(node.network)
     bad.send({**message, "signature": OTHER.sign(b"something else")})
@@ -210,15 +210,15 @@ def test_forged_copy_first(scene: Scene) -> None:
 @criterion("A forgery is not forwarded in later stages either", points=3, clause="§2", later=True, hardening=True)
 def test_forgery_later(scene: Scene) -> None:
     """Well-formed but invalid: the node ignores it and does not forward it."""
-    node = scene.found()
+    node = scene.found_network()
     sender, watcher = scene.link(node), scene.link(node)
-    is_not_taken(node, sender, watcher, {**genuine(node.network), "amount": 5})
+    expect_ignored(node, sender, watcher, {**genuine(node.network), "amount": 5})
 
 
 @criterion("The tenth invalid message closes the connection", points=3, clause="§2", hardening=True, later=True)
 def test_tenth(scene: Scene) -> None:
     """Invalid messages are ignored; the tenth closes that connection with `error` INVALID, and the others are served."""
-    node = scene.found()
+    node = scene.found_network()
     bad, good = scene.link(node), scene.link(node)
     forged = {**genuine(node.network), "amount": 5}
     bad.send(*[forged] * 9)
@@ -231,7 +231,7 @@ def test_tenth(scene: Scene) -> None:
 @criterion("A repeat of a genuine one never counts as invalid", points=2, clause="§2", hardening=True)
 def test_repeats_do_not_count(scene: Scene) -> None:
     """These never count as invalid: a repeat of a message already seen."""
-    node = scene.found()
+    node = scene.found_network()
     peer = scene.link(node)
     peer.send(*[genuine(node.network)] * 12)
     peer.barrier()
@@ -241,11 +241,11 @@ def test_repeats_do_not_count(scene: Scene) -> None:
 @criterion("A signature that is no text is refused", points=1, clause="§2", hardening=True)
 def test_signature_a_number(scene: Scene) -> None:
     """A wrongly typed member ends the connection with FORMAT."""
-    node = scene.found()
-    is_refused(scene, node, "FORMAT", {**genuine(node.network), "signature": 1})
+    node = scene.found_network()
+    expect_refusal(scene, node, "FORMAT", {**genuine(node.network), "signature": 1})
 
 
 @criterion("A transaction without a signature is refused", points=2, clause="§2", hardening=True)
 def test_no_signature(scene: Scene) -> None:
     """A missing member ends the connection with FORMAT."""
-    is_refused(scene, scene.found(), "FORMAT", plain_transaction(OWNER.account, OTHER.account, 4))
+    expect_refusal(scene, scene.found_network(), "FORMAT", plain_transaction(OWNER.account, OTHER.account, 4))

@@ -4,7 +4,7 @@ import pytest
 
 from lab.blackbox.keys import load_key
 from lab.grade.actors import GradedNode
-from lab.grade.asking import ends_with, ledger, wait_for_ledger
+from lab.grade.asking import expect_exit, ledger, wait_for_ledger
 from lab.grade.scene import Scene
 from lab.grade.settings import KEYS
 from lab.grade.shortcomings import check, check_equal
@@ -25,7 +25,7 @@ def blocks(node: GradedNode) -> list[tuple[int, str, int]]:
 @criterion("The founder has a million", points=4, clause="§3 stage 4", cli=True)
 def test_founder_has_a_million(scene: Scene) -> None:
     """The founder's own account starts with 1,000,000, and nobody else has anything."""
-    node = scene.found(*QUICK)
+    node = scene.found_network(*QUICK)
     wait_for_ledger(scene, [node], {node.listening["account"]: MILLION})
     bob = scene.join(node)
     wait_for_ledger(scene, [bob], {node.listening["account"]: MILLION})
@@ -34,7 +34,7 @@ def test_founder_has_a_million(scene: Scene) -> None:
 @criterion("Money moves when a block orders it", points=6, clause="§3 stage 4", cli=True)
 def test_money(scene: Scene) -> None:
     """A transaction waits for a block: it is `pending`, and `applied` when its block takes effect, at all nodes."""
-    alice = scene.found(*QUICK)
+    alice = scene.found_network(*QUICK)
     bob = scene.join(alice)
     one, two = alice.listening["account"], bob.listening["account"]
     sent = alice.ask(f"/send {two} 1000", "sent")["id"]
@@ -46,7 +46,7 @@ def test_money(scene: Scene) -> None:
 @criterion("Who was paid can pay", points=4, clause="§3 stage 4", cli=True)
 def test_pays_on(scene: Scene) -> None:
     """A transaction of any node is ordered by the sequencer."""
-    alice = scene.found(*QUICK)
+    alice = scene.found_network(*QUICK)
     bob = scene.join(alice)
     carol = scene.join(bob)
     one, two, three = (node.listening["account"] for node in (alice, bob, carol))
@@ -60,7 +60,7 @@ def test_pays_on(scene: Scene) -> None:
            hint="What was sent and is not ordered yet counts as spent.")
 def test_funds(scene: Scene) -> None:
     """A `/send` of more than the account has, less what it has pending, is refused at once: FUNDS."""
-    node = scene.found("--interval", "3600")
+    node = scene.found_network("--interval", "3600")
     check_equal(node.ask(f"/send {STRANGER} {MILLION + 1}", "error")["code"], "FUNDS", "the code of the error")
     node.ask(f"/send {STRANGER} {MILLION - 10}", "sent")
     check_equal(node.ask(f"/send {STRANGER} 11", "error")["code"], "FUNDS", "the code of the second error")
@@ -70,7 +70,7 @@ def test_funds(scene: Scene) -> None:
 @criterion("No money is made or lost", points=3, clause="§3 stage 4", cli=True)
 def test_sum(scene: Scene) -> None:
     """The sum of all balances stays that of the genesis, after many transactions of three nodes."""
-    alice = scene.found(*QUICK)
+    alice = scene.found_network(*QUICK)
     nodes = [alice, scene.join(alice), scene.join(alice)]
     accounts = [node.listening["account"] for node in nodes]
     for account in accounts[1:]:
@@ -87,7 +87,7 @@ def test_sum(scene: Scene) -> None:
 @criterion("Everybody has the same blocks", points=6, clause="§3 stage 4", cli=True)
 def test_same_blocks(scene: Scene) -> None:
     """There is one order: all nodes list the same blocks, from number 0 on, with each transaction in one of them."""
-    alice = scene.found(*QUICK)
+    alice = scene.found_network(*QUICK)
     bob, carol = scene.join(alice), scene.join(alice)
     nodes = [alice, bob, carol]
     two = bob.listening["account"]
@@ -106,7 +106,7 @@ def test_same_blocks(scene: Scene) -> None:
 @criterion("No transactions, no block", points=3, clause="§3 stage 4", cli=True)
 def test_no_empty_block(scene: Scene) -> None:
     """The sequencer makes a block only if there are transactions."""
-    node = scene.found("--interval", "0.002")  # some intervals are over before it is asked
+    node = scene.found_network("--interval", "0.002")  # some intervals are over before it is asked
     node.ask(f"/send {STRANGER} 1", "transaction", state="applied")
     node.ask(f"/send {STRANGER} 1", "sent")
     scene.eventually(lambda: ledger(node).get(STRANGER) == 2, "the money to arrive", lambda: ledger(node))
@@ -116,7 +116,7 @@ def test_no_empty_block(scene: Scene) -> None:
 @criterion("The sequencer waits for its interval", points=3, clause="§3 stage 4", cli=True)
 def test_interval(scene: Scene) -> None:
     """Every interval the sequencer makes a block of what it has seen; before that, transactions wait."""
-    node = scene.found("--interval", "3600")
+    node = scene.found_network("--interval", "3600")
     for _ in range(3):
         node.ask(f"/send {STRANGER} 1", "transaction", state="pending")
     check_equal(blocks(node), [], "the blocks")
@@ -127,7 +127,7 @@ def test_interval(scene: Scene) -> None:
 @criterion("One block has all that waits, in its order", points=3, clause="§3 stage 4", cli=True)
 def test_one_block(scene: Scene) -> None:
     """The sequencer takes the valid transactions that it has seen, in the order in which it received them."""
-    node = scene.found("--interval", "1.5")
+    node = scene.found_network("--interval", "1.5")
     node.type("\n".join(f"/send {STRANGER} {number + 1}" for number in range(5)))
     scene.eventually(lambda: len(node.all_of("transaction", state="applied")) == 5, "all five to be applied",
                      lambda: node.all_of("transaction"))
@@ -138,7 +138,7 @@ def test_one_block(scene: Scene) -> None:
 @criterion("A late joiner has all blocks and the ledger", points=5, clause="§3 stage 4", cli=True)
 def test_late_joiner(scene: Scene) -> None:
     """A node that joins late gets the blocks that there are, and executes them."""
-    alice = scene.found(*QUICK)
+    alice = scene.found_network(*QUICK)
     one = alice.listening["account"]
     for number in range(3):
         alice.ask(f"/send {STRANGER} {number + 1}", "sent")
@@ -152,7 +152,7 @@ def test_late_joiner(scene: Scene) -> None:
 @criterion("Without the sequencer, money waits", points=4, clause="§3 stage 4", cli=True)
 def test_sequencer_dies(scene: Scene) -> None:
     """When the sequencer is gone, nothing is ordered any more; what was made stays `pending`, and chat goes on."""
-    alice = scene.found(*QUICK)
+    alice = scene.found_network(*QUICK)
     bob = scene.join(alice)
     carol = scene.join(bob)
     two = bob.listening["account"]
@@ -171,7 +171,7 @@ def test_sequencer_dies(scene: Scene) -> None:
 @criterion("The status tells what comes next", points=2, clause="§4", cli=True)
 def test_status(scene: Scene) -> None:
     """`status` has how many connections there are, the number of the next block, and what is pending."""
-    alice = scene.found(*QUICK)
+    alice = scene.found_network(*QUICK)
     bob = scene.join(alice)
     alice.ask(f"/send {STRANGER} 1", "transaction", state="applied")
     for node in (alice, bob):
@@ -184,7 +184,7 @@ def test_status(scene: Scene) -> None:
 @pytest.mark.parametrize("sequencer", ["theirs", "ours"])
 def test_mixed(scene: Scene, sequencer: str) -> None:
     """Nodes that different people have written follow one sequencer, whichever of them it is."""
-    founder = scene.found(*QUICK, ours=sequencer == "ours")
+    founder = scene.found_network(*QUICK, ours=sequencer == "ours")
     other = scene.join(founder, ours=sequencer != "ours")
     one, two = founder.listening["account"], other.listening["account"]
     founder.type(f"/send {two} 1000")
@@ -201,7 +201,7 @@ def test_mixed(scene: Scene, sequencer: str) -> None:
 @pytest.mark.parametrize("peer", ["of another network", "none"])
 def test_network(scene: Scene, peer: str) -> None:
     """With `--network ID`, if nobody of it answers: `error` NETWORK, status 1, nothing founded."""
-    founder = scene.found()
+    founder = scene.found_network()
     node = scene.start("none" if peer == "none" else founder.address, "--wait", "0", "--network", "0" * 64)
     check_equal(node.wait_exit(), 1, "the exit status")
     kinds = [event["event"] for event in node.events]
@@ -212,14 +212,14 @@ def test_network(scene: Scene, peer: str) -> None:
 @pytest.mark.parametrize("options", ["--interval 0", "--interval abc", "--network abc"])
 def test_wrong_option(scene: Scene, options: str) -> None:
     """A wrong option is one line on standard error, status 2. An interval is 0.001 to 3,600 seconds."""
-    ends_with(scene, 2, *options.split())
+    expect_exit(scene, 2, *options.split())
 
 
 @criterion("The sequencer goes on from --data after kill -9", points=4, clause="§4", cli=True, hardening=True)
 def test_data(scene: Scene) -> None:
     """With `--data` the sequencer goes on with its network: same blocks, same ledger, and the next number."""
     options = [*QUICK, "--data", str(scene.folder / "data")]
-    node = scene.found(*options)
+    node = scene.found_network(*options)
     account = node.listening["account"]
     node.ask(f"/send {STRANGER} 7", "transaction", state="applied")
     before = blocks(node)
@@ -235,7 +235,7 @@ def test_data(scene: Scene) -> None:
 @criterion("Money to oneself, and of everything one has", points=2, clause="§3 stage 4", cli=True, hardening=True)
 def test_all_of_it(scene: Scene) -> None:
     """One that would make its sender's balance negative is ignored, and one that leaves 0 is not."""
-    node = scene.found(*QUICK)
+    node = scene.found_network(*QUICK)
     account = node.listening["account"]
     node.ask(f"/send {account} {MILLION}", "transaction", state="applied")
     wait_for_ledger(scene, [node], {account: MILLION})

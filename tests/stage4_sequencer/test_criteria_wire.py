@@ -16,7 +16,7 @@ from lab.blackbox.messages import (
 )
 from lab.blackbox.peer import Event
 from lab.grade.actors import GradedNode, GradedPeer
-from lab.grade.asking import asks_for, follow, is_refused, ledger, wait_for_ledger
+from lab.grade.asking import expect_refusal, expect_request, follow, ledger, wait_for_ledger
 from lab.grade.scene import Scene, address_of
 from lab.grade.settings import KEYS
 from lab.grade.shortcomings import check, check_equal
@@ -62,7 +62,7 @@ class Play:
            hint="The network's name is the id of the genesis.")
 def test_genesis(scene: Scene) -> None:
     """A node sends the genesis right after the handshake. The network's name is its id. The founder has 1,000,000."""
-    node = scene.found("--interval", "7")
+    node = scene.found_network("--interval", "7")
     genesis = scene.call(node)
     hello = genesis.hello()
     message = genesis.receive()
@@ -98,7 +98,7 @@ def test_wrong_genesis(scene: Scene) -> None:
 @criterion("The sequencer signs its blocks", points=5, clause="§3 stage 4")
 def test_signed_block(scene: Scene) -> None:
     """A block has its number, the ids of its transactions in order, and the sequencer's signature; the first is 0."""
-    node = scene.found("--interval", "0.1")
+    node = scene.found_network("--interval", "0.1")
     peer = scene.call(node)
     peer.hello()
     genesis = peer.expect("genesis")
@@ -160,7 +160,7 @@ def test_lacking(scene: Scene) -> None:
     play = Play(scene)
     lacking = play.pay()
     play.peer.send(play.block(0, lacking), play.block(1))
-    asks_for(play.peer, "want", "ids", id_of(lacking, play.network))
+    expect_request(play.peer, "want", "ids", id_of(lacking, play.network))
     play.has(50, 0)
     check_equal(play.numbers(), [], "the numbers of the blocks that have taken effect")
     play.send(lacking)
@@ -313,7 +313,7 @@ def status(node: GradedNode) -> Event:
 @criterion("A half block is refused", points=1, clause="§2", hardening=True)
 def test_half_block(scene: Scene) -> None:
     """A missing member ends the connection with FORMAT."""
-    is_refused(scene, scene.found(), "FORMAT", {"type": "block", "transactions": []})
+    expect_refusal(scene, scene.found_network(), "FORMAT", {"type": "block", "transactions": []})
 
 
 @criterion("Unknown ids and numbers are passed over", points=1, clause="§3 stage 4", hardening=True)

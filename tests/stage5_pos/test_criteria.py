@@ -5,7 +5,7 @@ import pytest
 from lab.blackbox.keys import load_key
 from lab.blackbox.peer import Event
 from lab.grade.actors import GradedNode
-from lab.grade.asking import ends_with, ledger
+from lab.grade.asking import expect_exit, ledger
 from lab.grade.scene import Scene
 from lab.grade.settings import KEYS
 from lab.grade.shortcomings import check, check_equal
@@ -42,13 +42,13 @@ def wait_for_height(node: GradedNode, height: int) -> None:
 @criterion("A lone founder makes blocks", points=5, clause="§3 stage 5", cli=True)
 def test_lone_founder(scene: Scene) -> None:
     """A founder plays all ten genesis accounts, and makes one block after the other."""
-    wait_for_height(scene.found(*QUICK), 3)
+    wait_for_height(scene.found_network(*QUICK), 3)
 
 
 @criterion("Slots and heights go up along the chain", points=4, clause="§3 stage 5", cli=True)
 def test_slots_and_heights(scene: Scene) -> None:
     """A block's slot is later than its parent's, and its height one more. /blocks lists the best chain, oldest first."""
-    node = scene.found(*QUICK)
+    node = scene.found_network(*QUICK)
     wait_for_height(node, 5)
     blocks = node.ask("/blocks", "blocks")["blocks"]
     check_equal([one["height"] for one in blocks], list(range(1, len(blocks) + 1)), "the heights")
@@ -60,7 +60,7 @@ def test_slots_and_heights(scene: Scene) -> None:
 @criterion("The creator of a block is paid", points=5, clause="§3 stage 5", cli=True)
 def test_reward(scene: Scene) -> None:
     """A block gives its creator 10 plus the number of its transactions, so the sum of all balances grows by 10 a block."""
-    founder = scene.found(*QUICK)
+    founder = scene.found_network(*QUICK)
     wait_for_height(founder, 3)
     node = scene.join(founder)
     scene.eventually(lambda: status(node)["height"] >= 3, "three blocks", lambda: status(node))
@@ -72,7 +72,7 @@ def test_reward(scene: Scene) -> None:
 @criterion("Blocks are as rare as was asked", points=3, clause="§3 stage 5", cli=True)
 def test_rate(scene: Scene) -> None:
     """With a rate of 0.2 about a fifth of the slots have a block."""
-    node = scene.found("--slot", "0.05", "--rate", "0.2")
+    node = scene.found_network("--slot", "0.05", "--rate", "0.2")
     scene.eventually(lambda: status(node)["slot"] >= 80, "80 slots to pass", lambda: status(node))
     now = status(node)
     # On a machine that is busy a node may miss slots. More than 36 of 80 come about once in ten million times.
@@ -83,7 +83,7 @@ def test_rate(scene: Scene) -> None:
 @criterion("Who plays no account makes no block", points=2, clause="§4", cli=True)
 def test_plays_nothing(scene: Scene) -> None:
     """`--forge none` makes a node that follows, and makes no block."""
-    node = scene.found("--forge", "none", *QUICK)
+    node = scene.found_network("--forge", "none", *QUICK)
     scene.eventually(lambda: status(node)["slot"] >= 10, "ten slots to pass", lambda: status(node))
     check_equal(status(node)["height"], 0, "the height")
 
@@ -93,7 +93,7 @@ def test_plays_nothing(scene: Scene) -> None:
 @criterion("A transfer costs 1", points=6, clause="§3 stage 5", cli=True, hint="The receiver gets amount - 1.")
 def test_fee(scene: Scene) -> None:
     """A transaction takes `amount` from its sender and gives amount − 1 to its receiver."""
-    founder = scene.found(*QUICK)
+    founder = scene.found_network(*QUICK)
     node = scene.join(founder)
     founder.type(f"/send {node.listening['account']} 1000 --from 3")
     for one in (founder, node):
@@ -103,7 +103,7 @@ def test_fee(scene: Scene) -> None:
 @criterion("A transaction is pending, and then applied", points=3, clause="§4", cli=True)
 def test_states(scene: Scene) -> None:
     """The state of a transaction is `pending` until it is on the best chain, and then `applied`."""
-    founder = scene.found(*QUICK)
+    founder = scene.found_network(*QUICK)
     sent = founder.ask(f"/send {founder.listening['account']} 1000 --from 1", "sent")["id"]
     founder.wait_for("transaction", id=sent, state="pending")
     founder.wait_for("transaction", id=sent, state="applied")
@@ -112,7 +112,7 @@ def test_states(scene: Scene) -> None:
 @criterion("Who was paid can pay, and no more than it has", points=4, clause="§4", cli=True)
 def test_pays_on(scene: Scene) -> None:
     """A new account starts at 0. A `/send` of more than the account has, less what is pending, is refused: FUNDS."""
-    founder = scene.found(*QUICK)
+    founder = scene.found_network(*QUICK)
     node = scene.join(founder)
     own, back = node.listening["account"], founder.listening["account"]
     check_equal(node.ask(f"/send {back} 1", "error")["code"], "FUNDS", "the code of the error")
@@ -127,7 +127,7 @@ def test_pays_on(scene: Scene) -> None:
 @criterion("Amount 0 is refused", points=2, clause="§3 stage 5", cli=True)
 def test_nothing(scene: Scene) -> None:
     """A transaction is valid only if its amount is 1 or more."""
-    founder = scene.found(*QUICK)
+    founder = scene.found_network(*QUICK)
     founder.ask(f"/send {STRANGER} 0 --from 1", "error")
     check_equal(len(founder.told("sent")), 0, "the number of transactions that were made")
 
@@ -135,7 +135,7 @@ def test_nothing(scene: Scene) -> None:
 @criterion("Many transactions each count once", points=3, clause="§3 stage 5", cli=True)
 def test_many(scene: Scene) -> None:
     """A transaction is in one block of a chain, however many wait."""
-    founder = scene.found(*QUICK)
+    founder = scene.found_network(*QUICK)
     founder.type("\n".join(f"/send {STRANGER} 11 --from {number}" for number in (1, 2, 3) for _ in range(10)))
     wait_for_balance(scene, founder, STRANGER, 300)
     height = status(founder)["height"]
@@ -148,7 +148,7 @@ def test_many(scene: Scene) -> None:
 @criterion("A late joiner has the chain and the ledger", points=5, clause="§3 stage 5", cli=True)
 def test_late_joiner(scene: Scene) -> None:
     """A node that joins late catches up with the best chain."""
-    founder = scene.found(*QUICK)
+    founder = scene.found_network(*QUICK)
     founder.type(f"/send {STRANGER} 1000 --from 3")
     wait_for_balance(scene, founder, STRANGER, 999)
     wait_for_height(founder, 4)
@@ -161,7 +161,7 @@ def test_late_joiner(scene: Scene) -> None:
 @criterion("Makers whose blocks cross agree", points=6, clause="§3 stage 5", cli=True)
 def test_forks_heal(scene: Scene) -> None:
     """When several nodes make blocks, there are forks, and all nodes come to one best chain and one ledger."""
-    first = scene.found(*QUICK, "--forge", "1,2,3")
+    first = scene.found_network(*QUICK, "--forge", "1,2,3")
     makers = [first, scene.join(first, "--forge", "4,5,6"), scene.join(first, "--forge", "7,8,9,10")]
     watchers = [scene.join(first), scene.join(first)]
     for number, maker in zip((1, 4, 7), makers, strict=True):
@@ -182,7 +182,7 @@ def test_forks_heal(scene: Scene) -> None:
 @pytest.mark.parametrize("founder", ["theirs", "ours"])
 def test_mixed(scene: Scene, founder: str) -> None:
     """Nodes that different people have written accept each other's blocks, and agree."""
-    first = scene.found(*QUICK, "--forge", "1,2,3,4,5", ours=founder == "ours")
+    first = scene.found_network(*QUICK, "--forge", "1,2,3,4,5", ours=founder == "ours")
     other = scene.join(first, "--forge", "6,7,8,9,10", ours=founder != "ours")
     other.type(f"/send {STRANGER} 100 --from 6")
     first.type(f"/send {STRANGER} 100 --from 1")
@@ -200,7 +200,7 @@ def test_mixed(scene: Scene, founder: str) -> None:
 @criterion("The tree lists all blocks", points=2, clause="§4", cli=True)
 def test_tree(scene: Scene) -> None:
     """/tree lists all blocks of the tree, the best chain among them; /status counts them. The genesis is not listed."""
-    founder = scene.found(*QUICK)
+    founder = scene.found_network(*QUICK)
     wait_for_height(founder, 3)
     node = scene.join(founder)
     wait_for_height(node, 4)
@@ -218,7 +218,7 @@ def test_tree(scene: Scene) -> None:
 def test_data(scene: Scene) -> None:
     """With `--data` a maker goes on with its chain, and signs no second block for a slot."""
     options = ["--data", str(scene.folder / "data")]
-    node = scene.found(*QUICK, *options)
+    node = scene.found_network(*QUICK, *options)
     node.type(f"/send {STRANGER} 1000 --from 1")
     wait_for_balance(scene, node, STRANGER, 999)
     told = node.all_of("block")[-1]["id"]
@@ -237,7 +237,7 @@ def test_data(scene: Scene) -> None:
 @pytest.mark.parametrize("options", ["--rate 1", "--slot 0", "--forge 11"])
 def test_wrong_option(scene: Scene, options: str) -> None:
     """A wrong option is one line on standard error, status 2."""
-    ends_with(scene, 2, *options.split())
+    expect_exit(scene, 2, *options.split())
 
 
 @criterion("Keys that are not there are one line and status 1", points=2, clause="§4", cli=True, hardening=True)
@@ -245,4 +245,4 @@ def test_no_keys(scene: Scene) -> None:
     """A key that is to be played and is not there: one line on standard error, status 1."""
     folder = scene.folder / "empty"
     folder.mkdir()
-    ends_with(scene, 1, "--keys", str(folder), "--forge", "3", peer="127.0.0.1:1")
+    expect_exit(scene, 1, "--keys", str(folder), "--forge", "3", peer="127.0.0.1:1")

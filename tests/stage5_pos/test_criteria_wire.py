@@ -20,7 +20,7 @@ from lab.blackbox.messages import (
     wins,
 )
 from lab.blackbox.peer import Event
-from lab.grade.asking import asks_for, follow, is_refused, ledger
+from lab.grade.asking import expect_refusal, expect_request, follow, ledger
 from lab.grade.scene import Scene, address_of
 from lab.grade.settings import KEYS
 from lab.grade.shortcomings import check, check_equal
@@ -88,7 +88,7 @@ class Play:
 @criterion("The genesis comes right after the hello", points=4, clause="§3 stage 5")
 def test_genesis(scene: Scene) -> None:
     """Ten accounts have a million each. The network's name is the id of the genesis."""
-    node = scene.found("--slot", "2", "--rate", "0.25")
+    node = scene.found_network("--slot", "2", "--rate", "0.25")
     peer = scene.call(node)
     hello = peer.hello()
     genesis = peer.expect("genesis")
@@ -102,7 +102,7 @@ def test_genesis(scene: Scene) -> None:
            hint="2^256 · (1 − (1 − f)^s), computed with enough digits.")
 def test_thresholds(scene: Scene) -> None:
     """The threshold of an account with share s of the stake is 2^256 · (1 − (1 − f)^s). It may be off by up to 2^216."""
-    peer = scene.call(scene.found("--rate", "0.25"))
+    peer = scene.call(scene.found_network("--rate", "0.25"))
     peer.hello()
     thresholds = peer.expect("genesis")["thresholds"]
     right = threshold_of(1, 10, 250)
@@ -114,7 +114,7 @@ def test_thresholds(scene: Scene) -> None:
 def test_lottery(scene: Scene) -> None:
     """The draw is the creator's signature over the seed and the slot; its value is below the threshold; the block is
     signed by its creator."""
-    node = scene.found("--slot", "0.1", "--rate", "0.1")  # so a ticket that is not looked at would hardly win
+    node = scene.found_network("--slot", "0.1", "--rate", "0.1")  # so a ticket that is not looked at would hardly win
     peer = scene.call(node)
     peer.hello()
     genesis, block = peer.expect("genesis"), peer.expect("block")
@@ -161,7 +161,7 @@ def test_orphan(scene: Scene) -> None:
     parent = play.block()
     child = play.block(parent)
     play.peer.send(child)
-    asks_for(play.peer, "want", "ids", play.id(parent))
+    expect_request(play.peer, "want", "ids", play.id(parent))
     check_equal(play.best(), [], "the best chain while the parent lacks")
     play.send(parent)
     check_equal(play.best(), [play.id(parent), play.id(child)], "the best chain")
@@ -175,7 +175,7 @@ def test_lacking_transaction(scene: Scene) -> None:
     paid = play.pay(100)
     block = play.block(None, paid)
     play.peer.send(block)
-    asks_for(play.peer, "want", "ids", play.id(paid))
+    expect_request(play.peer, "want", "ids", play.id(paid))
     check_equal(play.best(), [], "the best chain while a transaction lacks")
     play.send(paid)
     check_equal(play.best(), [play.id(block)], "the best chain")
@@ -397,16 +397,16 @@ def test_wrong_thresholds(scene: Scene) -> None:
 @pytest.mark.parametrize("name", ["slot 0", "a tip without height"])
 def test_format(scene: Scene, name: str) -> None:
     """What is ruled out for a message by itself ends the connection with FORMAT."""
-    node = scene.found("--forge", "none")
+    node = scene.found_network("--forge", "none")
     half: dict[str, Event] = {"slot 0": {"type": "block", "slot": 0, "parent": "0" * 64, "creator": X.account, "draw": "", "signature": "",
                        "transactions": []}, "a tip without height": {"type": "tip", "id": "0" * 64}}
-    is_refused(scene, node, "FORMAT", half[name])
+    expect_refusal(scene, node, "FORMAT", half[name])
 
 
 @criterion("Messages of stage 4 are unknown", points=1, clause="§3", hardening=True)
 def test_stage_4_is_unknown(scene: Scene) -> None:
     """Stage 5 does not know `get_blocks` and `height`: they are ignored."""
-    node = scene.found("--forge", "none")
+    node = scene.found_network("--forge", "none")
     peer = scene.link(node)
     peer.send({"type": "height", "number": -1}, {"type": "get_blocks"})
     peer.barrier()
