@@ -152,8 +152,8 @@ class World:
         self.busy: list[MemoryConnection] = []
         """The ends at which frames wait, in no order, and some that were cut since they were added. Without this list,
         each step would search all ends; with a hundred neighbours that would take most of the time."""
-        self.is_parted: Callable[[str, str], bool] = lambda one, other: False
-        """Does a partition separate these two addresses? For new connections only; `part` also cuts the old ones."""
+        self.is_partitioned: Callable[[str, str], bool] = lambda one, other: False
+        """Does a partition separate these two addresses? For new connections; `partition` also cuts the old ones."""
         self.delivered: deque[Delivery] = deque(maxlen=LAST_DELIVERED)
         """The latest deliveries, oldest first."""
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
@@ -174,7 +174,7 @@ class World:
     def open(self, caller: MemoryNetwork, address: str) -> None:
         """Open a connection, or tell the caller that nobody is there."""
         called = self.networks.get(address)
-        if called is None or not called.is_running or self.is_parted(caller.address, address):
+        if called is None or not called.is_running or self.is_partitioned(caller.address, address):
             caller.node.on_dial_failed(address, "nobody listens there")
             return
         near = MemoryConnection(self, caller.node, address, called.address)
@@ -192,16 +192,16 @@ class World:
                 end.state = State.ENDED
                 self.after(0, lambda end=end: end.owner.on_close(end))  # type: ignore[misc]
 
-    def part(self, side: set[str]) -> None:
+    def partition(self, side: set[str]) -> None:
         """Partition the network: cut all connections between `side` and the other addresses, and let none open."""
-        self.is_parted = lambda one, other: (one in side) != (other in side)
+        self.is_partitioned = lambda one, other: (one in side) != (other in side)
         for connection in self.open_connections():
-            if self.is_parted(connection.owner.address, connection.other.owner.address):
+            if self.is_partitioned(connection.owner.address, connection.other.owner.address):
                 self.cut(connection)
 
     def heal(self) -> None:
         """End a partition: new connections get through again."""
-        self.is_parted = lambda one, other: False
+        self.is_partitioned = lambda one, other: False
 
     def kill(self, node: ChatNode) -> None:
         """End a node as a crash does: frames that it has sent are lost unless they were delivered."""

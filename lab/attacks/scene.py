@@ -197,11 +197,11 @@ class Scene:
     def partition(self, *groups: Sequence[int]) -> None:
         """Partition nodes behind the proxy, and wait until they notice."""
         self.faults.partition([list(map(str, group)) for group in groups])
-        parted = [number for group in groups for number in group]
-        if not self.eventually(lambda: all(self._is_parted(one, groups) for one in parted)):
+        named = [number for group in groups for number in group]
+        if not self.eventually(lambda: all(self._is_partitioned(one, groups) for one in named)):
             raise Unmeasured("the network was not partitioned in time")
 
-    def _is_parted(self, number: int, groups: Sequence[Sequence[int]]) -> bool:
+    def _is_partitioned(self, number: int, groups: Sequence[Sequence[int]]) -> bool:
         own = next(group for group in groups if number in group)
         return int(self.nodes[number].ask("/peers", "peers")["connections"]) < len(own)
 

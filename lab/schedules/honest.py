@@ -111,11 +111,11 @@ class HonestNodes:
         """Address -> the numbers of the holders whose stakes that node plays."""
         self.peers: dict[str, set[str]] = {}
         """Address -> the honest addresses that it can reach. An address that is not in here reaches all."""
-        world.is_parted = self.is_parted
+        world.is_partitioned = self.is_partitioned
         for number in range(count):
             self.add([holder for holder in range(1, HOLDERS) if holder % count == number], is_tied=is_line)
 
-    def is_parted(self, one: str, other: str) -> bool:
+    def is_partitioned(self, one: str, other: str) -> bool:
         """Can these two not reach each other? Everybody reaches the adversary."""
         return (one in self.stakes and other in self.stakes
                 and (other not in self.peers.get(one, {other}) or one not in self.peers.get(other, {one})))
@@ -190,4 +190,4 @@ class HonestNodes:
             self.world.after(1 + number % 8, lambda: self.start(node.address, self._way_back(node.address)))
 
     def _way_back(self, address: str) -> str:
-        return next(node.address for node in self.joined() if not self.is_parted(address, node.address))
+        return next(node.address for node in self.joined() if not self.is_partitioned(address, node.address))

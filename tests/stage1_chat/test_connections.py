@@ -33,7 +33,7 @@ def test_the_peer_is_called_again_after_1_2_4_seconds_and_then_every_30_forever(
     bob = world.add(ChatNode, alice.address)
     world.run(1.0)
     calls = calls_of(world, bob)
-    world.part({alice.address})
+    world.partition({alice.address})
     start = world.now
     world.run(3 * 3_600.0)
     assert [round(time - start) for time in calls[:8]] == [1, 3, 7, 15, 31, 61, 91, 121]
@@ -46,13 +46,13 @@ def test_after_a_link_the_waits_begin_at_one_second_again() -> None:
     world, alice = founded_world()
     bob = world.add(ChatNode, alice.address)
     world.run(1.0)
-    world.part({alice.address})
+    world.partition({alice.address})
     world.run(100.0)
     world.heal()
     world.run(62.0)
     assert [peer["state"] for peer in world.reported(bob, "peer")] == ["up", "down", "up"]
     calls = calls_of(world, bob)
-    world.part({alice.address})
+    world.partition({alice.address})
     start = world.now
     world.run(8.0)
     assert [round(time - start) for time in calls] == [1, 3, 7]
@@ -79,7 +79,7 @@ def test_a_call_that_was_due_for_an_earlier_loss_is_not_made_for_the_next_one() 
     world.open(world.networks[bob.address], alice.address)
     world.settle()
     calls, start = calls_of(world, bob), world.now
-    world.part({alice.address})
+    world.partition({alice.address})
     world.run(10.0)
     assert [round(time - start, 1) for time in calls] == [2, 6], "twice as long, since the link did not last"
 

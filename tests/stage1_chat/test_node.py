@@ -159,7 +159,7 @@ def test_both_sides_of_a_healed_partition_read_what_the_other_said() -> None:
     world.run(1.0)
     carol = world.add(ChatNode, bob.address)
     world.run(1.0)
-    world.part({alice.address})
+    world.partition({alice.address})
     alice.on_line("from alice")
     carol.on_line("from carol")
     world.run(10.0)

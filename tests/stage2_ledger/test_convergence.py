@@ -33,7 +33,7 @@ def random_sending(seed: int, has_cuts: bool) -> tuple[World, list[LedgerNode], 
 
     def part() -> bool:
         if has_cuts:
-            world.part({one.address for one in nodes if chance.random() < 0.5})
+            world.partition({one.address for one in nodes if chance.random() < 0.5})
         return has_cuts
 
     def send() -> bool:
@@ -119,13 +119,13 @@ def test_one_connection_heals_a_partition() -> None:
     for seed in range(60):
         world, choose, nodes = grown_world(seed, 6)
         side = {node.address for node in nodes[:choose.randint(1, 5)]}
-        world.part(side)
+        world.partition(side)
         sent: Sent = {}
         for _ in range(20):
             sent |= send_randomly(world, choose.choice(nodes), choose)
             world.run(choose.random() * 0.2)
         bridge = {choose.choice(sorted(side)), choose.choice([n.address for n in nodes if n.address not in side])}
-        world.is_parted = lambda one, other, side=side, bridge=bridge: (  # type: ignore[misc]
+        world.is_partitioned = lambda one, other, side=side, bridge=bridge: (  # type: ignore[misc]
             (one in side) != (other in side) and {one, other} != bridge)
         world.run(40.0)
         check_ledgers(world, nodes, sent, f"seed {seed}")
@@ -135,7 +135,7 @@ def test_one_connection_heals_a_partition() -> None:
 def test_after_a_long_partition_everybody_is_in_every_list_again() -> None:
     for seed in range(8):
         world, _, nodes = grown_world(seed, 6)
-        world.part({node.address for node in nodes[:3]})
+        world.partition({node.address for node in nodes[:3]})
         world.run(1_000.0)
         world.heal()
         world.run(40.0)
@@ -147,7 +147,7 @@ def test_after_more_than_an_hour_a_node_that_calls_its_peer_again_learns_of_all_
     """By then nobody else is called any more. Without the list of peers, one link alone would join the halves."""
     for seed in range(2):
         world, choose, nodes = grown_world(seed, 6)
-        world.part({node.address for node in nodes[:3]})
+        world.partition({node.address for node in nodes[:3]})
         world.run(3_700.0)
         sent = send_randomly(world, nodes[0], choose) | send_randomly(world, nodes[5], choose)
         world.heal()

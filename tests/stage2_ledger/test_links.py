@@ -136,7 +136,7 @@ def test_peers_that_come_and_go_do_not_take_the_place_of_one_that_stayed(who: st
 
 def test_an_address_comes_back_into_the_list_when_it_answers_again() -> None:
     world, alice, bob = linked_pair()
-    world.part({alice.address})
+    world.partition({alice.address})
     world.settle()
     assert list_of(world, alice) == [alice.address] and list_of(world, bob) == [bob.address]
     world.run(20.0)
@@ -179,7 +179,7 @@ def test_a_stranger_that_claims_the_address_of_a_lost_neighbour_does_not_end_the
     if is_early:
         add_impostor(world, bob, alice.address)
     with forgetting(alice):
-        world.part({alice.address})
+        world.partition({alice.address})
         world.settle()
     if not is_early:
         add_impostor(world, bob, alice.address)
@@ -225,7 +225,7 @@ def test_nobody_gets_the_address_of_a_link_that_a_closed_call_had_proven_when_it
     world.run(10.0)
     assert pairs(world)[frozenset((alice.address, bob.address))] == 1
     with forgetting(alice):
-        world.part({alice.address})
+        world.partition({alice.address})
         world.settle()
     world.heal()
     world.run(31.0)

@@ -184,7 +184,7 @@ def test_two_nodes_with_any_two_sets_end_with_the_union(holders: list[str], seed
     bob = world.add(LedgerNode, alice.address)
     world.run(1.0)
     if is_fresh:
-        world.part({alice.address})
+        world.partition({alice.address})
         world.settle()
     with patch.object(LedgerNode, "flood"):
         everything = [transaction("a", "b", 2**number) for number in range(len(holders))]

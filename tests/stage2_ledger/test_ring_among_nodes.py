@@ -210,7 +210,7 @@ def test_the_peer_of_the_command_line_stays_linked_and_listed_among_ten_thousand
                     for number in range(1, 10_100)))
     world.run(30.0)
     assert [link.dialled for link in bob.links if link.dialled == alice.address] == [alice.address]
-    world.part({alice.address})
+    world.partition({alice.address})
     world.run(60.0)
     assert bob.links.keys() and alice.address not in list_of(world, bob)
     stranger.send(*({"type": "presence", "nonce": f"{number:032x}", "address": f"node-2-{number}:1"}

@@ -397,7 +397,7 @@ def mixed_life(seed: int, genuine: list[Event], forged: list[Event]) -> None:
         world.run(0.5)
     peers = [add_linked_peer(world, choose.choice(nodes)) for _ in range(4)]
     scripted = {peer.address for peer in peers}
-    world.is_parted = lambda one, other: other in scripted  # the scripted peers would say no hello
+    world.is_partitioned = lambda one, other: other in scripted  # the scripted peers would say no hello
     liars, faults, sent = peers[:2], [0, 0], []
 
     def lie() -> None:

@@ -135,7 +135,7 @@ def test_blocks_missed_while_cut_off_are_fetched_even_if_no_new_block_comes() ->
     world, founder = founded_world(interval_ms=1_000)
     node = add_node(world, founder)
     world.run(1.0)
-    world.part({node.address})
+    world.partition({node.address})
     for _ in range(5):
         founder.on_line(f"/send {CAROL.account} 10")
         world.run(1.0)

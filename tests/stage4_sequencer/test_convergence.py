@@ -56,19 +56,19 @@ class Life:
 
     def join_if_possible(self) -> bool:
         """One more node, up to six, unless there is a partition."""
-        if len(self.nodes) == 6 or self.is_parted():
+        if len(self.nodes) == 6 or self.is_partitioned():
             return False
         self.join()
         return True
 
     def part(self) -> None:
         """Partition the network, with half of the nodes on each side."""
-        self.world.part(set(self.choose.sample([node.address for node in self.nodes], len(self.nodes) // 2)))
+        self.world.partition(set(self.choose.sample([node.address for node in self.nodes], len(self.nodes) // 2)))
 
-    def is_parted(self) -> bool:
+    def is_partitioned(self) -> bool:
         """Is there a partition?"""
         addresses = [node.address for node in self.nodes]
-        return any(self.world.is_parted(one, other) for one in addresses for other in addresses)
+        return any(self.world.is_partitioned(one, other) for one in addresses for other in addresses)
 
     def check(self) -> None:
         """The invariants: no node has executed anything but what the sequencer ordered, and no account has debts."""

@@ -108,7 +108,7 @@ def test_after_a_partition_exactly_one_of_two_payments_of_the_same_money_is_exec
     world.run(seconds=0.5)
     makers.append(add_node(world, makers[0].address, plays=(6, 7, 8, 9)))
     world.run(seconds=0.5)
-    world.part({makers[0].address})
+    world.partition({makers[0].address})
     for node, receiver, nonce in zip(makers, (X, Y), (1, 2), strict=True):
         message = transaction(10, receiver, MILLION, nonce)
         node.on_transaction(None, message, encode_frame(message))
@@ -253,7 +253,7 @@ def test_makers_end_up_with_one_chain_after_cuts_partitions_and_late_joining(see
         if world.random.random() < 0.3 and world.open_connections():
             world.cut(world.random.choice(world.open_connections()))
         if step == 4:
-            world.part({node.address for node in nodes if world.random.random() < 0.5})
+            world.partition({node.address for node in nodes if world.random.random() < 0.5})
     world.heal()
     nodes.append(add_node(world, nodes[0].address))
     world.run(seconds=15)
