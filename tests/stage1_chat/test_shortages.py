@@ -81,7 +81,7 @@ def test_a_call_without_a_thread_counts_as_one_that_nobody_answered(
     allow(monkeypatch, 0)
     here.network.connect("127.0.0.1:9")
     assert failed == [], "the code that asked for the call has not returned yet"
-    here.network.after(0.0, here.network.stop)
+    here.network.put(here.network.stop)
     here.network.run()
     assert failed == ["127.0.0.1:9"] and [told["code"] for told in here.console.told("error")] == ["BUSY"]
 
