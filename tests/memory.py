@@ -153,7 +153,8 @@ class Stranger(ChatNode):
             self.is_closed = True
 
     def send(self, *messages: Event) -> None:
-        """Send messages."""
+        """Send messages. AssertionError if nobody has opened a connection yet: the node was to call."""
+        assert hasattr(self, "connection"), f"no connection to {self.address}: the node has not called it"
         for message in messages:
             self.connection.send(encode_frame(message))
 

@@ -98,7 +98,8 @@ def describe_exception(error: BaseException, place: Place, frames: list[tuple[Fr
     lines = [f"{name_of(error)}: {error}".rstrip(": ").splitlines()[0], f"  came out of {place}"]
     if raised != place:
         lines.append(f"  raised in {raised}")
-    if any(frame.f_code.co_name in ("on_frame", "on_message") for frame, _ in frames):
+    is_slip = isinstance(error, NameError)  # no message is the cause of that
+    if not is_slip and any(frame.f_code.co_name in ("on_frame", "on_message") for frame, _ in frames):
         lines.append("  Raise Invalid (common/interface.py) for a message that is not valid, and nothing else: any "
                      "other")
         lines.append("  exception is a defect, for which its sender is not blamed (contract §2, Bad input).")

@@ -7,6 +7,7 @@ After the first failure the other cases of the same test still run for some seco
 import faulthandler
 import json
 import os
+import threading
 import time
 from collections.abc import Generator
 from pathlib import Path
@@ -109,7 +110,8 @@ class TaskRun:
 
     def pytest_sessionfinish(self) -> None:
         """All tests are over; what they have started may still run."""
-        self.tell("finished")
+        running = [one.name for one in threading.enumerate() if one is not threading.main_thread() and not one.daemon]
+        self.tell("finished", threads=running)
 
     def _draw(self, error: BaseException, is_exception: bool) -> None:
         """Draw all messages into a file, if the test has run in memory."""

@@ -138,7 +138,8 @@ def describe_failure(table: Table, task: Task, failure: Failure) -> list[str]:
         lines += wrapped("Rule: ", f"{group.rule} (contract {group.contract})")
     lines += [clip(f"Test: {sentence(failure.test)}", WIDTH), clip(f"      {failure.test}", WIDTH), *failure.lines]
     if failure.others:
-        lines.append(f"{failure.others} more cases of this test fail for the same reason.")
+        cases = "more case of this test fails" if failure.others == 1 else "more cases of this test fail"
+        lines.append(f"{failure.others} {cases} for the same reason.")
     return lines
 
 

@@ -66,6 +66,18 @@ def test_an_exception_that_is_not_invalid_is_said_to_be_a_defect(monkeypatch: py
     assert any(line.startswith("! ") for line in told.lines) and alice.history
 
 
+def test_a_name_that_is_not_there_is_no_question_of_what_a_message_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    world, alice = talk()
+    monkeypatch.delattr("stage1_chat.node.make_id")
+    with pytest.raises(NameError) as raised:
+        message = {"type": "chat", "nonce": "0" * 32, "text": "x"}
+        next(iter(world.networks["node-2:1"].node.links)).send(encode_frame(message))
+        world.settle()
+    told = explain(raised.value, "stage1_chat", None)
+    assert told.lines[0] == "NameError: name 'make_id' is not defined" and alice.history
+    assert not any("Raise Invalid" in line for line in told.lines)
+
+
 def test_what_a_process_has_printed_names_the_function() -> None:
     said = "it has ended: ... stage3_signed/node.py:7 SignedNode.describe is not written yet\n"
     assert find_unwritten_in(said, "stage3_signed") == "stage3_signed/node.py:7 SignedNode.describe is not written yet."
