@@ -17,7 +17,7 @@ class Redial:
         self.is_unproven = is_unproven
         """Has this node never reached the peer at this address? Then the address is only what the peer, which has
         called, claims to listen at. It may be anybody's."""
-        self.wait = FIRST_REDIAL
+        self.wait: float = FIRST_REDIAL
         """Seconds before the next call."""
         self.is_planned = False
         """Is a call planned? False while a call is under way, and while its connection is not linked yet."""

@@ -90,7 +90,7 @@ class Comparison:
     def __init__(self) -> None:
         self.knows_sums = False
         """Has the neighbour said `sums` or `get_sums`? Then it needs no summary."""
-        self.salt = "0" * 64
+        self.salt: str = "0" * 64
         """The salt of the neighbour's first sums. All further sums are asked for with the same salt."""
         self.asked: list[str] = []
         """The prefixes whose sums this node has asked for."""
@@ -107,8 +107,8 @@ class Comparison:
         return bool(self.asked) or self.is_listing
 
     def order(self) -> list[int]:
-        """The order in which the sixteen parts are looked at. It depends on the neighbour, so that two neighbours
-        first tell this node different ids, and not both the same."""
+        """The order in which the sixteen parts are looked at. It begins with the first digit of the salt, which differs
+        from neighbour to neighbour: so two of them first tell this node different ids, and not both the same."""
         first = int(self.salt[0], 16)
         return [*range(first, len(HEX_DIGITS)), *range(first)]
 
@@ -252,7 +252,7 @@ class Reconciliation(Part):
     # --- telling ids ----------------------------------------------------------------------------
 
     def on_get_ids(self, connection: Connection, message: Message, frame: bytes) -> None:
-        """Answer with the ids that begin with these prefixes, as many as fit into one answer."""
+        """Answer with the ids that begin with these prefixes, as many as fit into one answer, each once."""
         ids = dict.fromkeys(self._ids.take(message["prefixes"], MAX_TOLD_IDS))  # one prefix may be in another
         connection.send(encode_frame({"type": "ids", "ids": list(ids)}))
 

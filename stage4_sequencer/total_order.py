@@ -46,7 +46,7 @@ class TotalOrderNode(SignedNode):
     def __init__(self, network: Network, address: str, setup: TotalOrderSetup) -> None:
         super().__init__(network, address, setup)
         self.setup: TotalOrderSetup = setup
-        self.only_network = setup.only_network
+        self.only_network: str | None = setup.only_network
         self.expected_network: str | None = None
         """The network in the hello of the peer that this node joins by; its genesis is awaited."""
         self.genesis_frame = b""

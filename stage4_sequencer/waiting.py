@@ -18,9 +18,9 @@ class WaitingBlock:
     """What one block lacks, and who has sent it."""
 
     def __init__(self, lacking: Iterable[str], now: float) -> None:
-        self.order = tuple(lacking)
+        self.order: tuple[str, ...] = tuple(lacking)
         """All that it lacked when it came, in the order of the block."""
-        self.lacking = set(self.order)
+        self.lacking: set[str] = set(self.order)
         """What it still lacks."""
         self.senders: dict[Connection, Iterator[str]] = {}
         """The connections that have sent it, and what each is asked for next."""

@@ -43,8 +43,8 @@ class Rules:
     """What a block must be by itself, wherever it stands, in the network of one genesis."""
 
     def __init__(self, genesis: Genesis) -> None:
-        self.seed = genesis.seed
-        self.thresholds = genesis.winning_thresholds()
+        self.seed: str = genesis.seed
+        self.thresholds: dict[str, int] = genesis.winning_thresholds()
         """Genesis account -> the value below which its draws win."""
         self._network = genesis.id
 

@@ -52,10 +52,10 @@ class Tree:
 
     def __init__(self, genesis_id: str) -> None:
         self.root = Block(genesis_id, 0, "", "", 0, [], b"")
-        self.blocks = {genesis_id: self.root}
-        self.best = self.root
+        self.blocks: dict[str, Block] = {genesis_id: self.root}
+        self.best: Block = self.root
         """The tip of the best chain."""
-        self.chain = [self.root]
+        self.chain: list[Block] = [self.root]
         """The best chain by height, the genesis first."""
 
     def __contains__(self, block_id: str) -> bool:

@@ -134,7 +134,7 @@ def kind_of(statement: ast.stmt, function: Function, parts: dict[str, str]) -> s
 
 def _class_called(call: ast.Call, parts: dict[str, str]) -> str | None:
     """The class of the object that a call makes: `Ring(...)`, `self.RING(...)`, or `self.parts.add(...)` of these."""
-    if isinstance(call.func, ast.Name) and call.func.id[:1].isupper():
+    if isinstance(call.func, ast.Name) and call.func.id.lstrip("_")[:1].isupper():
         return call.func.id
     if isinstance(call.func, ast.Attribute):
         if call.func.attr in parts:

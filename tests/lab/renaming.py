@@ -34,6 +34,13 @@ def named_in(source: str) -> set[str]:
             if isinstance(name := getattr(node, field, None), str)}
 
 
+def attributes_set_in(source: str) -> set[str]:
+    """The public attributes that methods of a file give a value to."""
+    stored = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Attribute)
+              and isinstance(node.ctx, ast.Store) and isinstance(node.value, ast.Name) and node.value.id == "self"]
+    return {node.attr for node in stored if not node.attr.startswith("_")}
+
+
 def free_names(own: str, files: Mapping[str, bytes], sources: Iterable[str]) -> set[str]:
     """What may have another name in a handout: of all that `sources` define, which are the files of the stage `own` with
     their bodies, what neither its skeleton names publicly nor the given files at all."""

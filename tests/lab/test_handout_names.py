@@ -4,6 +4,7 @@ A right solution may have other attributes and helpers. So our own stage, with a
 not name, must stay green.
 """
 
+import re
 import subprocess
 import sys
 from functools import lru_cache
@@ -13,7 +14,7 @@ import pytest
 
 from lab.compare.stagecode import FOLDERS
 from lab.handout import handout
-from tests.lab.renaming import defined_in, free_names, read_in, with_other_names
+from tests.lab.renaming import attributes_set_in, defined_in, free_names, read_in, with_other_names
 from tests.processes import ROOT
 
 every_stage = pytest.mark.parametrize("stage", FOLDERS)
@@ -52,6 +53,24 @@ def test_tests_read_no_name_that_a_student_may_choose(stage: int) -> None:
              if path.endswith(".py") and path.split("/")[0] in ("tests", "lab")}
     hidden = {path: sorted(found) for path, text in files.items() if (found := read_in(text, names))}
     assert hidden == {}, "declare these in the skeleton (annotate them), or test from outside"
+
+
+@every_stage
+def test_every_public_attribute_is_declared_in_the_file_that_sets_it_or_in_what_is_given(stage: int) -> None:
+    """A name that is used elsewhere, such as `root`, is read by many tests, so the test above cannot know whose it is."""
+    files = {path: text.decode() for path, text in handout.collect(stage).items() if path.endswith(".py")}
+    inherited = {name for path, text in files.items() if path.split("/")[0] not in ("tests", "lab", FOLDERS[stage])
+                 for name in attributes_set_in(text)}
+    hidden = {path: sorted(found) for path, source in sources(stage).items()
+              if (found := attributes_set_in(source) - attributes_set_in(files[path]) - inherited)}
+    assert hidden == {}, "annotate these, or begin their names with an underscore"
+
+
+@every_stage
+def test_its_tests_start_no_node_of_a_later_stage(stage: int) -> None:
+    files = {path: text.decode() for path, text in handout.collect(stage).items() if path.startswith("tests/stage")}
+    started = {path: [int(one) for one in re.findall(r"(?:\blaunch\(|\bstage=)(\d)", text)] for path, text in files.items()}
+    assert {path: most for path, numbers in started.items() if (most := max(numbers, default=1)) > stage} == {}
 
 
 SOURCE = """
