@@ -21,7 +21,7 @@ class ChatClient(Client):
         return ThreadedNetwork(console, Openings(options.host, options.port))
 
     def make_node(self, network: ThreadedNetwork, address: str, options: argparse.Namespace) -> ChatNode:
-        """Make the node."""
+        """Make the node. `options.wait` is in thousandths of a second."""
         return ChatNode(network, address, Setup(join_seconds=options.wait / 1000))
 
 

@@ -32,7 +32,8 @@ class Joining:
         """The connection that this node joins by, from its opening until it is linked."""
 
     def start(self, peer: str) -> None:
-        """Call the peer for the first time."""
+        """Call the peer for the first time. When the time is over (after 5 s at least), give up. The reason is that of the
+        last failure, or "no answer within 5 seconds"."""
         limit = max(self._seconds, HELLO_SECONDS)  # a call always gets the time for a hello, even if --wait is shorter
         self._until = self._network.now() + self._seconds
         self._network.after(limit, lambda: self.give_up(self._failure or f"no answer within {limit:g} seconds"))
@@ -57,12 +58,14 @@ class Joining:
             self._connection = None
 
     def on_not_ready(self, connection: Connection, reason: str) -> None:
-        """The other end is there, and cannot let this node join yet."""
+        """The other end is there, and cannot let this node join yet: keep the reason. The connection ends next, and
+        `on_closed` calls again."""
         if self.is_by(connection):
             self._failure = reason
 
     def on_closed(self) -> None:
-        """The connection that the node joined by has ended."""
+        """The connection that the node joined by has ended: this call has failed, for the reason that was kept, or
+        since "the connection was closed before the node had joined"."""
         self.on_failed(self._failure or "the connection was closed before the node had joined")
 
     def on_failed(self, reason: str) -> None:
@@ -79,8 +82,9 @@ class Joining:
             self.give_up(reason)
 
     def give_up(self, reason: str) -> None:
-        """There is nobody to join, or nobody of this kind: found a network. Then tell the user why, in the last line
-        that is printed at the start (contract §4)."""
+        """There is nobody to join, or nobody of this kind: call this peer no longer, and found a network. Then tell the
+        user why, in the last line that is printed at the start: NETWORK, "PEER: REASON; this is a network of its own;
+        nobody else is in it" (contract §4)."""
         if not self._is_over():
             if self._connection is not None:
                 self._connection.was_refused = True

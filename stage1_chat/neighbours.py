@@ -21,7 +21,8 @@ class Neighbours:
         three times as long, and most frames are copies."""
 
     def add_link(self, connection: Connection) -> None:
-        """The handshake is done."""
+        """The handshake is done: the connection is `State.LINKED` from now on. If it is the one to `--peer`, note where
+        that node says that it listens."""
         self.links[connection] = None
         connection.state = State.LINKED
         if connection.dialled is not None and connection.dialled == self.peer:

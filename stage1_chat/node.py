@@ -96,7 +96,8 @@ class ChatNode(PeeringNode):
     # --- the user -------------------------------------------------------------------------------
 
     def on_line(self, line: str) -> None:
-        """A line that was typed: a chat message, or a command if it begins with one slash (contract §4)."""
+        """A line that was typed: a chat message, or a command if it begins with one slash (contract §4). Of two slashes
+        the first is taken off, and does not count in the length of the message."""
         try:
             if line.startswith("/") and not line.startswith("//"):
                 self._run_command(line[1:].split())
@@ -106,7 +107,7 @@ class ChatNode(PeeringNode):
             self.report_error(error.code, str(error))
 
     def say(self, text: str) -> None:
-        """Send a chat message. Nothing in it tells who wrote it."""
+        """Send a chat message; CommandError if a text cannot be one. Nothing in it tells who wrote it."""
         if len(text) > MAX_TEXT:
             raise CommandError(f"a message has 1 to {MAX_TEXT} characters, this one has {len(text)}")
         if not is_text(text, 1, MAX_TEXT):

@@ -63,7 +63,7 @@ class PeeringNode(ABC):
     # --- its network ----------------------------------------------------------------------------
 
     def start(self, peer: str | None) -> None:
-        """Join the network that `peer` is in, or found one if there is none."""
+        """Join the network that `peer` is in, or found one if there is none. `neighbours.peer` keeps the address."""
         self.neighbours.peer = peer
         self.idle.watch()
         if self.setup.remembers_network:
@@ -161,7 +161,8 @@ class PeeringNode(ABC):
     # --- hello ----------------------------------------------------------------------------------
 
     def on_hello(self, connection: Connection, message: Message, frame: bytes) -> None:
-        """Handshake: the same version, stage and network, and not this node itself (contract §2)."""
+        """Handshake: the same version, stage and network, and not this node itself (contract §2). `refusals` ends the
+        connection if "both nodes are still joining" (`hang_up`), or if the other one is in another network."""
         if connection.address is not None:
             raise FormatError("hello: a second one")
         connection.claimed_address = message["listen"]

@@ -177,8 +177,8 @@ class Fetcher(Part):
     # --- who is asked ---------------------------------------------------------------------------
 
     def _note_named_by(self, missing_id: str, connection: Connection) -> bool:
-        """Note that a connection has named an id, and queue it there unless another one is asked; False if there is no
-        room."""
+        """Note that a connection has named an id, and queue it there unless another one is asked. A connection that
+        was asked and did not bring it no longer counts. False if there is no room."""
         missing = self._missing.get(missing_id)
         if missing is not None and (connection in missing.named_by or connection in missing.failed):
             return True
@@ -254,8 +254,8 @@ class Fetcher(Part):
         return chosen
 
     def _forsake(self, missing_id: str, missing: Missing, again_at: float) -> None:
-        """Nobody is left who has named an id. If very many are forsaken, the oldest is forgotten until it is named
-        again."""
+        """Nobody is left who has named an id. If more than `MAX_NAMED` are forsaken, the oldest is forgotten until it
+        is named again."""
         missing.rounds = 0
         self._forsaken[missing_id] = again_at
         if len(self._forsaken) > MAX_NAMED:

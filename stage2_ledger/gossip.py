@@ -33,7 +33,8 @@ class Gossip:
         self._owes_news = False
 
     def postpone(self, frame: bytes, source: Connection) -> None:
-        """Something new has come that is not flooded: all neighbours find it when this node next compares."""
+        """Something new has come that is not flooded: all neighbours find it when this node next compares. As with a
+        flood, its source has just been useful, and the frame goes into `seen_frames`."""
         source.useful_at = self._network.now()
         self._neighbours.seen_frames.add(hash(frame))
         self._owes_news = True

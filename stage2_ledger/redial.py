@@ -35,7 +35,8 @@ class LostPeers(Redials):
         return connection in self._next_waits or not {connection.address, connection.dialled}.isdisjoint(self._redials)
 
     def on_lost(self, connection: Connection) -> None:
-        """Call the other end of a lost connection again, unless too many are called already."""
+        """Call the other end of a lost connection again, unless too many are called already. For that of `--peer` there
+        is always room."""
         address = connection.proven or connection.address or ""
         lasted = self._network.now() - connection.opened
         is_in = address in self._redials or self._is_permanent(address)
