@@ -40,7 +40,7 @@ class Openings:
         start_thread("accept", self._accept)
 
     def close(self) -> None:
-        """Take no more callers."""
+        """Take no more callers. May be called again, and does nothing then."""
         self._is_open = False
         with contextlib.suppress(OSError):  # some systems say that a listening socket is not connected
             self._listener.shutdown(socket.SHUT_RDWR)  # `close` alone would not wake the thread that waits in `accept`
