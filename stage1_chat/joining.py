@@ -32,8 +32,8 @@ class Joining:
         """The connection that this node joins by, from its opening until it is linked."""
 
     def start(self, peer: str) -> None:
-        """Call the peer for the first time. When the time is over (after 5 s at least), give up. The reason is that of the
-        last failure, or "no answer within 5 seconds"."""
+        """Call the peer for the first time. When the time is over (after 5 s at least), give up. The reason is that of
+        the last failure, or "no answer within 5 seconds"."""
         limit = max(self._seconds, HELLO_SECONDS)  # a call always gets the time for a hello, even if --wait is shorter
         self._until = self._network.now() + self._seconds
         self._network.after(limit, lambda: self.give_up(self._failure or f"no answer within {limit:g} seconds"))
