@@ -93,13 +93,16 @@ read: $(VENV)/installed-lab ## print the whole node of STAGE=5 as one text, in r
 attacks: $(VENV)/installed-lab ## the same attacks on real nodes of every stage; HTML=out.html SEED=7 ARGS="--only overdraft --stage 4"
 	@exec $(RUN) lab.attacks $(call option,--html,$(call given,HTML)) $(call option,--seed,$(call given,SEED)) $(value ARGS)
 
-experiment: $(VENV)/installed-experiments ## measure NAME=lottery, and draw it next to theory, into run/experiments/; QUICK=1 SEED=7
+experiment_needs = $(VENV)/installed-$(if $(call given,ENGINE),cluster,experiments)
+
+experiment: $(experiment_needs) ## measure NAME=lottery beside theory, into run/experiments/; QUICK=1 SEED=7; ENGINE=tcp://scheduler:8786 on a Dask cluster
 	@exec $(RUN) lab.experiments $(experiment_options) $(call option,--,$(value NAME))
 
-experiments: $(VENV)/installed-experiments ## all experiments, one after the other; QUICK=1 SEED=7
+experiments: $(experiment_needs) ## all experiments, one after the other; QUICK=1 SEED=7; ENGINE=tcp://scheduler:8786
 	@exec $(RUN) lab.experiments $(experiment_options)
 
-experiment_options = $(if $(call is_set,QUICK),--quick) $(call option,--seed,$(call given,SEED)) $(value ARGS)
+experiment_options = $(if $(call is_set,QUICK),--quick) $(call option,--seed,$(call given,SEED)) \
+	$(call option,--engine,$(call given,ENGINE)) $(value ARGS)
 
 # TIMEOUT_FACTOR is for a slow machine, so it counts from the environment too.
 grade_options = $(call option,--stage,$(call given,STAGE)) $(call option,--node,$(call given,NODE)) \
@@ -175,7 +178,7 @@ $(VENV)/made:
 	echo '$(PYTHON)' > $@
 
 # What pip says is shown only if it fails. --no-compile halves the time; Python compiles what it imports.
-$(VENV)/installed-run $(VENV)/installed-lab $(VENV)/installed-experiments $(VENV)/installed-test $(VENV)/installed-lint: $(VENV)/installed-%: pyproject.toml $(VENV)/made
+$(VENV)/installed-run $(VENV)/installed-lab $(VENV)/installed-experiments $(VENV)/installed-cluster $(VENV)/installed-test $(VENV)/installed-lint: $(VENV)/installed-%: pyproject.toml $(VENV)/made
 	@$(alone); \
 	if [ $@ -nt pyproject.toml ] && [ $@ -nt $(VENV)/made ]; then exit; fi; \
 	echo 'installing into $(VENV) what pyproject.toml lists for $*' >&2; \
@@ -186,5 +189,6 @@ $(VENV)/installed-run $(VENV)/installed-lab $(VENV)/installed-experiments $(VENV
 
 $(VENV)/installed-lab: $(VENV)/installed-run
 $(VENV)/installed-experiments: $(VENV)/installed-lab
-$(VENV)/installed-test: $(VENV)/installed-experiments
+$(VENV)/installed-cluster: $(VENV)/installed-experiments
+$(VENV)/installed-test: $(VENV)/installed-cluster
 $(VENV)/installed-lint: $(VENV)/installed-test

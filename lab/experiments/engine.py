@@ -1,4 +1,4 @@
-"""Who does the runs of a sweep: processes on all cores of this machine."""
+"""Who does the runs of a sweep: processes on all cores of this machine, or a Dask cluster."""
 
 import multiprocessing
 import os
@@ -6,13 +6,20 @@ import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from lab.bench.machine import count_cores
+from lab.experiments.cluster import open_cluster
+
+
+def open_engine(is_alone: bool = False, cluster: str | None = None) -> AbstractContextManager[Executor]:
+    """An executor for the runs. `cluster` is the address of a Dask scheduler. Runs that need a machine for themselves
+    stay on this one: the others might share a machine there."""
+    return open_processes(is_alone) if cluster is None or is_alone else open_cluster(cluster)
 
 
 @contextmanager
-def open_engine(is_alone: bool = False) -> Iterator[Executor]:
+def open_processes(is_alone: bool = False) -> Iterator[Executor]:
     """An executor over all cores, or for one run at a time. What still runs when this is left by an exception, such as
     Ctrl-C, is ended: its rows would be lost anyway."""
     workers = 1 if is_alone else count_cores()

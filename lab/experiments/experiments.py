@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from common.console import Options, integer_from, read_path
 from lab.bench.machine import count_cores
+from lab.experiments.cluster import ClusterError
 from lab.experiments.engine import open_engine
 from lab.experiments.experiment import Experiment, Row
 from lab.experiments.picture import save_pictures
@@ -35,6 +36,8 @@ def make_options() -> Options:
                          help="seed of all runs (default: %(default)s)")
     options.add_argument("--again", action="store_true", help="measure again what is finished")
     options.add_argument("--draw", action="store_true", help="measure nothing: draw again what was measured before")
+    options.add_argument("--engine", metavar="ADDRESS", help="let a Dask cluster do the runs: the address of its"
+                         " scheduler, as in tcp://scheduler:8786 (default: all cores of this machine)")
     options.add_argument("--to", type=read_path, default=ROOT / "run" / "experiments", metavar="DIR",
                          help="where the folders are written (default: run/experiments)")
     return options
@@ -52,6 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"{name}: {do_experiment(EXPERIMENTS[name], options) / 'report.html'}")
     except KeyboardInterrupt:
         return complain("interrupted; the same command goes on from here", 130)
+    except ClusterError as error:
+        return complain(str(error), 1)
     return 0
 
 
@@ -76,6 +81,7 @@ def do_experiment(experiment: Experiment, options: argparse.Namespace) -> Path:
     write_csv(folder / "data.csv", rows)
     save_pictures(folder, experiment.TITLE, lambda figure: experiment.draw(figure, rows))
     command = f"make experiment NAME={experiment.NAME} SEED={found['seed']}" + (" QUICK=1" if options.quick else "")
+    command += f" ENGINE={options.engine}" if options.engine else ""
     write_report(folder, experiment, experiment.points(options.quick), rows, Circumstances(**found, command=command))
     return folder
 
@@ -89,8 +95,11 @@ def measure(experiment: Experiment, options: argparse.Namespace, finished: Finis
     with make_bar() as bar:
         line = bar.add_task(experiment.NAME, total=len(tasks), completed=done)
         for is_alone in (False, True):
-            those = [task for task in tasks if experiment.is_alone(task.point) == is_alone]
-            with open_engine(is_alone) as executor:
+            those = [task for task in tasks if experiment.is_alone(task.point) == is_alone
+                     and task.key not in finished.rows]
+            if not those:
+                continue
+            with open_engine(is_alone, options.engine) as executor:
                 sweep(experiment, those, options.seed, executor, finished, lambda: bar.advance(line))
     return finished.table(tasks)
 

@@ -33,7 +33,7 @@ QUOTED = [("stage1", "PEER", "--peer"), ("stage5", "HOST", "--host"), ("stage2",
           ("compare", "A", "-A"), ("compare", "B", "-B"), ("compare", "HTML", "--html"),
           ("read", "STAGE", "--stage"), ("read", "HTML", "--html"),
           ("attacks", "HTML", "--html"), ("attacks", "SEED", "--seed"),
-          ("experiment", "NAME", "--"), ("experiment", "SEED", "--seed"), ("experiments", "SEED", "--seed"),
+          ("experiment", "NAME", "--"), ("experiment", "SEED", "--seed"), ("experiments", "SEED", "--seed"), ("experiment", "ENGINE", "--engine"),
           *(("grade", option.removeprefix("--").upper(), option) for option in
             ("--stage", "--node", "--in", "--to", "--seed", "--only")), ("grade-flaky", "TIMES", "--times"),
           ("grade", "TIMEOUT_FACTOR", "--timeout-factor"),
@@ -74,7 +74,7 @@ def furnish(folder: Path, makefile: str) -> Path:
     python.write_text(PRINTER)
     python.chmod(0o755)
     (folder / ".venv" / "made").write_text("python3\n")
-    for group in ("", "-run", "-lab", "-experiments", "-test", "-lint"):
+    for group in ("", "-run", "-lab", "-experiments", "-cluster", "-test", "-lint"):
         (folder / ".venv" / f"installed{group}").touch()
     return folder
 
