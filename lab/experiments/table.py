@@ -6,7 +6,8 @@ from lab.experiments.lottery import Lottery
 from lab.experiments.quality import Quality
 from lab.experiments.rollbacks import Rollbacks
 from lab.experiments.settlement import Settlement
+from lab.experiments.spread import Spread
 
 EXPERIMENTS: dict[str, Experiment] = {one.NAME: one for one in [
-    Forks(), Rollbacks(), Settlement(), Quality(), Lottery()]}
+    Forks(), Rollbacks(), Settlement(), Quality(), Lottery(), Spread()]}
 """In the order in which `make experiments` does them."""
