@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import PercentFormatter, StrMethodFormatter
 
 from lab.experiments.experiment import Experiment, Point, Row, column, groups, spread, where
 from lab.experiments.flooding import nodes_of
@@ -30,7 +30,7 @@ class Spread(Experiment):
     """A message is flooded from one node, after some nodes have failed or not."""
 
     NAME: ClassVar[str] = "spread"
-    TITLE: ClassVar[str] = "Two random links carry a message across 10,000 nodes in five hops"
+    TITLE: ClassVar[str] = "Two random links carry news to 10,000 nodes in five hops"
     QUESTION: ClassVar[str] = (
         "How many hops, and how many copies, does it take until 10 to 10,000 nodes have a message? What share of a"
         " network stays together when 10 to 80 % of the nodes fail?")
@@ -85,7 +85,7 @@ class Spread(Experiment):
         """A panel for hops, one for copies, one for what stays together."""
         panels = figure.subplots(1, 3)
         grown = where(rows, failed=0.0)
-        sizes = np.geomspace(10, max(column(grown, "nodes")), 200).tolist()
+        sizes = np.geomspace(30, max(column(grown, "nodes")), 200).tolist()  # below, all are linked to nearly all
         shares = np.linspace(0, 0.85, 200).tolist()
         failing = max(column([row for row in rows if row["failed"]], "nodes"))
         for place, topology in enumerate(TOPOLOGIES):
@@ -100,10 +100,13 @@ class Spread(Experiment):
             draw_theory(panels[2], shares, [together(topology, failing, share) for share in shares], "", place)
         panels[0].set(xscale="log", yscale="log", xlabel="nodes", title="hops to the last node")
         panels[1].set(xscale="log", xlabel="nodes", title="copies to each node", ylim=(0, 26))
-        panels[2].set(xlabel="share of nodes that fail", title="survivors together", ylim=(0, 1.04))
+        panels[2].set(xlabel="nodes that fail", title="survivors together", ylim=(0, 1.04))
+        for axis in (panels[0].xaxis, panels[0].yaxis, panels[1].xaxis):
+            axis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
         for axis in (panels[2].xaxis, panels[2].yaxis):
             axis.set_major_formatter(PercentFormatter(1, decimals=0))
-        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4,
+                      title="points: the model; lines: theory", title_fontsize=17)
 
     def findings(self, rows: Sequence[Row]) -> list[str]:
         """Theory next to measurement, for the largest network, and for each share that fails."""
