@@ -41,7 +41,8 @@ class Spread(Experiment):
         " how often the message comes to a node. Up to 1,000 nodes, the node classes in memory do the same: the lists"
         " of peers of stage 2 say whom each one calls, and stage 1 floods. In networks of 1,000 nodes some fail at"
         " random, all at once. Then the message begins in the largest part, before anybody has called others in place"
-        " of the lost.")
+        " of the lost. What is left out: where nodes join one after the other, early ones keep the links that they had"
+        " when the network was small, so they have more links than others, and news spreads a little faster.")
     MEASURED: ClassVar[dict[str, str]] = {
         "last": "hops to the last node", "mean": "hops on average", "copies": "copies that come to a node",
         "together": "share of the survivors in the largest part"}
