@@ -151,16 +151,16 @@ def running(*command: str) -> Iterator[None]:
 
 
 @pytest.mark.long
-def test_a_sweep_runs_on_a_scheduler_and_a_worker_started_by_the_commands_of_the_manifest() -> None:
+def test_a_sweep_runs_on_a_scheduler_and_a_worker_started_by_the_commands_of_the_manifest(tmp_path: Path) -> None:
     scheduler, worker = (container(one) for one in of_kind(SWEEP, "Deployment"))
     [service] = of_kind(SWEEP, "Service")
     assert scheduler["command"][0] == worker["command"][0] == "python"
     assert worker["args"][0] == f"tcp://{service['metadata']['name']}:{service['spec']['ports'][0]['port']}"
     host, port = unused_address().split(":")
     address = f"tcp://{host}:{port}"
-    on_loopback = ["--host", host, *(port if word == "8786" else word for word in scheduler["args"])]
+    on_loopback = ["--host", host, "--dashboard-address", f"{host}:0", *(port if word == "8786" else word for word in scheduler["args"])]
     with (running(*scheduler["command"][1:], *on_loopback),
-          running(*worker["command"][1:], address, *worker["args"][1:], "--host", host),
+          running(*worker["command"][1:], address, *worker["args"][1:], "--host", host, "--local-directory", str(tmp_path)),
           open_cluster(address) as executor):
         point = Lottery().points(True)[0]
         assert executor.submit(Lottery().run, point, 5).result(timeout=60) == Lottery().run(point, 5)

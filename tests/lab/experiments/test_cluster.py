@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from distributed import Client, LocalCluster
@@ -28,9 +29,11 @@ TASKS = [Task({"how": "memory", "delay": delay, "slots": 100}, run) for run in (
 
 @contextmanager
 def running_cluster(workers: int = 2, is_apart: bool = False) -> Iterator[str]:
-    """A cluster on loopback, with two threads in each worker; its address. If it is apart, workers are processes."""
-    with LocalCluster(n_workers=workers, threads_per_worker=2, processes=is_apart, host="127.0.0.1", protocol="tcp",  # type: ignore[no-untyped-call]
-                      dashboard_address=None) as local:
+    """A cluster on loopback, with two threads in each worker; its address. If it is apart, workers are processes. Dask has a
+    server for HTTP even without its dashboard; like all others, it gets any port that is free."""
+    with (TemporaryDirectory() as folder,
+          LocalCluster(n_workers=workers, threads_per_worker=2, processes=is_apart, host="127.0.0.1", protocol="tcp",  # type: ignore[no-untyped-call]
+                       dashboard_address="127.0.0.1:0", scheduler_kwargs={"dashboard": False}, local_directory=folder) as local):
         yield local.scheduler_address
 
 
