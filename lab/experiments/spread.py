@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter, StrMethodFormatter
+from matplotlib.ticker import NullFormatter, PercentFormatter, StrMethodFormatter
 
 from lab.experiments.experiment import Experiment, Point, Row, column, groups, spread, where
 from lab.experiments.flooding import nodes_of
@@ -104,6 +104,7 @@ class Spread(Experiment):
         panels[2].set(xlabel="nodes that fail", title="survivors together", ylim=(0, 1.04))
         for axis in (panels[0].xaxis, panels[0].yaxis, panels[1].xaxis):
             axis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+            axis.set_minor_formatter(NullFormatter())
         for axis in (panels[2].xaxis, panels[2].yaxis):
             axis.set_major_formatter(PercentFormatter(1, decimals=0))
         figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4,
