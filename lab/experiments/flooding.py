@@ -73,7 +73,7 @@ class NodesOf:
 
     def fail(self, failed: Ints) -> None:
         """Cut these nodes off, all at once."""
-        self.world.part({address_of(node) for node in failed.tolist()})
+        self.world.partition({address_of(node) for node in failed.tolist()})
         self.world.run(seconds=1)
 
     def flood(self, start: int) -> Flood:
