@@ -7,7 +7,8 @@ from lab.experiments.quality import Quality
 from lab.experiments.rollbacks import Rollbacks
 from lab.experiments.settlement import Settlement
 from lab.experiments.spread import Spread
+from lab.experiments.throughput import Throughput
 
 EXPERIMENTS: dict[str, Experiment] = {one.NAME: one for one in [
-    Forks(), Rollbacks(), Settlement(), Quality(), Lottery(), Spread()]}
+    Throughput(), Forks(), Rollbacks(), Settlement(), Quality(), Lottery(), Spread()]}
 """In the order in which `make experiments` does them."""

@@ -76,8 +76,9 @@ def end_all(nodes: Sequence[NodeProcess]) -> list[int]:
 
 @contextlib.contextmanager
 def running_network(stage: int, count: int, options: Callable[[int], list[str]] = lambda number: [],
-                    environment: dict[str, str] | None = None) -> Iterator[list[NodeProcess]]:
-    """Run `count` nodes of one network, all linked. `options(number)` are a node's options besides `--peer`.
+                    environment: dict[str, str] | None = None, module: str = "") -> Iterator[list[NodeProcess]]:
+    """Run `count` nodes of one network, all linked. `options(number)` are a node's options besides `--peer`, and
+    `module` is another client than that of the stage.
 
     Node 0 founds the network, and the others join it. NodeError if that fails, or if a node ends with an error.
     """
@@ -85,7 +86,8 @@ def running_network(stage: int, count: int, options: Callable[[int], list[str]] 
     try:
         for number in range(count):
             peer = nodes[0].address if nodes else "none"
-            nodes.append(NodeProcess(stage, "--peer", peer, *options(number), environment=environment))
+            nodes.append(NodeProcess(stage, "--peer", peer, *options(number), environment=environment,
+                                     module=module))
         for number, node in enumerate(nodes):
             # In stage 1 a node keeps one connection, to the peer that it joined.
             others = min(count - 1, RING_LINKS) if stage > 1 or number == 0 else 1
