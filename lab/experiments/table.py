@@ -1,5 +1,6 @@
 """All experiments, by name."""
 
+from lab.experiments.convergence import Convergence
 from lab.experiments.experiment import Experiment
 from lab.experiments.forks import Forks
 from lab.experiments.lottery import Lottery
@@ -10,5 +11,9 @@ from lab.experiments.spread import Spread
 from lab.experiments.throughput import Throughput
 
 EXPERIMENTS: dict[str, Experiment] = {one.NAME: one for one in [
-    Throughput(), Forks(), Rollbacks(), Settlement(), Quality(), Lottery(), Spread()]}
+from lab.experiments.spread import Spread
+from lab.experiments.throughput import Throughput
+
+EXPERIMENTS: dict[str, Experiment] = {one.NAME: one for one in [
+    Throughput(), Forks(), Rollbacks(), Settlement(), Quality(), Lottery(), Spread(), Convergence()]}
 """In the order in which `make experiments` does them."""

@@ -2,7 +2,6 @@
 
 import json
 import random
-import shutil
 import time
 from pathlib import Path
 
@@ -11,27 +10,14 @@ import pytest
 from common.encoding import canon
 from common.rsa import InvalidSignature, verify
 from lab.blackbox.peer import DEADLINE
-from lab.experiments import sockets
 from lab.experiments.experiment import Point
 from lab.experiments.load import Forger, forge, make_load, split_frames
 from lab.experiments.throughput import Throughput, bound_of, options_of, wait_until_executed
 from lab.nodes.processes import running_network
 from lab.nodes.workload import PASSPHRASE, KeyRing, injectors
-from tests.conftest import KEYS
 from tests.lab.experiments.inline import draw_page, measure
 
 NETWORK = 64 * "0"
-
-
-@pytest.fixture
-def keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> KeyRing:
-    """Twelve keys, which the experiments on real nodes use in place of those that they would make."""
-    folder = tmp_path / "keys"
-    folder.mkdir(mode=0o700)
-    for number in range(1, 13):
-        shutil.copy(KEYS / f"key-{number}.pem", folder)
-    monkeypatch.setattr(sockets, "KEYS", folder)
-    return KeyRing(folder, folder, 11, lambda text: None)
 
 
 def has_signed(frame: bytes) -> bool:

@@ -1,0 +1,51 @@
+"""How long until all ledgers are equal: theory, what counts as equal, and the quick form on real nodes."""
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from lab.experiments.convergence import Convergence, Tries, count_hops, expected
+from lab.nodes.processes import NodeProcess
+from tests.lab.experiments.inline import draw_page, measure
+
+
+class Answers:
+    """A node that answers each `/ledger` with the next of some ledgers."""
+
+    stage, pid = 2, 1
+
+    def __init__(self, *ledgers: dict[str, int]) -> None:
+        self.events: list[Any] = []
+        self._ledgers: Iterator[dict[str, int]] = iter(ledgers)
+
+    def type(self, line: str) -> None:
+        if line == "/ledger":
+            self.events.append({"event": "ledger", "accounts": next(self._ledgers)})
+
+    def wait_for(self, event: str, timeout: float, since: int) -> Any:
+        return self.events[since]
+
+
+def test_ledgers_are_equal_when_all_have_all_and_nothing_else_differs() -> None:
+    nodes = [Answers({"sink": 1}, {"sink": 2}, {"sink": 2}, {"sink": 2}),
+             Answers({"sink": 1}, {"sink": 1}, {"sink": 2, "creator": 10}, {"sink": 2})]
+    tries = Tries(cast("list[NodeProcess]", nodes), "sink", random.Random(1))
+    for node in tries.nodes:
+        tries.pay(node)
+    assert [tries.are_equal() for _ in range(4)] == [False, False, False, True]
+
+
+def test_theory_knows_hops_and_waits() -> None:
+    assert [count_hops(nodes) for nodes in (2, 10, 24, 25, 50, 1_000)] == [1, 1, 1, 2, 2, 3]
+    assert [expected(stage, 50, interval, 0.01) for stage, interval in ((2, 0.0), (4, 1.0), (5, 1.0))] == [
+        0.02, 0.52, 1.02]
+
+
+@pytest.mark.usefixtures("keys")
+def test_the_quick_form_leaves_a_page_with_its_picture(tmp_path: Path) -> None:
+    rows = measure(Convergence(), tmp_path)
+    assert [row["stage"] for row in rows] == [2, 2, 5, 5]
+    assert "Stage 5, 2 nodes: " in draw_page(Convergence(), rows, tmp_path)
