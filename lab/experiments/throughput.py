@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import StrMethodFormatter
 
 from lab.bench.machine import VerificationTimer, find_ceiling
 from lab.blackbox.peer import Event
@@ -45,7 +46,7 @@ class Throughput(Experiment):
     """Real nodes with more work than they get done."""
 
     NAME: ClassVar[str] = "throughput"
-    TITLE: ClassVar[str] = "Small blocks bound what a chain gets done, then the processors do"
+    TITLE: ClassVar[str] = "Small blocks limit a chain; with large ones, the cores do"
     QUESTION: ClassVar[str] = ("How many transactions a second do all ten nodes execute, with blocks of 1 to 50,000"
                                f" transactions, and what does it cost if {EXTRA:.0%} more come that are invalid?")
     METHOD: ClassVar[str] = (
@@ -85,23 +86,30 @@ class Throughput(Experiment):
 
     def draw(self, figure: Figure, rows: Sequence[Row]) -> None:
         """A panel for sizes and intervals of blocks, one for invalid transactions."""
-        panels = figure.subplots(1, 2, sharey=True)
+        panels = figure.subplots(1, 2)
         ceiling = median(column(rows, "ceiling"))
         valid = where(rows, load="valid")
+        for place, seconds in enumerate(dict.fromkeys(column(valid, "interval"))):
+            _draw_bound(panels[0], seconds, ceiling, place)
         for place, ((stage, interval), group) in enumerate(groups(valid, "stage", "interval")):
-            _draw_bound(panels[0], float(interval), ceiling, place)
             draw_measured(panels[0], _moved(group, place), "size", "per_second",
                           f"stage {stage}, a block in {interval:g} s", place)
-        usual = where(rows, stage=5, interval=rows[0]["interval"])
-        _draw_bound(panels[1], float(rows[0]["interval"]), ceiling, 0)
+        usual = where(rows, stage=5, interval=SLOW)
+        _draw_bound(panels[1], SLOW, ceiling, 0)
+        _draw_bound(panels[1], SLOW, ceiling / (1 + EXTRA), 3)
         for place, load in zip((0, 3, 4), LOADS, strict=True):
             draw_measured(panels[1], _moved(where(usual, load=load), place // 2), "size", "per_second", LOADS[load],
                           place)
         for axes, title in zip(panels, ("size and interval of blocks", "with invalid ones (stage 5)"), strict=True):
-            draw_theory(axes, [1, 50_000], [ceiling, ceiling], "bound by verifying", 6, "--")
-            axes.set(xlabel="transactions in a block, at most", xscale="log", yscale="log", title=title)
-            axes.legend(loc="lower right")
-        panels[0].set_ylabel("executed at all nodes [1/s]")
+            draw_theory(axes, [1, SIZES[-1]], [ceiling, ceiling], "bound: the cores only verify", 6, "--")
+            axes.set(xlabel="transactions in a block, at most", xscale="log", title=title)
+            axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
+            axes.set_xticks(SIZES[:-1])
+        panels[0].set(yscale="log", ylabel="executed at all nodes [1/s]")
+        panels[1].set(xlim=(70, 110_000), ylim=(0, 1.75 * ceiling))  # smaller blocks would all be at the bottom
+        for axes, place_of_legend in zip(panels, ("lower right", "upper right"), strict=True):
+            axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
+            axes.legend(loc=place_of_legend)
 
     def findings(self, rows: Sequence[Row]) -> list[str]:
         """What is executed at each point, next to its bound."""
