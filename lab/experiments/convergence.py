@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import StrMethodFormatter
 
 from lab.bench.machine import count_cores
 from lab.blackbox.node_process import NodeError
@@ -45,7 +46,7 @@ class Convergence(Experiment):
     """Real nodes, some transactions, and a clock."""
 
     NAME: ClassVar[str] = "convergence"
-    TITLE: ClassVar[str] = "How long until all ledgers are equal: it is the wait for a block"
+    TITLE: ClassVar[str] = "Ledgers are equal after the news, or after a block"
     QUESTION: ClassVar[str] = "How long after the last transaction have 2 to 50 nodes the same ledger, in each stage?"
     METHOD: ClassVar[str] = (
         f"Real nodes on this machine, with sockets, and RSA from stage 3 on. {TRANSACTIONS} transactions are typed,"
@@ -82,52 +83,64 @@ class Convergence(Experiment):
         """All stages in one panel."""
         axes = figure.subplots()
         numbers = sorted({int(row["nodes"]) for row in rows})
-        hop = hop_of(rows)
         for place, ((stage, interval), group) in enumerate(groups(rows, "stage", "interval")):
-            theory = [expected(int(stage), nodes, float(interval), hop) for nodes in numbers]
-            draw_theory(axes, numbers, theory, "", place, "--" if place else "-")
+            theory = [expected(rows, int(stage), nodes, float(interval)) for nodes in numbers]
+            draw_theory(axes, numbers, theory, "", place)
             moved = [{**row, "nodes": float(row["nodes"]) * 1.03**place} for row in group]
             draw_measured(axes, moved, "nodes", "seconds", NAMES[int(stage)], place)
         axes.set(xlabel="nodes", ylabel="until all ledgers are equal [s]", xscale="log", yscale="log")
         axes.set_xticks(numbers, list(map(str, numbers)))
-        axes.minorticks_off()
+        axes.xaxis.minorticks_off()
+        axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         axes.legend(title="points measured, lines theory", title_fontsize=17)
 
     def findings(self, rows: Sequence[Row]) -> list[str]:
         """Each stage next to theory."""
-        found, hop = [], hop_of(rows)
+        found = []
         for (stage, nodes, interval), group in groups(rows, "stage", "nodes", "interval"):
             low, middle, high = spread(column(group, "seconds"))
-            theory = expected(int(stage), int(nodes), float(interval), hop)
-            found.append(f"Stage {stage}, {nodes} nodes: {middle:.3f} s ({low:.3f}–{high:.3f}; theory {theory:.3f} s);"
-                         f" meanwhile the nodes used all cores for {np.mean(column(group, 'busy')):.3f} s.")
-        found.append(f"Theory is the number of hops, times what one takes between two nodes ({1000 * hop:.1f} ms), and"
-                     " the mean wait for a block. It leaves out that all nodes share the cores of one machine: each"
-                     " message comes to a node by each of its links.")
+            found.append(f"Stage {stage}, {nodes} nodes: {middle:.3f} s ({low:.3f}–{high:.3f}; theory"
+                         f" {expected(rows, int(stage), int(nodes), float(interval)):.3f} s); meanwhile the nodes had"
+                         f" all cores for {np.mean(column(group, 'busy')):.3f} s.")
+        found.append("Theory is the mean wait for a block, what the fewest nodes take for one hop, and the work of the"
+                     " cores: a node gets each message by each of its links, and here all nodes share one machine. A"
+                     f" copy takes {1e6 * seconds_of_a_copy(rows):.0f} µs of all cores, by what the nodes of the"
+                     " earliest stage have used.")
         return found
 
 
-def hop_of(rows: Sequence[Row]) -> float:
-    """What one hop takes, in seconds: the median for the fewest nodes of the first stage."""
-    fewest = min(int(row["nodes"]) for row in rows)
-    return median(column(where(rows, stage=min(int(row["stage"]) for row in rows), nodes=fewest), "seconds"))
+# --- theory ---------------------------------------------------------------------------------------
 
-
-def expected(stage: int, nodes: int, interval: float, hop: float) -> float:
-    """Theory: the hops that the last transaction takes, and the mean wait for a block that has it."""
-    return count_hops(nodes) * hop + wait_of(stage, interval)
+def count_links(nodes: int) -> int:
+    """The links of a node: it opens some, and others open as many to it."""
+    return min(nodes - 1, 2 * (RING_LINKS + RANDOM_LINKS))
 
 
 def count_hops(nodes: int) -> int:
-    """Theory: with so many links, each opened by one of its ends, everybody is reached in log(nodes) hops, to the base
-    of the links of a node."""
-    return max(1, math.ceil(math.log(nodes) / math.log(2 * (RING_LINKS + RANDOM_LINKS))))
+    """In how many hops everybody is reached: log(nodes), to the base of the links of a node."""
+    return 1 if nodes <= count_links(nodes) + 1 else math.ceil(math.log(nodes) / math.log(count_links(nodes)))
 
 
-def wait_of(stage: int, interval: float) -> float:
-    """Theory: the mean time until the next block. The sequencer's come at fixed times; the lottery has no memory. In
-    stages 2 and 3 nobody waits, and the interval is 0."""
-    return interval / 2 if stage == 4 else interval
+def count_copies(nodes: int) -> int:
+    """How many copies of a message all nodes get together: one by each link in each direction, at most."""
+    return nodes * count_links(nodes)
+
+
+def seconds_of_a_copy(rows: Sequence[Row]) -> float:
+    """How long a copy of a message keeps all cores busy, by the earliest stage that was measured."""
+    some = where(rows, stage=min(int(row["stage"]) for row in rows))
+    return sum(column(some, "busy")) / sum(TRANSACTIONS * count_copies(int(row["nodes"])) for row in some)
+
+
+def expected(rows: Sequence[Row], stage: int, nodes: int, interval: float) -> float:
+    """Theory, in seconds: hops, work, and from stage 4 on the mean wait for a block, which is one message. What a hop
+    and a copy take is measured."""
+    few = where(rows, stage=min(stage, 3), nodes=min(int(row["nodes"]) for row in rows)) or rows
+    news = count_hops(nodes) * median(column(few, "seconds"))
+    work = count_copies(nodes) * seconds_of_a_copy(rows)
+    # The sequencer's blocks come at fixed times; the lottery has no memory.
+    waits = {4: interval / 2, 5: interval}
+    return news + work + waits[stage] if stage in waits else news + TRANSACTIONS * work
 
 
 # --- one run -------------------------------------------------------------------------------------

@@ -7,7 +7,8 @@ from typing import Any, cast
 
 import pytest
 
-from lab.experiments.convergence import Convergence, Tries, count_hops, expected
+from lab.experiments.convergence import Convergence, Tries, count_copies, count_hops, expected, seconds_of_a_copy
+from lab.experiments.experiment import Row
 from lab.nodes.processes import NodeProcess
 from tests.lab.experiments.inline import draw_page, measure
 
@@ -38,10 +39,13 @@ def test_ledgers_are_equal_when_all_have_all_and_nothing_else_differs() -> None:
     assert [tries.are_equal() for _ in range(4)] == [False, False, False, True]
 
 
-def test_theory_knows_hops_and_waits() -> None:
-    assert [count_hops(nodes) for nodes in (2, 10, 24, 25, 50, 1_000)] == [1, 1, 1, 2, 2, 3]
-    assert [expected(stage, 50, interval, 0.01) for stage, interval in ((2, 0.0), (4, 1.0), (5, 1.0))] == [
-        0.02, 0.52, 1.02]
+def test_theory_knows_hops_copies_and_waits() -> None:
+    assert [count_hops(nodes) for nodes in (2, 10, 25, 26, 50, 1_000)] == [1, 1, 1, 2, 2, 3]
+    assert [count_copies(nodes) for nodes in (2, 10, 50)] == [2, 90, 1_200]
+    rows: list[Row] = [{"stage": stage, "nodes": 2, "seconds": 0.01, "busy": 0.02} for stage in (2, 3)]
+    assert seconds_of_a_copy(rows) == 0.001
+    assert [expected(rows, stage, 10, 1.0 if stage > 3 else 0.0) for stage in (2, 3, 4, 5)] == pytest.approx(
+        [0.91, 0.91, 0.6, 1.1])
 
 
 @pytest.mark.usefixtures("keys")
