@@ -22,18 +22,19 @@ from lab.nodes.workload import PASSPHRASE, KeyRing, injectors
 
 SIZES = [1, 10, 100, 1_000, 10_000, 50_000]
 SOME_SIZES = [1, 100, 1_000, 50_000]
+LARGE_SIZES = [100, 1_000, 50_000]
 
 SLOW, FAST = 1.0, 0.25
 """Seconds between two blocks, on average."""
 
-BLOCKS = 10
-"""Blocks that a run waits for, on average."""
+SECONDS = 8.0
+"""How long a run takes whose blocks have no room for all transactions."""
 
 MOST = 8_000
 """Transactions in a run. To sign them takes some seconds."""
 
 ROOM = 2
-"""Of small blocks, so many times as many transactions are sent as the awaited ones have room for: each can be full."""
+"""So many times as many transactions are sent as small blocks are expected to have room for: each can be full."""
 
 PATIENCE = 30.0
 """Seconds of a run whose blocks have room for all transactions, unless all are executed before."""
@@ -51,9 +52,9 @@ class Throughput(Experiment):
                                f" transactions, and what does it cost if {EXTRA:.0%} more come that are invalid?")
     METHOD: ClassVar[str] = (
         "Ten real nodes on this machine, with sockets and RSA. Each gets its share of the transactions as fast as it"
-        f" reads; there are twice as many as {BLOCKS} blocks have room for, at most {MOST:,}. Counted is what all ten"
-        f" have executed, either after the time of {BLOCKS} blocks, or when they have executed all. Stage 5 has slots"
-        f" of a tenth of the block interval, and F = {F}. The transactions without money come from an account that has"
+        f" reads; there are twice as many as the blocks of {SECONDS:g} seconds have room for, at most {MOST:,}. Counted"
+        " is what all ten have executed, after that time, or when they have executed all. Stage 5 has slots of a tenth"
+        f" of the block interval, and F = {F}. The transactions without money come from an account that has"
         " nothing; nodes pass them on and keep them. The badly signed ones are sent to each node by a sender that"
         " connects again whenever the node ends the connection, which is at the tenth; no node passes them on. The"
         " dashed bound is that of verifying: cores / (nodes · V), where V is the time of one verification, measured"
@@ -68,11 +69,11 @@ class Throughput(Experiment):
     def points(self, is_quick: bool) -> list[Point]:
         """Sizes of blocks, for each kind of load."""
         if is_quick:
-            return [{"stage": stage, "nodes": 2, "interval": 0.05, "load": load, "size": 5}
+            return [{"stage": stage, "nodes": 2, "interval": 0.05, "load": load, "size": 5, "seconds": 0.5}
                     for stage, load in ((4, "valid"), (5, "forged"))]
         series = [(5, SLOW, "valid", SIZES), (5, FAST, "valid", SOME_SIZES), (4, SLOW, "valid", SOME_SIZES),
-                  (5, SLOW, "uncovered", SOME_SIZES), (5, SLOW, "forged", SOME_SIZES)]
-        return [{"stage": stage, "nodes": HOLDERS, "interval": interval, "load": load, "size": size}
+                  (5, SLOW, "uncovered", LARGE_SIZES), (5, SLOW, "forged", LARGE_SIZES)]
+        return [{"stage": stage, "nodes": HOLDERS, "interval": interval, "load": load, "size": size, "seconds": SECONDS}
                 for stage, interval, load, sizes in series for size in sizes]
 
     def runs(self, is_quick: bool) -> int:
@@ -143,9 +144,11 @@ def _moved(rows: Sequence[Row], steps: int) -> list[Row]:
 def measure(point: Point, seed: int, keys: KeyRing) -> Row:
     """Send a network its load. The time is from the first byte until all nodes have executed everything, or until it is
     over."""
-    stage, nodes, size = int(point["stage"]), int(point["nodes"]), int(point["size"])
-    number = min(MOST, ROOM * BLOCKS * size)
-    seconds = BLOCKS * float(point["interval"]) if BLOCKS * size < number else PATIENCE
+    stage, nodes, seconds = int(point["stage"]), int(point["nodes"]), float(point["seconds"])
+    room = round(int(point["size"]) * seconds / float(point["interval"]))
+    number = min(MOST, ROOM * room)
+    if room >= number:
+        seconds = PATIENCE
     verification = median(VerificationTimer(keys.keys[0].key).measure())
     with running_network(stage, nodes, lambda place: options_of(point, place, keys),
                          {"WALLET_PASSPHRASE": PASSPHRASE}, "lab.experiments.small_blocks") as network:
