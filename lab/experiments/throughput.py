@@ -114,7 +114,7 @@ class Throughput(Experiment):
         for (stage, interval, load, size), group in groups(rows, "stage", "interval", "load", "size"):
             bound = bound_of(float(size), float(interval), median(column(group, "ceiling")))
             found.append(f"Stage {stage}, a block of at most {size:,} in {interval:g} s, {LOADS[str(load)]}:"
-                         f" {mean(column(group, 'per_second')):,.0f} a second (bound {bound:,.0f}).")
+                         f" {mean(column(group, 'per_second')):,.0f} a second (bound {bound:,.0f}){_refused(group)}.")
         found.append("The bound is the smaller of two: the size of a block over the mean time between two, and what the"
                      " cores can verify at all nodes.")
         return found
@@ -128,6 +128,14 @@ def bound_of(size: float, interval: float, ceiling: float) -> float:
 def _draw_bound(axes: Axes, interval: float, ceiling: float, place: int) -> None:
     sizes = np.geomspace(1, 50_000, 200).tolist()
     draw_theory(axes, sizes, [bound_of(size, interval, ceiling) for size in sizes], "", place)
+
+
+def _refused(rows: Sequence[Row]) -> str:
+    """How many bad signatures there were, if there were any. A node takes turns, so strangers may be too slow."""
+    if "refused" not in rows[0]:
+        return ""
+    return (f"; meanwhile each node refused {mean(column(rows, 'refused')):,.0f} of"
+            f" {EXTRA * mean(column(rows, 'executed')):,.0f} bad signatures")
 
 
 def _moved(rows: Sequence[Row], steps: int) -> list[Row]:
