@@ -87,7 +87,7 @@ class Throughput(Experiment):
         ceiling = median(column(rows, "ceiling"))
         valid = where(rows, load="valid")
         for place, seconds in enumerate(dict.fromkeys(column(valid, "interval"))):
-            _draw_bound(panels[0], seconds, ceiling, place)
+            _draw_bound(panels[0], seconds, ceiling, place, "" if place else "bound: room in the blocks")
         for place, ((stage, interval), group) in enumerate(groups(valid, "stage", "interval")):
             draw_measured(panels[0], _moved(group, place), "size", "per_second",
                           f"stage {stage}, a block in {interval:g} s", place)
@@ -125,9 +125,9 @@ def bound_of(size: float, interval: float, ceiling: float) -> float:
     return min(size / interval, ceiling)
 
 
-def _draw_bound(axes: Axes, interval: float, ceiling: float, place: int) -> None:
+def _draw_bound(axes: Axes, interval: float, ceiling: float, place: int, label: str = "") -> None:
     sizes = np.geomspace(1, 50_000, 200).tolist()
-    draw_theory(axes, sizes, [bound_of(size, interval, ceiling) for size in sizes], "", place)
+    draw_theory(axes, sizes, [bound_of(size, interval, ceiling) for size in sizes], label, place)
 
 
 def _refused(rows: Sequence[Row]) -> str:
