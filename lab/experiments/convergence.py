@@ -102,9 +102,9 @@ class Convergence(Experiment):
             found.append(f"Stage {stage}, {nodes} nodes: {middle:.3f} s ({low:.3f}–{high:.3f}; theory"
                          f" {expected(rows, int(stage), int(nodes), float(interval)):.3f} s); meanwhile the nodes had"
                          f" all cores for {np.mean(column(group, 'busy')):.3f} s.")
-        found.append("Theory is the mean wait for a block, what the fewest nodes take for one hop, and the work of the"
-                     " cores: a node gets each message by each of its links, and here all nodes share one machine. A"
-                     f" copy takes {1e6 * seconds_of_a_copy(rows):.0f} µs of all cores, by what the nodes of the"
+        found.append("Theory is the median wait for a block, what the fewest nodes take for one hop, and the work of"
+                     " the cores: a node gets each message by each of its links, and here all nodes share one machine."
+                     f" A copy takes {1e6 * seconds_of_a_copy(rows):.0f} µs of all cores, by what the nodes of the"
                      " earliest stage have used.")
         return found
 
@@ -133,13 +133,13 @@ def seconds_of_a_copy(rows: Sequence[Row]) -> float:
 
 
 def expected(rows: Sequence[Row], stage: int, nodes: int, interval: float) -> float:
-    """Theory, in seconds: hops, work, and from stage 4 on the mean wait for a block, which is one message. What a hop
+    """Theory, in seconds: hops, work, and from stage 4 on the median wait for a block, which is one message. What a hop
     and a copy take is measured."""
     few = where(rows, stage=min(stage, 3), nodes=min(int(row["nodes"]) for row in rows)) or rows
     news = count_hops(nodes) * median(column(few, "seconds"))
     work = count_copies(nodes) * seconds_of_a_copy(rows)
-    # The sequencer's blocks come at fixed times; the lottery has no memory.
-    waits = {4: interval / 2, 5: interval}
+    # The sequencer's blocks come at fixed times. The lottery has no memory, so half of all waits are shorter than this.
+    waits = {4: interval / 2, 5: interval * math.log(2)}
     return news + work + waits[stage] if stage in waits else news + TRANSACTIONS * work
 
 
