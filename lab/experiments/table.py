@@ -11,9 +11,5 @@ from lab.experiments.spread import Spread
 from lab.experiments.throughput import Throughput
 
 EXPERIMENTS: dict[str, Experiment] = {one.NAME: one for one in [
-from lab.experiments.spread import Spread
-from lab.experiments.throughput import Throughput
-
-EXPERIMENTS: dict[str, Experiment] = {one.NAME: one for one in [
     Throughput(), Forks(), Rollbacks(), Settlement(), Quality(), Lottery(), Spread(), Convergence()]}
 """In the order in which `make experiments` does them."""
