@@ -80,7 +80,7 @@ def test_the_table_is_written_for_other_programs(tmp_path: Path) -> None:
 
 def test_an_unknown_name_is_refused_with_those_that_there_are(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["lotery"]) == 2
-    assert "no experiment is called 'lotery'; there are forks" in capsys.readouterr().err
+    assert "no experiment is called 'lotery'; there are throughput, forks" in capsys.readouterr().err
 
 
 @pytest.mark.long
