@@ -38,6 +38,8 @@ FIRST = "1.founds-and-listens"
 WALLETS = (11, 12, 13, 14)
 """The numbers of these wallets in tests/keys."""
 WATCH_SECONDS = 0.2
+STAYS_SECONDS = 0.5
+"""For how long a state must not change; in stage 4 these are five blocks of the criteria that ask for it."""
 IN_ORDER = (0, -signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT)
 """The exit statuses of a node that the grader has ended, whether the node handles the signal or not."""
 FILES = "GRADED_FILES"
@@ -197,6 +199,15 @@ class Scene:
             if time.monotonic() > deadline:
                 raise Shortcoming(expected, f"after {self.patience:g} seconds: {state()!r}")
             time.sleep(0.02)  # no event announces that the answer has changed
+
+    def stays(self, question: Callable[[], object], expected: str, state: Callable[[], object]) -> None:
+        """Ask for a while; Shortcoming with `state()` at the first one that is no. A node that
+        does something by itself, such as making a block, has time for it."""
+        deadline = time.monotonic() + STAYS_SECONDS * self.factor
+        while time.monotonic() < deadline:
+            if not question():
+                raise Shortcoming(expected, f"it became {state()!r}")
+            time.sleep(0.02)  # no event announces that nothing comes
 
     # --- its end --------------------------------------------------------------------------------
 

@@ -301,8 +301,8 @@ def test_only_the_sequencer(scene: Scene) -> None:
     play = Play(scene)
     watcher = scene.link(play.node)
     play.send(play.pay())
+    scene.stays(lambda: status(play.node)["pending"] == 1, "one pending transaction", lambda: status(play.node))
     check("block" not in [one["type"] for one in watcher.barrier()], "no block", "there was one")
-    check_equal(status(play.node)["pending"], 1, "the number of pending transactions")
 
 
 def status(node: GradedNode) -> Event:
