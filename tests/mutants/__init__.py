@@ -11,7 +11,8 @@ In: its name, what is wrong, the keys of the criteria that name the fault (all o
 module, old text and new text. The mutants of a stage are the list MUTANTS in tests/mutants/stageN.py.
 
     python -m tests.mutants.client 1 no-pong --peer none --json      starts one, with the options of a node
-    make mutants STAGE=1                                             grades all of a stage, and writes docs/mutants.md
+    make mutants STAGE=1                                             grades all of a stage
+    make mutants                                                     grades all, and writes docs/mutants.md
 """
 
 import importlib
