@@ -11,15 +11,21 @@ PYTHON ?= python3
 given = $(if $(filter command,$(origin $(1))),$(value $(1)))
 option = $(if $(2),$(1) '$(subst ','\'',$(2))')
 
-.PHONY: help test $(NAMES)
+.PHONY: help test grade $(NAMES)
 
 help: ## list the targets
 	@echo 'make test     the tasks of $(THIS) and your score; TASK=3 is one task, ARGS="-x" or ARGS=path goes to pytest, ALL=1 shows all'
+	@echo 'make grade    your node as a grader sees it, by points; ONLY=criterion SEED=7 repeats one; SLOW=1 asks all'
 	@echo 'make $(lastword $(NAMES))   a node; PEER=host:port HOST=... PORT=... ANNOUNCE=host:port WAIT=seconds, ARGS=--help shows the options'
 
 test: $(VENV)/installed
 	@exec $(VENV)/bin/python -m lab.tasks $(THIS) $(call option,--task,$(call given,TASK)) \
 		$(if $(filter-out 0,$(call given,ALL)),--all) $(value ARGS)
+
+grade: $(VENV)/installed
+	@exec $(VENV)/bin/python -m lab.grade --stage $(or $(call given,STAGE),$(patsubst stage%,%,$(lastword $(NAMES)))) \
+		$(call option,--only,$(call given,ONLY)) $(call option,--seed,$(call given,SEED)) \
+		$(if $(filter-out 0,$(call given,SLOW)),--slow) $(value ARGS)
 
 $(NAMES): $(VENV)/installed
 	@exec $(VENV)/bin/python -m $(filter $@_%,$(STAGES)) $(call option,--peer,$(value PEER)) \

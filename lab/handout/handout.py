@@ -35,6 +35,9 @@ TABLES = Path("lab/handout/tasks")
 PACKAGES = ("common", "lab", "tests")
 """A handout has those files of these folders that it imports."""
 
+NOT_NEEDED = ("kubernetes-validate", "textual", "pygments")
+"""What the groups of pyproject.toml have for tests and tools that are in no handout."""
+
 README = """# {title}
 
 You write `{folder}/`: every function there that raises `NotImplementedError`. The assignment is
@@ -65,6 +68,9 @@ sent it. Any other exception that leaves a function is a defect.
     make test ARGS=-x                               # stop at the first failure
     make test ARGS="tests/{folder} -k account"      # some tests
     make test ALL=1                                 # all tests with their whole output, many lines
+
+**As a grader sees it.** `make grade` starts nodes of yours, types at them and talks to them over sockets. It prints a
+table of criteria with points, and writes a page that shows what was said where a criterion has failed.
 
 | task | points | about |
 |---|---|---|
@@ -140,7 +146,10 @@ def collect(stage: int, root: Path = ROOT, changes: Mapping[int, int] | None = N
     """All files of the handout, by path. `changes` are other points for some tasks, 0 to leave one out."""
     own = FOLDERS[stage]
     folders = [FOLDERS[number] for number in range(1, stage + 1)]
-    sources = [*python_files(root, folders), *python_files(root, [f"tests/{own}", "lab/tasks"]), "tests/conftest.py"]
+    criteria = [path for folder in folders for path in python_files(root, [f"tests/{folder}"])
+                if Path(path).name.startswith("test_criteria")]
+    sources = [*python_files(root, [*folders, f"tests/{own}", "lab/tasks", "lab/grade"]), *criteria,
+               "tests/conftest.py"]
     given = [path for path in find_imported(root, sources) if path not in sources]
     readmes = [f"{folder}/README.md" for folder in folders]
     keys = [path.relative_to(root).as_posix() for path in sorted((root / "tests" / "keys").iterdir())]
@@ -232,7 +241,8 @@ def make_settings(pyproject: str) -> dict[str, str]:
     """The files with pytest's settings and with what must be installed."""
     project = tomllib.loads(pyproject)["project"]
     optional = project["optional-dependencies"]
-    needed = [*project["dependencies"], *optional["terminal"], *optional["test"]]
+    wanted = [*optional["terminal"], *optional["test"], *optional["lab"]]
+    needed = [*project["dependencies"], *(one for one in wanted if not one.startswith(NOT_NEEDED))]
     pytest_settings = re.search(r"(?ms)^\[tool\.pytest\.ini_options\]\n.*?(?=^\[|\Z)", pyproject)
     assert pytest_settings is not None, "pyproject.toml has settings for pytest"
     return {"requirements.txt": "\n".join([*needed, ""]), "pyproject.toml": pytest_settings[0].rstrip() + "\n"}

@@ -276,6 +276,21 @@ def test_every_module_of_it_can_be_imported(stage: int, tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "") and f"{FOLDERS[stage]}.node" in modules
 
 
+def test_students_run_the_same_grader(tmp_path: Path) -> None:
+    """The grader of a handout starts the nodes that are in it, and asks what earlier stages ask, too."""
+    folder = write_handout(2, tmp_path)
+
+    def grade() -> str:
+        return subprocess.run([sys.executable, "-m", "lab.grade", "--stage", "2", "--only", "2.send,1.not-back"],
+                              cwd=folder, capture_output=True, text=True, timeout=100, check=True).stdout
+
+    assert "basics 0 of 100" in grade()
+    put_bodies_back(2, folder)
+    assert "basics 100 of 100" in grade()
+    done = subprocess.run(["make", "-n", "grade", "ONLY=2.send"], cwd=folder, capture_output=True, text=True)
+    assert "-m lab.grade --stage 2" in done.stdout and "--only '2.send'" in done.stdout
+
+
 def test_what_it_needs_is_named(tmp_path: Path) -> None:
     files = files_of(2)
     needed = files["requirements.txt"].decode().split()
