@@ -44,7 +44,7 @@ class Sources:
         self._patient_until = 0.0
 
     def told(self, connection: Connection, height: int) -> None:
-        """A neighbour says which block it awaits."""
+        """A neighbour has told this node which block it awaits."""
         self._sources.setdefault(connection, Source()).height = height
 
     def height(self, connection: Connection) -> int:
@@ -77,11 +77,12 @@ class Sources:
 
     def lose_patience(self) -> None:
         """Every second: if those who are asked bring nothing, twice as many others may be asked as well."""
-        if self._now() >= self._patient_until:
-            for source in self._open().values():
+        late = self._open().values()
+        if late and self._now() >= self._patient_until:
+            self._width = min(2 * self._width, MAX_INBOUND)
+            for source in late:
                 source.is_late, source.has_brought = True, False
                 source.failures += 1
-                self._width = min(2 * self._width, MAX_INBOUND)
 
     def came(self, size: int) -> None:
         """A new block of `size` bytes has come. Whoever brings blocks steadily may go on."""

@@ -207,6 +207,22 @@ def test_the_order_is_no_failure_then_the_peer_then_own_calls_then_order_of_arri
     assert asked[-1] == (peer, 600) and len(asked) == 7
 
 
+def test_twice_as_many_others_are_asked_each_time_that_nothing_has_come_for_five_seconds() -> None:
+    asked: list[Connection] = []
+    time = 0.0
+    sources = Sources(lambda connection, _: asked.append(connection), lambda: time, lambda _: 0)
+    sources.lose_patience()  # nobody is asked yet, so this is no reason to ask more of them
+    for number in range(40):
+        sources.told(FakeConnection(None, str(number), float(number)), 1_000)
+    counts = []
+    for _ in range(5):
+        sources.ask(0)
+        counts.append(len(asked))
+        time += 5.0
+        sources.lose_patience()
+    assert counts == [1, 1 + 2, 1 + 2 + 4, 1 + 2 + 4 + 8, 1 + 2 + 4 + 8 + 16]
+
+
 def test_a_late_answer_still_counts() -> None:
     world, node, _ = followed_world()
     slow = add_linked_peer(world, node, Silent)
