@@ -103,8 +103,8 @@ def make_id(canonical: bytes) -> str:
 def decode_base64(text: str) -> bytes:
     """Read base64 (RFC 4648 §4); ValueError if `text` is not the one canonical encoding of its bytes.
 
-    A tolerant decoder (other padding bits, line breaks) would turn one draw into
-    sixteen lottery tickets. So a text that does not re-encode to itself is refused.
+    A decoder that ignores the unused bits at the end would accept sixteen texts for one signature. In stage 5 that
+    would be sixteen lottery tickets for one draw. So a text that does not re-encode to itself is refused.
     """
     try:
         data = base64.b64decode(text, validate=True)
@@ -152,7 +152,7 @@ def check_shape(message: Message, shape: Shape) -> None:
 
 
 def shorten(text: str, limit: int = 40) -> str:
-    """Shorten a text from a peer to one line. Lone surrogates become escapes, so that it can be sent back."""
+    """Cut a text from a peer to `limit` characters. Lone surrogates become escapes, so that it can be sent back."""
     return text[:limit].encode(errors="backslashreplace").decode() + ("…" if len(text) > limit else "")
 
 

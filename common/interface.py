@@ -93,11 +93,12 @@ class Connection(ABC):
         """The address at which this node has reached the peer by a call of its own. None while only the peer's hello
         names one: a hello may name anybody's address."""
         self.remote = remote
-        """Where it comes from, for people."""
+        """The IP address and port of the other end of the socket. People are shown it. It also tells whether two calls
+        have reached the same place."""
         self.address: str | None = None
         """The address that the peer listens on, as its hello says; None before."""
         self.said_network: str | None = None
-        """The network that this node's own hello has named on it; None if it was joining by then."""
+        """The network that this node's own hello has named on it; None if it was still joining when it said hello."""
         self.claimed_address: str | None = None
         """The address in its hello, even if that hello was refused. It names the peer to the user, since `remote` has
         another port at each call."""
@@ -105,7 +106,7 @@ class Connection(ABC):
         """When it was opened, and when its last whole frame came, in seconds of `Network.now`."""
         self.useful_at = now
         """When it last brought something that was new and valid, in seconds of `Network.now`; at first when it was
-        opened. A presence does not count: anybody can make any number of them, and nobody reads them."""
+        opened. A presence (stage 2) does not count: anybody can make any number of them, and nobody reads them."""
         self.invalid = 0
         """How many invalid messages it has brought."""
         self.state = State.GREETING

@@ -90,8 +90,8 @@ MAX_OUTBOXES = 96 * MEBIBYTE
 
 TIDY_SECONDS = 15.0
 """Seconds from a costly message, or a large outbox, to the tidying of memory (`tidy_memory`). Tidying is not done at
-once, since it takes a quarter of a second at a node that keeps a million transactions. It is done at all, since Python
-keeps up to eighty freed lists for reuse: each can keep a whole mebibyte of the heap in use until then."""
+once, since it takes a quarter of a second at a node that keeps a million transactions. It is needed, since
+Python keeps up to eighty freed lists for reuse, and each can keep a whole mebibyte of the heap in use until then."""
 
 MAX_KEPT_UNCHANGED = 4_096
 """Bytes of the longest frame that is kept as it came. A longer one is written again, without the spaces that JSON

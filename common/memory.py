@@ -16,8 +16,8 @@ M_MMAP_THRESHOLD = -3
 def tune_memory() -> None:
     """Set up the garbage collector and the C library, once, at the start.
 
-    Otherwise Python scans everything that is kept whenever a message of some hundred members is parsed, and the C
-    library keeps the memory of large messages for itself, in an arena for each thread.
+    Otherwise Python often scans much of what is kept while messages of many members are parsed, and the C library
+    keeps the memory of large messages for itself, in an arena for each thread.
     """
     gc.set_threshold(50_000, 20, 100)
     _call_library("mallopt", M_MMAP_THRESHOLD, LARGE_BYTES // 4)

@@ -89,7 +89,7 @@ class ThreadedNetwork:
     node: Node
 
     def __init__(self, console: Console, sockets: Sockets) -> None:
-        """OSError if there is no thread for what is printed."""
+        """OSError if the system has no thread for the printer."""
         self.random: random.Random = random.SystemRandom()
         self.console = console
         self.printer = Outbox(self.now)
@@ -162,7 +162,7 @@ class ThreadedNetwork:
             self.hand_over()
 
     def _run_timers(self) -> None:
-        due = self.now()  # what becomes due later waits until the inbox had its turn: a slow timer must not starve it
+        due = self.now()  # what becomes due later waits for a turn of the inbox: a slow timer must not starve it
         while self._is_running and (action := self._timers.pop_due(due)):
             self.do(action)
             self.hand_over()

@@ -51,7 +51,7 @@ class Outbox:
 
     @property
     def is_empty(self) -> bool:
-        """Has nothing been collected since the last `hand_over`?"""
+        """Has nothing been collected since the last `hand_over`? Bytes that were handed over before may still wait."""
         return not self._collected
 
     @property

@@ -28,7 +28,7 @@ from common.terminal import Keyboard, Screen, terminal_size, usual_mode
 
 PATIENCE = 1.0
 """Seconds that a process waits, at its end, for the prompt to leave: somebody may have stopped the terminal (Ctrl-S).
-After Ctrl-Z it waits as long to be stopped: the system does not stop every job."""
+After Ctrl-Z it waits at most as long for the system to stop it: the system does not stop every job."""
 
 
 class Prompt:

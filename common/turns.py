@@ -72,7 +72,8 @@ class Turns:
         """What has come and is not in its line yet. It is the one place where threads meet."""
         self._own, self._strangers = Line(), Line()
         self._debt = 0.0
-        """Seconds that strangers have had more than their share, counted while both wait."""
+        """Processor seconds that strangers have had beyond their share. A line's time counts only while it keeps the
+        other one waiting."""
 
     def put(self, is_own: bool, handler: Callable[..., None], *arguments: Any, spent: float = 0.0) -> None:
         """Have `handler` called in its turn. `spent`: the processor time that it has cost already, in seconds."""

@@ -71,7 +71,7 @@ class SocketWire:
         self._shut_down(socket.SHUT_RDWR)  # not close(): the reader may wait in recv
 
     def _end_output(self) -> None:
-        if self._reader is not None:  # without a reader it never began, and `Openings` still sends the reason
+        if self._reader is not None:  # without a reader it was never opened, and `Openings` still sends the reason
             self._shut_down(socket.SHUT_WR)
 
     def _shut_down(self, how: int) -> None:

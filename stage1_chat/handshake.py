@@ -23,8 +23,8 @@ def make_hello(stage: int, network_name: str | None, address: str) -> Message:
 
 
 def check_kind(hello: Message, stage: int) -> None:
-    """HandshakeError unless this is the hello of a node of the same kind: "version 2, here it is 1", or the same with
-    "stage"."""
+    """HandshakeError unless this is the hello of a node of the same kind: "version 2, but this node has version 1", or
+    "stage 2, but this node is of stage 1"."""
     if hello["version"] != VERSION:
         raise HandshakeError(f"version {hello['version']}, but this node has version {VERSION}")
     if hello["stage"] != stage:

@@ -40,8 +40,8 @@ class PeeringNode(ABC):
         "ping": {"nonce": Field(lambda value: is_text(value, 0, 64), "at most 64 characters")},
         "pong": {"nonce": Field(lambda value: is_text(value, 0, 64), "at most 64 characters")},
     }
-    """The messages of this stage: type -> members. The method `on_TYPE` of the node, or of the part which brings it in,
-    handles one; others are ignored."""
+    """The messages of this stage: type -> members. `on_TYPE` of the node, or of the part that declares the type,
+    handles the message. Types that are not in here are ignored."""
 
     def __init__(self, network: Network, address: str, setup: Setup) -> None:
         self.network = network
@@ -189,8 +189,8 @@ class PeeringNode(ABC):
             raise HandshakeError("this node is still joining")
 
     def on_own_address(self, connection: Connection) -> None:
-        """The peer announces this node's own address, or is this node itself. Both ends notice; only the one that was
-        called tells the user. A hook."""
+        """The peer announces this node's own address, or is this node itself. Both ends notice. The one that was called
+        tells its user; the one that has called does so only if it was joining by this call. A hook."""
         reason = own_address_words(self.address)
         if connection.dialled is None:
             raise HandshakeError(reason)
@@ -237,8 +237,8 @@ class PeeringNode(ABC):
         return name in ("hello", "error")
 
     def flood(self, frame: bytes, source: Connection | None) -> None:
-        """Send a new and valid frame on every link but the one it came from, and note that this one was useful. A hook,
-        for attackers."""
+        """Send a new and valid frame on every link but the one it came from, and note that this one was useful. A hook:
+        the attackers of the lab override it."""
         if source is not None:
             source.useful_at = source.heard
         self.neighbours.pass_on(frame, source)

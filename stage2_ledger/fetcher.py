@@ -1,6 +1,7 @@
 """How a node gets what its neighbours have and it lacks (contract §3, stage 2).
 
-A neighbour names ids, in an inventory or by sending a block that lists them. The life of an id:
+A neighbour names ids in `ids` (an older or minimal node in `inventory`), or by sending a block that lists them. The
+life of an id:
 
     named by a neighbour ──> asked of it ──> it comes: done
                                  │
@@ -42,8 +43,8 @@ class Fetcher(Part):
                  generator: random.Random, is_peer: Callable[[str | None], bool],
                  on_fetched: Callable[[Connection, bool], None], on_forsaken: Callable[[str], None]) -> None:
         """`find_frame` gives the frame with an id that others ask for, None if it is not here. `is_peer` tells whether
-        an address is that of `--peer`. `on_fetched` is called when a question was answered, with whether it is worth
-        asking more; `on_forsaken` with an id when no neighbour is left that has named it and was not asked."""
+        an address is that of `--peer`. `on_fetched` is called when a question was answered, with whether that brought
+        something; `on_forsaken` with an id when no neighbour is left that has named it and was not asked."""
         self._find_frame = find_frame
         self._now = now
         self._generator = generator
@@ -189,7 +190,7 @@ class Fetcher(Part):
         self._forsaken.pop(missing_id, None)
         self._sources.setdefault(connection, Source()).named[missing_id] = None
         self._named += 1
-        if all(self._is_worth_less(asked, connection) or self._takes_over(missing_id, asked, connection)
+        if all(self._is_worth_less(asked, connection) or self._try_to_take_over(missing_id, asked, connection)
                for asked in missing.asked):
             self._queue(missing_id, connection)
         return True
@@ -198,9 +199,10 @@ class Fetcher(Part):
         """Should `connection` be asked, too, since the one that was asked is trusted less, or has stalled?"""
         return self.trust(asked) < self.trust(connection) or self._is_stalled(asked)
 
-    def _takes_over(self, missing_id: str, asked: Connection, connection: Connection) -> bool:
-        """Does `connection` take over an id that `asked` has in its queue, since its own queue is shorter? So a
-        neighbour that names very many ids, and then brings them one by one, keeps no others waiting."""
+    def _try_to_take_over(self, missing_id: str, asked: Connection, connection: Connection) -> bool:
+        """Let `connection` take over an id from the queue of `asked`, if its own queue is shorter and it is trusted no
+        less; True if it did. So a neighbour that names very many ids, and brings them one by one, keeps no others
+        waiting."""
         queue = self._sources[asked].queue
         if (missing_id not in queue or self.trust(asked) > self.trust(connection)
                 or len(queue) <= len(self._sources[connection].queue)):

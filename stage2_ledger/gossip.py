@@ -16,7 +16,7 @@ class Gossip:
         self._neighbours = neighbours
         self._compare = compare
         self._owes_news = False
-        """Has something new come that was not flooded, because very much was being fetched?"""
+        """Has something new come that was not flooded, because many ids were being fetched from its source?"""
 
     def begin(self) -> None:
         """From now on, compare every 5 s."""

@@ -6,7 +6,7 @@ is. So two stores of a million ids that differ in one find that one by the sums 
 
 Why are ids added, and not XORed? With linear algebra, anybody can make a few hundred ids that have any XOR they like,
 and then two stores that differ look equal. (Meyer, "Range-Based Set Reconciliation", 2023; negentropy, which Nostr
-uses, adds for the same reason.)
+uses, adds for the same reason.) Only older and minimal nodes, which do not know `sums`, still compare XORs.
 """
 
 from collections.abc import Iterator
@@ -71,13 +71,13 @@ class IdTree:
         self.root = _Part()
         """The part that holds all ids."""
         self._xors: dict[str, int] = {}
-        """Two-digit prefix -> XOR of its ids: older nodes compare these, despite the weakness explained above."""
+        """Two-digit prefix -> XOR of its ids, for the nodes that do not know `sums`."""
 
     def add(self, new_id: str) -> None:
         """Put in an id that is not there yet."""
         value, bucket = int(new_id, 16), new_id[:2]
         # Why XOR? Order does not matter, and one id is put in or taken out without looking at the others. But anybody
-        # can make up ids that cancel each other out. So this is only for older nodes; all others compare the sums.
+        # can make up ids that cancel each other out. So this is only for nodes that do not know `sums`.
         self._xors[bucket] = self._xors.get(bucket, 0) ^ value
         part = self.root
         for depth, digit in enumerate(new_id):
@@ -163,7 +163,7 @@ class IdTree:
                 found += self.ids(prefix)
         return found
 
-    # --- the comparison of older nodes -----------------------------------------------------------
+    # --- the comparison of older and minimal nodes -----------------------------------------------
 
     def summary(self) -> dict[str, str]:
         """Two-digit prefix -> XOR of its ids as 64 hex digits; prefixes without ids are left out."""

@@ -52,4 +52,4 @@ class Missing:
         self.rounds = 0
         """How many rounds of questions have failed since somebody named it: each next round asks twice as many."""
         self.tries = 1
-        """How often it was asked for, until no neighbour was left that had named it."""
+        """The number of this try. A try ends when no neighbour is left that has named the id."""

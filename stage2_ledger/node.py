@@ -219,8 +219,9 @@ class LedgerNode(ChatNode):
         """The frame of the message with this id, if this node has it. A hook."""
         return self.frames.get(wanted)
 
-    def on_fetched(self, connection: Connection, is_worth_more: bool) -> None:
-        """A want has been answered, so there may be room for more; `is_worth_more` if it brought anything. A hook."""
+    def on_fetched(self, connection: Connection, brought_something: bool) -> None:
+        """A want has been answered, so there may be room for more. If the answer brought something, it is worth asking
+        for more. A hook."""
         self.reconciliation.go_on(connection)
 
     def on_forsaken(self, missing_id: str) -> None:
@@ -229,7 +230,7 @@ class LedgerNode(ChatNode):
     # --- passing on -----------------------------------------------------------------------------
 
     def spread(self, frame: bytes, source: Connection | None) -> None:
-        """Pass on something new that is kept. While very much is fetched from its source, it is not flooded: neighbours
+        """Pass on something new that is kept. While many ids are fetched from its source, it is not flooded: neighbours
         find it when the stores are next compared, and ask for what they lack."""
         if source is not None and self.is_catching_up_with(source):
             self.gossip.postpone(frame, source)
@@ -237,7 +238,7 @@ class LedgerNode(ChatNode):
             self.flood(frame, source)
 
     def is_catching_up_with(self, connection: Connection) -> bool:
-        """Is very much being fetched from this neighbour? A hook."""
+        """Are more than `MAX_FLOODED` ids being fetched from this neighbour? A hook."""
         return self.fetcher.count_named(connection) > MAX_FLOODED
 
     def fetch_again(self) -> None:

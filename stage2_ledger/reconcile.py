@@ -14,8 +14,8 @@ fetches those that it lacks. So the cost depends on what differs, and not on wha
 
 The node that answers remembers nothing. The one that asks has one question open with each neighbour.
 
-Nodes of the first version of the contract do not know `sums`. Their `summary` has 256 sums over the whole
-store, and is answered with all ids of the parts that differ, in pieces.
+Older nodes, and minimal ones (contract §3, stage 2), do not know `sums`, although their hello names the same version.
+Their `summary` has 256 sums of the whole store. The answer is all ids of the parts that differ, in pieces.
 
 Nothing here knows what the ids stand for, or how a frame travels: any store of ids will do.
 """
@@ -59,7 +59,7 @@ def make_digests(sums: Iterable[Sum], salt: int) -> str:
     """The digests of the sums in one text, 8 hex digits each: the highest 32 of the 256 bits of the sum times the
     salt.
 
-    Two different sums have the same digest with one odd salt in 2^31 (Dietzfelbinger et al., "A Reliable
+    Two different sums have the same digest for at most one in 2^31 of the odd salts (Dietzfelbinger et al., "A Reliable
     Randomized Algorithm for the Closest-Pair Problem", 1997), and the next comparison has another salt.
     """
     highest = [(total * salt & _LAST_256_BITS) >> 224 for _, total in sums]
@@ -67,21 +67,20 @@ def make_digests(sums: Iterable[Sum], salt: int) -> str:
 
 
 class Claim(NamedTuple):
-    """What a neighbour says that it has with one prefix."""
+    """What a neighbour says that it has with one prefix: the number of its ids, and the digest of their sum."""
 
     prefix: str
-    ids: int
-    """How many."""
+    size: int
     digest: str
 
     def is_true_of(self, own: Sum, salt: int) -> bool:
         """Does this node have the same?"""
-        return self.ids == own[0] and self.digest == make_digests([own], salt)
+        return self.size == own[0] and self.digest == make_digests([own], salt)
 
     def is_to_be_listed(self, own: Sum) -> bool:
         """Should the ids be asked for, and not the sums? Yes if they are few, or if most of them are lacking here."""
-        lacking = self.ids - own[0]
-        return self.ids <= MAX_TOLD_IDS and self.ids <= max(LISTED_AT_ONCE, 2 * lacking)
+        lacking = self.size - own[0]
+        return self.size <= MAX_TOLD_IDS and self.size <= max(LISTED_AT_ONCE, 2 * lacking)
 
 
 class Comparison:
@@ -223,9 +222,9 @@ class Reconciliation(Part):
                 continue  # what was lacking has come since
             if not claim.is_to_be_listed(own):
                 compared.append(claim.prefix)
-            elif claim.ids <= room:
+            elif claim.size <= room:
                 listed.append(claim.prefix)
-                room -= claim.ids
+                room -= claim.size
             else:
                 comparison.differing.append(claim)
                 break
@@ -256,14 +255,15 @@ class Reconciliation(Part):
         ids = dict.fromkeys(self._ids.take(message["prefixes"], MAX_TOLD_IDS))  # one prefix may be in another
         connection.send(encode_frame({"type": "ids", "ids": list(ids)}))
 
-    # --- the first version of the contract ------------------------------------------------------
+    # --- older and minimal nodes ----------------------------------------------------------------
 
     def _send_summary(self, connection: Connection, is_answer: bool) -> None:
         connection.send(encode_frame({"type": "summary", "answer": is_answer, "buckets": self._ids.summary()}))
 
     def on_summary(self, connection: Connection, message: Message, frame: bytes) -> None:
-        """Answer with the ids of each bucket that differs, and once with this node's own sums. There is no answer
-        for a neighbour that knows `sums` and has sent them before, nor for one that is still being told."""
+        """Answer with the ids of each bucket that differs. If the summary was not itself an answer, send this node's
+        own summary, too. A neighbour that has shown that it knows `sums` gets no answer, nor does one that is still
+        being told."""
         comparison = self._with(connection)
         if comparison.knows_sums or comparison.untold:
             return

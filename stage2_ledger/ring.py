@@ -149,9 +149,9 @@ class Ring(Part):
             self._network.after(1 / DIALS_PER_SECOND, go_on)
 
     def ends_second_call(self, connection: Connection) -> bool:
-        """End this call if it has reached a node that was called before, by another name; True if it was ended. If that
-        node announces the name of the second call, the first link counts as a link to that name: the name of the first
-        call may lead elsewhere tomorrow."""
+        """End this call if it has reached a node that was called before, by another address; True if it was ended. If
+        the node announces the address of this second call, that address is its own, and the first link now counts as
+        proven for it. The address called first is only an alias, which may lead elsewhere later."""
         if connection.dialled is None:
             return False
         first = next((one for one in self._neighbours.connections
@@ -184,7 +184,7 @@ class Ring(Part):
             connection.send(self.presence)  # the peer of the join may have gone before it passed this on
         self.note_peers()
         if self._redials.was_lost(connection):
-            # The network may have been split. Each half has then crossed out addresses of the other: merge the lists.
+            # The network may have been split. Each half has then discarded addresses of the other: merge the lists.
             self.ask_for_peers(connection)
         self._drop_double_link(connection)
 

@@ -42,7 +42,8 @@ class SignedClient(LedgerClient):
         return SignedNode(network, address, setup)
 
     def find_key(self, options: argparse.Namespace) -> PrivateKey:
-        """The key of this node's account: from its wallet, or a new one that is lost with the process."""
+        """The key of this node's account: from `--wallet`; without it, from the folder of `--data`; without either, a
+        new key that is lost with the process."""
         if options.wallet is None and options.data is not None:
             return find_kept_key(options)
         if options.wallet is None:
@@ -57,7 +58,7 @@ class SignedClient(LedgerClient):
 
 def find_kept_key(options: argparse.Namespace) -> PrivateKey:
     """The key that is kept in the folder of `--data`. It is encrypted if there is a passphrase when it is made.
-    Otherwise only the file's owner may read it, as with the keys of the genesis."""
+    Otherwise the file is not, and only its owner may read it."""
     wallet, key_file = options.data / WALLET_FILE, options.data / KEY_FILE
     try:
         if wallet.exists() or (os.environ.get(PASSPHRASE) and not key_file.exists()):

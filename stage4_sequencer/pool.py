@@ -1,4 +1,4 @@
-"""The pool: transactions that wait for a block, in order of arrival, and the sums that their senders send by them."""
+"""The pool: transactions that wait for a block, in order of arrival, and how much each sender spends in them."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 

@@ -166,7 +166,7 @@ class TotalOrderNode(SignedNode):
         self.sync.send_progress(connection)
 
     def is_catching_up_with(self, connection: Connection) -> bool:
-        """Is very much being fetched from this neighbour, or is it asked for very many blocks?"""
+        """Are many ids being fetched from this neighbour, or is it asked for many blocks?"""
         return super().is_catching_up_with(connection) or self.sync.is_catching_up_with(connection)
 
     def gossip_with(self, connection: Connection) -> None:
@@ -205,10 +205,10 @@ class TotalOrderNode(SignedNode):
         """What an account has, less what it has pending."""
         return self.balances().get(account, 0) - self.pool.pending(account)
 
-    def on_fetched(self, connection: Connection, is_worth_more: bool) -> None:
+    def on_fetched(self, connection: Connection, brought_something: bool) -> None:
         """Ask this neighbour for more of what blocks lack, unless its last answer brought nothing."""
-        super().on_fetched(connection, is_worth_more)
-        if is_worth_more:
+        super().on_fetched(connection, brought_something)
+        if brought_something:
             self.waiting_blocks.ask_sender(connection)
 
     def on_forsaken(self, missing_id: str) -> None:

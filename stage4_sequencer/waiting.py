@@ -161,7 +161,7 @@ class Fetcher(Protocol):
     """What is needed of the node's `Fetcher` of stage 2, which asks neighbours for ids."""
 
     def need(self, ids: Iterable[str], connection: Connection) -> None:
-        """Get those of `ids`, which the other end of `connection` says that it has."""
+        """Ask for `ids`, all of which the other end of `connection` says it has."""
 
     def room(self, connection: Connection) -> int:
         """How many more ids this connection may be asked for."""

@@ -76,7 +76,7 @@ class BestChain:
         self._refused.on_paid(block.creator)
 
     def remove_surplus(self, newest: Block) -> Iterator[Block]:
-        """While the blocks off the best chain on which only this creator builds take too much room, take the lowest of
+        """While the solo blocks of the creator of `newest` (see `SoloBlocks`) take too much room, take the lowest of
         them out of the tree; give each one."""
         for surplus in self._solo_blocks.surplus(newest.creator, newest):
             self._solo_blocks.discard(surplus)

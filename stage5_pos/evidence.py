@@ -62,6 +62,6 @@ class Evidence:
         return len(entered)
 
     def is_surplus(self, creator: str, slot: int, block_id: str) -> bool:
-        """Is this a third block of its creator for one slot, or one that has left the tree?"""
+        """Is this a third block of its creator for one slot, or one that has entered the tree before?"""
         entered = self._entered.get((creator, slot), [])
         return len(entered) >= MAX_TWINS or block_id in entered

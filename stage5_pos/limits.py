@@ -22,8 +22,8 @@ ENTERED_AT_ONCE, COST_OF_A_BLOCK = 4_000, 50
 it has, and `COST_OF_A_BLOCK` for itself."""
 
 MAX_SOLO_BYTES = 16 * MEBIBYTE
-"""Bytes of blocks off the best chain, for each creator, on which nobody else builds. If there are more, the lowest of
-them leave the tree: they are the least likely ever to matter."""
+"""Bytes, for each creator, of its blocks that are off the best chain and that nobody else has built on. If there are
+more, the lowest of them leave the tree: they are the least likely ever to matter."""
 
 MAX_LOCATOR = 100
 """Ids in the locator of `get_chain` (contract §3, stage 5)."""

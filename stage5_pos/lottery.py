@@ -3,8 +3,9 @@
 - A draw is a signature over the seed and the slot. It must be unique: a text has one signature, and a
   signature has one encoding, so a stake holder cannot draw again until it likes what comes out.
   `verify` in common/rsa.py sees to both.
-- Somebody may make a key on purpose so that 65,537 divides p - 1. Then one text in 65,537 has 65,537
-  signatures, and the others have none. On average that is one draw for a slot, as with any key.
+- Somebody may make a key on purpose so that 65,537 divides p - 1, where p is a prime factor of the
+  modulus. Then one text in 65,537 has 65,537 signatures, and the others have none. On average that is
+  one draw for a slot, as with any key.
 - Nobody can draw for another, since that takes the private key; everyone can check a draw.
 - A ticket is bound to the seed and to the slot. So a draw is worth nothing in another network, or in
   another slot, and nobody can collect tickets before the seed is known.

@@ -5,7 +5,7 @@ Unlike stage 4:
 - blocks form a tree, since two winners may not know of each other (tree.py); the longest chain counts;
 - a block without its parent waits (postponed.py), and chains that were missed are fetched (catching_up.py);
 - the ledger is that of the best chain; when another branch becomes best it is rolled back (ledger.py, chain.py);
-- a block with a transaction that is not valid at its point is refused whole; the creator of a block earns by it;
+- a block with a transaction that is not valid at its point is refused whole; its creator gets a reward and the fees;
 - two blocks of one creator for one slot are proof against it (evidence.py); `/tree` and `/send --from` are new.
 """
 
@@ -140,7 +140,7 @@ class StakeNode(TotalOrderNode):
                       without_padding(frame, message))
         self.evidence.note_signed(message, block_id, block.frame)
         self.aside.hold(block)
-        if self._is_decided(block):
+        if self._can_be_judged(block):
             self._enter(block, connection)
         else:
             self._postpone(block, connection)
@@ -154,8 +154,8 @@ class StakeNode(TotalOrderNode):
             self.waiting_blocks.on_copy(block_id, connection)
 
     def _is_surplus(self, block_id: str, creator: str, slot: int) -> bool:
-        """Is this a third block of its creator for one slot, or one that has left the tree? Not if another creator's
-        block builds on it: then it must enter, whatever the limit, so that the other one can."""
+        """Is this a third block of its creator for one slot, or one that has entered the tree before? Not if another
+        creator's block builds on it: then it must enter, whatever the limit, so that the other one can."""
         return (self.evidence.is_surplus(creator, slot, block_id) and not self.keeper.is_replaying
                 and not self.waiting_blocks.is_built_upon(block_id, creator))
 
@@ -166,8 +166,8 @@ class StakeNode(TotalOrderNode):
 
     # --- blocks wait ----------------------------------------------------------------------------
 
-    def _is_decided(self, block: Block) -> bool:
-        """Can it be judged? Either all that it needs is here, or it is invalid whatever comes later."""
+    def _can_be_judged(self, block: Block) -> bool:
+        """Is all that it needs here, or is it invalid whatever comes later?"""
         return (block.parent_id in self.waiting_blocks.invalid or rules.names_a_block(block, self.tree)
                 or (block.parent_id in self.tree and not self.lacking(block.transactions)))
 
@@ -196,7 +196,7 @@ class StakeNode(TotalOrderNode):
 
     def _enter(self, block: Block, connection: Connection | None) -> None:
         """A block can be judged: it enters the tree if it is valid, and those that waited for it follow."""
-        if not self._is_decided(block):
+        if not self._can_be_judged(block):
             self._postpone(block, connection)  # what it needs has left since, to make room
         elif self._is_surplus(block.id, block.creator, block.slot):
             self.aside.release(block)  # others of its slot have entered while it waited
@@ -225,7 +225,7 @@ class StakeNode(TotalOrderNode):
         """Keep a block of the tree. Report it the first time; pass on the first two of its creator for a slot."""
         for transaction_id in self.aside.among(block.transactions):
             self.keeper.keep("transaction", self.frames[transaction_id])
-        self.keeper.keep("block", block.frame)  # even a second time: a replay, too, takes it out in between
+        self.keeper.keep("block", block.frame)  # each time that it enters: a replay removes it where this run did
         number = self.evidence.note_entered(block.creator, block.slot, block.id)
         if number > 0:
             self.report("block", **block.describe())

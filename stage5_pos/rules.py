@@ -6,9 +6,9 @@
     at its point        `check_place`                its parent, and its slot
                         `why_invalid`                each of its transactions, one executed after the other
 
-A transaction keeps the rules of stage 3, too: both accounts are keys, and the sender has signed. Here is what it
-costs: `check_amount` when it arrives, `why_invalid` in a block. What a valid block does to the balances is in
-ledger.py.
+A transaction keeps the rules of stage 3, too: both accounts are keys, and the sender has signed. This module adds the
+rules about the amount: `check_amount` when it arrives, `why_invalid` in a block. What a valid block does to the
+balances is in ledger.py.
 """
 
 from common.encoding import ID, MAX_INTEGER, STRING, Field, Message, Shape, canon, ids_field, is_integer

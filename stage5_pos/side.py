@@ -16,7 +16,7 @@ from stage5_pos.tree import Block, Path
 
 
 class SoloBlocks:
-    """The blocks of the tree off the best chain on which nobody builds but their own creator."""
+    """The blocks that are off the best chain, and that only their own creator has built on."""
 
     def __init__(self) -> None:
         self._sizes: dict[str, dict[Block, int]] = {}

@@ -142,7 +142,7 @@ def test_no_more_is_asked_for_while_listed_ids_wait() -> None:
     world.run(60.0)
     peer.news()
     alice.reconciliation.has_room = room
-    alice.on_fetched(next(iter(alice.links)), is_worth_more=True)
+    alice.on_fetched(next(iter(alice.links)), brought_something=True)
     world.settle()
     assert {message["type"] for message in peer.news()} == {"get_ids"}
 
@@ -155,7 +155,7 @@ def test_transactions_that_have_come_meanwhile_are_not_asked_for() -> None:
     for one in ids:
         alice.ids.add(one)
     alice.reconciliation.has_room = lambda connection: True
-    alice.on_fetched(next(iter(alice.links)), is_worth_more=True)
+    alice.on_fetched(next(iter(alice.links)), brought_something=True)
     world.settle()
     assert peer.news() == []
 

@@ -28,7 +28,7 @@ class Scene:
         self.numbers = count()
         self.fetcher = Fetcher(lambda wanted: None, lambda: self.time, random.Random(1),
                                lambda address: False,
-                               lambda connection, is_worth_more: None, lambda forsaken: None)
+                               lambda connection, brought_something: None, lambda forsaken: None)
         self.stranger = FakeConnection(None, "stranger", self.time)
         self.own = FakeConnection("own:1", "own", self.time)
 
