@@ -46,7 +46,7 @@ STRANGERS = 20
 NEWS = 10
 
 
-def strangers_that_name_and_never_answer(scene: Scene) -> Finding:
+def strangers_that_list_ids_and_never_send_them(scene: Scene) -> Finding:
     """A node is cut off while money is paid. Twenty strangers call it, and list all the payments that it lacks before
     anybody else does. They answer each request for them with nothing but a pong. From stage 2 on a node fetches what it
     lacks, and must not wait for such peers. Stage 2 withstands it: the node next asks another peer that listed the id,
@@ -100,7 +100,7 @@ def count_links_up(scene: Scene, number: int, address: str) -> int:
 ATTACKS = [
     Attack("orphans that hold up a newcomer", orphans_that_hold_up_a_newcomer,
            {**dict.fromkeys((1, 2, 3), NO_BLOCKS), 4: NO_STAKE}),
-    Attack("strangers that name and never answer", strangers_that_name_and_never_answer,
+    Attack("strangers that list ids and never send them", strangers_that_list_ids_and_never_send_them,
            {1: "nodes ask for nothing: each newcomer is sent all that was said"}),
     Attack("a claimed name", a_claimed_name),
 ]

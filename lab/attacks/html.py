@@ -65,9 +65,10 @@ def attacks_page(attacks: Sequence[Attack], findings: Findings, promises: Promis
 
 def _introduction(summary: str) -> Iterator[str]:
     yield ("<p>Each cell was measured: the attack was carried out on real nodes of that stage, on a network of its own."
-           " The stage <span class=\"mark holds\">✓ holds</span>, or it is <span class=\"mark broken\">✗ broken</span>;"
-           " <span class=\"none\">–</span> means that there is nothing to attack. Below, for each attack: what is done,"
-           " which stage stops it and why, and what was measured.</p>")
+           " <span class=\"mark holds\">✓ holds</span>: the stage withstands the attack."
+           " <span class=\"mark broken\">✗ broken</span>: the attack succeeds. <span class=\"none\">–</span>: there is"
+           " nothing to attack. Below, for each attack: what is done, which stage stops it and why, and what was"
+           " measured.</p>")
     yield f'<p class="pale">{escape(summary)}</p>'
 
 

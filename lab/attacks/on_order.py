@@ -202,7 +202,7 @@ def future_slot(scene: Scene) -> Finding:
                     f" {len(taken)} of them, its newest is of slot {newest}; {executed(heard)}")
 
 
-def ground_draw(scene: Scene) -> Finding:
+def draw_chosen_among_many(scene: Scene) -> Finding:
     """In every slot a stake holder tries numbers in place of its draw until one wins. Stage 5 stops it: a draw is a
     signature that everyone can check, and a key has exactly one for each slot."""
     scene.add(stakes="3,4,5")
@@ -286,7 +286,7 @@ ATTACKS = [
     Attack("forged block", forged_block, UNBLOCKED),
     Attack("block from an account without stake", block_from_an_account_without_stake, WITHOUT_STAKE),
     Attack("future slot", future_slot, WITHOUT_STAKE),
-    Attack("ground draw", ground_draw, WITHOUT_STAKE),
+    Attack("draw chosen among many (grinding)", draw_chosen_among_many, WITHOUT_STAKE),
     Attack("building on every branch", building_on_every_branch, WITHOUT_STAKE),
     Attack("withheld branch, released late", withheld_branch, WITHOUT_STAKE),
     Attack("one ticket used for two blocks", one_ticket_used_for_two_blocks, WITHOUT_STAKE),

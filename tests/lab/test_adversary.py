@@ -234,7 +234,7 @@ def test_blocks_of_future_slots_are_ignored() -> None:
     assert any(block.creator == kept_key(2).account for block in honest.tree.chain[1:]), "the others go on"
 
 
-def test_a_ground_draw_wins_nothing() -> None:
+def test_a_draw_chosen_among_many_wins_nothing() -> None:
     world, (honest, evil) = staked(Grind, (2,), (3,))
     run_until_confessed(world, evil, times=5)
     world.run(SLOT_SECONDS)

@@ -30,9 +30,9 @@ OF_THE_ISSUE = """duplicate delivery · replay of an old transaction · spending
 changed on the way · negative amount · overdraft · double spend to the two halves of a network · two orders of arrival ·
 late joiner · a message lost with its connection · partition and heal · crash of a node in the middle · crash of the
 sequencer · sequencer leaves one user out · sequencer signs two orders · forged block · block from an account without
-stake · future slot · ground draw · building on every branch · withheld branch, released late · one ticket used for two
-blocks · one of ten creators censors · flood of garbage · a peer that never reads · invented peers · orphans that hold
-up a newcomer · strangers that name and never answer · a claimed name"""
+stake · future slot · draw chosen among many (grinding) · building on every branch · withheld branch, released late ·
+one ticket used for two blocks · one of ten creators censors · flood of garbage · a peer that never reads · invented
+peers · orphans that hold up a newcomer · strangers that list ids and never send them · a claimed name"""
 
 NAMES = " ".join(OF_THE_ISSUE.split()).split(" · ")
 
@@ -210,7 +210,7 @@ NOT_DONE = [
     pytest.param("forged block", 4, BlockForger, "forge_next", id="forged block"),
     pytest.param("block from an account without stake", 5, Outsider, "make_block", id="outsider"),
     pytest.param("orphans that hold up a newcomer", 5, StakeOwner, "send_orphans", id="orphans"),
-    pytest.param("strangers that name and never answer", 2, Namer, "name", id="namer"),
+    pytest.param("strangers that list ids and never send them", 2, Namer, "name", id="namer"),
 ]
 
 
@@ -229,7 +229,8 @@ def test_an_attack_that_does_not_take_place_does_not_count_as_withstood(
 @pytest.mark.parametrize("name", ["duplicate delivery", "replay of an old transaction",
                                   "spending from somebody else's account", "an amount changed on the way",
                                   "invented peers", "sequencer leaves one user out", "sequencer signs two orders", "future slot",
-                                  "ground draw", "building on every branch", "withheld branch, released late",
+                                  "draw chosen among many (grinding)", "building on every branch",
+                                  "withheld branch, released late",
                                   "one ticket used for two blocks", "one of ten creators censors"])
 def test_an_honest_node_in_the_attackers_place_is_noticed(name: str, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def start_honest(crew: Crew, stage: int, *options: str, evil: str = "") -> NodeProcess:
