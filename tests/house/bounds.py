@@ -20,6 +20,15 @@ HEAD = f"""# All bounds
 These bounds limit what a node holds, and what it does for others. The file that defines a bound also gives the whole
 reason. A stage has its own bounds, those of the stages before it, and those of `common/`.
 
+Some words of this page:
+
+- A *batch* is what one `recv` has brought, cut into frames.
+- A `Recent` is a set of two generations, a young one and an old one. When the young one is full it becomes the old one,
+  and the old one is forgotten.
+- A `Pace` says how many bytes a connection has moved lately, in one direction.
+- An *unproven* address is one that this node has never reached itself.
+- A *stranger* is a peer on a connection that the peer itself has opened.
+
 `{COMMAND}` writes this page from the code.
 
 | bound | value | where | what it bounds |
