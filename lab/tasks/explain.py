@@ -5,6 +5,7 @@ not the machinery around it.
 """
 
 import re
+import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -19,6 +20,12 @@ WIDTH = 100
 ROWS_OF_DIAGRAM = 7
 LONGEST = 100_000
 """Only so many characters of a value are compared."""
+LINES_SAID = 4
+LINES_CAME = 2
+"""How many lines are shown of a message, and of what a process or a connection has said last."""
+
+WHAT_CAME = re.compile(r" *node \d+ \(|\d+ messages came")
+"""How the notes begin that lab/blackbox adds to an error: NodeProcess.describe and Peer.describe."""
 
 SKELETON = "NotImplementedError"
 """What a function that is not written yet raises."""
@@ -53,7 +60,7 @@ class Told(NamedTuple):
 def explain(error: BaseException, own: str, compared: Compared | None, width: int = WIDTH) -> Told:
     """Explain why a test has failed. `own` is the folder that the student writes."""
     while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
+        error = error.exceptions[-1]  # the one that `compared` belongs to: pytest saw it last
     frames = list(frames_of(error.__traceback__))
     unwritten = find_unwritten(error, frames, own)
     if unwritten is not None:
@@ -145,8 +152,19 @@ def describe_assertion(error: BaseException, frames: list[tuple[FrameType, int]]
         came, expected = repr(compared.came)[:LONGEST], repr(compared.expected)[:LONGEST]
         lines += [f"  {said}"] if said else []
         return lines + around_difference(came, expected, width)
-    shown = [line for line in text.splitlines() if line.strip()][:4]
-    return lines + [f"  {line}" for line in ([*shown[:1]] if len(shown) > 1 and "assert" in shown[0] else shown)]
+    is_told = not isinstance(error, AssertionError)  # its first line, above
+    shown = [line for line in text.splitlines()[is_told:] if line.strip()]
+    if shown and shown[0].startswith("assert "):
+        return [*lines, f"  {shown[0]}"]
+    wrapped = [f"  {part}" for line in shown for part in textwrap.wrap(line, width - len("  "))]
+    return lines + wrapped[:LINES_SAID] + describe_last(error)
+
+
+def describe_last(error: BaseException) -> list[str]:
+    """What came last from the process or connection that a test has waited for: standard error, if there was any."""
+    came = [line.strip() for note in getattr(error, "__notes__", []) if WHAT_CAME.match(note)
+            for line in note.splitlines()[1:]]
+    return ["Last it wrote:", *(f"  {line}" for line in came[-LINES_CAME:])] if came else []
 
 
 def around_difference(came: str, expected: str, width: int) -> list[str]:
@@ -183,7 +201,8 @@ def describe_example(error: BaseException) -> list[str]:
     notes = [note for note in getattr(error, "__notes__", []) if note.startswith(("Falsifying ", "Failing "))]
     if not notes:
         return []
-    words = [line.strip() for line in notes[0].splitlines()[1:-1] if line.strip() and "# or any" not in line]
+    words = [line.strip() for line in notes[0].splitlines()[1:-1] if line.strip() and not line.strip().startswith("#")
+             and "# or any" not in line]
     return [f"  with {' '.join(words)}"]
 
 

@@ -1,8 +1,11 @@
 """What is said of a test that has failed: the first difference, who has sent what, and whose code an exception left."""
 
+from pathlib import Path
+
 import pytest
 
 from common.encoding import encode_frame
+from lab.blackbox.node_process import NodeError, NodeProcess
 from lab.simulation import World
 from lab.tasks.explain import Compared, around_difference, diagram_of, draw_last, explain, find_unwritten_in
 from stage1_chat.node import ChatNode
@@ -76,6 +79,37 @@ def test_a_name_that_is_not_there_is_no_question_of_what_a_message_says(monkeypa
     told = explain(raised.value, "stage1_chat", None)
     assert told.lines[0] == "NameError: name 'make_id' is not defined" and alice.history
     assert not any("Raise Invalid" in line for line in told.lines)
+
+
+def test_what_a_process_has_said_last_is_shown(tmp_path: Path) -> None:
+    command = ["sh", "-c", "echo one; echo two; echo the reason >&2"]
+    with NodeProcess(1, command=command, folder=tmp_path, as_json=False) as node, pytest.raises(NodeError) as raised:
+        node.wait_exit()
+        node.wait_for_line("founded")
+    lines = explain(raised.value, "stage1_chat", None).lines
+    assert lines[-3:] == ["Last it wrote:", "  two", "  standard error: the reason"]
+    assert "ended with status 0, expected a line with 'founded'" in " ".join(line.strip() for line in lines)
+
+
+def test_a_long_message_is_shown_to_its_end_and_an_exception_once() -> None:
+    def lines(error: Exception) -> list[str]:
+        return explain(error, "stage1_chat", None, width=40).lines
+
+    assert lines(AssertionError("word " * 12 + "end")) == ["  " + ("word " * 7).strip(), "  " + "word " * 5 + "end"]
+    assert lines(ValueError("not enough values")) == ["ValueError: not enough values"]
+
+
+def test_comments_on_an_example_are_not_part_of_it() -> None:
+    error = AssertionError("assert 1 == 2")
+    error.add_note("Falsifying example: test_it(\n    # The test always failed when parts varied.\n    shape=[1],\n"
+                   "    seed=0,  # or any other generated value\n)")
+    assert explain(error, "stage1_chat", None).lines == ["  assert 1 == 2", "  with shape=[1],"]
+
+
+def test_of_several_failures_the_compared_values_belong_to_the_last() -> None:
+    group = ExceptionGroup("two", [AssertionError("first\nassert 1 == 2"), AssertionError("second\nassert 3 == 4")])
+    lines = explain(group, "stage1_chat", Compared("==", 3, 4)).lines
+    assert lines[:3] == ["  second", "  came      3", "  expected  4"]
 
 
 def test_what_a_process_has_printed_names_the_function() -> None:
