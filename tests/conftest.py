@@ -118,7 +118,7 @@ def launch() -> Iterator[Launch]:
         print(node.describe())  # pytest shows this only if the test has failed
     for node in nodes:
         assert isinstance(node.events, list)  # fails unless all output is JSON, even if no test has read it
-    complaints = [node.describe() for node in nodes if node.errors and not node.may_complain]
+    complaints = [line for node in nodes if node.errors and not node.may_complain for line in (*node.errors, node.name)]
     assert not complaints, "\n".join(["written to standard error:", *complaints])
 
 
