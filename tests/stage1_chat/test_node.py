@@ -51,6 +51,16 @@ def test_the_same_text_twice_is_two_messages() -> None:
     assert texts(world, alice) == texts(world, bob) == ["hi", "hi"]
 
 
+def test_a_peer_that_is_gone_is_neither_listed_nor_counted() -> None:
+    world, alice = founded_world()
+    bob = world.add(ChatNode, alice.address)
+    world.run(1.0)
+    assert world.ask(alice, "/peers", "peers") == {"addresses": [alice.address, bob.address], "connections": 1}
+    world.kill(bob)
+    world.settle()
+    assert world.ask(alice, "/peers", "peers") == {"addresses": [alice.address], "connections": 0}
+
+
 def test_a_message_goes_to_all_except_its_sender() -> None:
     world, alice = founded_world()
     one, two, three = (add_linked_stranger(world, alice) for _ in range(3))
