@@ -27,6 +27,9 @@ LINES_CAME = 2
 WHAT_CAME = re.compile(r" *node \d+ \(|\d+ messages came")
 """How the notes begin that lab/blackbox adds to an error: NodeProcess.describe and Peer.describe."""
 
+TEST_FOLDER = re.compile(r"/[^\s'\"]*/pytest-\d+/[^/\s'\"]+/")
+"""The beginning of a path in the folder that pytest has made for one test."""
+
 SKELETON = "NotImplementedError"
 """What a function that is not written yet raises."""
 
@@ -156,15 +159,21 @@ def describe_assertion(error: BaseException, frames: list[tuple[FrameType, int]]
     shown = [line for line in text.splitlines()[is_told:] if line.strip()]
     if shown and shown[0].startswith("assert "):
         return [*lines, f"  {shown[0]}"]
-    wrapped = [f"  {part}" for line in shown for part in textwrap.wrap(line, width - len("  "))]
-    return lines + wrapped[:LINES_SAID] + describe_last(error)
+    return lines + wrap(shown, width)[:LINES_SAID] + describe_last(error, width)
 
 
-def describe_last(error: BaseException) -> list[str]:
+def describe_last(error: BaseException, width: int) -> list[str]:
     """What came last from the process or connection that a test has waited for: standard error, if there was any."""
-    came = [line.strip() for note in getattr(error, "__notes__", []) if WHAT_CAME.match(note)
-            for line in note.splitlines()[1:]]
-    return ["Last it wrote:", *(f"  {line}" for line in came[-LINES_CAME:])] if came else []
+    came = [line for note in getattr(error, "__notes__", []) if WHAT_CAME.match(note) for line in note.splitlines()[1:]]
+    shown = [part for line in came[-LINES_CAME:] for part in wrap([line], width)[:2]]
+    return ["Last it wrote:", *shown] if shown else []
+
+
+def wrap(lines: Iterable[str], width: int) -> list[str]:
+    """Lines of a message, indented and no longer than there is room for. Of a path in the test's folder, which differs
+    from run to run, only the end is shown."""
+    return [f"  {part}" for line in lines
+            for part in textwrap.wrap(TEST_FOLDER.sub("…/", line.strip()), width - len("  "))]
 
 
 def around_difference(came: str, expected: str, width: int) -> list[str]:

@@ -96,6 +96,7 @@ def test_a_long_message_is_shown_to_its_end_and_an_exception_once() -> None:
         return explain(error, "stage1_chat", None, width=40).lines
 
     assert lines(AssertionError("word " * 12 + "end")) == ["  " + ("word " * 7).strip(), "  " + "word " * 5 + "end"]
+    assert lines(AssertionError("/tmp/pytest-of-me/pytest-7/test_it0/a.pem: damaged")) == ["  …/a.pem: damaged"]
     assert lines(ValueError("not enough values")) == ["ValueError: not enough values"]
 
 

@@ -94,8 +94,9 @@ class Forest:
 
     def check_best(self) -> None:
         """Check that the ledger is that of the best chain, for every account, and that no money is lost or made."""
-        assert self.ledger.balances == self.model[self.tree.best.id]
-        assert sum(self.ledger.balances.values()) == sum(HOLDERS.values()) + REWARD * self.tree.best.height
+        assert self.ledger.balances == self.model[self.tree.best.id], "the balances on the best chain"
+        money = sum(HOLDERS.values()) + REWARD * self.tree.best.height
+        assert sum(self.ledger.balances.values()) == money, "no money is lost, and only rewards are new"
         assert min(self.ledger.balances.values()) >= 0
 
     def check(self, block: Block) -> None:
@@ -106,7 +107,7 @@ class Forest:
             assert self.ledger.choose_valid(block, probes, 2) == ["all"] * (balance >= FEE), f"{account} at {block.id}"
         probes = [Transaction(name, "payer", "w", 1) for name in self.transactions]
         unused = [name for name in self.transactions if name not in self.used(block)]
-        assert self.ledger.choose_valid(block, probes, 10**6) == unused
+        assert self.ledger.choose_valid(block, probes, 10**6) == unused, "a transaction is executed once on a chain"
 
 
 @given(plans)
