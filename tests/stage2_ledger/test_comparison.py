@@ -44,6 +44,16 @@ def said(world: World, peer: PolitePeer, *messages: Event) -> list[Event]:
     return news
 
 
+# --- beginning --------------------------------------------------------------------------------------
+
+def test_on_a_new_link_the_node_that_has_called_tells_its_sums_at_once() -> None:
+    world, alice = founded_world()
+    bob = world.add(LedgerNode, alice.address)
+    world.run(1.0)
+    told = [(one.sender, one.receiver) for one in world.delivered if one.frame and b'"type":"sums"' in one.frame]
+    assert told == [(bob.address, alice.address)], "who tells its sums to whom, in the first second"
+
+
 # --- answering --------------------------------------------------------------------------------------
 
 def test_sums_are_requested_by_prefix_and_have_a_digest_with_the_salt_of_the_question() -> None:
