@@ -210,8 +210,7 @@ def describe_example(error: BaseException) -> list[str]:
     notes = [note for note in getattr(error, "__notes__", []) if note.startswith(("Falsifying ", "Failing "))]
     if not notes:
         return []
-    words = [line.strip() for line in notes[0].splitlines()[1:-1] if line.strip() and not line.strip().startswith("#")
-             and "# or any" not in line]
+    words = [line.strip() for line in notes[0].splitlines()[1:-1] if line.strip()]
     return [f"  with {' '.join(words)}"]
 
 

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import pytest
+from hypothesis import Phase, settings
+from hypothesis.internal.conjecture import engine
 
 from lab.diagrams.svg import draw_svg
 from lab.tasks.child import EVENTS, TASK, TRACES
@@ -22,6 +24,9 @@ from lab.tasks.table import TABLE, read_table
 
 CASES_SECONDS = 5.0
 """How long the other cases of a failed test still run."""
+
+SHRINKING_PART = 4
+"""Hypothesis has one part in so many of a test's time to make a failing example small."""
 
 DRAWING = "failure.svg"
 
@@ -46,6 +51,14 @@ class TaskRun:
         self.news.flush()
 
     # --- which tests ----------------------------------------------------------------------------
+
+    def pytest_collection(self) -> None:
+        """Let Hypothesis make a failing example small for a part of the test's time only. Otherwise the test would be
+        stopped as one that does not end. Its notes on what else would fail take more runs, and are not shown."""
+        engine.MAX_SHRINKING_SECONDS = max(1, round(self.table.limit / SHRINKING_PART))
+        settings.register_profile("task", settings(), report_multiple_bugs=False,
+                                  phases=[phase for phase in Phase if phase is not Phase.explain])
+        settings.load_profile("task")
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:

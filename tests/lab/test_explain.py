@@ -100,13 +100,6 @@ def test_a_long_message_is_shown_to_its_end_and_an_exception_once() -> None:
     assert lines(ValueError("not enough values")) == ["ValueError: not enough values"]
 
 
-def test_comments_on_an_example_are_not_part_of_it() -> None:
-    error = AssertionError("assert 1 == 2")
-    error.add_note("Falsifying example: test_it(\n    # The test always failed when parts varied.\n    shape=[1],\n"
-                   "    seed=0,  # or any other generated value\n)")
-    assert explain(error, "stage1_chat", None).lines == ["  assert 1 == 2", "  with shape=[1],"]
-
-
 def test_of_several_failures_the_compared_values_belong_to_the_last() -> None:
     group = ExceptionGroup("two", [AssertionError("first\nassert 1 == 2"), AssertionError("second\nassert 3 == 4")])
     lines = explain(group, "stage1_chat", Compared("==", 3, 4)).lines

@@ -192,6 +192,26 @@ def test_what_goes_to_pytest_runs_the_easiest_first(fake: Fake) -> None:
     assert len([line for line in lines if "PASSED" in line]) == 3 and any("test_two_is_two FAILED" in one for one in lines)
 
 
+PROPERTY = """
+import time
+from hypothesis import given, settings, strategies
+from stage9_fake.code import two
+
+@given(strategies.lists(strategies.integers(0, 2**32), min_size=40))
+@settings(deadline=None)
+def test_two_is_two(numbers):
+    time.sleep(0.03)
+    assert two() == 2 or len(set(numbers)) < 30
+"""
+
+
+def test_an_example_that_takes_long_to_make_small_is_shown_in_time(fake: Fake) -> None:
+    (fake.folder / "tests" / "stage9_fake" / "test_it.py").write_text(PROPERTY)
+    fake.write(two="return 3")
+    lines = fake.run("--task", "2")
+    assert "> assert two() == 2 or len(set(numbers)) < 30" in lines and lines[-1].startswith("  with numbers=["), lines
+
+
 HANGS = {
     "a call that never comes back": (
         "import re; re.match('(a+)+$', 'a' * 60 + 'b')", "It does not end: stopped after 1.5 seconds, in stage9_fake/code.py:3 one."),
