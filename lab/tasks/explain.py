@@ -166,7 +166,7 @@ def describe_last(error: BaseException, width: int) -> list[str]:
     """What came last from the process or connection that a test has waited for: standard error, if there was any."""
     came = [line for note in getattr(error, "__notes__", []) if WHAT_CAME.match(note) for line in note.splitlines()[1:]]
     shown = [part for line in came[-LINES_CAME:] for part in wrap([line], width)[:2]]
-    return ["Last it wrote:", *shown] if shown else []
+    return ["What came last from the node:", *shown] if shown else []
 
 
 def wrap(lines: Iterable[str], width: int) -> list[str]:

@@ -87,7 +87,7 @@ def test_what_a_process_has_said_last_is_shown(tmp_path: Path) -> None:
         node.wait_exit()
         node.wait_for_line("founded")
     lines = explain(raised.value, "stage1_chat", None).lines
-    assert lines[-3:] == ["Last it wrote:", "  two", "  standard error: the reason"]
+    assert lines[-3:] == ["What came last from the node:", "  two", "  standard error: the reason"]
     assert "ended with status 0, expected a line with 'founded'" in " ".join(line.strip() for line in lines)
 
 
