@@ -31,6 +31,10 @@ Launch = Callable[..., NodeProcess]
 Call = Callable[..., RawPeer]
 
 
+# pytest tells of a failed assertion what was compared: by itself only in files of tests, here also in what they share.
+pytest.register_assert_rewrite("tests.memory", "tests.random_life",
+                               *(f"tests.{path.parent.name}.scenes" for path in ROOT.glob("tests/*/scenes.py")))
+
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     # If a shell started the tests in the background, they ignore Ctrl-C, and so would the nodes that a test interrupts.
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -9,6 +9,7 @@ from lab.blackbox.node_process import NodeError, NodeProcess
 from lab.simulation import World
 from lab.tasks.explain import Compared, around_difference, diagram_of, draw_last, explain, find_unwritten_in
 from stage1_chat.node import ChatNode
+from tests.stage4_sequencer.scenes import assert_took, followed_world, signed_block
 
 
 def test_two_long_texts_are_shown_around_their_first_difference() -> None:
@@ -104,6 +105,12 @@ def test_of_several_failures_the_compared_values_belong_to_the_last() -> None:
     group = ExceptionGroup("two", [AssertionError("first\nassert 1 == 2"), AssertionError("second\nassert 3 == 4")])
     lines = explain(group, "stage1_chat", Compared("==", 3, 4)).lines
     assert lines[:3] == ["  second", "  came      3", "  expected  4"]
+
+
+def test_what_was_compared_is_known_of_assertions_that_tests_share() -> None:
+    world, node, _ = followed_world()
+    with pytest.raises(AssertionError, match=r"assert \[\] == "):
+        assert_took(world, node, [signed_block(0, [])], [])
 
 
 def test_what_a_process_has_printed_names_the_function() -> None:

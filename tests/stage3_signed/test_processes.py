@@ -234,7 +234,7 @@ def test_people_are_warned_that_the_account_goes_with_the_process_and_programs_a
     assert program.listening["account"]
     for one in (node, program):
         assert one.stop() == 0
-    assert len(node.errors) == 1 and "--wallet" in node.errors[0]
+    assert len(node.errors) == 1 and "--wallet" in node.errors[0], f"one line, which names --wallet: {node.errors}"
     assert program.errors == []
     assert all("warning" not in line for line in node.lines)
 
