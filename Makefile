@@ -99,7 +99,7 @@ experiment: $(experiment_needs) ## measure NAME=lottery beside theory, into run/
 	@exec $(RUN) lab.experiments $(experiment_options) $(call option,--,$(value NAME))
 
 experiments: $(experiment_needs) ## all experiments, one after the other; QUICK=1 SEED=7; ENGINE=tcp://scheduler:8786
-	@exec $(RUN) lab.experiments $(experiment_options)
+	@exec $(RUN) lab.experiments --all $(experiment_options)
 
 experiment_options = $(if $(call is_set,QUICK),--quick) $(call option,--seed,$(call given,SEED)) \
 	$(call option,--engine,$(call given,ENGINE)) $(value ARGS)

@@ -29,8 +29,8 @@ from lab.nodes.processes import ROOT
 def make_options() -> Options:
     """The options of the command."""
     options = Options(prog="python -m lab.experiments", description="Measure, and draw it next to theory.")
-    options.add_argument("names", nargs="*", metavar="NAME",
-                         help=f"which to do (default: all): {', '.join(EXPERIMENTS)}")
+    options.add_argument("names", nargs="*", metavar="NAME", help=f"which to do: {', '.join(EXPERIMENTS)}")
+    options.add_argument("--all", action="store_true", help="do all of them")
     options.add_argument("--quick", action="store_true", help="a small form of each, in seconds")
     options.add_argument("--seed", type=integer_from(0, 2**32 - 1), default=1, metavar="N",
                          help="seed of all runs (default: %(default)s)")
@@ -46,12 +46,15 @@ def make_options() -> Options:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do the experiments, and print where their pages are."""
     options = make_options().parse_args(arguments)
+    there_are = f"there are {', '.join(EXPERIMENTS)}"
     unknown = [name for name in options.names if name not in EXPERIMENTS]
     if unknown:
-        return complain(f"no experiment is called {unknown[0]!r}; there are {', '.join(EXPERIMENTS)}", 2)
+        return complain(f"no experiment is called {unknown[0]!r}; {there_are}", 2)
+    if not (options.names or options.all):
+        return complain(f"which experiment? NAME= says it (--all: all of them); {there_are}", 2)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # the runs in other processes must be ended then too
     try:
-        for name in options.names or EXPERIMENTS:
+        for name in EXPERIMENTS if options.all else options.names:
             print(f"{name}: {do_experiment(EXPERIMENTS[name], options) / 'report.html'}")
     except KeyboardInterrupt:
         return complain("interrupted; the same command goes on from here", 130)

@@ -41,6 +41,10 @@ class Circumstances(NamedTuple):
     """What repeats it."""
 
 
+QUICK = ('<p class="pale">This is the quick form: a few short runs, which show that all works. Their numbers are mostly'
+         " luck, and the points may be fewer than the text says.</p>")
+
+
 def report_page(experiment: Experiment, points: Sequence[Point], rows: Sequence[Row], found: Circumstances,
                 svg: str) -> str:
     """The page, with the picture inside."""
@@ -48,7 +52,8 @@ def report_page(experiment: Experiment, points: Sequence[Point], rows: Sequence[
         "<!doctype html>", '<html lang="en">', "<head>", '<meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         f"<title>{escape(experiment.TITLE)}</title>", f"<style>{STYLE}</style>", "</head>", "<body>",
-        f"<h1>{escape(experiment.TITLE)}</h1>", f'<p class="question">{escape(experiment.QUESTION)}</p>',
+        f"<h1>{escape(experiment.TITLE)}</h1>", *([QUICK] if found.size == "quick" else []),
+        f'<p class="question">{escape(experiment.QUESTION)}</p>',
         "<figure>", svg[svg.index("<svg"):], "</figure>",
         "<h2>What the numbers say next to theory</h2>", "<ul>",
         *(f"<li>{escape(finding)}</li>" for finding in experiment.findings(rows)), "</ul>",

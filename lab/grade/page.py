@@ -53,7 +53,7 @@ def make_page(result: Result) -> str:
 
 
 def _top(result: Result) -> Iterator[str]:
-    for remark in result.remarks:
+    for remark in [*result.remarks, *filter(None, [result.reason])]:
         yield f'<p class="remark">{escape(remark)}</p>'
     yield '<div class="points">'
     for name, hardening in (("basics", False), ("hardening, counted separately", True)):
@@ -63,8 +63,8 @@ def _top(result: Result) -> Iterator[str]:
     said = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
     yield f"<p>{len(result.outcomes)} criteria: {said}.</p>"
     if counts[INCONCLUSIVE]:
-        yield ("<p>Inconclusive means that what a criterion begins with could not be set up. It brings no points, and"
-               " another criterion says what is wrong.</p>")
+        yield ("<p>Inconclusive means that what a criterion begins with could not be set up. It brings no points."
+               " What is wrong is said above, or by another criterion.</p>")
     yield f'<p class="pale">{escape(result.began)}, {result.seconds:g} s, seed {result.settings.seed}. Again:'
     yield f"<code>{escape(result.replay)}</code></p>"
 

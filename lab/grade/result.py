@@ -8,7 +8,7 @@ from typing import Self
 
 from lab.grade.criteria import Criterion, share_out
 from lab.grade.settings import Settings
-from lab.grade.shortcomings import ERROR, PASSED
+from lab.grade.shortcomings import ERROR, INCONCLUSIVE, PASSED
 
 
 @dataclass
@@ -63,6 +63,12 @@ class Result:
     def errors(self) -> list[Outcome]:
         """The criteria at which the grader itself has failed."""
         return [one for one in self.outcomes if one.verdict == ERROR]
+
+    @property
+    def reason(self) -> str:
+        """Why nothing could be checked, if one reason holds for all criteria; empty otherwise."""
+        reasons = {one.actual for one in self.outcomes}
+        return reasons.pop() if len(reasons) == 1 and all(one.verdict == INCONCLUSIVE for one in self.outcomes) else ""
 
     @property
     def replay(self) -> str:

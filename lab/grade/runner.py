@@ -44,19 +44,23 @@ def grade(command: Sequence[str], stage: int, folder: Path, *, seed: int = 1, na
     path = folder / "settings.json"
     settings.save(path)
     (folder / "criteria.json").unlink(missing_ok=True)
-    began, started = datetime.datetime.now(datetime.UTC), time.monotonic()
+    began, started = now(), time.monotonic()
     outcomes = []
     for outcome in _run(settings, path, 0 if only else workers):
         outcomes.append(outcome)
         if progress:
             progress(len(outcomes), len(read_criteria(folder)), outcome)
     result = Result(Settings.load(path), complete(read_criteria(folder), outcomes, stage),
-                    began.isoformat(timespec="seconds").replace("+00:00", "Z"), round(time.monotonic() - started, 1),
-                    name, list(remarks))
+                    began, round(time.monotonic() - started, 1), name, list(remarks))
     if not result.outcomes:
         result.remarks.append(f"No criterion was checked. What pytest says is in {folder / 'pytest.txt'}.")
     result.save(folder / "grade.json")
     return result
+
+
+def now() -> str:
+    """The time in UTC, in the format of RFC 3339."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def read_criteria(folder: Path) -> list[Criterion]:

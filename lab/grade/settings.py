@@ -56,6 +56,8 @@ class Settings:
     """The most MiB of files in one criterion."""
     most_output_mib: int = 32
     """The most MiB that one node may write to standard output."""
+    again: str = ""
+    """What grades the submission again, if nothing can be asked of it alone: it does not build."""
 
     @property
     def is_ours(self) -> bool:
@@ -74,6 +76,8 @@ class Settings:
 
     def replay(self, key: str = "") -> str:
         """The command that asks one criterion again, or all, from the folder that holds the Makefile."""
+        if self.again:
+            return self.again
         node = "" if self.is_ours else f" NODE={shlex.quote(shlex.join(self.command))}"
         more = "" if self.directory == ROOT else f" IN={shlex.quote(str(self.directory))}"
         given = {"CLI_ONLY": self.cli_only, "ONLY_THIS_STAGE": self.only_this_stage, "SLOW": self.slow}

@@ -4,6 +4,7 @@ Its standard output has a line of JSON for each criterion: how many are done, of
 """
 
 import json
+import shlex
 import subprocess
 import sys
 from dataclasses import asdict, dataclass, field
@@ -12,7 +13,7 @@ from pathlib import Path
 from lab.grade.criteria import is_asked
 from lab.grade.formats import gradescope, write_all
 from lab.grade.result import Outcome, Result, complete
-from lab.grade.runner import grade, list_criteria
+from lab.grade.runner import grade, list_criteria, now
 from lab.grade.settings import ROOT, Settings
 from lab.grade.shortcomings import INCONCLUSIVE
 from lab.gradeall.guards import ENVIRONMENT, Guard, cut_off, end_all_of, give_to, make_guard, open_way
@@ -115,11 +116,13 @@ def play(job: Job, submission: Submission, guard: Guard) -> Result:
 
 def refuse(job: Job, reason: str) -> Result:
     """The result of a submission that cannot be started: every criterion is inconclusive."""
-    settings = Settings(job.stage, Path(job.folder), [job.source], Path(job.source), seed=job.seed, factor=job.factor)
+    again = f"make grade-all STAGE={job.stage} SUBMISSIONS={shlex.quote(str(Path(job.source).parent))} SEED={job.seed}"
+    settings = Settings(job.stage, Path(job.folder), [job.source], Path(job.source), seed=job.seed, factor=job.factor,
+                        again=again)
     criteria = [one for one in list_criteria(job.stage, Path(job.folder)) if is_asked(
         one, job.stage, job.only, job.only_this_stage, job.cli_only, job.slow)]
     outcomes = [Outcome(one, INCONCLUSIVE, one.rule, reason) for one in criteria]
-    return Result(settings, complete(criteria, outcomes, job.stage), "", 0.0)
+    return Result(settings, complete(criteria, outcomes, job.stage), now(), 0.0)
 
 
 def write(result: Result, points: Points) -> None:

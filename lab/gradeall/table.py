@@ -146,7 +146,7 @@ def _struggles(rows: Sequence[Row]) -> Iterator[str]:
     hardest = sorted((one for one in criteria_of(rows) if not one.hardening and share[one.key][0] < share[one.key][1]),
                      key=lambda one: share[one.key][0] / share[one.key][1])[:HARDEST]
     if hardest:
-        yield "<h2>Where the class struggles</h2><ul>"
+        yield "<h2>Where the class struggles</h2><p>The hardest criteria among the basics:</p><ul>"
         for one in hardest:
             yield (f"<li>{escape(one.title)} ({escape(one.clause)}): {share[one.key][0]} of {share[one.key][1]} "
                    "have passed</li>")

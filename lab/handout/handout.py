@@ -66,7 +66,7 @@ sent it. Any other exception that leaves a function is a defect.
 **More of `make test`.** With `ARGS=`, pytest gets these options, and runs the easiest tests first:
 
     make test ARGS=-x                               # stop at the first failure
-    make test ARGS="tests/{folder} -k account"      # some tests
+    make test ARGS="tests/{folder} -k joins"        # some tests
     make test ALL=1                                 # all tests with their whole output, many lines
 
 **As a grader sees it.** `make grade` starts nodes of yours, types at them and talks to them over sockets. It prints a

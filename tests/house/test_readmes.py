@@ -184,3 +184,13 @@ def test_the_table_of_make_compare_is_that_of_today(capsys: pytest.CaptureFixtur
     compare.main([])
     table = capsys.readouterr().out.partition("\n\n")[0]
     assert f"$ make compare\n{table}\n```" in (ROOT / "docs" / "commands.md").read_text()
+
+
+def test_the_sample_of_two_stages_side_by_side_is_real(
+        monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    page = (ROOT / "docs" / "commands.md").read_text()
+    sample = page.partition("$ make compare A=2 B=3\n")[2].partition("```")[0].splitlines()
+    monkeypatch.setenv("COLUMNS", str(max(map(len, sample))))
+    compare.main(["-A", "2", "-B", "3"])
+    shown = "\n".join(line.rstrip() for line in capsys.readouterr().out.splitlines())
+    assert [part for part in "\n".join(sample).split("\n…\n") if part not in shown] == []

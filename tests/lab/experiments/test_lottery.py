@@ -13,7 +13,7 @@ def test_the_quick_form_leaves_a_page_with_its_picture(tmp_path: Path) -> None:
     rows = measure(Lottery(), tmp_path)
     assert len(rows) == 16 and all(0 <= float(row["made"]) <= float(row["won"]) <= 1 for row in rows)
     page = draw_page(Lottery(), rows, tmp_path)
-    assert page.count("<svg") == 1 and "<img" not in page and "Who wins the slots" in page
+    assert page.count("<svg") == 1 and "<img" not in page and "Who wins the slots" in page and "the quick form" in page
 
 
 @pytest.mark.parametrize("share", [0.1, 0.3, 0.5, 0.8])

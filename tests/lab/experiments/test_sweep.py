@@ -78,6 +78,11 @@ def test_the_table_is_written_for_other_programs(tmp_path: Path) -> None:
     assert (tmp_path / "data.csv").read_text() == "a,b,c\n1,0.1,\n2,,x\n"
 
 
+def test_without_a_name_nothing_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    assert "which experiment? NAME= says it" in capsys.readouterr().err
+
+
 def test_an_unknown_name_is_refused_with_those_that_there_are(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["lotery"]) == 2
     assert "no experiment is called 'lotery'; there are throughput, forks" in capsys.readouterr().err

@@ -55,6 +55,8 @@ def test_a_class_is_graded_and_graded_again_only_where_something_has_changed(
     found = grades(tmp_path / "out")
     assert (found["alice"]["basics"], found["alice"]["passed"]) == ("100", "2")
     assert found["bob"]["basics"] == "0" and "does not build" in found["bob"]["note"]
+    page = (tmp_path / "out" / "bob" / "report.html").read_text()
+    assert '<p class="remark">it does not build' in page and "make grade-all STAGE=1" in page and "make grade " not in page
     assert "2 of 2  bob" in capsys.readouterr().out
     assert json.loads((tmp_path / "out" / "alice" / "results.json").read_text())["score"] == 100
     assert main(command) == 0
