@@ -83,14 +83,13 @@ def test_nodes_that_are_given_one_new_wallet_at_once_have_one_account(launch: La
 
 def test_people_are_told_of_a_wallet_that_is_made(launch: Launch, tmp_path: Path) -> None:
     wallet = tmp_path / "wallet.pem"
-    for is_new in (True, False):
+    for expected in ([f"{wallet} is a new wallet, with a new account"], []):
         node = launch(3, "--peer", "none", "--wallet", str(wallet), as_json=False)
-        node.may_complain = is_new
+        node.may_complain = bool(expected)
         node.wait_for_line("founded")
         node.type("/quit")
         assert node.wait_exit() == 0
-        assert len(node.errors) == is_new, f"one line on standard error if the wallet is new, else none: {node.errors}"
-        assert all(str(wallet) in line for line in node.errors), f"the line names the wallet: {node.errors}"
+        assert [line.strip() for line in node.errors] == expected
 
 
 class Keyboard:
@@ -109,23 +108,13 @@ class Keyboard:
     def see(self, text: str) -> None:
         """Wait until the terminal shows a text, after what was seen last."""
         while text.encode() not in self.seen:
-            self._read(repr(text))
+            ready, _, _ = select.select([self.keys], [], [], DEADLINE)
+            assert ready, self.seen
+            try:
+                self.seen += os.read(self.keys, 4_096)
+            except OSError:
+                raise AssertionError(f"it has ended: {self.seen.decode()}") from None
         self.seen = self.seen.partition(text.encode())[2]
-
-    def answer(self, line: str) -> None:
-        """Wait for a question, whatever its words are: the cursor stays in its line. Then type the answer."""
-        while self.seen.rpartition(b"\n")[2].strip() == b"":
-            self._read("a question")
-        self.seen = b""
-        self.type(line)
-
-    def _read(self, awaited: str) -> None:
-        ready, _, _ = select.select([self.keys], [], [], DEADLINE)
-        assert ready, f"waited for {awaited}, and the terminal shows: {self.seen.decode()}"
-        try:
-            self.seen += os.read(self.keys, 4_096)
-        except OSError:
-            raise AssertionError(f"waited for {awaited}, and it has ended: {self.seen.decode()}") from None
 
     def type(self, line: str) -> None:
         """Type a line."""
@@ -148,16 +137,22 @@ def keyboard() -> Iterator[Callable[[Path], Keyboard]]:
         os.close(one.keys)
 
 
-def test_at_a_terminal_the_passphrase_of_a_new_wallet_is_asked_for_twice(
+def test_at_a_terminal_a_new_wallet_is_announced_and_its_passphrase_asked_for_twice(
         keyboard: Callable[[Path], Keyboard], tmp_path: Path) -> None:
     wallet = tmp_path / "my.pem"
     one = keyboard(wallet)
-    for line in ("secret", "secert", "secret", "secret"):
-        assert not wallet.exists(), "a new passphrase must be typed the same twice"
-        one.answer(line)
+    for first, second in (("secret", "secert"), ("secret", "secret")):
+        one.see(f"new passphrase for the new wallet {wallet}: ")
+        one.type(first)
+        one.see("the same passphrase again: ")
+        assert not wallet.exists()
+        one.type(second)
+        if first != second:
+            one.see("the two are not the same")
     one.see("listening on")
     again = keyboard(wallet)
-    again.answer("secret")
+    again.see(f"passphrase of {wallet}: ")
+    again.type("secret")
     again.see("listening on")
 
 
@@ -214,6 +209,7 @@ def test_a_path_that_cannot_be_a_wallet_is_one_line(tmp_path: Path, name: str) -
     before = sorted(os.listdir(tmp_path))
     ended = run_to_its_end("--wallet", str(tmp_path / name), passphrase="secret")
     assert (ended.returncode, ended.stdout) == (1, "") and ended.stderr.count("\n") == 1, ended.stderr
+    assert str(tmp_path) in ended.stderr, f"the line says which path is meant: {ended.stderr}"
     assert sorted(os.listdir(tmp_path)) == before
 
 
@@ -234,7 +230,7 @@ def test_people_are_warned_that_the_account_goes_with_the_process_and_programs_a
     assert program.listening["account"]
     for one in (node, program):
         assert one.stop() == 0
-    assert len(node.errors) == 1 and "--wallet" in node.errors[0], f"one line, which names --wallet: {node.errors}"
+    assert len(node.errors) == 1 and "--wallet" in node.errors[0]
     assert program.errors == []
     assert all("warning" not in line for line in node.lines)
 
