@@ -249,7 +249,7 @@ def test_busy(scene: Scene) -> None:
     expect_served(node, others[-1])
 
 
-@criterion("Who is silent is pinged after 20 s and closed after 60 s", points=2, clause="§2", hardening=True, slow=True)
+@criterion("A silent peer is pinged after 20 s and closed after 60 s", points=2, clause="§2", hardening=True, slow=True)
 def test_silence(scene: Scene) -> None:
     """A connection that has been silent for 20 s is pinged, one silent for 60 s is closed."""
     peer = scene.link(scene.found_network())

@@ -170,7 +170,7 @@ def test_order_of_ports(scene: Scene) -> None:
     wait_for_peers(scene, [alice, bob])
 
 
-@criterion("Who has gone leaves the list", points=3, clause="§2", cli=True)
+@criterion("A node that has gone leaves the list", points=3, clause="§2", cli=True)
 def test_gone_leaves_the_list(scene: Scene) -> None:
     """An address is not in the list of peers while it does not answer."""
     alice = scene.found_network()

@@ -43,7 +43,7 @@ def test_money(scene: Scene) -> None:
     wait_for_ledger(scene, [alice, bob], {one: MILLION - 1_000, two: 1_000})
 
 
-@criterion("Who was paid can pay", points=4, clause="§3 stage 4", cli=True)
+@criterion("An account that was paid can pay", points=4, clause="§3 stage 4", cli=True)
 def test_pays_on(scene: Scene) -> None:
     """A transaction of any node is ordered by the sequencer."""
     alice = scene.found_network(*QUICK)

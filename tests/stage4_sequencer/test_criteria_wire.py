@@ -295,7 +295,7 @@ def test_equivocation(scene: Scene) -> None:
     play.has(50, 0)
 
 
-@criterion("A node does not make blocks for who is not the sequencer", points=2, clause="§3 stage 4", hardening=True)
+@criterion("A node that is not the sequencer makes no blocks", points=2, clause="§3 stage 4", hardening=True)
 def test_only_the_sequencer(scene: Scene) -> None:
     """Only the node that has founded the network has the sequencer's key: another one orders nothing."""
     play = Play(scene)

@@ -109,7 +109,7 @@ def test_states(scene: Scene) -> None:
     founder.wait_for("transaction", id=sent, state="applied")
 
 
-@criterion("Who was paid can pay, and no more than it has", points=4, clause="§4", cli=True)
+@criterion("An account that was paid can pay, and no more than it has", points=4, clause="§4", cli=True)
 def test_pays_on(scene: Scene) -> None:
     """A new account starts at 0. A `/send` of more than the account has, less what is pending, is refused: FUNDS."""
     founder = scene.found_network(*QUICK)
