@@ -6,6 +6,9 @@ tried, and with which path or address. The functions here give the rest of the l
 
 import errno
 
+OTHER_VERSION = "use the version that wrote it, or name another folder, and copy the keys (*.pem) of this one to it"
+"""What to do about a journal that this version cannot read."""
+
 _SHORTAGE = "end other programs, or allow this user more (ulimit -a shows how much)"
 
 _SHORTAGES = dict.fromkeys((errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM), _SHORTAGE)

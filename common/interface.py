@@ -26,6 +26,10 @@ class CommandError(Exception):
         self.code = code
 
 
+class JournalError(Exception):
+    """The journal cannot be used or written. The message is one line for the user."""
+
+
 class Command(NamedTuple):
     """One command of the prompt, as `/help` shows it."""
 

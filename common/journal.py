@@ -19,7 +19,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from common.advice import describe_file_error
+from common.advice import OTHER_VERSION, describe_file_error
+from common.interface import JournalError
 from common.new_files import make_folder, sync_file
 
 FILE = "journal.sqlite"
@@ -49,8 +50,6 @@ LOG_PAGES = 10_000
 
 PUT_BACK = "put a copy of the folder back, or name an empty one to fetch all from the peers; nothing was replaced"
 
-OTHER_VERSION = "use the version that wrote it, or name another folder, and copy the keys (*.pem) of this one to it"
-
 NO_LOCKS = "this disk cannot lock files, which a node with --data must do; name a folder on another disk"
 
 TABLES = """
@@ -58,10 +57,6 @@ TABLES = """
                           checksum INTEGER NOT NULL);
     CREATE TABLE notes (name TEXT PRIMARY KEY, value TEXT NOT NULL, checksum INTEGER NOT NULL);
 """
-
-
-class JournalError(Exception):
-    """The journal cannot be used or written. The message is one line for the user."""
 
 
 class Entry(NamedTuple):

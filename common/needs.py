@@ -1,6 +1,7 @@
 """Says in one line what this project needs and does not find, in place of a traceback that ends in a module's name.
 
-Every stage and every tool of lab/ imports this file before all others, so it imports nothing but `sys`.
+Every stage and every tool of lab/ imports this file before all others, so it imports nothing but `sys` until it can
+explain what is missing.
 """
 
 import sys
@@ -23,6 +24,8 @@ def describe_missing(module: str) -> str | None:
         return None
     if root in OF_UNIX:
         return f"this system has no {root}, so this does not run here: use Linux, macOS, or WSL on Windows"
+    if root in sys.stdlib_module_names:
+        return f"this Python was built without {root}, a part of its standard library: use another build of Python"
     return (f"the package {PACKAGES.get(root, root)} is missing:"
             " start this by make or by .venv/bin/python, where make has put it")
 
@@ -37,3 +40,5 @@ def explain(kind: type[BaseException], error: BaseException, trace: TracebackTyp
 
 
 sys.excepthook = explain
+
+import fcntl  # noqa: E402, F401  (another system is told at the start, not when the first terminal or lock is used)

@@ -25,8 +25,7 @@ from common.buffered import BufferedConnection, Listener
 from common.console import Console
 from common.fairness import Fairness
 from common.idle import Idle
-from common.interface import Connection, Lines, Members, Setup
-from common.journal import JournalError
+from common.interface import Connection, JournalError, Lines, Members, Setup
 from common.limits import FLUSH_SECONDS, HAND_OVER_SECONDS, MAX_OUTBOX
 from common.outbox import Outbox
 from common.shortages import Shortages

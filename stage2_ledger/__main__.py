@@ -1,14 +1,18 @@
 """The client of stage 2: `python -m stage2_ledger`."""
 
 import argparse
+from typing import TYPE_CHECKING
 
 from common.client import run_client
 from common.console import CannotStart, Options, read_path
-from common.journal import Journal, JournalError
+from common.interface import JournalError
 from common.network import ThreadedNetwork
 from stage1_chat.__main__ import ChatClient
 from stage2_ledger.keeping import LedgerSetup
 from stage2_ledger.node import LedgerNode
+
+if TYPE_CHECKING:
+    from common.journal import Journal
 
 
 class LedgerClient(ChatClient):
@@ -28,10 +32,12 @@ class LedgerClient(ChatClient):
         journal = self.open_journal(options, LedgerNode.STAGE)
         return LedgerNode(network, address, LedgerSetup(join_seconds=options.wait / 1000, journal=journal))
 
-    def open_journal(self, options: argparse.Namespace, stage: int) -> Journal | None:
+    def open_journal(self, options: argparse.Namespace, stage: int) -> "Journal | None":
         """The journal in the folder of `--data`; CannotStart if it cannot be used, or is that of another stage."""
         if options.data is None:
             return None
+        from common.journal import Journal  # loads SQLite, which costs milliseconds at each start
+
         try:
             journal = Journal(options.data)
         except JournalError as error:

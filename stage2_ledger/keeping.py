@@ -1,16 +1,20 @@
 """Keeps what must outlast a crash: a journal of what the node accepts, if its user wants one."""
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from common.interface import Invalid, Setup
-from common.journal import OTHER_VERSION, Journal, JournalError
+from common.advice import OTHER_VERSION
+from common.interface import Invalid, JournalError, Setup
 from common.limits import HELLO_SECONDS
+
+if TYPE_CHECKING:  # SQLite is loaded only by a node that keeps a journal
+    from common.journal import Journal
 
 
 class LedgerSetup(Setup):
     """What a node of stage 2 is given when it is made."""
 
-    def __init__(self, *, join_seconds: float = HELLO_SECONDS, journal: Journal | None = None) -> None:
+    def __init__(self, *, join_seconds: float = HELLO_SECONDS, journal: "Journal | None" = None) -> None:
         super().__init__(join_seconds=join_seconds)
         self.journal = journal
         """Keeps what the node accepts, so that it can go on after a crash: `--data`."""
@@ -30,7 +34,7 @@ class LedgerSetup(Setup):
 class Keeper:
     """Keeps what a node accepts, and replays it when the node is started again."""
 
-    def __init__(self, journal: Journal | None) -> None:
+    def __init__(self, journal: "Journal | None") -> None:
         """Without a journal nothing is kept."""
         self._journal = journal
         self.is_replaying = False

@@ -8,11 +8,10 @@ Unlike stage 2:
 """
 
 from sys import intern
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from common.console import shown_account
 from common.encoding import INTEGER, NONCE, STRING, Message, Shape, fingerprint, is_matching
-from common.journal import Journal
 from common.ledger import Transaction
 from common.limits import HELLO_SECONDS
 from common.rsa import InvalidAccount, PrivateKey, check_account, verify
@@ -20,13 +19,17 @@ from common.interface import Command, CommandError, Invalid, Lines, Network
 from stage2_ledger.keeping import LedgerSetup
 from stage2_ledger.node import LedgerNode
 
+if TYPE_CHECKING:  # SQLite is loaded only by a node that keeps a journal
+    from common.journal import Journal
+
 is_fingerprint_prefix = is_matching("[0-9a-f]{4,16}")
 
 
 class SignedSetup(LedgerSetup):
     """What a node of stage 3 is given when it is made."""
 
-    def __init__(self, *, key: PrivateKey, join_seconds: float = HELLO_SECONDS, journal: Journal | None = None) -> None:
+    def __init__(self, *, key: PrivateKey, join_seconds: float = HELLO_SECONDS,
+                 journal: "Journal | None" = None) -> None:
         super().__init__(join_seconds=join_seconds, journal=journal)
         self.key = key
         """The key of its account."""

@@ -6,10 +6,9 @@ sequencer (node.py), in stage 5 a lottery.
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from common.encoding import FormatError, Message, decode_frame, encode_frame
-from common.journal import Journal
 from common.ledger import Transaction
 from common.limits import HELLO_SECONDS
 from common.rsa import PrivateKey
@@ -21,12 +20,15 @@ from stage4_sequencer.catching_up import BlockSync
 from stage4_sequencer.pool import Pool, Refused
 from stage4_sequencer.waiting import WaitingBlocks
 
+if TYPE_CHECKING:  # SQLite is loaded only by a node that keeps a journal
+    from common.journal import Journal
+
 
 class TotalOrderSetup(SignedSetup):
     """What a node of stages 4 and 5 is given when it is made."""
 
-    def __init__(self, *, key: PrivateKey, join_seconds: float = HELLO_SECONDS, journal: Journal | None = None,
-                 only_network: str | None = None) -> None:
+    def __init__(self, *, key: PrivateKey, join_seconds: float = HELLO_SECONDS,
+                 journal: "Journal | None" = None, only_network: str | None = None) -> None:
         super().__init__(key=key, join_seconds=join_seconds, journal=journal)
         self.only_network = only_network
         """No other network is joined, and none is founded: `--network`."""

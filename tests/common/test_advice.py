@@ -18,7 +18,8 @@ import pytest
 from common import advice, new_files
 from common.advice import describe_call_error, describe_error, describe_file_error, describe_listening_error
 from common.console import CannotStart
-from common.journal import Journal, JournalError
+from common.interface import JournalError
+from common.journal import Journal
 from common.rsa import load_key, load_or_make_key, load_or_make_keys
 from common.wallets import WalletError
 from lab.attacks import attacks

@@ -16,7 +16,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.journal import TABLES, Entry, Journal, JournalError
+from common.interface import JournalError
+from common.journal import TABLES, Entry, Journal
 
 CONTENTS = [b"first", b"", b"\x00" * 10, b"x" * 20_000, "ünï".encode()]
 ENTRIES = [Entry("transaction", content) for content in CONTENTS]

@@ -27,15 +27,24 @@ PEOPLE_TRY = [
     ("Crypto", "stage3_signed", "the package pycryptodome is missing"),
     ("Crypto", "lab.attacks.attack", "the package pycryptodome is missing"),
     ("rich", "lab.compare", "the package rich is missing"),
+    ("_sqlite3", "stage2_ledger --data {folder}", "this Python was built without _sqlite3"),
 ]
 
 
 @pytest.mark.parametrize("hidden, program, words", PEOPLE_TRY)
-def test_one_line_says_what_is_missing(hidden: str, program: str, words: str) -> None:
-    ended = subprocess.run([sys.executable, "-c", RUN_WITHOUT, program], cwd=ROOT, stdin=subprocess.DEVNULL,
+def test_one_line_says_what_is_missing(hidden: str, program: str, words: str, tmp_path: Path) -> None:
+    ended = subprocess.run([sys.executable, "-c", RUN_WITHOUT, *program.format(folder=tmp_path).split()], cwd=ROOT, stdin=subprocess.DEVNULL,
                            capture_output=True, text=True, timeout=60, env={**os.environ, "HIDDEN": hidden})
     assert ended.returncode == 1 and len(ended.stderr.splitlines()) == 1, ended.stderr
     assert words in ended.stderr and "Traceback" not in ended.stderr + ended.stdout
+
+
+def test_a_node_without_data_starts_where_python_has_no_sqlite() -> None:
+    """SQLite is loaded for `--data` only: it would cost each start some milliseconds."""
+    ended = subprocess.run([sys.executable, "-c", RUN_WITHOUT, "stage2_ledger", "--json", "--peer", "none"], cwd=ROOT,
+                           stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60,
+                           env={**os.environ, "HIDDEN": "sqlite3"})
+    assert ended.returncode == 0 and not ended.stderr and '"event": "listening"' in ended.stdout, ended.stderr
 
 
 def test_a_defect_of_this_program_keeps_its_traceback() -> None:

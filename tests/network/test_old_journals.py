@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from common.journal import Journal, JournalError
+from common.interface import JournalError
+from common.journal import Journal
 from tests.conftest import Launch
 from tests.processes import ROOT
 from tests.sizes import and_long

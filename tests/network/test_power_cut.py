@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from common.encoding import canon, decode_frame, make_id
-from common.journal import Journal, JournalError
+from common.interface import JournalError
+from common.journal import Journal
 from tests.conftest import Call, Launch
 from tests.network.power_cut import Cut, name_of_pipe, power_cuts, read_calls, tracer
 from tests.processes import ROOT

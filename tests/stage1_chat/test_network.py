@@ -19,7 +19,7 @@ from common.buffered import BufferedConnection
 from common.console import Console
 from common.encoding import encode_frame
 from common.interface import Connection
-from common.journal import JournalError
+from common.interface import JournalError
 from common.limits import LARGE_BYTES
 from common.network import ThreadedNetwork
 from stage1_chat.limits import RECEIVE_BYTES

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from common.interface import Invalid
-from common.journal import Journal, JournalError
+from common.interface import JournalError
+from common.journal import Journal
 from stage2_ledger.keeping import Keeper
 
 Entries = list[tuple[str, bytes]]
