@@ -134,7 +134,7 @@ class BufferedConnection(Connection):
             self._forget_if_down()
 
     def finish(self) -> None:
-        """Close, and hand over at once: the writer writes what waits, says farewell and ends."""
+        """Close, and hand over at once: the writer writes what waits, shuts down this half of the socket, and ends."""
         self.close()
         self.hand_over()
 

@@ -35,7 +35,8 @@ class Client(ABC):
         """Make the node; CannotStart if something that the options name is not usable."""
 
     def main(self) -> int:
-        """Run the client; the exit status is 0 after an orderly end, 1 if it could not start."""
+        """Run the client; the exit status is 0 after an orderly end, 1 if it could not start, or could not
+        go on."""
         end_at_unwritten()
         parser = make_options(self.PROGRAM, self.DESCRIPTION)
         self.add_options(parser)

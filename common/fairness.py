@@ -1,7 +1,7 @@
 """Fairness between connections: nobody can fill a node's memory, or keep it busy with openings. No socket here.
 
-What all connections together hold is counted: above a bound, those that make the least progress are dropped. How each
-of them gets its turn is in turns.py.
+What all connections together hold is counted: above a bound, some are dropped: strangers that hold much first, and
+among equals those that make the least progress. How each of them gets its turn is in turns.py.
 """
 
 import time
@@ -79,10 +79,10 @@ class Fairness:
         self.tidy_later()
 
     def _shed(self, most: int, held_by: Callable[[Customer], int], pace_of: Callable[[Customer], float]) -> None:
-        """While all connections together hold more than `most` bytes, drop the one that makes the least progress.
+        """While all connections together hold more than `most` bytes, drop one after the other.
 
         First go strangers that hold much, then strangers that hold too little to matter, and at the very end the
-        connections that this node has opened itself.
+        connections that this node has opened itself. Among equals, those that make the least progress go first.
         """
         def rank(customer: Customer) -> tuple[bool, bool, float]:
             is_small = held_by(customer) < most // (2 * MAX_INBOUND)
@@ -93,7 +93,7 @@ class Fairness:
         for customer in customers:
             if held > most:
                 held -= held_by(customer)
-                customer.drop(f"all connections hold more than {most} bytes, and this one makes least progress")
+                customer.drop(f"all connections hold more than {most} bytes, and this one gives way first")
 
     def tidy_later(self) -> None:
         """Something large came or waits: tidy the memory after `TIDY_SECONDS`, once for everything until then."""

@@ -16,8 +16,8 @@ class Ledger:
     """The balance of every account that was named so far, in whole units.
 
     `apply` is the rule of stages 2 and 3: it only adds, and a sum is the same in every
-    order. A later stage that refuses overdrafts asks `is_covered` first, and must then
-    make sure that all nodes ask in the same order.
+    order. Stage 4 refuses overdrafts: it asks `is_covered` first, so all nodes must ask in the
+    same order. Stage 5 has rules of its own (`why_invalid` in stage5_pos/rules.py).
     """
 
     def __init__(self, balances: dict[str, int] | None = None) -> None:

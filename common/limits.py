@@ -42,10 +42,11 @@ BATCHES_AHEAD = 2
 waits, so a flood fills its sender's TCP window and not our memory, and everyone gets a turn."""
 
 TURN_SECONDS = 0.01
-"""Seconds that the node works for one connection while others wait. A message of sixty bytes can ask for megabytes."""
+"""Seconds after which a turn of a connection begins no further message. Sixty bytes can ask for megabytes."""
 
 LONG_TURN_SECONDS = 0.05
-"""If a turn of a connection took longer, in seconds, its next turn is postponed until no other connection has work.
+"""If a turn of a connection took longer, in seconds, its next turn is postponed until nothing else waits in its line
+(for a stranger: in both lines), for at most `MAX_POSTPONED_SECONDS`.
 Parsing 4 MiB of brackets takes half a second, and breaks no rule."""
 
 MAX_POSTPONED_SECONDS = 1.0
@@ -75,7 +76,8 @@ WRITE_BYTES = 128 * 1024
 
 LARGE_BYTES = MEBIBYTE
 """Bytes that one connection may hold before the node counts what all hold together. It counts again at each further
-mebibyte. The reader of that connection pauses until the node has counted."""
+mebibyte. The reader of that connection pauses until the node has counted. What waits to be written is counted as well
+when it is more than this; no reader pauses for that."""
 
 MAX_RECEIVED = 48 * MEBIBYTE
 """Bytes that all connections together may have read and not handled. Without this bound, 128 unfinished frames would
@@ -86,7 +88,8 @@ MAX_OUTBOX = 64 * MEBIBYTE
 """Bytes that may wait for one peer to read them (contract §2); then it is too slow and is closed."""
 
 MAX_OUTBOXES = 96 * MEBIBYTE
-"""Bytes that may wait for all peers together; then the connection that makes the least progress is closed."""
+"""Bytes that may wait for all peers together; then connections are closed until it is less: strangers that
+hold much first, and among equals those that make the least progress."""
 
 TIDY_SECONDS = 15.0
 """Seconds from a costly message, or a large outbox, to the tidying of memory (`tidy_memory`). Tidying is not done at

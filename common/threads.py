@@ -21,15 +21,17 @@ def start_thread(name: str, target: Callable[[], None]) -> threading.Thread:
 
 
 def start_writer(name: str, outbox: Outbox, write: Callable[[bytes], None],
-                 on_end: Callable[[], None]) -> threading.Thread:
-    """Start the thread that writes what waits in an outbox, by `write`; OSError if the system has none left."""
-    # Only the thread knows `write` and `on_end`. Otherwise a connection and its outbox would refer to each other, and
-    # stay in memory until the garbage collector finds them. Each such object could keep a mebibyte of the heap in use.
+                 on_written: Callable[[], None]) -> threading.Thread:
+    """Start the thread that writes what waits in an outbox, by `write`, and calls `on_written` at the end. OSError if the
+    system has no thread left."""
+    # Only the thread knows `write` and `on_written`. Otherwise a connection and its outbox would refer to each other,
+    # and stay in memory until the garbage collector finds them. Each such object could keep a mebibyte of the heap in
+    # use.
     def run() -> None:
         with suppress(OSError):  # the other side is gone; the reader finds out too, and tells the node
             for piece in outbox.pieces():
                 write(piece)
-        on_end()
+        on_written()
         outbox.end()
 
     return start_thread(name, run)

@@ -11,7 +11,7 @@ The life of a batch, which is what one `recv` has brought, cut into frames (`Bat
            └─> Turns.put ──────────────────────────────> Turns.do_next
                                                           └─> Batches._take_or_postpone_turn
                                                                was its last turn costly? Then its next one is postponed
-                                                               until nothing else waits (Turns.postpone)
+                                                               (Turns.postpone), for at most a second
                                                                └─> Batches._take_turn
                                                                     handles frames for 10 ms
                                                                     └─> Batches._end_turn
@@ -20,8 +20,8 @@ The life of a batch, which is what one `recv` has brought, cut into frames (`Bat
 
 There are two lines. One is for connections that this node has opened, for its user and for its own threads; the other
 is for strangers, who may be many. While both lines have something, strangers get a sixth as much processor time as the
-others. The time of their reader threads counts, too. This is deficit round robin (Shreedhar and Varghese, 1995), with
-seconds in place of bytes.
+others. The time of their reader and writer threads counts, too. This is deficit round robin (Shreedhar and Varghese,
+1995), with seconds in place of bytes.
 """
 
 import queue
@@ -188,7 +188,8 @@ class Batches:
     def add(self, connection: Connection, size: int, frames: list[bytes],
             afterwards: Callable[[], None] | None) -> None:
         """Have the node handle what was read, `size` bytes, and then do `afterwards`. Waits while the node has two
-        batches of this connection. Called by the reader."""
+        batches of this connection, and at each further mebibyte until the node has counted what all of them hold.
+        Called by the reader."""
         before = self.unhandled
         self._bytes_read += size
         if not frames:  # the beginning of a large one
@@ -224,7 +225,7 @@ class Batches:
             self._was_counted.put(None)
 
     def _take_or_postpone_turn(self, connection: Connection) -> None:
-        """Take the turn now; after a costly one only when nobody else waits."""
+        """Take the turn now; after a costly one, postpone it (`Line.take` says until when)."""
         if self._is_costly and connection.is_open:
             self._turns.postpone(connection.is_own, self._take_turn, connection)
         else:

@@ -25,13 +25,13 @@ class Reader(Protocol):
 class Typed:
     """Gives the node one line after the other, and reads only a few ahead of it."""
 
-    def __init__(self, console: Console, node: Reader, put: Callable[..., Any], on_end: Callable[[], None]) -> None:
-        """`put` lets the node's thread call a function. It calls `on_end` at the end of input, unless this node is a
+    def __init__(self, console: Console, node: Reader, put: Callable[..., Any], stop: Callable[[], None]) -> None:
+        """`put` lets the node's thread call a function. At the end of input this is `stop`, unless the node is a
         daemon."""
         self._console = console
         self._node = node
         self._put = put
-        self._on_end = on_end
+        self._stop = stop
         self._places: queue.SimpleQueue[None] = queue.SimpleQueue()
         """One item for each line that may still be read."""
         for _ in range(LINES_AHEAD):
@@ -44,7 +44,7 @@ class Typed:
                 self._places.get()
                 self._put(self._handle, line)
         if not self._console.is_daemon:
-            self._put(self._on_end)
+            self._put(self._stop)
 
     def _handle(self, line: str) -> None:
         try:

@@ -38,7 +38,7 @@ class Keeper:
         """Without a journal nothing is kept."""
         self._journal = journal
         self.is_replaying = False
-        """Is the journal being read back? Then nothing is reported, checked or kept again."""
+        """Is the journal being read back? Then nothing is reported or kept, and no signature is verified."""
 
     @property
     def has_journal(self) -> bool:

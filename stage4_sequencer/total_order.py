@@ -172,7 +172,7 @@ class TotalOrderNode(SignedNode):
         return super().is_catching_up_with(connection) or self.sync.is_catching_up_with(connection)
 
     def gossip_with(self, connection: Connection) -> None:
-        """Every 5 s, one random neighbour hears how far this node is."""
+        """Compare the stores with a neighbour, and tell it how far this node is."""
         super().gossip_with(connection)
         self.send_progress(connection)
 

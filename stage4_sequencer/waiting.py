@@ -224,8 +224,8 @@ class WaitingBlocks(Part):
         return True
 
     def ask_again(self) -> None:
-        """Ask again for what blocks lack, every 5 s: their senders, or a random neighbour for blocks whose senders are
-        all gone."""
+        """Ask again for what blocks lack if they were last asked for 5 s ago: their senders, or a random neighbour for
+        blocks whose senders are all gone."""
         now = self._network.now()
         due = self.lacks.start_over(now - WANT_AGAIN, now)
         for connection in dict.fromkeys(sender for block_id in due for sender in self.lacks.senders(block_id)):

@@ -8,7 +8,7 @@
 
 A transaction keeps the rules of stage 3, too: both accounts are keys, and the sender has signed. This module adds the
 rules about the amount: `check_amount` when it arrives, `why_invalid` in a block. What a valid block does to the
-balances is in ledger.py.
+balances is in stage5_pos/ledger.py.
 """
 
 from common.encoding import ID, MAX_INTEGER, STRING, Field, Message, Shape, canon, ids_field, is_integer
