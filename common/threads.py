@@ -22,8 +22,8 @@ def start_thread(name: str, target: Callable[[], None]) -> threading.Thread:
 
 def start_writer(name: str, outbox: Outbox, write: Callable[[bytes], None],
                  on_written: Callable[[], None]) -> threading.Thread:
-    """Start the thread that writes what waits in an outbox, by `write`, and calls `on_written` at the end. OSError if the
-    system has no thread left."""
+    """Start the thread that writes what waits in an outbox, by `write`, and calls `on_written` at the end. OSError if
+    the system has no thread left."""
     # Only the thread knows `write` and `on_written`. Otherwise a connection and its outbox would refer to each other,
     # and stay in memory until the garbage collector finds them. Each such object could keep a mebibyte of the heap in
     # use.

@@ -213,6 +213,8 @@ TESTS_OF_WHAT_IS_GIVEN = {
     "test_only_what_the_contract_allows_has_the_form_of_a_transaction",  # the declared message
     "test_every_order_makes_the_same_ledger_and_no_money_appears",  # common/ledger.py
     "test_the_interval_is_that_of_the_binomial",  # the test's own measure
+    "test_a_thread_that_cannot_be_started_is_an_error_of_the_system",  # common/threads.py
+    "test_tidying_returns_free_memory_between_kept_objects_to_the_system",  # common/memory.py
 }
 """What passes before anything is written."""
 
