@@ -28,6 +28,8 @@ body { max-width: none; } .matrix { width: auto; } .matrix td { text-align: cent
 .matrix tbody th { position: sticky; left: 0; background: var(--paper); min-width: 9rem; max-width: 24rem; }
 .matrix td.share { text-align: right; white-space: nowrap; }
 .said { overflow-wrap: anywhere; }
+@media screen and (max-width: 40rem) { .class tr { display: grid; grid-template-columns: minmax(0, 1fr) 6rem 6rem; }
+  .class .said { grid-column: 1 / -1; } .class tr :not(.said) { border: 0; overflow-wrap: anywhere; } }
 .bar { display: inline-block; width: 4rem; height: .6rem; background: var(--line); margin-right: .4rem; }
 .bar i { display: block; height: 100%; background: var(--passed); }
 """
@@ -110,8 +112,8 @@ def _remarks(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def _points(rows: Sequence[Row], folder: Path) -> Iterator[str]:
-    yield '<table><thead><tr><th>submission</th><th class="number">basics</th><th class="number">hardening</th>'
-    yield '<th>verdicts</th><th class="number wide">seconds</th></tr></thead><tbody>'
+    yield '<table class="class"><thead><tr><th>submission</th><th class="number">basics</th><th class="number">hardening</th>'
+    yield '<th class="said">verdicts</th><th class="number wide">seconds</th></tr></thead><tbody>'
     for row in rows:
         page = "teacher.html" if (folder / row.name / "teacher.html").exists() else "report.html"
         name = f'<a href="{quote(row.name)}/{page}">{escape(row.name)}</a>' if row.outcomes else escape(row.name)
