@@ -3,8 +3,9 @@
 from functools import lru_cache
 from pathlib import Path
 
-from common.rsa import PrivateKey
-from common.rsa import load_key
+import pytest
+
+from common.rsa import PrivateKey, load_key
 
 KEYS = Path(__file__).parent / "keys"
 
@@ -28,3 +29,16 @@ class KeptKey(PrivateKey):
 def kept_key(number: int) -> PrivateKey:
     """The key in tests/keys/key-`number`.pem, 1 to 12. (pytest would run a function called `test_key`.)"""
     return KeptKey(load_key(KEYS / f"key-{number}.pem"))
+
+
+def note_signed(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """A list of all that the kept keys sign from now on, in order."""
+    signed = []
+    sign = KeptKey.sign
+
+    def note_and_sign(key: KeptKey, canonical: bytes) -> str:
+        signed.append(canonical)
+        return sign(key, canonical)
+
+    monkeypatch.setattr(KeptKey, "sign", note_and_sign)
+    return signed

@@ -112,8 +112,9 @@ def _remarks(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def _points(rows: Sequence[Row], folder: Path) -> Iterator[str]:
-    yield '<table class="class"><thead><tr><th>submission</th><th class="number">basics</th><th class="number">hardening</th>'
-    yield '<th class="said">verdicts</th><th class="number wide">seconds</th></tr></thead><tbody>'
+    yield '<table class="class"><thead><tr><th>submission</th><th class="number">basics</th>'
+    yield '<th class="number">hardening</th><th class="said">verdicts</th>'
+    yield '<th class="number wide">seconds</th></tr></thead><tbody>'
     for row in rows:
         page = "teacher.html" if (folder / row.name / "teacher.html").exists() else "report.html"
         name = f'<a href="{quote(row.name)}/{page}">{escape(row.name)}</a>' if row.outcomes else escape(row.name)

@@ -11,11 +11,11 @@ import pytest
 
 import stage3_signed.node
 from common.encoding import encode_base64
-from common.rsa import PrivateKey, verify
+from common.rsa import verify
 from lab.simulation import World
 from stage3_signed.node import SignedNode, SignedSetup
 from tests.common.keys_by_hand import account_of, der_of, odd_number
-from tests.fixtures import kept_key
+from tests.fixtures import kept_key, note_signed
 from tests.memory import Event
 from tests.random_life import check_lives, random_life, take_steps
 from tests.sizes import and_long
@@ -44,17 +44,9 @@ def invalid_copy(message: Event) -> Event:
 @pytest.mark.parametrize("amount", [0, 5, 2**53 - 1])
 def test_what_is_signed_are_the_canonical_bytes(amount: int, monkeypatch: pytest.MonkeyPatch) -> None:
     alice = founded_world()[1]
-    signed_bytes = b""
-    sign = PrivateKey.sign
-
-    def note_and_sign(key: PrivateKey, data: bytes) -> str:
-        nonlocal signed_bytes
-        signed_bytes = data
-        return sign(key, data)
-
-    monkeypatch.setattr(PrivateKey, "sign", note_and_sign)
+    signed_bytes = note_signed(monkeypatch)
     message = alice.signed_message(OWNER, OTHER.account, amount)
-    assert signed_bytes == canonical_bytes(alice.network_name, message)
+    assert signed_bytes == [canonical_bytes(alice.network_name, message)]
     assert message["signature"] == OWNER.sign(canonical_bytes(alice.network_name, message))
 
 

@@ -6,6 +6,7 @@ import random
 import pytest
 
 from common.ledger import Transaction
+from tests.fixtures import note_signed
 from tests.stage2_ledger.scenes import PING, add_linked_peer, errors, ledger_of, transaction_id
 from tests.stage4_sequencer.scenes import (ALICE, BOB, CAROL, SEQUENCER, TOY_KEYS, TOY_SEQUENCER, add_node, assert_took,
                                            block_id, blocks_of, canonical, chain_of, followed_world, founded_world,
@@ -22,6 +23,15 @@ def test_without_transactions_no_block_is_made_and_no_number_used() -> None:
     founder.on_line(f"/send {BOB.account} 1")
     world.run(10.0)
     assert [block["number"] for block in peer.news("block")] == [0]
+
+
+def test_what_is_signed_of_a_block_are_its_canonical_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    world, founder = founded_world()
+    founder.on_line(f"/send {BOB.account} 1")
+    signed = note_signed(monkeypatch)
+    world.run(10.0)
+    sent = world.reported(founder, "sent")[-1]["id"]
+    assert signed == [canonical(["block", founder.network_name, 0, [sent]])]
 
 
 def test_once_an_interval_a_signed_block_comes_numbered_from_0() -> None:

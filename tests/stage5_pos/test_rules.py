@@ -9,7 +9,7 @@ from stage5_pos import lottery
 from stage5_pos.rules import FEE, InvalidBlock, Rules, check_amount, check_place, is_from_the_future, why_invalid
 from stage5_pos.tree import Block, Tree
 from tests.fixtures import kept_key
-from tests.stage5_pos.builder import SEED, block, draw, genesis, value, wins
+from tests.stage5_pos.builder import SEED, block, block_bytes, draw, genesis, value, wins
 from tests.stage5_pos.scenes import GENESIS
 
 SLOT = next(slot for slot in range(1, 100) if wins(1, slot) and not wins(2, slot))
@@ -23,6 +23,11 @@ OTHER_SLOT = next(slot for slot in range(SLOT + 1, 200) if lottery.is_winning(
 def check(message: Message, was_kept: bool = False) -> int:
     """Check a block by itself."""
     return RULES.check_block(message, RULES.block_bytes(message), was_kept)
+
+
+def test_what_is_signed_of_a_block_are_its_canonical_bytes() -> None:
+    message = block(SLOT, GENESIS, ["0" * 64], number=1)
+    assert RULES.block_bytes(message) == block_bytes(message)
 
 
 def test_for_a_good_block_the_value_of_its_draw_is_returned() -> None:
