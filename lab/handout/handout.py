@@ -49,10 +49,10 @@ or newer, and make.
     make {name}             # a node of your own, once nearly all is written; it says which function is missing
 
 **How to work.** Begin with `make test`. It names the next task, what you have to decide, what is given, and the first
-failure. Write what it asks for, and run it again. A task counts when all its tests pass. It stops at its first
-failure, so each run shows one thing to do: "4 of 37 tests pass" says that the fifth has failed, and the others were not
-run. If a test has run in memory, `failure.svg` shows all messages that were sent before it failed: nodes are columns,
-time runs down.
+failure. Write what it asks for, and run it again. A task counts when all its tests pass. Each task stops at its
+first failure, so each run shows one thing to do: "4 of 37 tests pass" says that the fifth has failed, and the others
+were not run. If a test has run in memory, `failure.svg` shows all messages that were sent before it failed: nodes are
+columns, time runs down.
 
 **What is fixed.** The names, parameters and docstrings of functions, and the attributes that the skeleton declares
 (`self.key: PrivateKey`). Tests use them. Everything else is yours: a function whose name begins with an underscore is
