@@ -72,14 +72,14 @@ sent it. Any other exception that leaves a function is a defect.
 **As a grader sees it.** `make grade` starts nodes of yours, types at them and talks to them over sockets. It prints a
 table of criteria with points, and writes a page that shows what was said where a criterion has failed.
 
-| task | points | about |
+| task | points | time, about |
 |---|---|---|
 {rows}
 
 Everything else is given, and works:
 {given}.
 
-This is a part of a larger project. `make network`, `make attacks` and docs/security.md, which the READMEs mention, are
+This is part of a larger project. `make network`, `make attacks` and docs/security.md, which the READMEs mention, are
 only in that project.
 """
 
