@@ -125,7 +125,7 @@ MUTANTS = make_list(5, [
            (WAITING, "        self.lacks.on_sent(waiting, connection)", "        pass"),
            (NODE, "        self.waiting_blocks.give_up_old()\n", "        return\n")),
     mutant("slots-backwards", "takes a block that is not of a later slot than its parent",
-           "5.wrong-slot.not-behind-its-parent-s-slot",
+           "5.wrong-slot.not-after-its-parent-s-slot",
            (RULES, "    if parent.slot >= block.slot:", "    if False:")),
     mutant("future-blocks", "takes blocks from the future", "5.wrong-slot.from-the-future",
            (RULES, "return slot > present + CLOCK_ERROR_SLOTS", "return False")),

@@ -36,10 +36,10 @@ def test_joins(scene: Scene) -> None:
     check_equal(kinds, ["joined", "listening"], "the order of the events")
 
 
-@criterion("Both sides of a new connection say so", points=2, clause="§4", cli=True,
+@criterion("Both sides report a new connection, and its end", points=2, clause="§4", cli=True,
            hint="The event `peer` has the state `up` or `down`.")
 def test_peer_up_and_down(scene: Scene) -> None:
-    """A connection that is there, and one that is gone, is told by the event `peer`."""
+    """The event `peer` tells of each new connection, and of its end."""
     founder = scene.found_network()
     node = scene.start(founder.address)
     node.wait_for("peer", address=founder.address, state="up")
@@ -50,7 +50,7 @@ def test_peer_up_and_down(scene: Scene) -> None:
 
 @criterion("A line reaches the next node", points=5, clause="§4", cli=True)
 def test_a_line_reaches_the_next(scene: Scene) -> None:
-    """What is typed at one node is printed at the other, in both directions, even where it was founded."""
+    """What is typed at one node is printed at the other, in both directions."""
     alice = scene.found_network()
     bob = scene.join(alice)
     alice.type("from alice")
@@ -62,7 +62,7 @@ def test_a_line_reaches_the_next(scene: Scene) -> None:
 @criterion("A line reaches everybody", points=6, clause="§3 stage 1", cli=True, later=True,
            hint="Flood: hand a new message on to every connection but the one it came from.")
 def test_a_line_reaches_everybody(scene: Scene) -> None:
-    """What anyone types is printed at every node, even where there are two hops between them."""
+    """What anyone types is printed at every node, even at one that is two hops away."""
     alice = scene.found_network()
     bob = scene.join(alice)
     carol = scene.join(bob)
@@ -74,7 +74,7 @@ def test_a_line_reaches_everybody(scene: Scene) -> None:
 
 
 @criterion("Each line is printed once", points=4, clause="§3 stage 1", cli=True,
-           hint="Remember the ids of the messages that were seen, the node's own included.")
+           hint="Remember the id of every message, the node's own messages included.")
 def test_once(scene: Scene) -> None:
     """Each message is printed once at each node."""
     alice = scene.found_network()
@@ -92,7 +92,7 @@ def test_once(scene: Scene) -> None:
 @criterion("The same text twice is two messages", points=3, clause="§1", cli=True,
            hint="The nonce is new for each message, and a part of its id.")
 def test_same_text_twice(scene: Scene) -> None:
-    """"hi" typed twice is two messages, and so it is if two people type it."""
+    """"hi" typed twice is two messages, and "hi" typed by two people is two messages as well."""
     alice = scene.found_network()
     bob = scene.join(alice)
     for node in (alice, bob):
@@ -121,7 +121,7 @@ def test_late_joiner(scene: Scene) -> None:
 
 @criterion("The room goes on when a node is killed", points=3, clause="§2", cli=True)
 def test_kill(scene: Scene) -> None:
-    """The end of one connection is the end of nothing else."""
+    """When one connection ends, all the others go on."""
     alice = scene.found_network()
     bob, carol = scene.join(alice), scene.join(alice)
     bob.kill()
@@ -145,7 +145,7 @@ def test_many_lines(scene: Scene) -> None:
         check_equal(len(node.told("chat")), 300, f"the number of `chat` events at {node.label}")
 
 
-@criterion("It joins a node of another make", points=4, clause="§2")
+@criterion("It joins a node of another implementation", points=4, clause="§2")
 def test_joins_ours(scene: Scene) -> None:
     """A node joins one that somebody else has written, and lines go both ways."""
     ours = scene.found_network(ours=True)
@@ -157,9 +157,9 @@ def test_joins_ours(scene: Scene) -> None:
     ours.wait_for("chat", text="from theirs")
 
 
-@criterion("A node of another make joins it", points=4, clause="§2")
+@criterion("A node of another implementation joins it", points=4, clause="§2")
 def test_ours_joins(scene: Scene) -> None:
-    """One that somebody else has written joins the node, and lines go both ways and are handed on."""
+    """A node that somebody else has written joins this one. Lines go both ways, and are handed on."""
     node = scene.found_network()
     one, other = scene.join(node, ours=True), scene.join(node, ours=True)
     one.type("from one")
@@ -171,10 +171,10 @@ def test_ours_joins(scene: Scene) -> None:
 
 # --- starting and ending ----------------------------------------------------------------------------
 
-@criterion("It ends in order at {end}", points=2, clause="§4", cli=True)
+@criterion("It ends cleanly at {end}", points=2, clause="§4", cli=True)
 @pytest.mark.parametrize("end", ["end of input", "/quit", "SIGINT", "SIGTERM"])
 def test_ends(scene: Scene, end: str) -> None:
-    """End of input, `/quit`, Ctrl-C and SIGTERM end the node in order, with exit status 0, and nothing of it stays."""
+    """End of input, `/quit`, Ctrl-C and SIGTERM end the node with exit status 0, and no process of it is left."""
     node = scene.found_network()
     if end == "/quit":
         node.type("/quit")
@@ -183,7 +183,7 @@ def test_ends(scene: Scene, end: str) -> None:
     else:
         node.signal(signal.Signals[end])
     check_equal(node.wait_exit(), 0, "the exit status")
-    scene.eventually(lambda: not scene.left_behind(), "all that the node has started to be gone with it",
+    scene.eventually(lambda: not scene.left_behind(), "all processes that the node has started to end with it",
                      lambda: f"{len(scene.left_behind())} processes are left")
 
 
@@ -193,13 +193,13 @@ def test_daemon(scene: Scene) -> None:
     alice = scene.found_network()
     bob = scene.join(alice, "--daemon")
     bob.end_input()
-    for number in range(20):  # what came before it has noticed the end says nothing
+    for number in range(20):  # a line that comes before it has noticed the end proves nothing
         alice.type(f"are you there? {number}")
         bob.wait_for("chat", text=f"are you there? {number}")
 
 
 @criterion("The last line still reaches the others", points=2, clause="§4", cli=True,
-           hint="Send what waits before the sockets are closed.")
+           hint="Send what is still waiting before you close the sockets.")
 def test_last_words(scene: Scene) -> None:
     """A line right before the end of input reaches the others."""
     alice = scene.found_network()
@@ -219,18 +219,18 @@ def test_questions(scene: Scene, answers: str) -> None:
     port = alice.address.rpartition(":")[2]
     node.type("" if answers == "empty" else f"127.0.0.1\n{port}")
     node.wait_for("founded" if answers == "empty" else "joined")
-    check_equal(node.network == alice.network, answers != "empty", "being in the network of the peer")
+    check_equal(node.network == alice.network, answers != "empty", "the answer to: is it in the network of the peer?")
 
 
-@criterion("Where nobody listens, it founds a network and says so", points=2, clause="§4", cli=True)
+@criterion("If nobody listens, it founds a network and says so", points=2, clause="§4", cli=True)
 def test_nobody(scene: Scene) -> None:
-    """A node that was to join and has founded says so last of all: `error` NETWORK."""
+    """A node that was told to join, and has founded a network instead, says so after `listening`: `error` NETWORK."""
     node = scene.start(scene.unused_address(), "--wait", "0")
     node.wait_for("error", code="NETWORK")
     check_equal([event["event"] for event in node.events], ["founded", "listening", "error"], "the events")
 
 
-@criterion("It waits for a peer that is only starting", points=2, clause="§4", cli=True,
+@criterion("It waits for a peer that is still starting", points=2, clause="§4", cli=True,
            hint="Call again every half second until --wait is over.")
 def test_waits_for_peer(scene: Scene) -> None:
     """A node that has not joined calls its peer again every half second, until `--wait` is over."""
@@ -243,7 +243,7 @@ def test_waits_for_peer(scene: Scene) -> None:
 @criterion("A peer that was lost is called again", points=2, clause="§2",
            hint="The side that opened a connection opens it again: after 1 s, 2 s, 4 s …")
 def test_calls_again(scene: Scene) -> None:
-    """A lost connection is opened again by the side that opened it, and this time with the network's name."""
+    """A lost connection is opened again by the side that opened it, and its hello now has the network's name."""
     listener, network = scene.listen(), scene.random.randbytes(16).hex()
     node = scene.start(address_of(listener))
     with scene.accept(listener, network) as peer:
@@ -257,9 +257,9 @@ def test_calls_again(scene: Scene) -> None:
 
 # --- the command line -------------------------------------------------------------------------------
 
-@criterion("/peers lists the neighbours and itself", points=2, clause="§4", cli=True)
+@criterion("/peers lists the neighbours and the node itself", points=2, clause="§4", cli=True)
 def test_peers(scene: Scene) -> None:
-    """`peers` has the list of addresses, the own one included, and how many connections are up."""
+    """`peers` has the list of addresses, the node's own included, and the number of connections that are up."""
     alice = scene.found_network()
     check_equal(dict(alice.ask("/peers", "peers")), {"event": "peers", "addresses": [alice.address], "connections": 0},
                 "the answer of a node that is alone")
@@ -269,13 +269,13 @@ def test_peers(scene: Scene) -> None:
         check_equal(node.ask("/peers", "peers")["connections"], 1, f"the connections at {node.label}")
 
 
-@criterion("A slash, two slashes, and an empty line", points=2, clause="§4", cli=True)
+@criterion("A line that begins with two slashes, and an empty line", points=2, clause="§4", cli=True)
 def test_slashes(scene: Scene) -> None:
-    """One line that begins with `//` is a message that begins with `/`. An empty line is nothing."""
+    """A line that begins with `//` is a message that begins with `/`. An empty line is ignored."""
     node = scene.found_network()
     node.type("\n//help\nplain")
     node.wait_for("chat", text="plain")
-    check_equal([chat["text"] for chat in node.told("chat")], ["/help", "plain"], "the texts")
+    check_equal([chat["text"] for chat in node.told("chat")], ["/help", "plain"], "the texts of the messages")
 
 
 @criterion("Letters of all languages arrive as they were typed", points=2, clause="§1", cli=True)
@@ -290,7 +290,7 @@ def test_unicode(scene: Scene) -> None:
 
 @criterion("4,096 characters are a message, 4,097 are not", points=2, clause="§3 stage 1", cli=True)
 def test_longest_text(scene: Scene) -> None:
-    """A text has 1 to 4,096 characters. What cannot be carried out answers `error` and changes nothing."""
+    """A text has 1 to 4,096 characters. A longer one is not sent: it is one `error` COMMAND."""
     node = scene.found_network()
     longest = "ü" * 4_096
     node.type(f"{longest}ü\n{longest}")
@@ -299,9 +299,9 @@ def test_longest_text(scene: Scene) -> None:
     check_equal([error["code"] for error in node.all_of("error")], ["COMMAND"], "the codes of the errors")
 
 
-@criterion("A wrong command is one error and changes nothing", points=2, clause="§4", cli=True, later=True)
+@criterion("A wrong command gives one error and changes nothing", points=2, clause="§4", cli=True, later=True)
 def test_wrong_command(scene: Scene) -> None:
-    """A command that cannot be carried out answers `error`. /help lists the commands."""
+    """A command that cannot be carried out gives `error` and changes nothing. /help lists the commands."""
     node = scene.found_network()
     names = [one["command"].split()[0] for one in node.ask("/help", "help")["commands"]]
     check({"/help", "/peers", "/quit"} <= set(names), "/help, /peers and /quit among the commands", names)
@@ -310,22 +310,22 @@ def test_wrong_command(scene: Scene) -> None:
     check_equal(node.told("chat"), [], "what was said in the room")
 
 
-@criterion("A wrong option is one line and status 2", points=2, clause="§4", cli=True, hardening=True)
+@criterion("A wrong option gives one line and status 2", points=2, clause="§4", cli=True, hardening=True)
 def test_wrong_option(scene: Scene) -> None:
-    """A wrong option is one line on standard error, status 2."""
+    """A wrong option gives one line on standard error, and status 2."""
     expect_exit(scene, 2, "--port", "65536")
 
 
-@criterion("A port in use is one line and status 1", points=2, clause="§4", cli=True, hardening=True)
+@criterion("A port in use gives one line and status 1", points=2, clause="§4", cli=True, hardening=True)
 def test_port_in_use(scene: Scene) -> None:
-    """A port in use: one line on standard error, status 1."""
+    """A port in use gives one line on standard error, and status 1."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         expect_exit(scene, 1, "--port", address_of(taken).rpartition(":")[2])
 
 
 @criterion("Control characters cannot drive a terminal", points=3, clause="§4", hardening=True)
 def test_control_characters(scene: Scene) -> None:
-    r"""Control characters of anything that came from others are shown to people as `\xNN`."""
+    r"""Control characters in anything that came from others are shown to people as `\xNN`."""
     founder = scene.found_network()
     node = scene.start(founder.address, as_json=False)
     founder.wait_for("peer", state="up")
@@ -333,9 +333,9 @@ def test_control_characters(scene: Scene) -> None:
     node.wait_for_line(r"\x1b[2Jred\x07\x7f")
 
 
-@criterion("Input that is no UTF-8 is refused", points=2, clause="§4", cli=True, hardening=True)
+@criterion("Input that is not UTF-8 is refused", points=2, clause="§4", cli=True, hardening=True)
 def test_input_no_utf8(scene: Scene) -> None:
-    """Bytes that are no UTF-8 answer `error`, and the next line is read."""
+    """A line that is not UTF-8 gives `error`, and the next line is read."""
     node = scene.found_network()
     node.type_bytes(b"caf\xe9\nfine\n")
     node.wait_for("chat", text="fine")

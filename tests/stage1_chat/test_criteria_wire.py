@@ -50,7 +50,7 @@ def test_not_back(scene: Scene) -> None:
 @criterion("A repeat is neither printed nor forwarded", points=4, clause="§1",
            hint="The id is the hash of network, nonce and text: look it up before you do anything with a message.")
 def test_repeat(scene: Scene) -> None:
-    """A message is sent on the first time that it is seen, and never again."""
+    """A message is printed and forwarded the first time that it is seen, and never again."""
     node = scene.found_network()
     sender, other, watcher = scene.link(node), scene.link(node), scene.link(node)
     message = chat_message("once")
@@ -68,7 +68,7 @@ def test_repeat(scene: Scene) -> None:
 @criterion("Frames may be cut anywhere", points=4, clause="§1",
            hint="One recv is not one message: collect bytes until the frame is whole.")
 def test_cut_anywhere(scene: Scene) -> None:
-    """TCP may cut frames anywhere, also within the length."""
+    """TCP may cut frames anywhere, even within the length."""
     node = scene.found_network()
     peer, other = scene.call(node), scene.link(node)
     for message in (peer.hello_message(), chat_message("drop by drop")):
@@ -101,12 +101,12 @@ def test_history(scene: Scene) -> None:
     first.barrier()
     late = scene.call(node)
     late.hello()
-    check_equal(dict(late.expect("chat")), message, "the message that is sent to who comes later")
+    check_equal(dict(late.expect("chat")), message, "the message that is sent to a node that comes later")
 
 
 @criterion("An unknown type is ignored", points=3, clause="§2")
 def test_unknown_type(scene: Scene) -> None:
-    """An unknown type is ignored, also one that only a later stage knows: the connection stays."""
+    """An unknown type is ignored, even one that only a later stage knows. The connection stays open."""
     node = scene.found_network()
     peer, watcher = scene.link(node), scene.link(node)
     peer.send({"type": "nobody knows this", "a": [1.5e300, {"b": None}]}, {"type": "later6", "number": -1})
@@ -116,7 +116,7 @@ def test_unknown_type(scene: Scene) -> None:
     check_equal(node.told("error"), [], "the errors")
 
 
-@criterion("A peer that says `error` is told to the user", points=2, clause="§2")
+@criterion("The user is told of the `error` of a peer", points=2, clause="§2")
 def test_error_is_told(scene: Scene) -> None:
     """Whoever receives an `error` tells its user and closes the connection."""
     node = scene.found_network()
@@ -126,9 +126,9 @@ def test_error_is_told(scene: Scene) -> None:
     node.wait_for("error", code="BUSY")
 
 
-@criterion("The end of a connection in the middle of a frame is only its end", points=2, clause="§2")
+@criterion("A connection that ends in the middle of a frame ends nothing else", points=2, clause="§2")
 def test_cut_off(scene: Scene) -> None:
-    """A frame that is cut off is nothing, and the others are served."""
+    """A frame that is cut off is ignored, and other connections are served."""
     node = scene.found_network()
     peer, other = scene.link(node), scene.link(node)
     peer.send_bytes(frame(json.dumps(chat_message("never whole")).encode())[:-1])
@@ -140,10 +140,10 @@ def test_cut_off(scene: Scene) -> None:
 
 # --- hardening: the handshake -----------------------------------------------------------------------
 
-@criterion("Another {member} in the hello is refused", points=2, clause="§2", hardening=True)
+@criterion("A wrong {member} in the hello is refused", points=2, clause="§2", hardening=True)
 @pytest.mark.parametrize("member", ["version", "network", "listen"])
 def test_other_kind(scene: Scene, member: str) -> None:
-    """The connection ends, after `error` HANDSHAKE, if the version or the network is another one, or if
+    """The connection ends, after `error` HANDSHAKE, if the version or the network differs, or if
     `listen` is the receiver's own address."""
     node = scene.found_network()
     values = {"version": 2, "network": "f" * len(node.network), "listen": node.address}
@@ -163,7 +163,7 @@ def test_before_hello(scene: Scene) -> None:
     check_equal(node.told("chat"), [], "what was said in the room")
 
 
-@criterion("Who says no hello is not waited for", points=2, clause="§2", hardening=True)
+@criterion("A peer that says no hello within 5 s is refused", points=2, clause="§2", hardening=True)
 def test_no_hello(scene: Scene) -> None:
     """The connection ends, after `error` HANDSHAKE, if no hello comes within 5 seconds."""
     scene.call(scene.found_network()).expect_closed("HANDSHAKE", 5 + scene.patience)
@@ -171,7 +171,7 @@ def test_no_hello(scene: Scene) -> None:
 
 @criterion("A second hello is refused", points=1, clause="§2", hardening=True)
 def test_second_hello(scene: Scene) -> None:
-    """A second hello is FORMAT."""
+    """A second hello ends the connection with FORMAT."""
     node = scene.found_network()
     peer = scene.link(node)
     peer.send(peer.hello_message())
@@ -204,7 +204,7 @@ FORMATS = [
 ]
 
 
-@criterion("Refused as no frame: {row}", points=1, clause="§2", hardening=True)
+@criterion("A bad frame is refused: {row}", points=1, clause="§2", hardening=True)
 @pytest.mark.parametrize("row", FRAMES, ids=repr)
 def test_frame(scene: Scene, row: Bad) -> None:
     """Length 0 or over the limit, not UTF-8, not JSON, not an object, a member twice, no string `type`: the node sends
@@ -212,7 +212,7 @@ def test_frame(scene: Scene, row: Bad) -> None:
     expect_refusal(scene, scene.found_network(), "FRAME", row.data)
 
 
-@criterion("Refused as no message: {row}", points=1, clause="§2", hardening=True)
+@criterion("A bad message is refused: {row}", points=1, clause="§2", hardening=True)
 @pytest.mark.parametrize("row", FORMATS, ids=repr)
 def test_format(scene: Scene, row: Bad) -> None:
     """A known type with a missing, extra or wrongly typed member, or with anything that the contract rules out: the node
@@ -220,7 +220,8 @@ def test_format(scene: Scene, row: Bad) -> None:
     expect_refusal(scene, scene.found_network(), "FORMAT", row.data)
 
 
-@criterion("What is no frame ends its connection and nothing else", points=2, clause="§2", hardening=True, later=True)
+@criterion("Bytes that are not a frame end their connection and nothing else", points=2, clause="§2", hardening=True,
+           later=True)
 def test_http(scene: Scene) -> None:
     """Whatever one connection does, the node goes on serving the others."""
     expect_refusal(scene, scene.found_network(), "FRAME", b"GET / HTTP/1.1\r\n\r\n")
@@ -228,7 +229,7 @@ def test_http(scene: Scene) -> None:
 
 # --- hardening: much --------------------------------------------------------------------------------
 
-@criterion("The longest frame is taken", points=2, clause="§1", hardening=True)
+@criterion("The longest frame is accepted", points=2, clause="§1", hardening=True)
 def test_longest_frame(scene: Scene) -> None:
     """A frame has up to 4,194,304 bytes."""
     node = scene.found_network()
@@ -238,9 +239,9 @@ def test_longest_frame(scene: Scene) -> None:
     node.wait_for("chat", text="in a large frame")
 
 
-@criterion("The 129th inbound connection hears BUSY", points=2, clause="§2", hardening=True)
+@criterion("The 129th inbound connection is refused with BUSY", points=2, clause="§2", hardening=True)
 def test_busy(scene: Scene) -> None:
-    """Of more than 128 inbound connections the new one hears `error` BUSY, and the others are served."""
+    """With 128 inbound connections, one more gets `error` BUSY, and the others are served."""
     node = scene.found_network()
     others = [scene.call(node) for _ in range(128)]
     for peer in others:
@@ -257,9 +258,10 @@ def test_silence(scene: Scene) -> None:
     peer.expect_closed(None, 50 + scene.patience)
 
 
-@criterion("Who never reads is dropped, and the others are served", points=2, clause="§2", hardening=True, slow=True)
+@criterion("A peer that never reads is dropped, and the others are served", points=2, clause="§2", hardening=True,
+           slow=True)
 def test_never_reads(scene: Scene) -> None:
-    """A peer for which more than 64 MiB wait is closed without a word."""
+    """The connection of a peer for which more than 64 MiB wait is closed without a word."""
     node = scene.found_network()
     stuck, source, reader = scene.link(node, receive_buffer=4_096), scene.link(node), scene.link(node)
     for number in range(20):

@@ -13,7 +13,8 @@ criterion = pytest.mark.criterion
 
 @criterion("/send moves money in the ledger of the node itself", points=6, clause="§3 stage 2", cli=True)
 def test_send(scene: Scene) -> None:
-    """A transaction takes the amount from its sender and gives it to its receiver. Who has not been named has 0."""
+    """A transaction takes the amount from its sender and gives it to its receiver. An account that was never named
+    has 0."""
     node = scene.found_network()
     node.type("/send alice bob 5")
     sent = node.wait_for("sent")["id"]
@@ -21,7 +22,7 @@ def test_send(scene: Scene) -> None:
     check_equal(ledger(node), {"alice": -5, "bob": 5}, "the ledger")
 
 
-@criterion("A transaction reaches the ledgers of all", points=7, clause="§3 stage 2", cli=True)
+@criterion("A transaction reaches the ledgers of all nodes", points=7, clause="§3 stage 2", cli=True)
 def test_ledgers_are_equal(scene: Scene) -> None:
     """A transaction is flooded, and every node applies it once."""
     alice = scene.found_network()
@@ -33,10 +34,10 @@ def test_ledgers_are_equal(scene: Scene) -> None:
     wait_for_ledger(scene, nodes, {"pool": -33, "user-0": 1, "user-1": 11, "user-2": 21})
 
 
-@criterion("The own transaction counts once", points=4, clause="§3 stage 2", cli=True,
-           hint="It comes back to its maker by way of the others.")
+@criterion("A node's own transaction counts once", points=4, clause="§3 stage 2", cli=True,
+           hint="It may come back from others to the node that has made it.")
 def test_own_counts_once(scene: Scene) -> None:
-    """A transaction that comes a second time, also to the node that has made it, changes nothing."""
+    """A transaction that comes a second time changes nothing, even at the node that has made it."""
     alice = scene.found_network()
     bob = scene.join(alice)
     carol = scene.join(alice)
@@ -44,7 +45,7 @@ def test_own_counts_once(scene: Scene) -> None:
     for _ in range(5):
         bob.type("/send a b 1")
     wait_for_ledger(scene, [alice, bob, carol], {"a": -5, "b": 5})
-    check_equal(len(bob.told("transaction", state="applied")), 5, "the number of own transactions that were applied")
+    check_equal(len(bob.told("transaction", state="applied")), 5, "the number of its own transactions that were applied")
 
 
 @criterion("The same transfer twice is two transactions", points=3, clause="§1", cli=True)
@@ -59,7 +60,7 @@ def test_same_transfer_twice(scene: Scene) -> None:
 
 
 @criterion("A balance may be negative", points=3, clause="§3 stage 2", cli=True,
-           hint="Without an order of transactions, refusing an overdraft would make ledgers differ for ever.")
+           hint="Without an order of transactions, refusing an overdraft would make ledgers differ forever.")
 def test_overdraft(scene: Scene) -> None:
     """Balances may be negative, and amount 0 is allowed."""
     alice = scene.found_network()
@@ -69,8 +70,8 @@ def test_overdraft(scene: Scene) -> None:
     check_equal(len(bob.told("sent")), 2, "the number of transactions that were made")
 
 
-@criterion("Who sends to itself has what it had", points=2, clause="§3 stage 2", cli=True,
-           hint="Take and give on the ledger itself, not on copies of two balances.")
+@criterion("A payment to oneself changes nothing", points=2, clause="§3 stage 2", cli=True,
+           hint="Change the ledger itself, not copies of the two balances.")
 def test_to_itself(scene: Scene) -> None:
     """A transaction from an account to itself changes no balance."""
     node = scene.found_network()
@@ -102,7 +103,7 @@ def test_crossing(scene: Scene) -> None:
     wait_for_ledger(scene, nodes, {"pool": -150, "user-0": 50, "user-1": 50, "user-2": 50})
 
 
-@criterion("What a lost node has said stays", points=3, clause="§3 stage 2", cli=True)
+@criterion("What a node sent before it was lost still counts", points=3, clause="§3 stage 2", cli=True)
 def test_after_kill(scene: Scene) -> None:
     """When a node is killed, the ledgers of the others stay equal, and money still moves."""
     alice = scene.found_network()
@@ -128,10 +129,10 @@ def test_comes_back(scene: Scene) -> None:
     wait_for_ledger(scene, [again], {"a": -1, "c": 1})
 
 
-@criterion("A wrong /send is one error and changes nothing: {command}", points=1, clause="§4", cli=True)
+@criterion("A wrong /send gives one error and changes nothing: {command}", points=1, clause="§4", cli=True)
 @pytest.mark.parametrize("command", ["/send a b", "/send a b -1", "/send a b x"])
 def test_wrong_send(scene: Scene, command: str) -> None:
-    """A command that cannot be carried out answers `error` and changes nothing."""
+    """A command that cannot be carried out gives `error` and changes nothing."""
     node = scene.found_network()
     node.ask(command, "error")
     check_equal(len(node.told("error")), 1, "the number of errors")
@@ -150,10 +151,11 @@ def test_chat(scene: Scene) -> None:
 
 # --- peers ------------------------------------------------------------------------------------------
 
-@criterion("Everybody's list of peers is the same", points=5, clause="§3 stage 2", cli=True, later=True,
+@criterion("All nodes have the same list of peers", points=5, clause="§3 stage 2", cli=True, later=True,
            hint="Flood a presence after joining. Sort by host as text, then by port as a number.")
 def test_lists_of_peers(scene: Scene) -> None:
-    """The list of peers is sorted, has no address twice, and has the own one: all nodes have the same one."""
+    """The list of peers is sorted, has no address twice, and includes the node's own. So all nodes have the
+    same list."""
     alice = scene.found_network()
     bob = scene.join(alice)
     carol = scene.join(bob)
@@ -195,9 +197,9 @@ def test_founder_dies(scene: Scene) -> None:
         node.wait_for("chat", text="without a founder")
 
 
-@criterion("Money goes between nodes of different make", points=5, clause="§3 stage 2")
+@criterion("Money moves between nodes of different implementations", points=5, clause="§3 stage 2")
 def test_mixed_money(scene: Scene) -> None:
-    """Ledgers become equal in a network of nodes that different people have written, whoever comes late."""
+    """Ledgers become equal in a network of nodes that different people have written, whichever of them joins late."""
     node = scene.found_network()
     ours = scene.join(node, ours=True)
     node.type("/send a b 1")
@@ -209,9 +211,9 @@ def test_mixed_money(scene: Scene) -> None:
 
 # --- hardening --------------------------------------------------------------------------------------
 
-@criterion("What was told is kept in --data after kill -9", points=4, clause="§4", cli=True, hardening=True)
+@criterion("What the user was told is kept in --data after kill -9", points=4, clause="§4", cli=True, hardening=True)
 def test_data(scene: Scene) -> None:
-    """With `--data` a node goes on after a crash with the network that it had: `founded`, with `resumed`."""
+    """With `--data` a node goes on in its network after a crash, and says `founded` with `resumed`."""
     options = ["--data", str(scene.folder / "data")]
     node = scene.found_network(*options)
     node.ask("/send a b 7", "transaction", state="applied")
@@ -222,7 +224,7 @@ def test_data(scene: Scene) -> None:
     wait_for_ledger(scene, [again], {"a": -7, "b": 7})
 
 
-@criterion("A name that is none is refused: {name}", points=1, clause="§3 stage 2", cli=True, hardening=True)
+@criterion("A bad name of an account is refused: {name}", points=1, clause="§3 stage 2", cli=True, hardening=True)
 @pytest.mark.parametrize("name", ["a letter beyond ASCII", "65 characters"])
 def test_names(scene: Scene, name: str) -> None:
     """Accounts are names of 1 to 64 characters U+0021 … U+007E."""
@@ -231,7 +233,7 @@ def test_names(scene: Scene, name: str) -> None:
     check_equal(ledger(node), {}, "the ledger")
 
 
-@criterion("The largest amount is taken, one more is not", points=2, clause="§1", cli=True, hardening=True)
+@criterion("The largest amount is accepted, one more is refused", points=2, clause="§1", cli=True, hardening=True)
 def test_largest_amount(scene: Scene) -> None:
     """Integers are 0 … 2^53−1."""
     node = scene.found_network()
@@ -240,9 +242,9 @@ def test_largest_amount(scene: Scene) -> None:
     wait_for_ledger(scene, [node], {"a": 1 - 2**53, "b": 2**53 - 1})
 
 
-@criterion("A thousand transactions reach who comes late", points=4, clause="§3 stage 2", cli=True, hardening=True)
+@criterion("1,500 transactions reach a late joiner", points=4, clause="§3 stage 2", cli=True, hardening=True)
 def test_thousand(scene: Scene) -> None:
-    """Reconciliation brings all that there is, however much."""
+    """Reconciliation brings all transactions, however many."""
     alice = scene.found_network()
     alice.type("\n".join("/send pool many 1" for _ in range(1_500)))
     alice.wait_for_text(b'"sent"', 1_500, 4 * scene.patience)
@@ -250,7 +252,7 @@ def test_thousand(scene: Scene) -> None:
     wait_for_ledger(scene, [late], {"pool": -1_500, "many": 1_500})
 
 
-@criterion("Eight nodes that join at once are one network", points=4, clause="§3 stage 2", cli=True, hardening=True)
+@criterion("Eight nodes that join at once become one network", points=4, clause="§3 stage 2", cli=True, hardening=True)
 def test_eight_at_once(scene: Scene) -> None:
     """Nodes that join at the same time find each other, and their ledgers become equal."""
     founder = scene.found_network()

@@ -29,10 +29,11 @@ def test_transaction(scene: Scene) -> None:
     check_equal(ledger(node), {"alice": -4, "bob": 4}, "the ledger")
 
 
-@criterion("A repeat of a transaction counts once", points=4, clause="§1",
-           hint="The id is the hash of all that is in it: see the table of canonical bytes.")
+@criterion("A transaction that comes again counts once", points=4, clause="§1",
+           hint="The id is the hash of the whole content: see the table of canonical bytes.")
 def test_repeated_transaction(scene: Scene) -> None:
-    """The same transaction again counts once, by whichever connection it comes; another nonce is another one."""
+    """A transaction counts once, by whichever connection it comes again. With another nonce it is another
+    transaction."""
     node = scene.found_network()
     one, other = scene.link(node), scene.link(node)
     message = plain_transaction("alice", "bob", 4)
@@ -43,11 +44,11 @@ def test_repeated_transaction(scene: Scene) -> None:
     check_equal(ledger(node), {"alice": -8, "bob": 8}, "the ledger")
 
 
-@criterion("Two contents are two transactions: {member}", points=2, clause="§1",
-           hint="Nothing that comes with a message names it: its id is the hash of the whole content.")
+@criterion("Another {member} makes another transaction", points=2, clause="§1",
+           hint="A message carries no id: its id is the hash of its whole content.")
 @pytest.mark.parametrize("member", ["nonce", "amount"])
 def test_contents(scene: Scene, member: str) -> None:
-    """Content decides identity: what differs in one member is another transaction."""
+    """Content decides identity: messages that differ in one member are different transactions."""
     node = scene.found_network()
     peer = scene.link(node)
     message = plain_transaction("alice", "bob", 4)
@@ -57,7 +58,7 @@ def test_contents(scene: Scene, member: str) -> None:
     check_equal(ledger(node), {"alice": -total, "bob": total}, "the ledger")
 
 
-@criterion("The id of a transaction is that of the contract", points=3, clause="§1",
+@criterion("The id of a transaction is computed as the contract says", points=3, clause="§1",
            hint="SHA-256 of the canonical JSON array: no spaces, and the network in it.")
 def test_id(scene: Scene) -> None:
     """The id is the SHA-256 of the canonical bytes, and `sent` tells it."""
@@ -75,7 +76,7 @@ def test_get_peers(scene: Scene) -> None:
     peers = [scene.link(node) for _ in range(2)]
     peers[0].send({"type": "get_peers"})
     addresses = peers[0].expect("peers")["addresses"]
-    check(node.address in addresses, "the own address to be in the list", addresses)
+    check(node.address in addresses, "the node's own address to be in the list", addresses)
     check_equal(addresses, by_port(sorted(set(addresses))), "the list")
 
 
@@ -92,9 +93,9 @@ def test_presence(scene: Scene) -> None:
                          lambda: peers_of(node))
 
 
-@criterion("A node that joins asks for the peers and tells of itself", points=4, clause="§3 stage 2")
+@criterion("A node that joins asks for the list of peers, and announces itself", points=4, clause="§3 stage 2")
 def test_joining(scene: Scene) -> None:
-    """Joining: get the peers of one peer, and flood a presence with the own address."""
+    """A node that joins asks one peer for its list, and floods a presence with its own address."""
     listener = scene.listen()
     node = scene.start(address_of(listener))
     peer = scene.accept(listener, NETWORK)
@@ -105,8 +106,8 @@ def test_joining(scene: Scene) -> None:
     check_equal((presence["address"], node.address), (hello["listen"], hello["listen"]), "the address")
 
 
-@criterion("It connects to the ten that follow it, with {row} in front of it", points=4, clause="§3 stage 2",
-           hint="The ten that come after the own address in the sorted list, and around its end.")
+@criterion("It connects to the ten addresses after its own, with {row} before its own", points=4, clause="§3 stage 2",
+           hint="Take the ten that come after its own address in the sorted list; at the end, go on at the beginning.")
 @pytest.mark.parametrize("row", [6, 10], ids=["from-its-place", "around-the-end"])
 def test_ten_that_follow(scene: Scene, row: int) -> None:
     """A node connects to the ten addresses that follow its own one in the sorted list, wrapping around, and to two more
@@ -132,7 +133,7 @@ def test_ten_that_follow(scene: Scene, row: int) -> None:
 
 @criterion("want is answered with what was asked for", points=3, clause="§3 stage 2")
 def test_want(scene: Scene) -> None:
-    """A `want` is answered with the messages asked for, as they were flooded. Unknown ids are passed over."""
+    """A `want` is answered with the messages asked for, as they were flooded. Unknown ids are skipped."""
     node = scene.found_network()
     source, peer = scene.link(node), scene.link(node)
     known = plain_transaction("a", "b", 4)
@@ -144,9 +145,9 @@ def test_want(scene: Scene) -> None:
     check_equal(came, [known], "what came")
 
 
-@criterion("Ids that it lacks are asked for", points=3, clause="§3 stage 2")
+@criterion("It asks for ids that it lacks", points=3, clause="§3 stage 2")
 def test_inventory(scene: Scene) -> None:
-    """Whoever is told ids asks for those that it lacks with `want`, and applies what comes."""
+    """A node that is told ids asks for those that it lacks with `want`, and applies what comes."""
     node = scene.found_network()
     peer = scene.link(node)
     missing = plain_transaction("c", "d", 3)
@@ -178,7 +179,7 @@ def test_summary(scene: Scene) -> None:
 @pytest.mark.parametrize("amount", ["1.0", "-1", "true", "9007199254740992", '"1"'])
 def test_amounts(scene: Scene, amount: str) -> None:
     """A JSON number with a sign, a fraction or an exponent is not an integer, and neither is `true`. Integers are
-    0 … 2^53−1. What is none ends the connection with FORMAT, and the ledger is as if it had never come."""
+    0 … 2^53−1. Anything else ends the connection with FORMAT, and the ledger is as if it had never come."""
     node = scene.found_network()
     bad = scene.link(node)
     message = json.dumps({**plain_transaction("a", "b", 77), "nonce": "0" * 32}).replace("77", amount)
@@ -198,7 +199,7 @@ class Bad:
         return self.name
 
 
-@criterion("Refused as no message: {row}", points=1, clause="§2", hardening=True)
+@criterion("A bad message is refused: {row}", points=1, clause="§2", hardening=True)
 @pytest.mark.parametrize("row", [
     Bad("peers not asked for", {"type": "peers", "addresses": []}),
     Bad("an address that is none", {"type": "presence", "nonce": "0" * 32, "address": "nowhere"}),
@@ -208,13 +209,14 @@ class Bad:
     Bad("too many ids", {"type": "want", "ids": [f"{number:064x}" for number in range(1_001)]}),
 ], ids=repr)
 def test_format(scene: Scene, row: Bad) -> None:
-    """What is ruled out for a message by itself ends the connection with FORMAT. The others are served."""
+    """A message with a missing or wrong member ends the connection with FORMAT, and so does a `peers` that was not asked
+    for. Other connections are served."""
     expect_refusal(scene, scene.found_network(), "FORMAT", row.message)
 
 
-@criterion("A node does not list itself twice, nor who is twice in a list", points=2, clause="§3 stage 2", hardening=True)
+@criterion("No address is in the list twice, not even the node's own", points=2, clause="§3 stage 2", hardening=True)
 def test_no_address_twice(scene: Scene) -> None:
-    """In the list of peers no address is twice, however often it was announced."""
+    """No address is in the list of peers twice, however often it was announced."""
     node = scene.found_network()
     peer = scene.link(node)
     with scene.listen() as listener:
@@ -226,16 +228,16 @@ def test_no_address_twice(scene: Scene) -> None:
 
 
 def told(peer: GradedPeer) -> set[str]:
-    """The types of what has come by now."""
+    """The types of the messages that have come so far."""
     return {one["type"] for one in peer.barrier()}
 
 
 @criterion("A message of a later stage is unknown", points=1, clause="§3", hardening=True)
 def test_later_stage(scene: Scene) -> None:
-    """An unknown type is ignored, also one that only a later stage knows."""
+    """An unknown type is ignored, even one that only a later stage knows."""
     node = scene.found_network()
     peer, watcher = scene.link(node), scene.link(node)
     peer.send({"type": "genesis"}, {"type": "get_blocks", "from": "x"})
     peer.barrier()
-    check(not told(watcher) & {"genesis", "get_blocks"}, "it not to be forwarded", "it was")
+    check(not told(watcher) & {"genesis", "get_blocks"}, "an unknown type not to be forwarded", "it was forwarded")
     check_equal(node.told("error"), [], "the errors")

@@ -51,7 +51,7 @@ def test_money(scene: Scene) -> None:
 
 @criterion("A late joiner has the whole ledger", points=5, clause="§3 stage 2", cli=True)
 def test_late_ledger(scene: Scene) -> None:
-    """Reconciliation brings what was made before a node joined, and the signatures hold there too."""
+    """Reconciliation brings what was made before a node joined, and the late joiner can verify the signatures."""
     alice = scene.found_network()
     bob = scene.join(alice)
     one, two = alice.listening["account"], bob.listening["account"]
@@ -60,9 +60,10 @@ def test_late_ledger(scene: Scene) -> None:
     wait_for_ledger(scene, [scene.join(bob)], {one: -10, two: 10})
 
 
-@criterion("Each transaction counts once, with three nodes that know each other", points=4, clause="§3 stage 3", cli=True)
+@criterion("Each transaction counts once, even with three nodes that know each other", points=4, clause="§3 stage 3",
+           cli=True)
 def test_counts_once(scene: Scene) -> None:
-    """The same transaction again counts once."""
+    """A transaction that comes again counts once."""
     alice = scene.found_network()
     bob = scene.join(alice)
     carol = scene.join(alice)
@@ -70,7 +71,7 @@ def test_counts_once(scene: Scene) -> None:
     for _ in range(5):
         bob.type(f"/send {one} 1")
     wait_for_ledger(scene, [alice, bob, carol], {one: 5, two: -5})
-    check_equal(len(bob.told("transaction", state="applied")), 5, "the number of own transactions that were applied")
+    check_equal(len(bob.told("transaction", state="applied")), 5, "the number of its own transactions that were applied")
 
 
 @criterion("An account may be named by its fingerprint", points=3, clause="§4", cli=True)
@@ -85,10 +86,10 @@ def test_fingerprint(scene: Scene) -> None:
     wait_for_ledger(scene, [alice, bob], {one: -7, two: 7})
 
 
-@criterion("Nobody is paid who is not known: {receiver}", points=1, clause="§4", cli=True)
+@criterion("An unknown account is not paid: {receiver}", points=1, clause="§4", cli=True)
 @pytest.mark.parametrize("receiver", ["0000000000000000", "alice"])
 def test_unknown_account(scene: Scene, receiver: str) -> None:
-    """A command that cannot be carried out answers `error`, here ACCOUNT, and changes nothing."""
+    """A command that cannot be carried out gives `error`, here ACCOUNT, and changes nothing."""
     node = scene.found_network()
     check_equal(node.ask(f"/send {receiver} 1", "error")["code"], "ACCOUNT", "the code of the error")
     check_equal(ledger(node), {}, "the ledger")
@@ -103,7 +104,7 @@ def test_overdraft(scene: Scene) -> None:
     wait_for_ledger(scene, [bob], {alice.listening["account"]: -1_000_000, bob.listening["account"]: 1_000_000})
 
 
-@criterion("What was lost comes back", points=3, clause="§3 stage 2", cli=True)
+@criterion("A node that comes back gets what it has missed", points=3, clause="§3 stage 2", cli=True)
 def test_comes_back(scene: Scene) -> None:
     """A node that was away and joins again gets what was made meanwhile."""
     alice = scene.found_network()
@@ -116,9 +117,9 @@ def test_comes_back(scene: Scene) -> None:
     wait_for_ledger(scene, [again], {one: -10, two: 10})
 
 
-@criterion("Money goes between nodes of different make", points=6, clause="§3 stage 3")
+@criterion("Money moves between nodes of different implementations", points=6, clause="§3 stage 3")
 def test_mixed_money(scene: Scene) -> None:
-    """Signatures that one has made are verified by the other, in both directions."""
+    """Each node verifies the signatures that the other one has made."""
     node = scene.found_network()
     ours = scene.join(node, ours=True)
     theirs, mine = node.listening["account"], ours.listening["account"]
@@ -148,7 +149,7 @@ def test_is_signed(scene: Scene) -> None:
     check_equal(node.wait_for("sent")["id"], id_of(message, node.network), "the id")
 
 
-@criterion("The fingerprint is that of the contract", points=2, clause="§4")
+@criterion("The fingerprint is computed as the contract says", points=2, clause="§4")
 def test_fingerprint_of_the_contract(scene: Scene) -> None:
     """The fingerprint is the first 16 hex digits of the SHA-256 of the DER key."""
     node = scene.found_network()
@@ -180,7 +181,7 @@ def test_wallet_format(scene: Scene) -> None:
 
 @criterion("A wallet that another program has made is opened", points=3, clause="§4", cli=True)
 def test_foreign_wallet(scene: Scene) -> None:
-    """A wallet is encrypted PKCS#8 PEM, so a program that keeps to that opens those of another."""
+    """A wallet is encrypted PKCS#8 PEM, so a node can open one that another program has made."""
     wallet = scene.wallet(1)
     node = scene.found_network("--wallet", str(wallet), wallet=0)
     check_equal(node.listening["account"], load_key(KEYS / "key-11.pem").account, "the account")
@@ -194,18 +195,18 @@ def test_wallet_mode(scene: Scene) -> None:
     check_equal(oct(scene.look_at(wallet)[1]), "0o600", "the mode of the wallet")
 
 
-@criterion("A wrong passphrase is one line and status 1", points=3, clause="§4", cli=True, hardening=True)
+@criterion("A wrong passphrase gives one line and status 1", points=3, clause="§4", cli=True, hardening=True)
 def test_wrong_passphrase(scene: Scene) -> None:
-    """A wrong passphrase: one line on standard error, status 1; the wallet stays as it is."""
+    """A wrong passphrase gives one line on standard error, and status 1. The wallet stays as it is."""
     wallet = scene.wallet(1)
     content = wallet.read_bytes()
     expect_exit(scene, 1, "--wallet", str(wallet), wallet=0, environment={"WALLET_PASSPHRASE": "wrong"})
     check_equal(wallet.read_bytes(), content, "the wallet")
 
 
-@criterion("A file that is no wallet is not written over", points=3, clause="§4", cli=True, hardening=True)
+@criterion("A file that is not a wallet is not overwritten", points=3, clause="§4", cli=True, hardening=True)
 def test_no_wallet(scene: Scene) -> None:
-    """An unreadable wallet: one line on standard error, status 1."""
+    """An unreadable wallet gives one line on standard error, and status 1. The file stays as it is."""
     precious = scene.put("precious.txt", b"garbage")
     expect_exit(scene, 1, "--wallet", str(precious), wallet=0)
     check_equal(scene.look_at(precious)[0], b"garbage", "the file")
@@ -213,7 +214,7 @@ def test_no_wallet(scene: Scene) -> None:
 
 @criterion("The account is kept in --data after kill -9", points=3, clause="§4", cli=True, hardening=True)
 def test_data(scene: Scene) -> None:
-    """`--data` keeps the account, if there is no wallet, and the ledger."""
+    """`--data` keeps the ledger and, if there is no wallet, the account."""
     options = ["--data", str(scene.folder / "data")]
     node = scene.found_network(*options, wallet=0)
     account = node.listening["account"]

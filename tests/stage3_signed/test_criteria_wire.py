@@ -1,4 +1,4 @@
-"""What a node of the signed ledger is graded by on the wire: what it takes, and every forgery that it must not take."""
+"""What a node of the signed ledger is graded by on the wire: what it accepts, and every forgery that it must refuse."""
 
 import base64
 from collections.abc import Callable
@@ -31,7 +31,7 @@ MONEY = {OWNER.account: -4, OTHER.account: 4}
 
 
 def genuine(network: str) -> Event:
-    """A transaction that everybody must take."""
+    """A transaction that every node must accept."""
     return transaction(network, OWNER, OTHER.account, 4)
 
 
@@ -48,7 +48,7 @@ def test_signed(scene: Scene) -> None:
 
 @criterion("A signed transaction that comes again counts once", points=4, clause="§3 stage 3")
 def test_replay(scene: Scene) -> None:
-    """The same transaction again counts once, and costs its sender nothing."""
+    """A transaction that comes again counts once, and is not held against the peer that sends it."""
     node = scene.found_network()
     one, other = scene.link(node), scene.link(node)
     message = genuine(node.network)
@@ -62,7 +62,7 @@ def test_replay(scene: Scene) -> None:
 # --- forgeries --------------------------------------------------------------------------------------
 
 class Forgery:
-    """A way to make, for a network, a transaction that nobody may take."""
+    """A way to make, for a network, a transaction that no node may accept."""
 
     def __init__(self, name: str, make: Callable[[str], Event]) -> None:
         self.name, self.make = name, make
@@ -72,12 +72,12 @@ class Forgery:
 
 
 def changed(**changes: object) -> Callable[[str], Event]:
-    """A genuine one, changed after it was signed."""
+    """A genuine transaction, changed after it was signed."""
     return lambda network: {**genuine(network), **changes}
 
 
 def resigned(sign: Callable[[bytes], str], sender: str = OWNER.account) -> Callable[[str], Event]:
-    """Signed by other means than its owner's."""
+    """A transaction of `sender`, signed by `sign`."""
     def make(network: str) -> Event:
         message = plain_transaction(sender, OTHER.account, 4)
         return {**message, "signature": sign(canon(values_of(message, network, 3)))}
@@ -85,7 +85,7 @@ def resigned(sign: Callable[[bytes], str], sender: str = OWNER.account) -> Calla
 
 
 def where(is_good: Callable[[int], bool], change: Callable[[int], str]) -> Callable[[str], Event]:
-    """A genuine one whose signature, as a number, is as asked, with that number written in another way."""
+    """A genuine transaction whose signature, as a number, `is_good`. `change` writes that number in another form."""
     def make(network: str) -> Event:
         while True:
             message = genuine(network)
@@ -96,13 +96,13 @@ def where(is_good: Callable[[int], bool], change: Callable[[int], str]) -> Calla
 
 
 def with_spare_bits(text: str) -> str:
-    """The same bytes in a second base64: the bits that the last digit has to spare are not 0."""
+    """The same bytes in a second base64: the unused bits of the last digit are not 0."""
     last = len(text.rstrip("=")) - 1
     return text[:last] + chr(ord(text[last]) + 1) + text[last + 1:]
 
 
 def spare_bits(network: str) -> Event:
-    """A genuine one with its signature in a second base64."""
+    """A genuine transaction with its signature in a second base64."""
     message = genuine(network)
     return {**message, "signature": with_spare_bits(message["signature"])}
 
@@ -167,24 +167,24 @@ HARD = [
 ]
 
 
-@criterion("Not taken: {row}", points=2, clause="§3 stage 3",
+@criterion("Not accepted: {row}", points=2, clause="§3 stage 3",
            hint="All that a transaction says is signed: network, nonce, from, to and amount.")
 @pytest.mark.parametrize("row", BASIC, ids=repr)
 def test_forgery(scene: Scene, row: Forgery) -> None:
-    """The signature must verify under `from`, over the canonical bytes of the transaction. One that does not is ignored:
-    it is not applied and not forwarded."""
+    """The signature must verify under `from`, over the canonical bytes of the transaction. If not, the transaction
+    is ignored: it is not applied and not forwarded."""
     takes_only_the_genuine(scene, row)
 
 
-@criterion("Not taken: {row}", points=1, clause="§1", hardening=True)
+@criterion("Not accepted: {row}", points=1, clause="§1", hardening=True)
 @pytest.mark.parametrize("row", HARD, ids=repr)
 def test_other_form(scene: Scene, row: Forgery) -> None:
-    """Keys, signatures and base64 have one form each. In another form a transaction is ignored and not forwarded."""
+    """Keys, signatures and base64 have one form each. A transaction with another form is ignored and not forwarded."""
     takes_only_the_genuine(scene, row)
 
 
 def takes_only_the_genuine(scene: Scene, row: Forgery) -> None:
-    """The forgery has no effect, and what is genuine has."""
+    """The forgery has no effect, and a genuine transaction has one."""
     node = scene.found_network()
     sender, watcher = scene.link(node), scene.link(node)
     expect_ignored(node, sender, watcher, row.make(node.network))
@@ -228,9 +228,9 @@ def test_tenth(scene: Scene) -> None:
     good.barrier()
 
 
-@criterion("A repeat of a genuine one never counts as invalid", points=2, clause="§2", hardening=True)
+@criterion("A repeat of a genuine transaction never counts as invalid", points=2, clause="§2", hardening=True)
 def test_repeats_do_not_count(scene: Scene) -> None:
-    """These never count as invalid: a repeat of a message already seen."""
+    """A repeat of a message already seen never counts as invalid."""
     node = scene.found_network()
     peer = scene.link(node)
     peer.send(*[genuine(node.network)] * 12)
@@ -238,7 +238,7 @@ def test_repeats_do_not_count(scene: Scene) -> None:
     check(not node.told("error"), "no error", node.all_of("error"))
 
 
-@criterion("A signature that is no text is refused", points=1, clause="§2", hardening=True)
+@criterion("A signature that is not text is refused", points=1, clause="§2", hardening=True)
 def test_signature_a_number(scene: Scene) -> None:
     """A wrongly typed member ends the connection with FORMAT."""
     node = scene.found_network()

@@ -56,7 +56,7 @@ def test_pays_on(scene: Scene) -> None:
     wait_for_ledger(scene, [alice, bob, carol], {one: MILLION - 1_000, two: 600, three: 400})
 
 
-@criterion("Nobody spends what it has not", points=5, clause="§4", cli=True,
+@criterion("An account cannot spend more than it has", points=5, clause="§4", cli=True,
            hint="What was sent and is not ordered yet counts as spent.")
 def test_funds(scene: Scene) -> None:
     """A `/send` of more than the account has, less what it has pending, is refused at once: FUNDS."""
@@ -106,7 +106,7 @@ def test_same_blocks(scene: Scene) -> None:
 @criterion("No transactions, no block", points=3, clause="§3 stage 4", cli=True)
 def test_no_empty_block(scene: Scene) -> None:
     """The sequencer makes a block only if there are transactions."""
-    node = scene.found_network("--interval", "0.002")  # some intervals are over before it is asked
+    node = scene.found_network("--interval", "0.002")  # so that some intervals pass before /blocks is typed
     node.ask(f"/send {STRANGER} 1", "transaction", state="applied")
     node.ask(f"/send {STRANGER} 1", "sent")
     scene.eventually(lambda: ledger(node).get(STRANGER) == 2, "the money to arrive", lambda: ledger(node))
@@ -124,7 +124,7 @@ def test_interval(scene: Scene) -> None:
     check_equal(ledger(node), {node.listening["account"]: MILLION}, "the ledger")
 
 
-@criterion("One block has all that waits, in its order", points=3, clause="§3 stage 4", cli=True)
+@criterion("One block has all waiting transactions, in order of arrival", points=3, clause="§3 stage 4", cli=True)
 def test_one_block(scene: Scene) -> None:
     """The sequencer takes the valid transactions that it has seen, in the order in which it received them."""
     node = scene.found_network("--interval", "1.5")
@@ -170,9 +170,9 @@ def test_sequencer_dies(scene: Scene) -> None:
     check_equal(ledger(carol)[two], 1_000, "the balance")
 
 
-@criterion("The status tells what comes next", points=2, clause="§4", cli=True)
+@criterion("/status tells the next block's number, and how much is pending", points=2, clause="§4", cli=True)
 def test_status(scene: Scene) -> None:
-    """`status` has how many connections there are, the number of the next block, and what is pending."""
+    """`status` has the numbers of connections and of pending transactions, and the number of the next block."""
     alice = scene.found_network(*QUICK)
     bob = scene.join(alice)
     alice.ask(f"/send {STRANGER} 1", "transaction", state="applied")
@@ -199,10 +199,11 @@ def test_mixed(scene: Scene, sequencer: str) -> None:
 
 # --- hardening --------------------------------------------------------------------------------------
 
-@criterion("--network joins that network only: {peer}", points=2, clause="§4", cli=True, hardening=True)
+@criterion("--network joins no other network: a peer {peer}", points=2, clause="§4", cli=True, hardening=True)
 @pytest.mark.parametrize("peer", ["of another network", "none"])
 def test_network(scene: Scene, peer: str) -> None:
-    """With `--network ID`, if nobody of it answers: `error` NETWORK, status 1, nothing founded."""
+    """With `--network ID`, a node that reaches nobody of that network says `error` NETWORK, founds nothing, and ends
+    with status 1."""
     founder = scene.found_network()
     node = scene.start("none" if peer == "none" else founder.address, "--wait", "0", "--network", "0" * 64)
     check_equal(node.wait_exit(), 1, "the exit status")
@@ -210,10 +211,10 @@ def test_network(scene: Scene, peer: str) -> None:
     check("error" in kinds and not {"founded", "joined", "listening"} & set(kinds), "an error, and nothing founded", kinds)
 
 
-@criterion("A wrong option is one line and status 2: {options}", points=1, clause="§4", cli=True, hardening=True)
+@criterion("A wrong option gives one line and status 2: {options}", points=1, clause="§4", cli=True, hardening=True)
 @pytest.mark.parametrize("options", ["--interval 0", "--interval abc", "--network abc"])
 def test_wrong_option(scene: Scene, options: str) -> None:
-    """A wrong option is one line on standard error, status 2. An interval is 0.001 to 3,600 seconds."""
+    """A wrong option gives one line on standard error, and status 2. An interval is 0.001 to 3,600 seconds."""
     expect_exit(scene, 2, *options.split())
 
 
@@ -234,9 +235,10 @@ def test_data(scene: Scene) -> None:
     check_equal([number for number, _, _ in blocks(again)], [0, 1], "the numbers")
 
 
-@criterion("Money to oneself, and of everything one has", points=2, clause="§3 stage 4", cli=True, hardening=True)
+@criterion("An account can pay itself, and can pay all that it has", points=2, clause="§3 stage 4", cli=True,
+           hardening=True)
 def test_all_of_it(scene: Scene) -> None:
-    """One that would make its sender's balance negative is ignored, and one that leaves 0 is not."""
+    """A transaction that would make its sender's balance negative is ignored, but not one that leaves 0."""
     node = scene.found_network(*QUICK)
     account = node.listening["account"]
     node.ask(f"/send {account} {MILLION}", "transaction", state="applied")

@@ -48,7 +48,7 @@ class Play:
         self.peer.barrier()
 
     def has(self, bob: int, carol: int) -> None:
-        """The ledger says that Bob and Carol have so much, and Alice still her 100."""
+        """Wait until the ledger says that Bob and Carol have this, and Alice still has her 100."""
         wait_for_ledger(self.scene, [self.node], {ALICE.account: 100, BOB.account: bob, CAROL.account: carol})
 
     def numbers(self) -> list[int]:
@@ -82,8 +82,8 @@ def test_takes_genesis(scene: Scene) -> None:
 
 @criterion("A joining node refuses a genesis of another network", points=3, clause="§3 stage 4", hardening=True)
 def test_wrong_genesis(scene: Scene) -> None:
-    """A joining node takes the genesis only if its id is the network of the hello, and ends the connection with
-    HANDSHAKE if not."""
+    """A joining node takes the genesis only if its id is the network of the hello, and otherwise ends the
+    connection with HANDSHAKE."""
     genesis = sequencer_genesis(SEQUENCER, {ALICE.account: 100})
     listener = scene.listen()
     node = scene.start(address_of(listener), "--wait", "0")
@@ -109,7 +109,7 @@ def test_signed_block(scene: Scene) -> None:
           "a signature of the sequencer", "it does not verify")
 
 
-@criterion("Whoever follows executes the sequencer's blocks", points=5, clause="§3 stage 4")
+@criterion("A node that follows executes the sequencer's blocks", points=5, clause="§3 stage 4")
 def test_follows(scene: Scene) -> None:
     """A transaction takes effect when its block does, and not before."""
     play = Play(scene)
@@ -143,7 +143,7 @@ def test_forwards_transaction(scene: Scene) -> None:
 @criterion("A block that comes early is kept until its turn", points=4, clause="§3 stage 4",
            hint="The order in which blocks arrive is not the order of their numbers.")
 def test_early(scene: Scene) -> None:
-    """A block that comes early is kept; what lacks is asked for with `get_blocks`."""
+    """A block that comes early is kept; the missing ones are asked for with `get_blocks`."""
     play = Play(scene)
     paid = play.pay()
     play.send(paid, play.block(1, paid))
@@ -154,7 +154,7 @@ def test_early(scene: Scene) -> None:
 
 
 @criterion("A transaction that a block lacks is asked for", points=4, clause="§3 stage 4",
-           hint="The block waits; a missing id is not a transaction of nothing.")
+           hint="Let the block wait. Do not execute it without the missing transaction.")
 def test_lacking(scene: Scene) -> None:
     """Transactions that a block lacks are asked for with `want`. The block takes effect once all of them are known."""
     play = Play(scene)
@@ -171,8 +171,8 @@ def test_lacking(scene: Scene) -> None:
 @criterion("An overdraft is ignored for good", points=5, clause="§3 stage 4",
            hint="It is judged when its block takes effect, in the block's order, and never again.")
 def test_overdraft(scene: Scene) -> None:
-    """One that would make its sender's balance negative is ignored for good, even when the money comes later; the others
-    of its block take effect."""
+    """A transaction that would make its sender's balance negative is ignored for good, even if the money comes later.
+    The others of its block take effect."""
     play = Play(scene)
     overdraft, paid = transaction(play.network, CAROL, ALICE.account, 20), play.pay(20)
     play.send(overdraft, paid, play.block(0, overdraft, paid), play.block(1))
@@ -201,9 +201,9 @@ def test_get_blocks(scene: Scene) -> None:
     check_equal(came, blocks[1:], "the blocks that came")
 
 
-@criterion("The one that is behind asks on until it has caught up", points=3, clause="§3 stage 4")
+@criterion("A node that is behind keeps asking until it has caught up", points=3, clause="§3 stage 4")
 def test_catches_up(scene: Scene) -> None:
-    """`height` tells which block a node awaits. The one that is behind asks with `get_blocks`."""
+    """`height` tells which block a node awaits. The node that is behind asks with `get_blocks`."""
     play = Play(scene)
     play.peer.send({"type": "height", "number": 2})
     check_equal(play.peer.expect("get_blocks")["from"], 0, "the number from which blocks are asked for")
@@ -243,7 +243,7 @@ WRONG = [
 @pytest.mark.parametrize("row", WRONG, ids=repr)
 def test_wrong_block(scene: Scene, row: Wrong) -> None:
     """A node accepts a block only if the signature is the sequencer's, the number is the next one, and no id is in an
-    earlier block. It goes on with the genuine one."""
+    earlier block. It goes on to accept the genuine block 1."""
     play = Play(scene)
     watcher = scene.link(play.node)
     paid, second = play.pay(20), play.pay(5)
@@ -266,7 +266,7 @@ def test_repeated_block(scene: Scene) -> None:
     watcher = scene.link(play.node)
     watcher.barrier()
     play.send(block, block)
-    check("block" not in [one["type"] for one in watcher.barrier()], "a repeat not to be forwarded", "it was")
+    check("block" not in [one["type"] for one in watcher.barrier()], "a repeat not to be forwarded", "it was forwarded")
     play.has(30, 20)
 
 
@@ -297,7 +297,7 @@ def test_equivocation(scene: Scene) -> None:
 
 @criterion("A node that is not the sequencer makes no blocks", points=2, clause="§3 stage 4", hardening=True)
 def test_only_the_sequencer(scene: Scene) -> None:
-    """Only the node that has founded the network has the sequencer's key: another one orders nothing."""
+    """Only the node that has founded the network has the sequencer's key. Another node orders nothing."""
     play = Play(scene)
     watcher = scene.link(play.node)
     play.send(play.pay())
@@ -310,15 +310,15 @@ def status(node: GradedNode) -> Event:
     return node.ask("/status", "status")
 
 
-@criterion("A half block is refused", points=1, clause="§2", hardening=True)
+@criterion("A block that lacks members is refused", points=1, clause="§2", hardening=True)
 def test_half_block(scene: Scene) -> None:
     """A missing member ends the connection with FORMAT."""
     expect_refusal(scene, scene.found_network(), "FORMAT", {"type": "block", "transactions": []})
 
 
-@criterion("Unknown ids and numbers are passed over", points=1, clause="§3 stage 4", hardening=True)
+@criterion("Unknown ids and numbers are skipped", points=1, clause="§3 stage 4", hardening=True)
 def test_unknown(scene: Scene) -> None:
-    """Unknown ids are passed over, and there may be no blocks from a number on: the connection stays."""
+    """Unknown ids are skipped, and there may be no block with the number asked for. The connection stays open."""
     play = Play(scene)
     play.send({"type": "want", "ids": ["0" * 64]}, {"type": "get_blocks", "from": 1_000})
     check_equal(ledger(play.node), {ALICE.account: 100, BOB.account: 50}, "the ledger")

@@ -27,13 +27,13 @@ def balance(node: GradedNode, account: str) -> int:
 
 
 def wait_for_balance(scene: Scene, node: GradedNode, account: str, expected: int) -> None:
-    """The account has that much at the node, sooner or later."""
+    """Wait until the account has this balance at the node."""
     scene.eventually(lambda: balance(node, account) == expected, f"the balance at {node.label} to be {expected}",
                      lambda: balance(node, account))
 
 
 def wait_for_height(node: GradedNode, height: int) -> None:
-    """The node knows a block of this height."""
+    """Wait until the node reports a block of this height."""
     node.wait_for("block", height=height)
 
 
@@ -69,7 +69,7 @@ def test_reward(scene: Scene) -> None:
     check_equal(sum(ledger(node).values()), TOTAL + 10 * status(node)["height"], "the sum of all balances")
 
 
-@criterion("Blocks are as rare as was asked", points=3, clause="§3 stage 5", cli=True)
+@criterion("Blocks come at the rate that was asked for", points=3, clause="§3 stage 5", cli=True)
 def test_rate(scene: Scene) -> None:
     """With a rate of 0.2 about a fifth of the slots have a block."""
     node = scene.found_network("--slot", "0.05", "--rate", "0.2")
@@ -80,7 +80,7 @@ def test_rate(scene: Scene) -> None:
           f"{now['height']} of {now['slot']} slots have one")
 
 
-@criterion("Who plays no account makes no block", points=2, clause="§4", cli=True)
+@criterion("A node that plays no account makes no block", points=2, clause="§4", cli=True)
 def test_plays_nothing(scene: Scene) -> None:
     """`--forge none` makes a node that follows, and makes no block."""
     node = scene.found_network("--forge", "none", *QUICK)
@@ -109,7 +109,7 @@ def test_states(scene: Scene) -> None:
     founder.wait_for("transaction", id=sent, state="applied")
 
 
-@criterion("An account that was paid can pay, and no more than it has", points=4, clause="§4", cli=True)
+@criterion("An account that was paid can pay, but no more than it has", points=4, clause="§4", cli=True)
 def test_pays_on(scene: Scene) -> None:
     """A new account starts at 0. A `/send` of more than the account has, less what is pending, is refused: FUNDS."""
     founder = scene.found_network(*QUICK)
@@ -134,7 +134,7 @@ def test_nothing(scene: Scene) -> None:
 
 @criterion("Many transactions each count once", points=3, clause="§3 stage 5", cli=True)
 def test_many(scene: Scene) -> None:
-    """A transaction is in one block of a chain, however many wait."""
+    """Each transaction is in one block of the chain, however many of them wait."""
     founder = scene.found_network(*QUICK)
     founder.type("\n".join(f"/send {STRANGER} 11 --from {number}" for number in (1, 2, 3) for _ in range(10)))
     wait_for_balance(scene, founder, STRANGER, 300)
@@ -158,7 +158,7 @@ def test_late_joiner(scene: Scene) -> None:
     check_equal(node.ask("/blocks", "blocks")["blocks"][:4], known, "the first blocks")
 
 
-@criterion("Makers whose blocks cross agree", points=6, clause="§3 stage 5", cli=True)
+@criterion("Block makers whose blocks cross agree in the end", points=6, clause="§3 stage 5", cli=True)
 def test_forks_heal(scene: Scene) -> None:
     """When several nodes make blocks, there are forks, and all nodes come to one best chain and one ledger."""
     first = scene.found_network(*QUICK, "--forge", "1,2,3")
@@ -214,7 +214,7 @@ def test_tree(scene: Scene) -> None:
 
 # --- hardening --------------------------------------------------------------------------------------
 
-@criterion("What a maker has told it still knows after kill -9", points=4, clause="§4", cli=True, hardening=True)
+@criterion("A block maker still knows after kill -9 what it has told", points=4, clause="§4", cli=True, hardening=True)
 def test_data(scene: Scene) -> None:
     """With `--data` a maker goes on with its chain, and signs no second block for a slot."""
     options = ["--data", str(scene.folder / "data")]
@@ -229,20 +229,20 @@ def test_data(scene: Scene) -> None:
     tree = again.ask("/tree", "tree")["blocks"]
     check(told in [block["id"] for block in tree], "the last block that it had told", [block["id"] for block in tree])
     slots = [(block["creator"], block["slot"]) for block in tree]
-    check_equal(len(set(slots)), len(slots), "the number of slots that a creator has used")
+    check_equal(len(set(slots)), len(slots), "the number of different pairs of creator and slot")
     check_equal(balance(again, STRANGER), 999, "the balance")
 
 
-@criterion("A wrong option is one line and status 2: {options}", points=1, clause="§4", cli=True, hardening=True)
+@criterion("A wrong option gives one line and status 2: {options}", points=1, clause="§4", cli=True, hardening=True)
 @pytest.mark.parametrize("options", ["--rate 1", "--slot 0", "--forge 11"])
 def test_wrong_option(scene: Scene, options: str) -> None:
-    """A wrong option is one line on standard error, status 2."""
+    """A wrong option gives one line on standard error, and status 2."""
     expect_exit(scene, 2, *options.split())
 
 
-@criterion("Keys that are not there are one line and status 1", points=2, clause="§4", cli=True, hardening=True)
+@criterion("Missing keys give one line and status 1", points=2, clause="§4", cli=True, hardening=True)
 def test_no_keys(scene: Scene) -> None:
-    """A key that is to be played and is not there: one line on standard error, status 1."""
+    """A missing key of an account that is to be played gives one line on standard error, and status 1."""
     folder = scene.folder / "empty"
     folder.mkdir()
     expect_exit(scene, 1, "--keys", str(folder), "--forge", "3", peer="127.0.0.1:1")

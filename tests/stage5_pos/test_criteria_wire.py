@@ -1,4 +1,4 @@
-"""What a node of the blockchain is graded by on the wire: which blocks it takes, and which chain is the best."""
+"""What a node of the blockchain is graded by on the wire: which blocks it accepts, and which chain is the best."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -43,7 +43,7 @@ class Play:
         self.node, self.peer = follow(scene, self.genesis)
 
     def winners(self, after: int = 0) -> Iterator[tuple[int, Key]]:
-        """The slots behind `after`, each with the holders that win it."""
+        """The slots after `after`, each with a holder that wins it: one pair for each win."""
         for slot in range(after + 1, SLOTS_AGO):
             yield from ((slot, key) for key in HOLDERS if wins(self.genesis, key, slot))
 
@@ -114,7 +114,7 @@ def test_thresholds(scene: Scene) -> None:
 def test_lottery(scene: Scene) -> None:
     """The draw is the creator's signature over the seed and the slot; its value is below the threshold; the block is
     signed by its creator."""
-    node = scene.found_network("--slot", "0.1", "--rate", "0.1")  # so a ticket that is not looked at would hardly win
+    node = scene.found_network("--slot", "0.1", "--rate", "0.1")  # so rare that an unchecked ticket would hardly win
     peer = scene.call(node)
     peer.hello()
     genesis, block = peer.expect("genesis"), peer.expect("block")
@@ -154,7 +154,7 @@ def test_execution(scene: Scene) -> None:
     play.has(creator, MILLION + 12)
 
 
-@criterion("A block whose parent lacks waits for it", points=4, clause="§3 stage 5")
+@criterion("A block whose parent is missing waits for it", points=4, clause="§3 stage 5")
 def test_orphan(scene: Scene) -> None:
     """If its parent is missing, a block waits, and the parent is fetched with `want`."""
     play = Play(scene)
@@ -162,12 +162,12 @@ def test_orphan(scene: Scene) -> None:
     child = play.block(parent)
     play.peer.send(child)
     expect_request(play.peer, "want", "ids", play.id(parent))
-    check_equal(play.best(), [], "the best chain while the parent lacks")
+    check_equal(play.best(), [], "the best chain while the parent is missing")
     play.send(parent)
     check_equal(play.best(), [play.id(parent), play.id(child)], "the best chain")
 
 
-@criterion("A block whose transactions lack waits for them", points=4, clause="§3 stage 5",
+@criterion("A block whose transactions are missing waits for them", points=4, clause="§3 stage 5",
            hint="A transaction that was not seen yet does not make a block invalid.")
 def test_lacking_transaction(scene: Scene) -> None:
     """If its transactions are missing, a block waits, and they are fetched with `want`."""
@@ -176,7 +176,7 @@ def test_lacking_transaction(scene: Scene) -> None:
     block = play.block(None, paid)
     play.peer.send(block)
     expect_request(play.peer, "want", "ids", play.id(paid))
-    check_equal(play.best(), [], "the best chain while a transaction lacks")
+    check_equal(play.best(), [], "the best chain while a transaction is missing")
     play.send(paid)
     check_equal(play.best(), [play.id(block)], "the best chain")
     play.has(X, 99)
@@ -245,10 +245,10 @@ def test_get_chain(scene: Scene) -> None:
     check_equal(came, [second, third], "the blocks that came")
 
 
-@criterion("Who hears of a higher tip asks for the chain", points=4, clause="§3 stage 5")
+@criterion("A node that hears of a higher tip asks for its chain", points=4, clause="§3 stage 5")
 def test_tip(scene: Scene) -> None:
-    """One that does not know the tip of a chain that is not lower asks with `get_chain`; the genesis is last in the
-    locator."""
+    """A node that does not know the tip, and whose own chain is not higher, asks with `get_chain`. The genesis is the
+    last id of the locator."""
     play = Play(scene)
     first = play.block()
     second = play.block(first)
@@ -261,7 +261,7 @@ def test_tip(scene: Scene) -> None:
 # --- blocks that are wrong --------------------------------------------------------------------------
 
 class Wrong:
-    """A block on `parent` that nobody may accept, made in a play; `paid` is a transaction in the parent."""
+    """A block on `parent` that no node may accept, made in a play. `make` is also given a transaction in the parent."""
 
     def __init__(self, name: str, make: Callable[[Play, Event, Event], Event]) -> None:
         self.name, self.make = name, make
@@ -289,7 +289,7 @@ def other_draw(play: Play, parent: Event, _: Event) -> Event:
 
 
 def earlier(play: Play, parent: Event, _: Event) -> Event:
-    """A block whose slot is not behind its parent's."""
+    """A block whose slot is not after its parent's."""
     slot, key = next((slot, key) for slot, key in play.winners(0) if slot <= parent["slot"])
     return play.made(slot, key, parent)
 
@@ -317,7 +317,7 @@ BASIC = [
     Wrong("with a transaction of its parent", lambda play, parent, paid: play.block(parent, paid)),
 ]
 HARD = [
-    Wrong("not behind its parent's slot", earlier),
+    Wrong("not after its parent's slot", earlier),
     Wrong("from the future", future),
 ]
 
@@ -326,7 +326,7 @@ HARD = [
 @pytest.mark.parametrize("row", BASIC, ids=repr)
 def test_wrong_block(scene: Scene, row: Wrong) -> None:
     """A block enters the tree only if its creator has won its slot and has signed it, and if each of its transactions is
-    valid at its point. Others are not forwarded, and the next valid block is taken."""
+    valid at its point. Others are not forwarded, and the next valid block is accepted."""
     takes_only_the_valid(scene, row)
 
 
@@ -357,7 +357,8 @@ def takes_only_the_valid(scene: Scene, row: Wrong) -> None:
 
 @criterion("Two blocks of one creator in one slot are reported", points=3, clause="§3 stage 5", hardening=True)
 def test_twins(scene: Scene) -> None:
-    """Of blocks by one creator in one slot the first two enter the tree; at the second it reports `equivocation`."""
+    """Of blocks by one creator in one slot the first two enter the tree; at the second the node
+    reports `equivocation`."""
     play = Play(scene)
     slot, key = next(play.winners())
     paid = play.pay(100)
@@ -393,10 +394,10 @@ def test_wrong_thresholds(scene: Scene) -> None:
     node.wait_for("founded")
 
 
-@criterion("Refused as no message: {name}", points=1, clause="§2", hardening=True)
+@criterion("A bad message is refused: {name}", points=1, clause="§2", hardening=True)
 @pytest.mark.parametrize("name", ["slot 0", "a tip without height"])
 def test_format(scene: Scene, name: str) -> None:
-    """What is ruled out for a message by itself ends the connection with FORMAT."""
+    """A message with a missing or wrong member ends the connection with FORMAT."""
     node = scene.found_network("--forge", "none")
     half: dict[str, Event] = {"slot 0": {"type": "block", "slot": 0, "parent": "0" * 64, "creator": X.account, "draw": "", "signature": "",
                        "transactions": []}, "a tip without height": {"type": "tip", "id": "0" * 64}}
