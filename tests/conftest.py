@@ -31,7 +31,7 @@ Launch = Callable[..., NodeProcess]
 Call = Callable[..., RawPeer]
 
 
-# pytest tells of a failed assertion what was compared: by itself only in files of tests, here also in what they share.
+# pytest shows what a failed assertion compared. By default it does so only in files of tests; here also in shared ones.
 pytest.register_assert_rewrite("tests.memory", "tests.random_life",
                                *(f"tests.{path.parent.name}.scenes" for path in ROOT.glob("tests/*/scenes.py")))
 
@@ -52,7 +52,8 @@ watchdog = Watchdog()
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What a submission is graded by is also asked of our own nodes; of it the weightiest in `make test`."""
+    """The criteria of grading also run on our own nodes: those with the most points in `make test`, the rest with
+    `make test-long`."""
     if SETTINGS not in config.stash:
         put_off(items)
 

@@ -61,7 +61,7 @@ class NodeProcess(node_process.NodeProcess):
         """Set this if a line on standard error is expected. Otherwise the fixture takes it for a defect."""
 
     def stop(self) -> int:
-        """End it in order (SIGTERM), and return its exit status."""
+        """End it cleanly (SIGTERM), and return its exit status."""
         self.signal(signal.SIGTERM)
         return self.wait_exit()
 

@@ -22,17 +22,17 @@ Action = Callable[[], object]
 
 
 class _Script:
-    """What of the lives that are lived now is left out, to make one that fails short."""
+    """What is left out of the lives that are lived now, to make a failing one short."""
 
     left_out: Collection[int] = ()
     """The numbers of the steps."""
     steps = 0
-    """How many the last life had."""
+    """How many steps the last life had."""
 
 
 def random_life(chance: random.Random, times: int, actions: Mapping[float, Action]) -> None:
-    """Let so many things happen. The key of an action is the upper end of its share of 0 to 1, in rising order; what
-    cannot happen gives its turn to the next. A step is drawn by itself, so it stays the same where others are left out."""
+    """Let `times` things happen. The key of an action is the upper end of its share of 0 to 1, in rising order; what
+    cannot happen gives its turn to the next. Each step is drawn by itself: it stays the same if others are left out."""
     assert list(actions) == sorted(actions) and max(actions) == 1.0
     drawn_from, _Script.steps = chance.getrandbits(64), times
     for number in range(times):

@@ -7,7 +7,7 @@ end all of these.
 
     python watchdog.py PID
 
-Each line on standard input is `SECONDS NAME`: from now on the test NAME has so many seconds. A line with 0 seconds
+Each line on standard input is `SECONDS NAME`: from now on the test NAME has SECONDS seconds. A line with 0 seconds
 says that the test is over. The end of the input ends the watchdog.
 """
 

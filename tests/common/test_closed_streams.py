@@ -14,7 +14,7 @@ CLOSED = ["<&-", ">&-", "2>&-", "<&- >&-", "<&- >&- 2>&-"]
 
 @pytest.mark.parametrize("closed", CLOSED)
 @pytest.mark.parametrize("options", ["--json", ""])
-def test_it_ends_in_order_at_once_and_its_data_goes_on(closed: str, options: str, tmp_path: Path) -> None:
+def test_it_ends_cleanly_at_once_and_its_data_is_kept(closed: str, options: str, tmp_path: Path) -> None:
     command = f"exec {sys.executable} -m {STAGES[2]} {options} --peer none --data {tmp_path}"
     for redirections in (f"</dev/null {closed}", "</dev/null"):
         done = subprocess.run(["bash", "-c", f"{command} {redirections}"], cwd=ROOT, timeout=60, capture_output=True)

@@ -112,7 +112,7 @@ def expect_talk(shell: Shell, launch: Launch, address: str, read: Callable[[], s
 
 
 @pytest.mark.parametrize("options", ["--daemon", "", "--json --daemon"])
-def test_in_the_background_it_runs_on_and_ends_in_order(shell: Shell, launch: Launch, options: str) -> None:
+def test_in_the_background_it_runs_on_and_ends_cleanly(shell: Shell, launch: Launch, options: str) -> None:
     shell.press(f"{NODE} {options} &\n")
     address = shell.see(r"(127\.0\.0\.1:\d+)")[1]
     expect_talk(shell, launch, address, shell.read)
@@ -223,4 +223,4 @@ def test_under_nohup_a_hangup_does_not_end_a_node(shell: Shell, tmp_path: Path) 
     os.kill(pid, signal.SIGHUP)
     os.kill(pid, signal.SIGTERM)
     shell.press(f"wait {pid}; echo status=$?.\n")
-    assert shell.see(r"status=(\d+)\.")[1] == "0", "ended by SIGTERM, in order"
+    assert shell.see(r"status=(\d+)\.")[1] == "0", "ended by SIGTERM, cleanly"

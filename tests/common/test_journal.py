@@ -337,7 +337,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize("damage, expected", DAMAGES.values(), ids=DAMAGES.keys())
-def test_damage_is_one_line_that_says_what_it_is(
+def test_damage_gives_one_line_that_says_what_it_is(
         damage: Callable[[Path], object], expected: str, tmp_path: Path) -> None:
     fill(tmp_path).close()
     damage(tmp_path)
@@ -348,7 +348,7 @@ def test_damage_is_one_line_that_says_what_it_is(
         read_all(tmp_path)
 
 
-def test_a_file_where_the_folder_should_be_is_one_line(tmp_path: Path) -> None:
+def test_a_file_where_the_folder_should_be_gives_one_line(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("not a folder")
     with pytest.raises(JournalError, match="data"):
         Journal(tmp_path / "data")

@@ -48,7 +48,7 @@ def test_every_option_that_is_a_path_is_read_in_this_way() -> None:
 
 
 @pytest.mark.parametrize("text, fault", [("~nobody-of-this-name/x", "no home folder"), ("", "expected a path")])
-def test_a_wrong_path_is_one_line(text: str, fault: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_wrong_path_gives_one_line(text: str, fault: str, capsys: pytest.CaptureFixture[str]) -> None:
     options = make_options("node", "")
     options.add_argument("--data", type=read_path)
     with pytest.raises(SystemExit):

@@ -31,7 +31,7 @@ from common.encoding import (
 @pytest.mark.parametrize("address", [
     "127.0.0.1:1", "localhost:65535", "A-z.0:8080", "-:1", ".:1", "a" * 255 + ":65535",
 ])
-def test_addresses(address: str) -> None:
+def test_these_are_addresses(address: str) -> None:
     assert is_address(address)
 
 
@@ -40,7 +40,7 @@ def test_addresses(address: str) -> None:
     "host:-1", "host:+1", "host:1 ", " host:1", "host:1\n", "host\n:1", "ho st:1", "h_st:1", "höst:1", "[::1]:80", "::1:80",
     "a:b:80", "host:8\u0660", "host:1e1", "a" * 256 + ":1", "\ud800:1", None, 1, True, ["host:1"], {"host": 1},
 ])
-def test_no_addresses(address: Any) -> None:
+def test_these_are_not_addresses(address: Any) -> None:
     assert not is_address(address)
 
 

@@ -54,7 +54,7 @@ def test_a_node_knows_chat_and_transactions_by_the_ids_of_the_vectors() -> None:
 
 
 @pytest.mark.parametrize("row", VECTORS["refused_accounts"], ids=lambda row: row["reason"])
-def test_no_account(row: dict[str, str]) -> None:
+def test_what_is_not_an_account_is_refused(row: dict[str, str]) -> None:
     with pytest.raises(InvalidAccount):
         check_account(row["account"])
 
@@ -65,7 +65,7 @@ def test_signatures_hold() -> None:
 
 
 @pytest.mark.parametrize("row", VECTORS["refused_signatures"], ids=lambda row: row["reason"])
-def test_no_signature(row: dict[str, str]) -> None:
+def test_what_is_not_a_signature_is_refused(row: dict[str, str]) -> None:
     with pytest.raises(InvalidSignature):
         verify(row["account"], bytes.fromhex(row["bytes"]), row["signature"])
 

@@ -42,8 +42,8 @@ def attributes_set_in(source: str) -> set[str]:
 
 
 def free_names(own: str, files: Mapping[str, bytes], sources: Iterable[str]) -> set[str]:
-    """What may have another name in a handout: of all that `sources` define, which are the files of the stage `own` with
-    their bodies, what neither its skeleton names publicly nor the given files at all."""
+    """The names that a student may choose. `sources` are the files of the stage `own`, with their bodies. Of all names
+    that they define, these are the ones that its skeleton does not name publicly, and the given files not at all."""
     code = {path: text.decode() for path, text in files.items() if path.endswith(".py")}
     named: set[str] = set()
     for path, text in code.items():
@@ -75,12 +75,12 @@ def rename(name: str) -> str:
 
 
 def with_other_names(source: str, names: set[str]) -> str:
-    """A file in which these names are others."""
+    """A file in which these names are replaced."""
     return ast.unparse(Renamer(names).visit(ast.parse(source))) + "\n"
 
 
 def read_in(source: str, names: set[str]) -> set[str]:
-    """Which of these names a file reads that does not define them itself. A private name of another object than `self`
+    """Those of these names that a file reads and does not define itself. A private name of another object than `self`
     is never its own."""
     tree = ast.parse(source)
     attributes = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute)]

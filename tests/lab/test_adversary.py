@@ -43,7 +43,7 @@ def test_an_attacker_is_a_page_and_says_which_stage_stops_it(kind: type) -> None
     assert "tage" in text and ("stop" in text or "withst" in text or "harm" in text), text
 
 
-def test_an_unknown_name_is_one_line_and_status_2() -> None:
+def test_an_unknown_name_gives_one_line_and_status_2() -> None:
     done = subprocess.run([sys.executable, "-m", "lab.adversaries.evil", "withold"], cwd=ROOT, capture_output=True, text=True,
                           check=False)
     assert done.returncode == 2 and done.stdout == ""
@@ -55,7 +55,7 @@ def test_an_unknown_name_is_one_line_and_status_2() -> None:
     (["censor", "--against", "bob"], "expected an account"), (["forge", "2", "--against", ""], "expected a name of 1 to"),
     (["forge", "1", "--peer", "none"], "forge is for stage 2, 3, 4, 5, not 1"),
     (["forge", "6"], "expected an integer from 1 to 5, not '6'")])
-def test_a_wrong_option_of_an_attacker_is_one_line_and_status_2(words: list[str], complaint: str,
+def test_a_wrong_option_of_an_attacker_gives_one_line_and_status_2(words: list[str], complaint: str,
                                                                       monkeypatch: pytest.MonkeyPatch,
                                                                       capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys, "argv", ["lab.adversaries.evil", *words])
@@ -103,13 +103,13 @@ def test_a_sequencer_leaves_one_user_out() -> None:
     pay(world, follower, ALICE, CAROL, 1)
     world.run(5)
     assert follower.balances()[BOB.account] == 100 and follower.balances()[CAROL.account] == 1
-    assert list(follower.pool) == [left_out], "it waits for ever"
+    assert list(follower.pool) == [left_out], "it waits forever"
     assert world.reported(evil, "evil")[0]["id"] == left_out
 
 
 def test_two_orders_split_the_network_for_good_and_everyone_has_the_proof() -> None:
     splits = [seed for seed in range(10) if is_split_by_two_orders(seed)]
-    assert splits, "a node executes the order that it hears first, which with some schedules is not the same one"
+    assert splits, "each node executes the order that it hears first; with some seeds, these are two orders"
 
 
 def is_split_by_two_orders(seed: int) -> bool:

@@ -158,7 +158,7 @@ def test_the_list_shows_the_promises(capsys: pytest.CaptureFixture[str]) -> None
     (["--seed", "-1"], "expected an integer from 0 to"),
     (["--html", "/nowhere/out.html"], "cannot write /nowhere/out.html"),
 ])
-def test_a_wrong_option_is_one_line_and_status_2(options: list[str], complaint: str,
+def test_a_wrong_option_gives_one_line_and_status_2(options: list[str], complaint: str,
                                                  capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(options)

@@ -109,7 +109,7 @@ def test_a_forger_takes_from_its_victim_alone_and_once() -> None:
 
 
 @pytest.mark.parametrize("kind", [Forge, Tamper])
-def test_two_attackers_do_not_feed_on_each_other_for_ever(kind: type[LedgerNode]) -> None:
+def test_two_attackers_do_not_feed_on_each_other_forever(kind: type[LedgerNode]) -> None:
     world, nodes = network(2, kind, kind)
     send(nodes[ALICE], ALICE, 10)
     world.run(60)

@@ -66,7 +66,7 @@ def test_only_the_newest_heights_and_the_blocks_that_a_node_knows_are_drawn() ->
 
 
 def deep_fork() -> Branches:
-    """Two branches of 40 blocks each. They part at height 5."""
+    """Two branches of 40 blocks each. They fork at height 5."""
     branches = Branches()
     grow(branches, "genesis", *(f"{height}aa" for height in range(1, 46)))
     grow(branches, "5aa", *(f"{height}bb" for height in range(6, 46)))
@@ -88,7 +88,7 @@ def test_a_fork_stands_under_its_parent_even_in_a_gap() -> None:
 
 
 def rolled_back() -> Branches:
-    """A branch of 28 blocks that parts at height 5 and was abandoned at height 33. The other branch is at 45 by now."""
+    """A branch of 28 blocks that forks at height 5 and was abandoned at height 33. The other branch is at 45 by now."""
     branches = Branches()
     grow(branches, "genesis", *(f"{height}aa" for height in range(1, 46)))
     grow(branches, "5aa", *(f"{height}bb" for height in range(6, 34)))

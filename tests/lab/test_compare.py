@@ -331,7 +331,7 @@ WRONG = {"-A 7 -B 1": "expected a stage from 1 to 5, not '7'", "-A x -B 2": "not
 
 @pytest.mark.usefixtures("read_before")
 @pytest.mark.parametrize("words", WRONG)
-def test_a_wrong_option_is_one_line_and_status_2(words: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_wrong_option_gives_one_line_and_status_2(words: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         command.main(words.split())
     shown = capsys.readouterr()

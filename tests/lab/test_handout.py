@@ -320,7 +320,7 @@ WRONG = {"--stage 7 --to new": "expected a stage from 1 to 5, not '7'", "--stage
 
 
 @pytest.mark.parametrize("words", WRONG)
-def test_what_is_wrong_is_one_line_and_status_2_and_nothing_is_written(
+def test_what_is_wrong_gives_one_line_and_status_2_and_nothing_is_written(
         words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").write_text("theirs")

@@ -1,7 +1,7 @@
 """Nothing of a handout is hidden: its tests use the names that students can read, and no others.
 
-A right solution may have other attributes and helpers. So our own stage, with all of these renamed that the handout does
-not name, must stay green.
+A right solution may have other attributes and helpers. So our own stage must stay green
+if everything in it that the handout does not name is renamed.
 """
 
 import re
@@ -33,7 +33,7 @@ def free_names_of(stage: int) -> set[str]:
 
 
 def write_renamed(stage: int, folder: Path) -> None:
-    """A handout with a right solution in it, of which the free names are others."""
+    """A handout with a right solution in it, whose free names are replaced."""
     handout.write(handout.collect(stage), folder)
     for path, source in sources(stage).items():
         (folder / path).write_text(with_other_names(source, free_names_of(stage)), "utf-8")

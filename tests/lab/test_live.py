@@ -131,7 +131,7 @@ def test_spaces_of_other_scripts_reach_the_node(live: Any) -> None:
     assert {f"1-2     {text}" for text in texts} <= set(output.decode().split("\n"))
 
 
-def test_full_or_closed_output_ends_all_in_order(live: Any) -> None:
+def test_full_or_closed_output_ends_all_nodes_cleanly(live: Any) -> None:
     network = live("--stage", "1", "--nodes", "2")
     read_until(network.process, "stage 1")
     network.process.stdout.close()
@@ -183,7 +183,7 @@ def test_if_it_is_killed_no_node_is_left(live: Any) -> None:
     network.expect_end(-signal.SIGKILL)
 
 
-def test_a_failed_start_is_one_line(live: Any, tmp_path: Path) -> None:
+def test_a_failed_start_gives_one_line(live: Any, tmp_path: Path) -> None:
     keys = copy_keys(tmp_path / "keys")
     (keys / "key-3.pem").write_text("no key")
     network = live("--stage", "3", "--nodes", "3", "--keys", str(keys))
@@ -193,7 +193,7 @@ def test_a_failed_start_is_one_line(live: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("wrong", [["--nodes", "1"], ["--nodes", "31"], ["--stage", "6"], ["--slot", "0"], ["x"]])
-def test_wrong_options_are_one_line(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_options_give_one_line(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(wrong)
     assert ended.value.code == 2

@@ -22,7 +22,7 @@ TOOL = "from lab.surroundings import run_tool; run_tool(lambda: print('größer 
 
 @pytest.fixture
 def terminal() -> Iterator[Callable[[int], TextIO]]:
-    """A terminal with so many columns."""
+    """A terminal of that width."""
     keyboard, device = pty.openpty()
     stream = os.fdopen(device, "w")
 

@@ -137,7 +137,7 @@ class Fake:
         (self.folder / "stage9_fake" / "code.py").write_text(code)
 
     def limit_to(self, seconds: float) -> None:
-        """Let a test have so many seconds."""
+        """Let a test have this many seconds."""
         (self.folder / "tasks.toml").write_text(TABLE.replace("limit = 3", f"limit = {seconds}"))
 
     def run(self, *arguments: str) -> list[str]:
@@ -151,7 +151,7 @@ class Fake:
 
 @pytest.fixture
 def fake(tmp_path: Path) -> Fake:
-    """A handout that is run in no time."""
+    """A small handout, whose tests take no time."""
     return Fake(tmp_path)
 
 
@@ -222,7 +222,7 @@ HANGS = {
 
 
 @pytest.mark.parametrize("how", HANGS)
-def test_what_does_not_end_is_one_line_within_seconds(how: str, fake: Fake) -> None:
+def test_what_does_not_end_gives_one_line_within_seconds(how: str, fake: Fake) -> None:
     fake.limit_to(1.5)
     fake.write(one=HANGS[how][0])
     began = time.monotonic()
@@ -322,7 +322,7 @@ def test_a_students_folder_is_tested_from_a_pristine_copy(tmp_path: Path, capfd:
     ("--stage 3 --of empty", "stage3_signed has no Python files"), ("--stage 3", "required: --of"),
     ("--stage 3 --of empty --with missing.toml", "missing.toml: No such file"),
     ("--stage 3 --of empty --with bad.toml", "bad.toml: expected a table [points]")])
-def test_what_is_wrong_with_a_students_folder_is_one_line(
+def test_what_is_wrong_with_a_students_folder_gives_one_line(
         words: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "bad.toml").write_text("points = 3")

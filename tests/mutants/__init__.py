@@ -1,4 +1,4 @@
-"""Wrong programs, to see whether the grader notices: each is one of our stages with one fault that a student would make.
+"""Wrong programs, to see whether the grader notices. Each is one of our stages with a fault that a student could make.
 
 A mutant is a change of a few lines in the source of a stage, made while the module is loaded; no file is copied, and
 none is written. `old` must be in that module exactly once, so when our code changes, a test says which mutants are to
@@ -44,7 +44,7 @@ class Mutant:
 
     @property
     def modules(self) -> set[str]:
-        """The modules that are not what they were."""
+        """The modules that this mutant changes."""
         return {module for module, _, _ in self.changes}
 
     def change(self, module: str, source: str) -> str:
@@ -63,12 +63,12 @@ def make_list(stage: int, mutants: Iterable[tuple[str, str, str, tuple[Change, .
 
 
 def mutant(name: str, what: str, fails: str, *changes: Change) -> tuple[str, str, str, tuple[Change, ...]]:
-    """One of the list; `fails` has the keys of criteria, with blanks between them."""
+    """One of the list; `fails` has the keys of criteria, separated by spaces."""
     return name, what, fails, changes
 
 
 def mutants_of(stage: int) -> list[Mutant]:
-    """All mutants of a stage. Only its list is imported: a node is to start quickly."""
+    """All mutants of a stage. Only its list is imported, so that a node starts quickly."""
     found: list[Mutant] = importlib.import_module(f"tests.mutants.stage{stage}").MUTANTS
     return found
 

@@ -26,7 +26,7 @@ class ChangedLoader(SourceFileLoader):
 
 
 class ChangedModules:
-    """Finds the modules that a mutant has changed; all others are found as ever."""
+    """Finds the modules that a mutant has changed. All others are found as usual."""
 
     def __init__(self, wrong: Mutant) -> None:
         self._wrong = wrong
@@ -42,7 +42,7 @@ class ChangedModules:
 
 
 def main(stage: str, name: str, *options: str) -> None:
-    """Be that node, from now on."""
+    """Become that node."""
     (wrong,) = (one for one in mutants_of(int(stage)) if one.name == name)
     sys.meta_path.insert(0, ChangedModules(wrong))
     module = STAGES[wrong.stage]

@@ -1,7 +1,7 @@
 """Grades mutants: does each lose points in the criteria that name its fault?
 
 What was found out is kept in a file, so a run that was interrupted goes on. Survivors are judged again, and so is a
-mutant when that, our stages, or the criteria have changed.
+mutant if it, our stages, or the criteria have changed.
 """
 
 import functools
@@ -19,9 +19,9 @@ from lab.grade.shortcomings import FAILED, INCONCLUSIVE
 from tests.mutants import ROOT, STAGES, Mutant, mutants_of
 
 FACTOR = 0.6
-"""TIMEOUT_FACTOR: most mutants fail since something does not come, and that is waited for."""
+"""TIMEOUT_FACTOR, below 1: most mutants fail because something never comes, and each time that is waited for."""
 AGAIN = 4
-"""So many times as much patience where one is asked again."""
+"""How many times more patience a criterion gets when it is asked again."""
 
 NOT_MET: dict[str, str] = {}
 """The criteria that no mutant fails, each with the reason."""
@@ -34,7 +34,7 @@ class Judged:
     verdicts: dict[str, str] = field(default_factory=dict)
     """Key of a criterion -> its verdict."""
     actual: dict[str, str] = field(default_factory=dict)
-    """What the grader says was there, where the verdict is not `passed`."""
+    """Key of a criterion -> what the grader found, if the verdict is not `passed`."""
     seconds: float = 0.0
 
     def survived(self, wrong: Mutant) -> list[str]:
@@ -48,8 +48,8 @@ def command_of(wrong: Mutant) -> list[str]:
 
 
 def judge(wrong: Mutant, folder: Path, seed: int = 1, whole: bool = False) -> Judged:
-    """Ask the criteria that name its fault, or with `whole` all of its stage. Where one is inconclusive, the machine may
-    have been busy: it is asked once more, with more patience."""
+    """Ask the criteria that name its fault, or with `whole` all of its stage. If one is inconclusive, the machine may
+    have been busy: that one is asked once more, with more patience."""
     judged = Judged()
     keys = wrong.fails
     for factor in (FACTOR, AGAIN * FACTOR):
@@ -89,7 +89,7 @@ def judge_all(chosen: Sequence[Mutant], folder: Path, whole: bool, side_by_side:
                 known[f"{wrong} {fingerprint(wrong)}"] = {"whole": whole, **vars(judged)}
                 kept.write_text(json.dumps(known, indent=1))
                 if not judged.survived(wrong):
-                    shutil.rmtree(folder / str(wrong))  # of a survivor the conversations are of interest
+                    shutil.rmtree(folder / str(wrong))  # only the conversations of survivors are of interest
         finally:
             threads.shutdown(cancel_futures=True)
     return {str(wrong): found[str(wrong)] for wrong in chosen}
@@ -119,6 +119,6 @@ def all_criteria(folder: Path) -> dict[str, str]:
 
 
 def without_mutant(keys: Iterable[str]) -> list[str]:
-    """Those of these criteria that no mutant fails, and that are not known as such."""
+    """The criteria among these that no mutant fails, and that NOT_MET does not excuse."""
     met = {key for stage in STAGES for wrong in mutants_of(stage) for key in wrong.fails}
     return [key for key in keys if key not in met and key not in NOT_MET]

@@ -12,7 +12,7 @@ ID_OF = ('return canon(["transaction", self.network_name, message["nonce"],\n'
 
 
 def signed_without(member: str, in_its_place: str) -> tuple[tuple[str, str, str], ...]:
-    """It signs and verifies bytes in which one value of the transaction is another one."""
+    """Signs and verifies bytes in which one value of the transaction is replaced."""
     values = ["self.network_name", 'message["nonce"]', 'message["from"]', 'message["to"]', 'message["amount"]']
     text = f'canon(["transaction", {", ".join(in_its_place if one == member else one for one in values)}])'
     return (NODE, VERIFY, f'verify(message["from"], {text}, message["signature"])'), (NODE, SIGN, f"key.sign({text})")
@@ -31,7 +31,7 @@ MUTANTS = make_list(3, [
            "3.forgery.the-nonce-was-changed 3.is-signed", *signed_without('message["nonce"]', '""')),
     mutant("network-not-signed", "leaves the network out of what is signed",
            "3.forgery.it-was-signed-for-another-network 3.is-signed", *signed_without("self.network_name", '""')),
-    mutant("any-key", "takes a signature of any key that it knows", "3.forgery.it-was-signed-by-somebody-else",
+    mutant("any-key", "accepts a signature of any key that it knows", "3.forgery.it-was-signed-by-somebody-else",
            (NODE, "            " + VERIFY,
             "            for number in range(1, 5):\n"
             "                from pathlib import Path\n"
@@ -55,7 +55,7 @@ MUTANTS = make_list(3, [
                                                 "        self.seen_ids.add(transaction.id)\n")),
     mutant("forgeries-forwarded", "forwards a forgery", "3.forgery-later 3.forgery.the-amount-was-changed",
            (LEDGER_NODE, KEEP_SEEN, "        self.flood(frame, connection)\n" + KEEP_SEEN)),
-    mutant("forgeries-kept", "applies first and verifies then", "3.forgery.the-nonce-was-changed",
+    mutant("forgeries-kept", "applies a transaction before it verifies it", "3.forgery.the-nonce-was-changed",
            (LEDGER_NODE, KEEP_SEEN, KEEP_SEEN + "        if known is None:\n            self.ledger.apply(transaction)\n")),
     # --- money
     mutant("applied-each-time", "applies a transaction each time that it comes", "3.replay 3.repeats-do-not-count",
@@ -79,13 +79,13 @@ MUTANTS = make_list(3, [
            ("stage2_ledger.reconcile",
             "        comparison = self._with(connection)\n        comparison.knows_sums = True\n", "        return\n")),
     # --- accounts on the command line
-    mutant("account-is-name", "has a name in the place of its account", "3.account",
+    mutant("account-is-name", "has a name in place of its account", "3.account",
            (NODE, 'self.report("account", account=account,', 'self.report("account", account="me",')),
     mutant("one-key-for-all", "has the same key wherever it is started", "3.two-accounts",
            (MAIN, "return make_key()", "return load_or_make_key(Path('tests/keys/key-9.pem'))")),
     mutant("short-fingerprint", "does not find an account by digits of its fingerprint", "3.fingerprint",
            (NODE, "if fingerprint(account).startswith(text)]", "if account.startswith(text)]")),
-    mutant("fingerprint-of-text", "takes the hash of the base64 for the fingerprint", "3.fingerprint-of-the-contract",
+    mutant("fingerprint-of-text", "uses the hash of the base64 as the fingerprint", "3.fingerprint-of-the-contract",
            (ENCODING, "hashlib.sha256(decode_base64(account)).hexdigest()[:16]",
             "hashlib.sha256(account.encode()).hexdigest()[:16]")),
     mutant("pays-anybody", "pays whatever is typed", "3.unknown-account.0000000000000000 3.unknown-account.alice",
@@ -112,36 +112,37 @@ MUTANTS = make_list(3, [
     mutant("forgiving-base64", "reads base64 that is not in its one form",
            "3.other-form.a-second-base64-of-the-signature",
            (ENCODING, "    if base64.b64encode(data).decode() != text:", "    if False:")),
-    mutant("crash-at-base64", "takes a signature that is no base64 for an empty one, and an empty one for good",
+    mutant("crash-at-base64", "reads a signature that is not base64 as an empty one, and accepts that",
            "3.other-form.the-signature-is-no-base64",
            (NODE, VERIFY, "if ' ' not in message['signature']:\n                " + VERIFY)),
-    mutant("names-are-keys", "takes a name for an account without a key", "3.other-form.the-sender-is-no-key",
+    mutant("names-are-keys", "accepts a name as an account without a key", "3.other-form.the-sender-is-no-key",
            (NODE, VERIFY, "if len(message['from']) > 64:\n                " + VERIFY)),
-    mutant("plus-modulus", "takes a signature that is larger than the modulus",
+    mutant("plus-modulus", "accepts a signature that is larger than the modulus",
            "3.other-form.the-signature-plus-the-modulus",
            (RSA, "    if number >= modulus:", "    if False:")),
-    mutant("zero-in-front", "takes a signature of any length", "3.other-form.a-zero-byte-in-front-of-the-signature",
+    mutant("zero-in-front", "accepts a signature of any length", "3.other-form.a-zero-byte-in-front-of-the-signature",
            (RSA, "    if len(signature) != 4 * ((size + 2) // 3):", "    if False:"),
            (RSA, "    if len(data) != size:", "    if False:")),
-    mutant("without-null", "verifies with a library that takes both paddings", "3.other-form.the-padding-without-NULL",
+    mutant("without-null", "verifies with a library that accepts both paddings",
+           "3.other-form.the-padding-without-NULL",
            (RSA, "    if pow(number, _PUBLIC_EXPONENT, modulus).to_bytes(size) != _pad_hash(canonical, size):",
             "    key = RSA.construct((int(modulus), EXPONENT), consistency_check=False)\n"
             "    try:\n"
             "        pkcs1_15.new(key).verify(SHA256.new(canonical), number.to_bytes(size))\n"
             "    except ValueError:")),
-    mutant("key-of-the-library", "takes every key that its library reads",
+    mutant("key-of-the-library", "accepts every key that its library reads",
            "3.other-form.the-key-in-another-encoding 3.other-form.a-key-of-1-024-bits",
            (RSA, "not MIN_BITS <= modulus.bit_length() <= MAX_BITS or _encode_key(modulus) != encoded:", "not modulus:")),
-    mutant("short-keys", "takes short keys", "3.other-form.a-key-of-1-024-bits",
+    mutant("short-keys", "accepts short keys", "3.other-form.a-key-of-1-024-bits",
            (RSA, "not MIN_BITS <= modulus.bit_length() <= MAX_BITS or", "")),
-    mutant("pem", "passes over line breaks in a key", "3.other-form.the-key-with-line-breaks",
+    mutant("pem", "ignores line breaks in a key", "3.other-form.the-key-with-line-breaks",
            (RSA, "        encoded = decode_base64(account)\n",
             '        encoded = decode_base64(account.replace("\\n", ""))\n')),
     mutant("any-exponent", "verifies with the exponent that a key names", "3.other-form.the-key-with-another-exponent",
            (RSA, "not MIN_BITS <= modulus.bit_length() <= MAX_BITS or _encode_key(modulus) != encoded:", "not modulus:"),
            (RSA, "pow(number, _PUBLIC_EXPONENT, modulus)",
             "pow(number, Integer(RSA.import_key(decode_base64(account)).e), modulus)")),
-    mutant("forgives-for-ever", "takes any number of invalid messages", "3.tenth",
+    mutant("forgives-for-ever", "accepts any number of invalid messages", "3.tenth",
            ("common.refusals", "if connection.invalid >= MAX_INVALID:", "if False:")),
     mutant("repeats-are-invalid", "counts a repeat as invalid", "3.repeats-do-not-count 3.replay",
            ("stage1_chat.peering", "return connection in self.links and hash(frame) in self.neighbours.seen_frames",

@@ -22,8 +22,8 @@ QUICK = {
     5: "executed-again stake-ignored block-unverified draw-unverified future-blocks highest-slot stakeless tie-by-arrival"
        " lottery-unchecked",
 }
-"""The mutants of which `make test` takes one of each stage: the grader sees a wrong answer, and does not wait for one that
-never comes. `make test-long` takes all."""
+"""`make test` takes one of these for each stage. They are quick: the grader sees a wrong answer, and does not wait for
+one that never comes. `make test-long` takes all mutants."""
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -37,7 +37,7 @@ def test_changes_apply(stage: int) -> None:
 
 
 def test_a_change_that_does_not_apply_is_told() -> None:
-    """When our code has changed, the test above names the mutant."""
+    """If our code has changed, the test above names the mutant."""
     wrong = Mutant(1, "old", "is old", (), (("stage1_chat.node", "what was here once", ""),))
     with pytest.raises(ValueError, match="mutant 1.old: stage1_chat.node has this 0 times"):
         wrong.change("stage1_chat.node", source_of("stage1_chat.node").read_text())
@@ -50,7 +50,7 @@ def test_names_are_different() -> None:
 
 
 def test_every_criterion_has_a_mutant(tmp_path: Path) -> None:
-    """No criterion exists that no mutant fails, except those in NOT_MET; all that are named exist."""
+    """Every criterion is failed by some mutant, except those in NOT_MET, and all criteria that are named exist."""
     keys = all_criteria(tmp_path)
     assert without_mutant(keys) == []
     assert {*NOT_MET, *(key for one in MUTANTS for key in one.fails)} <= keys.keys()

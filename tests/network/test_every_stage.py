@@ -270,7 +270,7 @@ def test_help_lists_commands_and_a_wrong_one_is_one_error(stage: int, start_node
 
 @first_and_last
 @pytest.mark.parametrize("end", ["end of input", "/quit", "SIGINT", "SIGTERM", "SIGTERM to a daemon"])
-def test_it_ends_in_order_with_status_0(stage: int, end: str, start_node: Launch, call: Call) -> None:
+def test_it_ends_cleanly_with_status_0(stage: int, end: str, start_node: Launch, call: Call) -> None:
     node = start_node(stage, "none", *(["--daemon"] if "daemon" in end else []))
     peer = call(node)
     peer.join()
@@ -295,7 +295,7 @@ WRONG_OPTIONS = [["--nope"], ["--port", "65536"], ["--port", "-1"], ["--port", "
 
 
 @every_stage
-def test_a_wrong_option_is_one_line_and_status_2(stage: int, launch: Launch) -> None:
+def test_a_wrong_option_gives_one_line_and_status_2(stage: int, launch: Launch) -> None:
     # The later stages inherit these options, so one is enough there.
     wrong = WRONG_OPTIONS if stage == 1 else WRONG_OPTIONS[:1]
     for options, node in [(options, launch(stage, *options)) for options in wrong]:
@@ -305,7 +305,7 @@ def test_a_wrong_option_is_one_line_and_status_2(stage: int, launch: Launch) -> 
 
 
 @first_and_last
-def test_a_port_in_use_is_one_line_and_status_1(stage: int, start_node: Launch) -> None:
+def test_a_port_in_use_gives_one_line_and_status_1(stage: int, start_node: Launch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         node = start_node(stage, "none", "--port", str(taken.getsockname()[1]))
         node.may_complain = True

@@ -54,7 +54,7 @@ def test_an_older_format_is_refused_in_one_line_and_stays_as_it_is(name: str, ex
 
 
 @pytest.mark.parametrize("kind, content", [("payment", b"\0\0\0\2{}"), ("transaction", b"\0\0\0\2{}")])
-def test_an_entry_that_only_a_newer_version_knows_is_one_line(
+def test_an_entry_that_only_a_newer_version_knows_gives_one_line(
         kind: str, content: bytes, start_node: Launch, tmp_path: Path) -> None:
     journal = Journal(put_there("format-2-stage-2", tmp_path / "data"))
     journal.append(kind, content)

@@ -174,7 +174,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 
 
 @first_and_last
-def test_a_damaged_file_is_one_line_and_is_never_replaced(stage: int, start_node: Launch, tmp_path: Path) -> None:
+def test_a_damaged_file_gives_one_line_and_is_never_replaced(stage: int, start_node: Launch, tmp_path: Path) -> None:
     a_short_life(stage, start_node, tmp_path / "whole")
     for name, damage in DAMAGES.items():
         folder = shutil.copytree(tmp_path / "whole", tmp_path / name)
@@ -202,7 +202,7 @@ def test_a_second_process_is_refused_and_the_first_one_goes_on(stage: int, start
     first.wait_for("chat", text="still here")
 
 
-def test_the_folder_of_another_stage_is_one_line(start_node: Launch, tmp_path: Path) -> None:
+def test_the_folder_of_another_stage_gives_one_line(start_node: Launch, tmp_path: Path) -> None:
     a_short_life(2, start_node, tmp_path)
     node = start_node(3, "none", *with_data(tmp_path))
     node.may_complain = True

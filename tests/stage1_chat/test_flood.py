@@ -17,7 +17,7 @@ def chat(text: str, nonce: str = "0" * 32) -> dict[str, Any]:
 
 
 def linked(neighbours: Neighbours, count: int) -> list[FakeConnection]:
-    """So many neighbours."""
+    """`count` neighbours."""
     connections = [FakeConnection(remote=f"peer {number}") for number in range(count)]
     for connection in connections:
         neighbours.add_link(connection)
@@ -25,7 +25,7 @@ def linked(neighbours: Neighbours, count: int) -> list[FakeConnection]:
 
 
 def room(count: int) -> tuple[FakeNetwork, ChatNode, list[FakeConnection]]:
-    """A node that belongs to a network and has so many neighbours; nobody has shaken hands."""
+    """A node that belongs to a network and has `count` neighbours, without any handshake."""
     network = FakeNetwork()
     node = ChatNode(network, "node:1")
     node.network_name = NETWORK
@@ -75,7 +75,7 @@ def test_a_nonce_makes_the_same_text_another_message() -> None:
     assert texts(network) == ["hi", "hi"] and len(two.news()) == 2
 
 
-def test_what_is_typed_is_printed_here_and_sent_to_everyone_and_its_echo_is_nothing() -> None:
+def test_what_is_typed_is_printed_here_and_sent_to_everyone_and_its_echo_is_ignored() -> None:
     network, node, (one, two) = room(2)
     node.on_line("hi")
     [message] = one.news()

@@ -49,7 +49,7 @@ class KeepingConsole(Console):
 
 
 class FullNode(ChatNode):
-    """A node that has something to commit, and from some moment on no room for it."""
+    """A node that has something to commit, and no room for it once `is_full` is set."""
 
     is_full = False
 
@@ -284,14 +284,14 @@ UNFINISHED = (2**22).to_bytes(4, "big") + b" " * 900_000
 """The beginning of a frame that never ends: too small to be counted by itself."""
 
 
-@pytest.mark.parametrize("who", ["a neighbour that sends a large message", "who was called and sends nothing more"])
+@pytest.mark.parametrize("who", ["a neighbour that sends a large message", "a called peer that sends nothing more"])
 def test_when_too_much_is_unhandled_connections_without_progress_are_closed(
         who: str, here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("common.fairness.MAX_RECEIVED", 6 * 2**20)
     here.thread.start()
     large = frame(json.dumps({"type": "ping", "nonce": "large"}).encode().ljust(3 * 2**20))
     with here.call_peer() as called, contextlib.ExitStack() as stack:
-        if who == "who was called and sends nothing more":
+        if who == "a called peer that sends nothing more":
             called.send_bytes(UNFINISHED)
             time.sleep(0.5)
         for _ in range(5):

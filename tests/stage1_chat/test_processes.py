@@ -43,7 +43,7 @@ def test_json_escapes_every_control_character(launch: Launch, call: Call) -> Non
 
 # --- bytes ------------------------------------------------------------------------------------------
 
-def test_who_has_shut_down_its_half_still_reads_the_answer(launch: Launch, call: Call) -> None:
+def test_a_peer_that_has_shut_down_its_half_still_reads_the_answer(launch: Launch, call: Call) -> None:
     node = launch(1, "--peer", "none")
     peer = call(node)
     peer.send(peer.hello_message(), {"type": "ping", "nonce": "last"})
@@ -76,7 +76,7 @@ def test_a_reset_is_the_end_of_that_connection_only(launch: Launch, call: Call) 
     node.wait_for("chat", text="still here")
 
 
-def test_the_longest_frame_is_taken(launch: Launch, call: Call) -> None:
+def test_the_longest_frame_is_accepted(launch: Launch, call: Call) -> None:
     node = launch(1, "--peer", "none")
     peer = call(node)
     peer.hello()
@@ -100,7 +100,8 @@ def test_the_129th_inbound_connection_gets_busy(launch: Launch, call: Call) -> N
     assert call(node).hello()["listen"] == node.address
 
 
-def test_who_never_reads_is_dropped_after_64_mebibytes_and_the_others_are_served(launch: Launch, call: Call) -> None:
+def test_a_peer_that_never_reads_is_dropped_after_64_mebibytes_and_the_others_are_served(
+        launch: Launch, call: Call) -> None:
     node = launch(1, "--peer", "none")
     stuck, source, reader = call(node, receive_buffer=4_096), call(node), call(node)
     for peer in (stuck, source, reader):
@@ -120,7 +121,7 @@ def test_who_never_reads_is_dropped_after_64_mebibytes_and_the_others_are_served
 
 
 def send_until_it_fails(peer: RawPeer) -> None:
-    """Send what nobody knows, so that at no moment all that was sent has been read."""
+    """Send messages of an unknown type without a pause, so that some of what was sent is always unread."""
     junk = frame(b'{"type":"unknown","text":"%s"}' % (b"x" * 10_000))
     with contextlib.suppress(OSError):
         while True:
@@ -151,14 +152,14 @@ def test_the_questions_are_shown_to_people(launch: Launch) -> None:
 
 @pytest.mark.parametrize("answers", [b"127.0.0.1\nnoport\n", b"not an address\n1\n", b"\xff\xfe\n1\n",
                                      b"127.0.0.1\n\n"])
-def test_answers_that_are_no_address_found_a_network(launch: Launch, answers: bytes) -> None:
+def test_answers_that_are_not_an_address_found_a_network(launch: Launch, answers: bytes) -> None:
     node = launch(1)
     node.type_bytes(answers)
     node.wait_for("error", code="NETWORK")
     assert [event["event"] for event in node.events] == ["founded", "listening", "error"]
 
 
-def test_input_that_ends_at_a_question_founds_and_ends_in_order(launch: Launch) -> None:
+def test_if_the_input_ends_at_a_question_the_node_founds_a_network_and_ends(launch: Launch) -> None:
     node = launch(1)
     node.end_input()
     assert node.wait_exit() == 0
@@ -166,14 +167,14 @@ def test_input_that_ends_at_a_question_founds_and_ends_in_order(launch: Launch) 
 
 
 @pytest.mark.parametrize("peer", ["nobody", "999", "127.0.0.1", "127.0.0.1:0", "a b:1", "no.such.host.invalid:1"])
-def test_a_peer_that_is_nobody_is_told_and_a_network_founded(launch: Launch, peer: str) -> None:
+def test_a_peer_that_cannot_be_joined_is_reported_and_a_network_founded(launch: Launch, peer: str) -> None:
     node = launch(1, "--peer", peer, "--wait", "0")
     reason = node.wait_for("error", code="NETWORK")["reason"]
     assert [event["event"] for event in node.events] == ["founded", "listening", "error"]
     assert peer in reason and "this is a network of its own; nobody else is in it" in reason
 
 
-def test_a_node_that_calls_itself_founds(launch: Launch) -> None:
+def test_a_node_that_calls_itself_founds_a_network(launch: Launch) -> None:
     address = unused_address()
     node = launch(1, "--peer", address, "--port", address.rpartition(":")[2])
     assert node.address == address
@@ -193,7 +194,7 @@ def test_a_last_line_right_before_the_end_of_input_still_reaches_the_others(laun
         assert node.wait_exit() == 0
 
 
-def test_last_lines_reach_also_a_peer_that_is_busy_sending(launch: Launch, call: Call) -> None:
+def test_last_lines_reach_even_a_peer_that_is_busy_sending(launch: Launch, call: Call) -> None:
     """Closing a socket while something unread is in it would throw away what is not delivered yet."""
     node = launch(1, "--peer", "none")
     peer = call(node, receive_buffer=4_096)
@@ -213,7 +214,7 @@ def test_last_lines_reach_also_a_peer_that_is_busy_sending(launch: Launch, call:
     assert node.wait_exit() == 0
 
 
-def test_bytes_that_are_no_utf8_and_lines_too_long_are_refused(launch: Launch, call: Call) -> None:
+def test_bytes_that_are_not_utf8_and_lines_too_long_are_refused(launch: Launch, call: Call) -> None:
     node = launch(1, "--peer", "none")
     peer = call(node)
     peer.hello()

@@ -97,7 +97,7 @@ def test_a_shortage_of_open_files_is_reported_once(here: Here, monkeypatch: pyte
     monkeypatch.setattr(socket.socket, "accept", accept)
     here.thread.start()
     with socket.create_connection(("127.0.0.1", here.openings.listening_port)):
-        eventually(lambda: len(refused) >= 2)  # the first call was accepted by the old way, perhaps
+        eventually(lambda: len(refused) >= 2)  # the first call may still have been accepted
         eventually(lambda: bool(here.console.told("error")))
         monkeypatch.setattr(socket.socket, "accept", accept_one)
     here.network.put(here.network.stop)

@@ -214,7 +214,7 @@ def test_no_peer_drives_the_terminal(terminal: Start, launch: Launch, call: Call
     assert b"\x1b[2J" not in one.output and b"\x07" not in one.output and b"\xc2\x9b" not in one.output
 
 
-def test_the_end_of_input_at_a_question_founds_and_ends_in_order(terminal: Start) -> None:
+def test_the_end_of_input_at_a_question_founds_a_network(terminal: Start) -> None:
     one = terminal()
     one.see(lambda lines: "IP address" in lines[-1], "the first question")
     one.press("\x04")
@@ -227,7 +227,7 @@ def test_the_end_of_input_at_a_question_founds_and_ends_in_order(terminal: Start
                                  lambda one: one.press("\x03"), lambda one: one.process.send_signal(signal.SIGTERM),
                                  lambda one: one.process.send_signal(signal.SIGINT)],
                          ids=["/quit", "Ctrl-D", "Ctrl-C", "SIGTERM", "SIGINT"])
-def test_the_end_is_in_order_and_the_terminal_as_it_was(terminal: Start, end: Callable[[Terminal], None]) -> None:
+def test_it_ends_cleanly_and_leaves_the_terminal_as_it_was(terminal: Start, end: Callable[[Terminal], None]) -> None:
     one = terminal("--peer", "none")
     one.see_line("founded a network")
     end(one)
@@ -240,7 +240,7 @@ def test_the_end_is_in_order_and_the_terminal_as_it_was(terminal: Start, end: Ca
 @pytest.mark.parametrize("questions", [["IP address"], ["IP address", "port"]], ids=["first", "second"])
 @pytest.mark.parametrize("end", [lambda one: one.press("\x03"), lambda one: one.process.send_signal(signal.SIGTERM)],
                          ids=["Ctrl-C", "SIGTERM"])
-def test_it_ends_in_order_at_a_question_too(
+def test_it_ends_cleanly_at_a_question_too(
         terminal: Start, questions: list[str], end: Callable[[Terminal], None]) -> None:
     one = terminal()
     for number, question in enumerate(questions):
@@ -283,7 +283,7 @@ def test_a_terminal_that_is_gone_is_the_end_of_input(options: list[str], keys: b
         assert process.wait(DEADLINE) == 0
 
 
-def test_an_answer_that_is_no_utf8_is_treated_like_one_that_is_no_address(
+def test_an_answer_that_is_not_utf8_is_treated_like_one_that_is_not_an_address(
         terminal: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONIOENCODING", "utf-8:strict")
     one = terminal()

@@ -21,15 +21,15 @@ def test_a_founder_that_founds_a_new_network_is_reported_once_at_each_end_and_st
     first_network = founder.network_name
     world.kill(founder)
     world.run(0.5)
-    anew = world.add(ChatNode, address=founder.address)
+    restarted = world.add(ChatNode, address=founder.address)
     world.run(300.0)
-    assert anew.network_name != first_network
+    assert restarted.network_name != first_network
     for other in others:
         assert reasons(world, other) == [f"{founder.address} is in another network by now; start this node again to join it"]
         assert other.network_name == first_network
-    assert sorted(reasons(world, anew)) == [f"{other.address} calls from another network; start it again there to join this one"
+    assert sorted(reasons(world, restarted)) == [f"{other.address} calls from another network; start it again there to join this one"
                                             for other in others]
-    world.kill(anew)
+    world.kill(restarted)
     back = world.add(ChatNode, address=founder.address)
     back.network_name = first_network
     world.run(40.0)

@@ -183,7 +183,7 @@ def test_the_others_agree_when_a_node_is_killed_while_it_sends() -> None:
         check_ledgers(world, nodes, {one: {**sent, **doomed}[one] for one in known}, f"seed {seed}")
 
 
-def test_a_node_that_does_not_take_part_in_a_network_of_another_stage() -> None:
+def test_a_node_does_not_take_part_in_a_network_of_another_stage() -> None:
     world, alice = founded_world()
     chatting = world.add(ChatNode, alice.address)
     world.run(6.0)

@@ -103,7 +103,7 @@ def test_the_peer_of_the_command_line_is_called_forever() -> None:
 
 
 @pytest.mark.parametrize("who", ["who was called", "who had called"])
-def test_only_so_many_lost_peers_are_called_again_besides_that_of_the_command_line(who: str) -> None:
+def test_only_so_many_lost_peers_are_called_again_in_addition_to_that_of_the_command_line(who: str) -> None:
     world, alice = founded_world()
     alice.neighbours.peer = "first:1"
     calls = calls_of(world, alice)
@@ -216,7 +216,7 @@ def test_strangers_do_not_take_the_places_of_nodes_that_are_called() -> None:
     assert {link.dialled for link in node.links} >= {other.address for other in nodes}
 
 
-def test_nobody_gets_the_address_of_a_link_that_a_closed_call_had_proven_when_it_ends() -> None:
+def test_when_a_link_ends_no_impostor_gets_its_address_that_a_closed_call_had_proven() -> None:
     world, alice, bob = linked_pair()
     cut_all(world, alice)
     world.settle()

@@ -50,7 +50,7 @@ def test_the_id_is_the_sha256_of_these_bytes() -> None:
     assert list(node.transactions) == ["3d585f2d441dd8c65818e9a8d2e817514ee24c26ecbd0ee7751cfc0b347d5eeb"]
 
 
-def test_equal_contents_are_two_transactions_and_the_echo_of_an_own_one_is_none() -> None:
+def test_equal_contents_are_two_transactions_and_the_echo_of_its_own_one_is_ignored() -> None:
     world, alice = founded_world()
     one, two = add_linked_peer(world, alice), add_linked_peer(world, alice)
     alice.on_line("/send alice bob 1")
@@ -64,7 +64,7 @@ def test_equal_contents_are_two_transactions_and_the_echo_of_an_own_one_is_none(
     world.settle()
     assert ledger_of(world, alice) == {"alice": -2, "bob": 2}
     assert one.news() == []
-    assert two.news() == echoes, "the own ones, once"
+    assert two.news() == echoes, "its own ones, once"
     assert len(world.reported(alice, "transaction")) == 2
 
 

@@ -60,7 +60,7 @@ def without_gossip(messages: list[Event]) -> list[Event]:
     return [message for message in messages if message["type"] != "summary" or message["answer"]]
 
 
-def test_a_node_joins_by_a_scripted_peer_and_calls_who_is_listed(launch: Launch) -> None:
+def test_a_node_joins_by_a_scripted_peer_and_calls_the_listed_addresses(launch: Launch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
         for listener in (one, two):
             listener.settimeout(30)

@@ -156,7 +156,7 @@ def test_at_a_terminal_a_new_wallet_is_announced_and_its_passphrase_asked_for_tw
     again.see("listening on")
 
 
-def test_the_key_kept_with_data_stays_the_same_also_with_a_passphrase_later(launch: Launch, tmp_path: Path) -> None:
+def test_the_key_kept_with_data_stays_the_same_even_with_a_passphrase_later(launch: Launch, tmp_path: Path) -> None:
     def account_of(folder: str, *passphrases: str) -> list[str]:
         accounts = []
         for passphrase in passphrases:
@@ -192,7 +192,7 @@ def test_without_a_passphrase_no_wallet_is_made_or_opened(
 
 
 @pytest.mark.parametrize("content", [b"", b"garbage", b"-----BEGIN ENCRYPTED PRIVATE KEY-----\n", bytes(range(256))])
-def test_a_file_that_is_no_wallet_is_not_written_over(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_a_wallet_is_not_overwritten(tmp_path: Path, content: bytes) -> None:
     wallet = tmp_path / "precious.txt"
     wallet.write_bytes(content)
     ended = run_to_its_end("--wallet", str(wallet), passphrase="secret")
@@ -202,7 +202,7 @@ def test_a_file_that_is_no_wallet_is_not_written_over(tmp_path: Path, content: b
 
 
 @pytest.mark.parametrize("name", [".", "missing/wallet.pem", "file/wallet.pem", "loop", "dangling"])
-def test_a_path_that_cannot_be_a_wallet_is_one_line(tmp_path: Path, name: str) -> None:
+def test_a_path_that_cannot_be_a_wallet_gives_one_line(tmp_path: Path, name: str) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
@@ -214,7 +214,7 @@ def test_a_path_that_cannot_be_a_wallet_is_one_line(tmp_path: Path, name: str) -
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_an_unreadable_wallet_is_one_line(wallets: list[Path], tmp_path: Path) -> None:
+def test_an_unreadable_wallet_gives_one_line(wallets: list[Path], tmp_path: Path) -> None:
     wallet = tmp_path / "wallet.pem"
     wallet.write_bytes(wallets[0].read_bytes())
     wallet.chmod(0)
@@ -222,7 +222,7 @@ def test_an_unreadable_wallet_is_one_line(wallets: list[Path], tmp_path: Path) -
     assert (ended.returncode, ended.stdout) == (1, "") and ended.stderr.count("\n") == 1, ended.stderr
 
 
-def test_people_are_warned_that_the_account_goes_with_the_process_and_programs_are_not(launch: Launch) -> None:
+def test_people_are_warned_that_the_account_is_lost_with_the_process_and_programs_are_not(launch: Launch) -> None:
     node, program = launch(3, "--peer", "none", as_json=False), launch(3, "--peer", "none")
     node.may_complain = True
     account = node.wait_for_line("this node's account is ")

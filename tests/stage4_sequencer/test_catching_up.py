@@ -61,7 +61,7 @@ def test_blocks_are_announced_and_sent_before_they_are_executed() -> None:
     assert heights(stranger.received) == [2] and stranger.messages("block") == chain
 
 
-def test_it_asks_on_as_soon_as_an_answer_is_handled_until_it_has_caught_up() -> None:
+def test_it_asks_again_as_soon_as_an_answer_is_handled_until_it_has_caught_up() -> None:
     world, node, _ = followed_world()
     chain_peer = add_linked_peer(world, node, ChainPeer)
     chain_peer.chain = chain_of([[]] * 10)

@@ -91,7 +91,7 @@ OUT_OF_RANGE: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("change", OUT_OF_RANGE, ids=lambda change: json.dumps(change)[:40])
 def test_a_genesis_out_of_its_ranges_is_a_format_error(change: dict[str, Any]) -> None:
-    """Even where its id is the network's, and where it comes to a node that has long joined."""
+    """Even if its id is the network's, and even if the node that it comes to joined long ago."""
     world, linked, peer = followed_world()
     tell(world, peer, {**GENESIS, **change})
     assert errors(world, linked) == ["FORMAT"]

@@ -31,7 +31,7 @@ STAGE = 4
 
 @pytest.fixture(scope="session")
 def five_wallets(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Wallets of the accounts of key-1 … key-6: the last one is for who comes late."""
+    """Wallets of the accounts of key-1 … key-6: the last one is for a late joiner."""
     folder = tmp_path_factory.mktemp("five-wallets")
     return [make_wallet(KEYS / f"key-{number}.pem", folder / f"wallet-{number}.pem") for number in range(1, 7)]
 
@@ -78,7 +78,7 @@ def test_people_see_fingerprints_and_one_line_a_block(launch: Launch, five_walle
 
 # --- the command line -------------------------------------------------------------------------------
 
-def test_options_that_are_wrong_are_one_line_and_status_2(launch: Launch) -> None:
+def test_options_that_are_wrong_give_one_line_and_status_2(launch: Launch) -> None:
     wrong = [["--interval", value] for value in ("0", "-1", "abc", "3600.001", "nan")]
     wrong += [["--network", value] for value in ("0" * 32, "A" * 64)] + [["--slot", "1"]]
     nodes = [launch(STAGE, "--peer", "none", *options) for options in wrong]
@@ -101,7 +101,7 @@ def test_the_interval_is_in_the_genesis_in_milliseconds(launch: Launch, call: Ca
         assert genesis["sequencer"] != ALICE.account
 
 
-def test_network_joins_only_that_one(launch: Launch, five_wallets: list[Path]) -> None:
+def test_the_option_network_joins_only_that_network(launch: Launch, five_wallets: list[Path]) -> None:
     founder = launch(STAGE, "--peer", "none", "--wallet", str(five_wallets[0]))
 
     def start(peer: str, network: str) -> NodeProcess:
@@ -129,7 +129,7 @@ class Founder:
         self.peers: list[RawPeer] = []
 
     def accept(self, *first: Event) -> RawPeer:
-        """Let a node in, with a hello and these messages behind it."""
+        """Let a node in, with a hello and these messages after it."""
         peer = RawPeer(self.listener.accept()[0], STAGE, NETWORK, self.address)
         self.peers.append(peer)
         peer.send(peer.hello_message(), *first)

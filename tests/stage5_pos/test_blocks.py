@@ -10,7 +10,7 @@ from tests.stage5_pos.scenes import GENESIS, X, balances, chain, is_counted, sce
 
 # --- what is invalid ----------------------------------------------------------------------------
 
-def test_a_quarter_of_invalid_transactions_changes_nothing() -> None:
+def test_invalid_transactions_among_valid_ones_change_nothing() -> None:
     world, node, peer = scene()
     good = [transaction(number % 10 + 1, X, 5, number) for number in range(30)]
     bad = [transaction(1, X, 0, 100), {**transaction(2, X, 9, 101), "amount": 8},

@@ -52,7 +52,7 @@ def test_ten_makers_whose_blocks_cross_all_the_time_agree_once_they_stop(launch:
     assert ledger(late) == one
 
 
-def test_what_a_maker_has_told_it_still_knows_after_kill_9(launch: Launch, genesis_keys: Path, tmp_path: Path) -> None:
+def test_a_maker_still_knows_after_kill_9_what_it_has_told(launch: Launch, genesis_keys: Path, tmp_path: Path) -> None:
     options = ["--keys", str(genesis_keys), "--data", str(tmp_path / "data")]
     first = launch(STAGE, "--peer", "none", "--slot", "0.1", "--rate", "0.9", *options)
     account = first.wait_for("listening")["account"]
@@ -70,7 +70,7 @@ def test_what_a_maker_has_told_it_still_knows_after_kill_9(launch: Launch, genes
     assert len(set(slots)) == len(slots), "nobody has signed two blocks for one slot"
 
 
-def test_a_wrong_option_is_one_line_and_status_2(launch: Launch) -> None:
+def test_a_wrong_option_gives_one_line_and_status_2(launch: Launch) -> None:
     for options in (["--rate", "1"], ["--rate", "x"], ["--slot", "0"], ["--slot", "3601"], ["--forge", "11"],
                     ["--forge", "0"], ["--forge", "1,,2"], ["--network", "abc"], ["--interval", "3"]):
         node = launch(STAGE, *options)
@@ -79,7 +79,7 @@ def test_a_wrong_option_is_one_line_and_status_2(launch: Launch) -> None:
         assert len(node.errors) == 1 and options[0] in node.errors[0], node.errors
 
 
-def test_keys_that_are_not_there_are_one_line_and_status_1(launch: Launch, tmp_path: Path) -> None:
+def test_missing_keys_give_one_line_and_status_1(launch: Launch, tmp_path: Path) -> None:
     node = launch(STAGE, "--peer", "127.0.0.1:1", "--keys", str(tmp_path), "--forge", "3")
     node.may_complain = True
     assert node.wait_exit() == 1

@@ -39,7 +39,7 @@ def test_for_a_good_block_the_value_of_its_draw_is_returned() -> None:
     (block(SLOT, GENESIS, number=2), "its draw has not won"),
     (block(OTHER_SLOT, GENESIS, number=1, draw=draw(1, SLOT)), "its draw: the signature"),
     (block(SLOT, GENESIS, number=1, signature=draw(1, SLOT)), "[0-9]: the signature")])
-def test_a_block_that_is_bad_by_itself(message: Message, reason: str) -> None:
+def test_a_block_that_is_bad_by_itself_is_refused_with_the_reason(message: Message, reason: str) -> None:
     with pytest.raises(Invalid, match=f"^block of slot .*{reason}"):
         check(message)
 
@@ -72,7 +72,7 @@ def test_on_which_parent_a_block_is_valid(slot: int, parent: str, names: list[st
 @pytest.mark.parametrize("amount, balance, is_executed, reason", [
     (FEE, FEE, False, None), (5, 5, False, None), (5, 4, False, "the account does not have the amount"),
     (FEE - 1, 9, False, f"the amount is below the fee of {FEE}"), (5, 9, True, "it is in an earlier block")])
-def test_a_transaction_at_its_point(amount: int, balance: int, is_executed: bool, reason: str | None) -> None:
+def test_a_transaction_is_judged_at_its_point(amount: int, balance: int, is_executed: bool, reason: str | None) -> None:
     found = why_invalid(Transaction("t", "from", "to", amount), balance, is_executed)
     assert found == reason or (reason is not None and (found or "").startswith(reason))
 

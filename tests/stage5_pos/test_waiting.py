@@ -166,7 +166,7 @@ def test_the_next_question_begins_after_the_answer_and_not_after_a_newer_block_f
     assert peer.messages("get_chain")[1]["locator"] == [*map(block_id, blocks[1::-1]), GENESIS]
 
 
-def test_a_node_asks_on_at_once_after_an_answer_whose_last_block_had_no_room(
+def test_a_node_asks_again_at_once_after_an_answer_whose_last_block_had_no_room(
         monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stage5_pos.postponed.MAX_WAITING", 2)
     world, node, peer = scene()

@@ -12,10 +12,10 @@ from lab.experiments.sweep import Finished, make_tasks, sweep
 
 
 class Inline(Executor):
-    """Does each task when it is given it."""
+    """Does each task at once, in `submit`."""
 
     def __init__(self, may_do: int = 10**6) -> None:
-        """After so many tasks it is interrupted."""
+        """It is interrupted after `may_do` tasks."""
         self.may_do = may_do
 
     def submit(self, work: Callable[..., Any], /, *arguments: Any, **named: Any) -> "Future[Any]":
@@ -37,7 +37,7 @@ def measure(experiment: Experiment, folder: Path, seed: int = 1, executor: Execu
 
 
 def draw_page(experiment: Experiment, rows: list[Row], folder: Path) -> str:
-    """Draw the picture, and give the page with it."""
+    """Draw the picture, and return the page with it."""
     save_pictures(folder, experiment.TITLE, lambda figure: experiment.draw(figure, rows))
     circumstances = Circumstances(1, "quick", "unknown", "a machine", "make experiment")
     return report_page(experiment, experiment.points(True), rows, circumstances, (folder / "plot.svg").read_text())

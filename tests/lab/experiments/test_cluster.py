@@ -1,6 +1,6 @@
 """The same sweep on this machine's cores and on a Dask cluster: the same rows. When something is wrong, one line says what.
 
-The cluster runs in this process, so it is up in a moment, and gone with it. What travels is pickled all the same.
+The cluster runs in this process, so it starts at once and ends with it. Tasks and rows are pickled nevertheless.
 """
 
 import subprocess
@@ -29,8 +29,8 @@ TASKS = [Task({"how": "memory", "delay": delay, "slots": 100}, run) for run in (
 
 @contextmanager
 def running_cluster(workers: int = 2, is_apart: bool = False) -> Iterator[str]:
-    """A cluster on loopback, with two threads in each worker; its address. If it is apart, workers are processes. Dask has a
-    server for HTTP even without its dashboard; like all others, it gets any port that is free."""
+    """Run a cluster on loopback, with two threads in each worker, and yield its address. If `is_apart`, workers are
+    processes. Dask has a server for HTTP even without its dashboard: like the others, it gets a free port."""
     with (TemporaryDirectory() as folder,
           LocalCluster(n_workers=workers, threads_per_worker=2, processes=is_apart, host="127.0.0.1", protocol="tcp",  # type: ignore[no-untyped-call]
                        dashboard_address="127.0.0.1:0", scheduler_kwargs={"dashboard": False}, local_directory=folder) as local):
@@ -91,13 +91,13 @@ def test_the_code_is_another_one_after_a_change(tmp_path: Path, monkeypatch: pyt
 
 
 def complaint(capsys: pytest.CaptureFixture[str], tmp_path: Path, address: str) -> str:
-    """What the command says in one line, under its bar."""
+    """The one line with which the command fails, below its progress bar."""
     assert main(["forks", "--quick", "--engine", address, "--to", str(tmp_path)]) == 1
     said: str = capsys.readouterr().err.splitlines()[-1]
     return said.removeprefix("python -m lab.experiments: ")
 
 
-def test_where_nobody_is_one_line_says_so(
+def test_if_no_scheduler_answers_one_line_says_so(
         capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster, "CONNECT_SECONDS", 0.3)
     address = f"tcp://{unused_address()}"
@@ -114,8 +114,8 @@ def test_without_dask_one_line_says_how_to_get_it(
 
 
 @pytest.mark.parametrize("is_cause", [False, True])
-def test_where_the_cluster_lacks_the_code_one_line_says_so(is_cause: bool) -> None:
-    """A worker raises ModuleNotFoundError; where it is the scheduler, that is the cause of a RuntimeError."""
+def test_if_the_cluster_lacks_the_code_one_line_says_so(is_cause: bool) -> None:
+    """A worker raises ModuleNotFoundError. At the scheduler, that error is the cause of a RuntimeError."""
     lacking, other = ModuleNotFoundError("No module named 'lab'", name="lab"), RuntimeError("Error during deserialization")
     other.__cause__ = lacking
     with (running_cluster(workers=1) as address, pytest.raises(ClusterError, match="cannot load the module lab; start"),

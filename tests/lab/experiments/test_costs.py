@@ -18,7 +18,7 @@ KEYS = [kept_key(number) for number in (1, 2, 3)]
 
 @lru_cache
 def sizes(stage: int) -> Sizes:
-    """Those of a stage."""
+    """The sizes of a stage's frames."""
     return measure_sizes(stage, KEYS)
 
 

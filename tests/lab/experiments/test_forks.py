@@ -36,7 +36,7 @@ def test_the_same_seed_gives_the_same_rows() -> None:
 
 
 @pytest.mark.parametrize("delay", [0, 3])
-def test_who_makes_a_block_does_not_know_those_of_the_last_slots(delay: int) -> None:
+def test_a_maker_does_not_know_the_blocks_of_the_last_slots(delay: int) -> None:
     with rules_of(2):
         chain = Chain(2, delay)
         chain.run(900)

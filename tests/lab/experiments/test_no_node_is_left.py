@@ -33,7 +33,7 @@ def test_no_process_is_left(name: str, module: str, end: signal.Signals, tmp_pat
     environment = {**os.environ, **dict([mark.split("=")])}
     command = [sys.executable, "-m", "lab.experiments", name, "--quick", "--to", str(tmp_path)]
     with subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True) as process:
-        deadline = time.monotonic() + 120  # the first run of all makes keys
+        deadline = time.monotonic() + 120  # the very first run makes keys
         while not any(module in line for line in find_started(mark)):
             assert process.poll() is None and time.monotonic() < deadline, "it did not start what was to be interrupted"
             time.sleep(0.01)

@@ -12,7 +12,7 @@ from stage5_pos.node import StakeNode
 from tests.lab.experiments.inline import draw_page, measure
 
 
-def test_who_keeps_to_the_rules_has_the_share_of_its_stake() -> None:
+def test_an_attacker_that_keeps_to_the_rules_has_the_share_of_its_stake() -> None:
     assert measure_share(1, 3, 1_800, StakeNode, "contract") == pytest.approx(share_of_blocks(0.3), abs=0.06)
 
 

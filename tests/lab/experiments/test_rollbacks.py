@@ -17,7 +17,7 @@ SLOTS = 3_600
 
 
 @pytest.mark.parametrize("ties, low, high", [("won", 5, 20), ("lost", 3, 18)])
-def test_who_withholds_undoes_as_much_as_is_known(ties: str, low: int, high: int) -> None:
+def test_withholding_undoes_as_much_as_is_known(ties: str, low: int, high: int) -> None:
     with rules_of(1, 3, ties):
         assert low <= run_attack(UntilCaught, 1, 3, ties, SLOTS) <= high
 

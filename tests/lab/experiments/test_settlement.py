@@ -31,7 +31,7 @@ def test_the_margin_stays_at_nothing_while_the_reach_is_more() -> None:
     assert [find_margin(0, [slot == "b" for slot in "gbb" + "g" * more]) for more in range(4)] == [1, 0, 0, -1]
 
 
-def test_draws_are_those_of_the_lottery() -> None:
+def test_draws_win_as_often_as_in_the_lottery() -> None:
     slots = draw_slots(1, 3, 2_000)
     assert len(slots) == pytest.approx(200, abs=40) and sum(slots) / len(slots) == pytest.approx(share_of_slots(0.3), abs=0.08)
 

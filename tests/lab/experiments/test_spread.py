@@ -45,8 +45,8 @@ def test_the_lists_of_stage_2_make_the_links_of_the_model() -> None:
 
 @pytest.mark.long
 def test_a_network_that_nodes_of_stage_2_have_formed_spreads_news_like_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each has joined while the network was smaller, and keeps the links of that time. So early nodes have many links,
-    and hear the news first; the news of a node in the middle goes as far as in the model, or a little less."""
+    """Each node joined while the network was smaller, and keeps the links of that time. So early nodes have many links,
+    and hear news first. News of a node in the middle takes as many hops as in the model, or slightly fewer."""
     came: dict[str, float] = {}
 
     def note(node: LedgerNode, connection: Connection | None, message: Message, frame: bytes) -> None:

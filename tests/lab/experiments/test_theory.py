@@ -17,7 +17,7 @@ def test_the_margin_recurrence() -> None:
 
 
 @pytest.mark.parametrize("share, depth", [("0.1", 1), ("0.1", 6), ("0.1", 40), ("0.3", 6), ("0.45", 20)])
-def test_the_race_is_that_of_the_exact_sum(share: str, depth: int) -> None:
+def test_the_race_has_the_chance_of_the_exact_sum(share: str, depth: int) -> None:
     q = Fraction(share)
     exact = 1 - sum(((1 - q)**depth * q**k - q**depth * (1 - q)**k) * comb(k + depth - 1, k) for k in range(depth))
     assert race(depth, float(q)) == pytest.approx(float(exact), rel=1e-9)
@@ -27,11 +27,11 @@ def test_a_race_is_won_by_half_of_the_stake_and_lost_by_none() -> None:
     assert race(5, 0.5) == race(0, 0.2) == 1 and race(5, 0.0) == 0
 
 
-def test_who_is_behind_more_likely_is_caught_some_time() -> None:
+def test_an_attacker_with_less_stake_than_the_others_is_caught_in_the_end() -> None:
     assert sum(excursion(depth, 0.3) for depth in range(1, 400)) == pytest.approx(1)
 
 
-def test_the_longest_rollback_by_who_withholds() -> None:
+def test_the_longest_rollback_by_withholding() -> None:
     def median(share: float, wins_ties: bool) -> int:
         return withholding(chance_of(share), chance_of(1 - share), 3_600, wins_ties)
 

@@ -72,13 +72,13 @@ def test_a_submission_says_how_it_is_started(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "start = 5", "begin = 'x'", "start = '\"'", "not TOML"])
-def test_a_wrong_grade_toml_is_told(tmp_path: Path, text: str) -> None:
+def test_a_wrong_grade_toml_is_reported(tmp_path: Path, text: str) -> None:
     submit(tmp_path / "a", {"grade.toml": text})
     with pytest.raises(CannotGrade, match=r"grade\.toml"):
         prepare(tmp_path / "a", tmp_path / "work", 1)
 
 
-def test_of_a_handout_only_the_folder_of_the_stage_is_taken(tmp_path: Path) -> None:
+def test_only_the_folder_of_the_stage_is_taken_from_a_handout(tmp_path: Path) -> None:
     handout(tmp_path / "a")
     prepare(tmp_path / "a", tmp_path / "work", 1)
     assert (tmp_path / "work" / "common" / "framing.py").read_text() == (ROOT / "common" / "framing.py").read_text()
@@ -93,7 +93,7 @@ def result(tmp_path: Path) -> Result:
     return Result(Settings(1, tmp_path), complete(criteria, outcomes, 1), "2026-11-28T06:12:00Z", 1.0)
 
 
-def test_the_points_of_a_teacher(result: Result, tmp_path: Path) -> None:
+def test_a_teachers_points_replace_ours(result: Result, tmp_path: Path) -> None:
     (tmp_path / "points.toml").write_text('leave_out = ["1.c1"]\nhidden = ["1.c2"]\n[weights]\n"1.c0" = 15\n')
     points = read_points(tmp_path / "points.toml", ["1.c0", "1.c1", "1.c2"])
     changed = points.apply(result)
@@ -104,13 +104,13 @@ def test_the_points_of_a_teacher(result: Result, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ['[weights]\n"1.c9" = 5', '[weights]\n"1.c0" = 0', "hidden = 5", "other = 1", "not TOML"])
-def test_wrong_points_are_told(tmp_path: Path, text: str) -> None:
+def test_wrong_points_are_reported(tmp_path: Path, text: str) -> None:
     (tmp_path / "points.toml").write_text(text)
     with pytest.raises(PointsError, match=r"points\.toml"):
         read_points(tmp_path / "points.toml", ["1.c0"])
 
 
-def test_a_name_is_no_formula_and_no_markup(result: Result, tmp_path: Path) -> None:
+def test_a_name_is_neither_a_formula_nor_markup(result: Result, tmp_path: Path) -> None:
     rows = [Row("=1+1<b>", (33, 100), outcomes=tuple(result.outcomes)), Row("lost")]
     assert "\n'=1+1<b>,33,100," in make_csv(rows)
     page = make_class_page(rows, 1, tmp_path)

@@ -132,7 +132,7 @@ def test_the_page_needs_nothing_else_and_has_each_failure_with_its_conversation(
         path.name for path in result.settings.folder.iterdir()}
 
 
-def test_the_table_tells_one_fault_that_stops_many_once(result: Result) -> None:
+def test_the_table_shows_a_fault_that_stops_many_criteria_once(result: Result) -> None:
     result.outcomes[0].verdict, result.outcomes[0].actual = INCONCLUSIVE, "heard nothing"
     text = draw(result, has_colours=False)
     assert text.count("Criterion 0 <b>: inconclusive") == 1 and "Criterion 2 <b>: inconclusive" not in text
@@ -141,7 +141,8 @@ def test_the_table_tells_one_fault_that_stops_many_once(result: Result) -> None:
 
 # --- whole runs -------------------------------------------------------------------------------------
 
-def test_a_node_that_does_not_start_is_told_once_and_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_node_that_does_not_start_is_reported_once_and_at_once(
+        tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--stage", "1", "--node", "false", "--to", str(tmp_path / "run"), "--seed", "7", "--cli-only",
                  "--workers", "0"]) == 0
     text = capsys.readouterr().out
@@ -161,7 +162,7 @@ def test_one_criterion_of_ours_is_asked_and_what_was_said_is_kept(
     assert '"pass it on"' in (where / "node-1.stdout").read_text() and not (where / "node-1.stderr").read_text()
 
 
-def test_who_interrupts_it_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_an_interrupted_grader_leaves_nothing_behind(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "lab.grade", "--stage", "1", "--to", str(tmp_path / "run"), "--workers", "0",
                "--node", f"{sys.executable} -c 'import time; time.sleep(60)'"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as grader:
@@ -189,8 +190,8 @@ def test_a_criterion_that_changes_its_mind_is_named_with_its_seed(result: Result
 
 
 @pytest.mark.parametrize("factor", ["x", "0", "nan"])
-def test_a_factor_that_is_none_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
-                                           factor: str) -> None:
+def test_a_factor_that_is_not_a_number_above_0_gives_one_line(
+        monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], factor: str) -> None:
     monkeypatch.setenv("TIMEOUT_FACTOR", factor)
     with pytest.raises(SystemExit, match="2"):
         main(["--stage", "1"])

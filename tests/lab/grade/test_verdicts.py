@@ -73,7 +73,7 @@ def test_a_crash(play: Play) -> None:
     assert verdict_of(lambda: node.wait_for("joined")) == (FAILED, "node-1 ended with status 7, expected the event joined")
 
 
-def test_the_crash_of_another_node_is_told(play: Play) -> None:
+def test_the_crash_of_another_node_is_reported(play: Play) -> None:
     scene = play("sys.exit(7) if '--crash' in sys.argv else time.sleep(60)")
     one, other = scene.start("none", "--crash"), scene.start()
     one.wait_exit()
@@ -161,7 +161,7 @@ def test_the_same_seed_gives_the_same_nonces(tmp_path: Path) -> None:
 
 # --- words ------------------------------------------------------------------------------------------
 
-def test_what_sets_the_scene_is_no_answer() -> None:
+def test_a_failure_while_the_scene_is_set_is_inconclusive() -> None:
     def prepare() -> None:
         with setting_up("a node that joins"):
             check(False, "x", "y")
@@ -171,11 +171,11 @@ def test_what_sets_the_scene_is_no_answer() -> None:
 @pytest.mark.parametrize("error, verdict", [
     (Shortcoming("a", "b"), FAILED), (NoAnswer("nothing came"), FAILED), (ConnectionRefusedError(), FAILED),
     (Inconclusive("no"), INCONCLUSIVE), (KeyError("ours"), ERROR), (TypeError("ours"), ERROR)])
-def test_only_what_is_ours_is_an_error_of_the_grader(error: Exception, verdict: str) -> None:
+def test_only_a_fault_of_ours_is_an_error_of_the_grader(error: Exception, verdict: str) -> None:
     assert judge(error, "The rule.").verdict == verdict
 
 
-def test_a_message_says_itself_what_it_lacks() -> None:
+def test_a_message_names_the_member_that_it_lacks() -> None:
     verdict, reason = verdict_of(lambda: Said({"type": "peers"}, "the message peers")["addresses"])
     assert (verdict, reason) == (FAILED, "the message peers has no member `addresses`")
 
@@ -186,7 +186,7 @@ def test_a_program_that_is_named_by_a_path_is_found_from_its_folder(tmp_path: Pa
     assert read_command("", tmp_path) == []
 
 
-def test_what_is_asked_again_is_the_same(tmp_path: Path) -> None:
+def test_the_command_that_asks_again_asks_the_same(tmp_path: Path) -> None:
     settings = Settings(3, tmp_path, ["/x/a node", "--fast"], tmp_path, seed=7, cli_only=True)
     again = f"make grade STAGE=3 NODE=''\"'\"'/x/a node'\"'\"' --fast' IN={tmp_path} SEED=7"
     assert settings.replay() == f"{again} CLI_ONLY=1"

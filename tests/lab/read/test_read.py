@@ -189,7 +189,7 @@ def test_the_source_is_shown_as_it_is_written() -> None:
     assert "\n".join(entry.piece.lines).endswith("\n".join(lines))
 
 
-def test_unlike_is_said_of_stages_whose_node_it_is_built_on() -> None:
+def test_the_text_says_what_is_unlike_each_stage_that_the_node_is_built_on() -> None:
     told = [passage.docstring for chapter in READINGS[5].chapters for passage in chapter.passages if passage.docstring]
     assert len(set(told)) == len(told)
     assert all(any(f"Unlike stage {number}:" in text for text in told) for number in (1, 2, 4))
@@ -240,7 +240,7 @@ def test_a_dumb_terminal_gets_no_escapes() -> None:
     assert "stage 1: ChatNode.on_chat" in shown and "\x1b" not in shown and "PAGED" not in shown
 
 
-def test_one_who_has_seen_enough_gets_no_traceback() -> None:
+def test_a_reader_who_has_seen_enough_gets_no_traceback() -> None:
     shell = f"{sys.executable} -m lab.read --stage 2 | head -1"
     bash = shutil.which("bash") or "bash"
     done = subprocess.run([bash, "-o", "pipefail", "-c", shell], cwd=ROOT, capture_output=True, text=True, timeout=60)
@@ -255,7 +255,7 @@ WRONG = {"--stage 7": "expected a stage from 1 to 5, not '7'", "--stage x": "not
 
 
 @pytest.mark.parametrize("words", WRONG)
-def test_what_is_wrong_is_one_line_and_status_2(words: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_wrong_gives_one_line_and_status_2(words: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         command.main(words.split())
     shown = capsys.readouterr()
