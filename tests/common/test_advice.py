@@ -54,7 +54,7 @@ def test_an_error_without_a_number_has_advice_as_well() -> None:
         assert describe(OSError()).startswith("OSError; ")
 
 
-def test_an_error_of_our_own_says_itself_what_to_do() -> None:
+def test_an_error_of_our_own_already_says_what_to_do() -> None:
     assert describe_error(WalletError("key: wrong passphrase")) == "key: wrong passphrase"
     assert describe_error(FileNotFoundError(errno.ENOENT, "No such file or directory", "here")).startswith(
         "here: No such file or directory; check the path")

@@ -19,7 +19,8 @@ from common.rsa import load_key, load_wallet
 from common.wallets import WalletError
 from tests.fixtures import KEYS, kept_key
 
-pytestmark = [pytest.mark.skipif(not shutil.which(name), reason=f"there is no {name}") for name in ("openssl", "ssh-keygen")]
+pytestmark = [pytest.mark.skipif(not shutil.which(name), reason=f"{name} is not installed")
+              for name in ("openssl", "ssh-keygen")]
 
 KEY = KEYS / "key-1.pem"
 SECRET = ["-passout", "pass:secret"]

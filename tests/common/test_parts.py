@@ -35,7 +35,7 @@ class Asker(Part):
 
 
 class Other(Asker):
-    """Another one, whose messages are the node's."""
+    """Another part. It brings in no message of its own."""
 
     SHAPES: ClassVar[dict[str, Shape]] = {}
 

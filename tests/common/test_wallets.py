@@ -29,7 +29,7 @@ HMAC_SHA512 = "1.2.840.113549.2.11"
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """New keys are kept ones, in turn, and few rounds are enough: these tests are about files."""
+    """Replace new keys by kept ones, in turn, and use few rounds: these tests are about files."""
     keys = iter([kept_key(number) for number in range(1, 13)])
     monkeypatch.setattr(rsa, "make_key", lambda: next(keys))
     monkeypatch.setattr(rsa, "_ROUNDS", 1_000)

@@ -51,7 +51,7 @@ NEIGHBOURS = 10
 
 
 class QuietNetwork(FakeNetwork):
-    """A network without other nodes that notes nothing. Its time stands still until the test moves it."""
+    """A network without other nodes. It notes nothing, and its time stands still until the test moves it."""
 
     def __init__(self) -> None:
         super().__init__()

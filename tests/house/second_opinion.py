@@ -93,7 +93,7 @@ def unbase64(text: str) -> bytes:
 
 
 def read_account(account: str) -> rsa.RSAPublicKey:
-    """The key that an account is, or AssertionError or ValueError."""
+    """The key of an account. AssertionError or ValueError if it is not one."""
     key = serialization.load_der_public_key(unbase64(account))
     assert isinstance(key, rsa.RSAPublicKey), "no RSA key"
     number = key.public_numbers()
@@ -153,7 +153,7 @@ def wrong_keys(rows: list[Vector]) -> Iterator[str]:
 
 
 def wrong_refused_accounts(rows: list[Vector]) -> Iterator[str]:
-    """No account is one."""
+    """None of these may be an account."""
     yield from (row["reason"] for row in rows if is_accepted(read_account, row["account"]))
 
 
@@ -168,7 +168,7 @@ def wrong_signatures(rows: list[Vector]) -> Iterator[str]:
 
 
 def wrong_refused_signatures(rows: list[Vector]) -> Iterator[str]:
-    """No signature holds."""
+    """None of these signatures may hold."""
     yield from (row["reason"] for row in rows
                 if is_accepted(check_signature, row["account"], bytes.fromhex(row["bytes"]), row["signature"]))
 

@@ -95,7 +95,7 @@ def template_of(node: ast.AST) -> str | None:
 
 
 def has_two_words(text: str) -> bool:
-    """Is there a word of two letters, and another part besides it?"""
+    """Is there a word of two letters, and something else next to it?"""
     return len(text.split()) > 1 and has_word(text) and not COLOURS.fullmatch(text)
 
 

@@ -48,7 +48,7 @@ CUT = [*((target, "ARGS") for target in ("stage3", "test", "test1", "test-long",
        ("experiment", "QUICK"), ("bench", "JSON"), ("grade", "CLI_ONLY"), ("grade", "SLOW"), ("grade", "ONLY_THIS_STAGE"),
        ("grade", "ARGS"), ("grade-all", "CLI_ONLY"), ("grade-all", "ARGS"), ("mutants", "WHOLE"), ("mutants", "ARGS"),
        ("compare", "WHOLE"), ("compare", "HIDE"), ("read", "ALL"), ("stage1", "SOMETHING_ELSE")]
-"""Targets, and what the shell cuts, what is only set or not, and what nobody reads."""
+"""Target and name of a value: the shell splits it, or it is only set or not, or nobody reads it."""
 
 
 def make(folder: Path, target: str, *given: str, **environment: str) -> list[str]:

@@ -17,7 +17,7 @@ def test_words_are_found_at_the_end_of_a_line_too() -> None:
     assert any(re.search(as_pattern(one), "It is kept, else\n    the second would be the first.") for one in WORDS)
 
 
-def test_of_a_page_code_and_addresses_are_no_prose() -> None:
+def test_code_and_addresses_of_a_page_are_not_prose() -> None:
     page = "Say `shall` to [all](shall.md).\n\n```\nshall\n```\n\n    make shall\n\n| shall | `shall` |\n"
     prose = prose_of_page(page)
     assert [found.start() for found in re.finditer("shall", prose)] == [page.index("| shall") + 2]
@@ -31,11 +31,11 @@ here."""
 '''
 
 
-def test_of_code_comments_docstrings_and_strings_of_words_are_prose() -> None:
+def test_comments_docstrings_and_strings_of_words_in_code_are_prose() -> None:
     prose = prose_of_code(CODE)
     assert len(prose) == len(CODE) and [line.count("shall") for line in prose.splitlines()] == [1, 2, 1, 0]
     assert prose.splitlines()[0] == "   A docstring with …       and shall.   "
 
 
-def test_of_tests_only_comments_and_docstrings_are() -> None:
+def test_only_comments_and_docstrings_of_tests_are_prose() -> None:
     assert [line.count("shall") for line in prose_of_code(CODE, has_strings=False).splitlines()] == [1, 1, 1, 0]

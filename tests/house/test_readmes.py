@@ -70,7 +70,7 @@ def test_every_class_and_member_that_is_named_exists(page: str) -> None:
     assert [f"{owner}.{member}" for owner, member in named if not is_member(owner, member)] == []
 
 
-def test_members_are_missed_that_do_not_exist() -> None:
+def test_a_member_that_does_not_exist_is_noticed() -> None:
     assert is_member("ChatNode", "seen_ids") and is_member("Tree", "locator")
     assert not is_member("ChatNode", "seen_idx") and not is_member("Trees", "locator")
 
@@ -119,13 +119,13 @@ def test_every_link_leads_to_a_file_and_a_heading(page: str) -> None:
         assert not anchor or anchor in anchors_of(target.relative_to(ROOT).as_posix()), f"{page}: {path}#{anchor}"
 
 
-def test_functions_are_missed_that_do_not_exist() -> None:
+def test_a_function_that_does_not_exist_is_noticed() -> None:
     assert is_defined("stage5_pos/tree.py", "Tree.add") and is_defined("stage5_pos/rules.py", "check_place")
     assert is_defined("stage5_pos/tree.py", "Tree")
     assert not is_defined("stage5_pos/tree.py", "Block.add") and not is_defined("stage5_pos/rules.py", "check_places")
 
 
-def test_the_terms_of_each_stage_are_led_to_what_does_them() -> None:
+def test_the_terms_of_each_stage_lead_to_files_that_exist() -> None:
     for stage in sorted({Path(path).parent.name for path in FILES} - {"common"}):
         rows = (ROOT / stage / "README.md").read_text().partition("| where it is |")[2].partition("## Try it")[0]
         for name in re.findall(r"`((?:\w+/)?\w+\.py)`", rows):
@@ -143,16 +143,16 @@ def test_the_workflow_runs_what_the_readme_names() -> None:
 # --- what nodes say in the samples ------------------------------------------------------------------
 
 BEGINNINGS = ("warning", "founded", "listening", "this node", "peer ", "joined", "sent", "transaction", "error", "account")
-"""Lines of a node that are one text and not put together of several."""
+"""The beginnings of those lines of a node that are one text, and not put together from several."""
 
 
 def letters_of(text: str) -> int:
-    """The letters of a text, ids and what is filled in left out."""
+    """How many letters a text has, without ids and without what is filled in."""
     return len(re.findall("[a-zA-Z]", re.sub(r"\{\}|\b(?=\w*\d)\w{4,}\b", "", text)))
 
 
 def patterns() -> list[tuple[re.Pattern[str], int]]:
-    """What nodes say, of any content, and how many letters are certain."""
+    """What nodes say, with anything in the gaps, and how many letters of it are fixed."""
     said = [line.partition(": ")[2] for line in read_reviewed()]
     return [(re.compile(".*".join(map(re.escape, text.split("{}")))), letters_of(text)) for text in said]
 
@@ -171,11 +171,11 @@ def test_nodes_still_say_what_they_say_in_the_samples(page: str) -> None:
 
 
 def is_said(line: str, known: list[tuple[re.Pattern[str], int]]) -> bool:
-    """Is at least half of the line some text of these?"""
+    """Does one of these texts make up at least half of the line?"""
     return any(2 * certain >= letters_of(line) and pattern.search(line) for pattern, certain in known)
 
 
-def test_a_line_that_no_node_says_any_more_is_missed() -> None:
+def test_a_line_that_no_node_says_any_more_is_noticed() -> None:
     assert is_said("founded a network", patterns()) and not is_said("founded the network", patterns())
     assert not is_said("warning: no --wallet, so this account and its money are gone", patterns())
 

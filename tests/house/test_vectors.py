@@ -94,7 +94,7 @@ def test_it_shares_no_code_with_the_project() -> None:
 
 
 def leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """The way to each text and number in a value."""
+    """The path to each text and number in a value."""
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else None
     if inner is None:
         yield path
@@ -111,7 +111,7 @@ def changed(value: Any) -> Any:
 
 
 TELL_NOTHING = {"reason", "private_key", "answer", "type"}
-"""Members that are left as they are: a type decides which others there are, and an account tells its private key."""
+"""Members that are not changed: a type decides which others there are, and a private key is checked by its account."""
 
 
 @pytest.mark.parametrize("part", [part for part in second_opinion.CHECKS if not part.startswith("refused")])

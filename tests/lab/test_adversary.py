@@ -56,8 +56,8 @@ def test_an_unknown_name_gives_one_line_and_status_2() -> None:
     (["forge", "1", "--peer", "none"], "forge is for stage 2, 3, 4, 5, not 1"),
     (["forge", "6"], "expected an integer from 1 to 5, not '6'")])
 def test_a_wrong_option_of_an_attacker_gives_one_line_and_status_2(words: list[str], complaint: str,
-                                                                      monkeypatch: pytest.MonkeyPatch,
-                                                                      capsys: pytest.CaptureFixture[str]) -> None:
+                                                                   monkeypatch: pytest.MonkeyPatch,
+                                                                   capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys, "argv", ["lab.adversaries.evil", *words])
     with pytest.raises(SystemExit) as ended:
         main()

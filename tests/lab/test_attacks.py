@@ -159,7 +159,7 @@ def test_the_list_shows_the_promises(capsys: pytest.CaptureFixture[str]) -> None
     (["--html", "/nowhere/out.html"], "cannot write /nowhere/out.html"),
 ])
 def test_a_wrong_option_gives_one_line_and_status_2(options: list[str], complaint: str,
-                                                 capsys: pytest.CaptureFixture[str]) -> None:
+                                                    capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(options)
     assert ended.value.code == 2
@@ -265,8 +265,8 @@ def test_some_real_cells_come_out_as_promised(keys: Path, tmp_path: Path, capsys
     assert nodes_of(os.getpid()) == before
 
 
-def test_an_outcome_that_was_not_promised_is_status_1(keys: Path, capsys: pytest.CaptureFixture[str],
-                                             monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_outcome_that_was_not_promised_gives_status_1(keys: Path, capsys: pytest.CaptureFixture[str],
+                                                         monkeypatch: pytest.MonkeyPatch) -> None:
     other: dict[str, dict[int, Any]] = {"overdraft": dict.fromkeys(STAGES, Outcome.HOLDS)}
     monkeypatch.setattr(attacks, "read_promises", lambda: other)
     assert attack(keys, "--only", "overdraft", "--stage", "2") == 1

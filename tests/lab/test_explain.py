@@ -1,4 +1,4 @@
-"""What is said of a test that has failed: the first difference, who has sent what, and whose code an exception left."""
+"""What is said about a failed test: the first difference, who sent what, and whose code raised the exception."""
 
 from pathlib import Path
 
@@ -70,7 +70,7 @@ def test_an_exception_that_is_not_invalid_is_said_to_be_a_defect(monkeypatch: py
     assert any(line.startswith("! ") for line in told.lines) and alice.history
 
 
-def test_a_name_that_is_not_there_is_no_question_of_what_a_message_says(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_name_is_not_blamed_on_a_message(monkeypatch: pytest.MonkeyPatch) -> None:
     world, alice = talk()
     monkeypatch.delattr("stage1_chat.node.make_id")
     with pytest.raises(NameError) as raised:

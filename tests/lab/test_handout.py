@@ -68,7 +68,7 @@ def test_the_stage_is_there_without_its_bodies(stage: int) -> None:
 
 
 @every_stage
-def test_what_comes_before_is_whole_and_what_comes_later_is_not_there(stage: int) -> None:
+def test_earlier_stages_are_whole_and_later_ones_are_missing(stage: int) -> None:
     files = files_of(stage)
     for number, folder in FOLDERS.items():
         there = sorted(path for path in files if path.startswith(f"{folder}/"))
@@ -85,7 +85,7 @@ def test_what_comes_before_is_whole_and_what_comes_later_is_not_there(stage: int
 
 @every_stage
 def test_common_has_no_words_and_no_bounds_of_later_stages(stage: int) -> None:
-    """Each stage has its own; what several need to fetch what they lack is given with the first of them."""
+    """Each stage has its own. What several stages use to fetch missing data is given with the first of them."""
     files = files_of(stage)
     common = "".join(text.decode() for path, text in files.items() if path.startswith("common/"))
     later = [folder for number, folder in FOLDERS.items() if number > stage]
@@ -98,7 +98,7 @@ def test_common_has_no_words_and_no_bounds_of_later_stages(stage: int) -> None:
 
 @every_stage
 def test_nothing_of_the_solution_is_in_it(stage: int) -> None:
-    """No file, of whatever kind, has two statements in a row of a body, unless an earlier stage has them too."""
+    """No file of any kind contains two successive statements of a body, unless an earlier stage has them too."""
     texts = {path: re.sub(r"\s+", " ", text.decode()) for path, text in files_of(stage).items()}
     for path in own_files(stage):
         source = (ROOT / path).read_text("utf-8")
@@ -203,7 +203,7 @@ class Some:
 '''
 
 
-def test_bodies_are_taken_out_however_they_are_written_and_what_has_none_stays() -> None:
+def test_bodies_are_taken_out_however_they_are_written_and_all_else_stays() -> None:
     assert skeleton.without_bodies(SOURCE) == TAKEN_OUT
 
 
@@ -216,7 +216,7 @@ TESTS_OF_WHAT_IS_GIVEN = {
     "test_a_thread_that_cannot_be_started_is_an_error_of_the_system",  # common/threads.py
     "test_tidying_returns_free_memory_between_kept_objects_to_the_system",  # common/memory.py
 }
-"""What passes before anything is written."""
+"""The tests that pass before anything is written."""
 
 
 class Outcome:

@@ -106,7 +106,7 @@ def test_a_script_is_carried_out_line_by_line_and_the_network_ends_with_it(live:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_ends_all(live: Any, number: signal.Signals) -> None:
+def test_a_signal_ends_all_nodes(live: Any, number: signal.Signals) -> None:
     network = live("--stage", "1", "--nodes", "3")
     read_until(network.process, "all are up")
     network.process.send_signal(number)
@@ -139,7 +139,7 @@ def test_full_or_closed_output_ends_all_nodes_cleanly(live: Any) -> None:
     assert network.process.stderr.read() == b""
 
 
-def test_ctrl_c_ends_all_while_they_start_even_if_it_comes_twice(live: Any) -> None:
+def test_ctrl_c_ends_all_nodes_while_they_start_even_if_it_comes_twice(live: Any) -> None:
     network = live("--stage", "2", "--nodes", "5")
     network.wait_for_nodes(2)
     network.process.send_signal(signal.SIGINT)
@@ -255,7 +255,7 @@ def test_the_terminal_is_given_back(live: Any, terminal: Terminal, how: str) -> 
     assert "Traceback" not in terminal.drawn
 
 
-def test_a_terminal_that_is_gone_ends_all_although_a_hangup_is_ignored(live: Any, terminal: Terminal) -> None:
+def test_a_terminal_that_is_gone_ends_all_nodes_although_a_hangup_is_ignored(live: Any, terminal: Terminal) -> None:
     network = live("--stage", "1", "--nodes", "2", terminal=terminal.there, hangup=signal.SIG_IGN)
     terminal.wait_for("all are up")
     os.close(terminal.here)
@@ -265,7 +265,7 @@ def test_a_terminal_that_is_gone_ends_all_although_a_hangup_is_ignored(live: Any
 
 @pytest.mark.parametrize(("number", "lines"), [(errno.EIO, [None]), (errno.EBADF, [])],
                          ids=["gone", "what nohup gives"])
-def test_input_that_is_gone_ends_all_and_input_that_was_never_readable_does_not(
+def test_input_that_is_gone_ends_all_nodes_and_input_that_was_never_readable_does_not(
         monkeypatch: pytest.MonkeyPatch, tmp_path: Path, number: int, lines: list[str | None]) -> None:
     def fail(_: int) -> bytes:
         raise OSError(number, os.strerror(number))

@@ -225,7 +225,7 @@ def test_nodes_that_agree_have_one_colour_and_dead_evil_or_rolled_back_ones_stan
     assert [str(line)[:6] for line in table.split("\n")[4:6]] == ["x 4  1", "! 5  1"]
 
 
-def test_a_fork_is_told_after_its_block() -> None:
+def test_a_fork_is_reported_after_its_block() -> None:
     lines: list[Line] = []
     log = Newsroom(5, lines.append, lambda: 98)
     for block_id, reporter in (("b", 1), ("c", 2), ("b", 2), ("c", 1)):
@@ -255,4 +255,4 @@ EVENTS: dict[str, dict[str, object]] = {
     "transaction": {"id": "a" * 64, "state": "pending"}, "evil": {"deed": "withholds"},
     "error": {"code": "INVALID", "reason": "no"},
 }
-"""One event of each kind that the log tells."""
+"""One event of each kind that the log shows."""

@@ -170,6 +170,6 @@ def test_two_orders_says_that_it_waits_for_two_transactions(playground: Playgrou
 
 
 @pytest.mark.parametrize("playground", [2], indirect=True)
-def test_a_list_of_peers_that_is_longer_than_the_network_is_a_trouble(playground: Playground) -> None:
+def test_a_list_of_peers_that_is_longer_than_the_network_is_shown_as_a_fault(playground: Playground) -> None:
     playground.view(1).known, playground.view(2).known = 310, 10
     assert [row.faults for row in Table(playground).snapshot().rows[:2]] == ["lists 310", ""]

@@ -28,7 +28,7 @@ def test_a_life_that_fails_is_made_short_and_its_own_failure_is_raised() -> None
     assert "made as short as it can be: 2 of 40 steps" in raised.value.__notes__[0]
 
 
-def test_steps_stay_the_same_when_others_are_left_out_and_what_is_not_written_is_not_made_short() -> None:
+def test_a_life_that_meets_unwritten_code_is_not_made_short() -> None:
     times = 0
 
     def life(seed: int) -> None:

@@ -95,7 +95,7 @@ def test_a_teacher_changes_points_and_leaves_tasks_out() -> None:
     ("points", "expected a table [points]"), ("[points]\nx = 1", "expected a table [points]"),
     ("[points]\n1 = -1", "whole numbers"), ("[points]\n1 = true", "whole numbers"),
     ("[points]\n3 = 1", "no task 3; there are tasks 1 to 2"), ("[points]\n1 = 0\n2 = 0", "no task is left")])
-def test_what_a_teacher_gets_wrong_is_said(text: str, expected: str) -> None:
+def test_a_teachers_mistake_is_named(text: str, expected: str) -> None:
     with pytest.raises(TableError, match=re.escape(expected)):
         change_table(TABLE, read_changes(text))
 
@@ -186,7 +186,7 @@ def test_a_cause_is_named_once_for_all_its_cases(fake: Fake) -> None:
     assert fake.run()[-1] == "1 more case of this test fails for the same reason."
 
 
-def test_what_goes_to_pytest_runs_the_easiest_first(fake: Fake) -> None:
+def test_options_for_pytest_run_the_easiest_tests_first(fake: Fake) -> None:
     fake.write(two="return 3")
     lines = fake.run("-v", "tests/stage9_fake/test_it.py")
     assert len([line for line in lines if "PASSED" in line]) == 3 and any("test_two_is_two FAILED" in one for one in lines)
@@ -205,7 +205,7 @@ def test_two_is_two(numbers):
 """
 
 
-def test_an_example_that_takes_long_to_make_small_is_shown_in_time(fake: Fake) -> None:
+def test_an_example_that_takes_long_to_shrink_is_shown_in_time(fake: Fake) -> None:
     (fake.folder / "tests" / "stage9_fake" / "test_it.py").write_text(PROPERTY)
     fake.write(two="return 3")
     lines = fake.run("--task", "2")
@@ -245,7 +245,7 @@ def test_a_property_test_that_hangs_is_ended_too(fake: Fake) -> None:
     assert any("It does not end: stopped after 1.5 seconds" in line for line in fake.run("--task", "1"))
 
 
-def test_a_file_that_cannot_be_loaded_is_a_line(fake: Fake) -> None:
+def test_a_file_that_cannot_be_loaded_gives_a_line(fake: Fake) -> None:
     fake.write(head="def now():\n    raise NotImplementedError\n\n\nnow()")
     assert "stage9_fake/code.py:2 now is not written yet." in fake.run()
     fake.write(head="import nothing_of_this_name")
@@ -255,7 +255,7 @@ def test_a_file_that_cannot_be_loaded_is_a_line(fake: Fake) -> None:
 # --- a whole handout ----------------------------------------------------------------------------
 
 def write_with_python(stage: int, folder: Path) -> Path:
-    """A handout that finds the packages which these tests have."""
+    """A handout that finds the packages that these tests use."""
     handout.write(handout.collect(stage), folder)
     python = folder / ".venv" / "bin" / "python"
     python.parent.mkdir(parents=True)

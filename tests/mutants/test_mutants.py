@@ -36,7 +36,7 @@ def test_changes_apply(stage: int) -> None:
             assert ast.dump(ast.parse(changed)) != ast.dump(ast.parse(source)), f"{wrong} changes nothing in {module}"
 
 
-def test_a_change_that_does_not_apply_is_told() -> None:
+def test_a_change_that_does_not_apply_is_reported() -> None:
     """If our code has changed, the test above names the mutant."""
     wrong = Mutant(1, "old", "is old", (), (("stage1_chat.node", "what was here once", ""),))
     with pytest.raises(ValueError, match="mutant 1.old: stage1_chat.node has this 0 times"):

@@ -37,7 +37,7 @@ STRACE = ["strace", "--follow-forks", "--decode-fds=path", "--strings-in-hex=all
 def tracer(log: Path) -> list[str]:
     """The words to put in front of a command, to trace it into `log`. The test is skipped if tracing is impossible."""
     if shutil.which("strace") is None:
-        pytest.skip("strace is missing, which shows what a program syncs (Debian, Ubuntu: apt install strace)")
+        pytest.skip("strace, which shows what a program syncs, is not installed (Debian, Ubuntu: apt install strace)")
     command = [*STRACE, f"--output={log}"]
     tried = subprocess.run([*command, "true"], capture_output=True, text=True)
     if tried.returncode:

@@ -1,4 +1,4 @@
-"""docs/compose.yaml, ten nodes in containers: its commands, word by word, as processes on loopback."""
+"""docs/compose.yaml, ten nodes in containers: its commands, word for word, as processes on loopback."""
 
 import re
 from pathlib import Path

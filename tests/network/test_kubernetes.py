@@ -33,7 +33,7 @@ NETWORK, SWEEP = read("network.yaml"), read("sweep.yaml")
 
 
 def of_kind(resources: list[Resource], kind: str) -> list[Resource]:
-    """Those of one kind."""
+    """The resources of one kind."""
     return [one for one in resources if one["kind"] == kind]
 
 
@@ -89,7 +89,7 @@ def test_the_image_has_what_nodes_and_experiments_need() -> None:
 # --- their commands -------------------------------------------------------------------------------
 
 def command_of(number: int, stage: int, folder: Path) -> list[str]:
-    """What the container of this pod runs at last: the arguments of python, as its shell makes them."""
+    """What the container of this pod runs in the end: the arguments of python, after its shell has expanded them."""
     fake = folder / "bin" / "python"
     fake.parent.mkdir(exist_ok=True)
     fake.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')

@@ -121,7 +121,7 @@ def test_differences_are_followed_down_to_the_ids() -> None:
     assert sorted(want["ids"]) == sorted(new)
 
 
-def test_a_part_that_is_lacking_entirely_is_asked_for_by_its_ids_at_once() -> None:
+def test_a_part_that_is_missing_entirely_is_asked_for_by_its_ids_at_once() -> None:
     world, _, peer = holding([])
     [question] = said(world, peer, sums(unknown_ids(500)))
     assert question["type"] == "get_ids" and sorted(question["prefixes"]) == list("0123456789abcdef")

@@ -88,7 +88,7 @@ def test_all_ledgers_become_equal_after_cuts_and_partitions(first_seed: int) -> 
 
 
 def test_reconciliation_alone_makes_them_equal() -> None:
-    """Nothing is flooded: transactions arrive only by summary, inventory and want."""
+    """Nothing is flooded: transactions arrive only by reconciliation (contract §3)."""
     for seed in range(60):
         world, choose = World(seed), random.Random(seed)
         nodes: list[LedgerNode] = [world.add(LedgerNode)]

@@ -79,10 +79,10 @@ def test_the_call_by_which_a_node_joins_stays_even_if_the_other_one_calls_back()
 
 # --- calling again ----------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("who", ["who was called", "who had called"])
+@pytest.mark.parametrize("who", ["the side that was called", "the side that had called"])
 def test_both_sides_call_again_for_an_hour(who: str) -> None:
     world, alice, bob = linked_pair(caller_has_peer=False)
-    node, other = (alice, bob) if who == "who was called" else (bob, alice)
+    node, other = (alice, bob) if who == "the side that was called" else (bob, alice)
     calls = calls_of(world, node)
     start = world.now
     world.kill(other)
@@ -102,35 +102,35 @@ def test_the_peer_of_the_command_line_is_called_forever() -> None:
     assert world.now - calls[-1][0] < 31
 
 
-@pytest.mark.parametrize("who", ["who was called", "who had called"])
+@pytest.mark.parametrize("who", ["they had called this node", "this node had called them"])
 def test_only_so_many_lost_peers_are_called_again_in_addition_to_that_of_the_command_line(who: str) -> None:
     world, alice = founded_world()
     alice.neighbours.peer = "first:1"
     calls = calls_of(world, alice)
     for address in [*(f"host-{number}:1" for number in range(MAX_REDIALS + 50)), alice.neighbours.peer]:
-        lost = FakeConnection(address if who == "who had called" else None, "somewhere", world.now)
+        lost = FakeConnection(address if who == "this node had called them" else None, "somewhere", world.now)
         lost.address = address
         alice.redials.on_lost(lost)
     world.run(1.5)
     called = {address for _, address in calls}
-    assert len(called) == 1 + (MAX_REDIALS if who == "who had called" else MAX_UNPROVEN_REDIALS)
+    assert len(called) == 1 + (MAX_REDIALS if who == "this node had called them" else MAX_UNPROVEN_REDIALS)
     assert alice.neighbours.peer in called
 
 
-@pytest.mark.parametrize("who", ["who was called", "who had called"])
+@pytest.mark.parametrize("who", ["this node had called them", "they had called this node"])
 def test_peers_that_come_and_go_do_not_take_the_place_of_one_that_stayed(who: str) -> None:
     world, alice = founded_world()
     addresses = [f"host-{number}:1" for number in range(MAX_REDIALS)]
     for address in addresses:
-        lost = MemoryConnection(world, alice, address if who == "who was called" else None, address)
+        lost = MemoryConnection(world, alice, address if who == "this node had called them" else None, address)
         lost.address = address
         alice.redials.on_lost(lost)
-    stayed = MemoryConnection(world, alice, "stayed:1" if who == "who was called" else None, "stayed:1")
+    stayed = MemoryConnection(world, alice, "stayed:1" if who == "this node had called them" else None, "stayed:1")
     stayed.address = "stayed:1"
     world.run(600.0)
     alice.redials.on_lost(stayed)
     assert "stayed:1" in alice.redials
-    places = MAX_REDIALS if who == "who was called" else MAX_UNPROVEN_REDIALS
+    places = MAX_REDIALS if who == "this node had called them" else MAX_UNPROVEN_REDIALS
     assert sum(address in alice.redials for address in addresses) == places - 1
 
 
@@ -147,11 +147,11 @@ def test_an_address_comes_back_into_the_list_when_it_answers_again() -> None:
     assert list(pairs(world).values()) == [1]
 
 
-@pytest.mark.parametrize("who", ["who had called", "who was called"])
+@pytest.mark.parametrize("who", ["the side that had called", "the side that was called"])
 def test_a_peer_that_is_linked_again_by_then_is_called_at_most_once_more(who: str) -> None:
     """A node that got a call calls back to see who that was. The caller, which is linked already, closes that call."""
     world, alice, bob = linked_pair()
-    caller, called = (bob, alice) if who == "who had called" else (alice, bob)
+    caller, called = (bob, alice) if who == "the side that had called" else (alice, bob)
     cut_all(world, alice)
     world.settle()
     calls, others = calls_of(world, caller), calls_of(world, called)
@@ -352,7 +352,7 @@ def test_a_liar_that_claims_anothers_address_is_itself_removed_from_the_list() -
 
 @pytest.mark.parametrize("ending", ["closes", "sends rubbish", "sends ten invalid ones", "sends an error"])
 def test_a_refused_peer_is_not_called_again(ending: str) -> None:
-    """Not even a peer that this node had called. One that has merely left is called again."""
+    """Not even a peer that this node had called. One that has merely left, or has sent an `error`, is called again."""
     world, [first, second], node, calls = joining_world(2)
     first.send(first.hello_message("a" * 32), {"type": "peers", "addresses": [second.address]})
     world.settle()
@@ -390,7 +390,7 @@ def test_a_refused_peer_takes_no_place_among_those_that_are_called_again() -> No
 
 
 def refuse(message: Event, canonical: bytes) -> None:
-    """A rule as later stages have them: here no transaction is valid."""
+    """A check as in later stages. Here no transaction is valid."""
     from common.interface import Invalid
     raise Invalid("nothing is valid today")
 

@@ -146,7 +146,7 @@ def test_blocks_missed_while_cut_off_are_fetched_even_if_no_new_block_comes() ->
     assert ledger_of(world, node) == ledger_of(world, founder)
 
 
-def test_no_more_blocks_are_asked_for_while_very_many_transactions_are_lacking(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_more_blocks_are_asked_for_while_very_many_transactions_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     """A late joiner must not note all ids of a long chain before it has the first transactions."""
     monkeypatch.setattr("stage4_sequencer.catching_up.MAX_MISSING", 4)
     world, node, _ = followed_world()

@@ -31,7 +31,7 @@ class Answers:
         return self.events[since]
 
 
-def test_ledgers_are_equal_when_all_have_all_and_nothing_else_differs() -> None:
+def test_ledgers_are_equal_once_each_has_all_payments_and_nothing_differs() -> None:
     nodes = [Answers({"sink": 1}, {"sink": 2}, {"sink": 2}, {"sink": 2}),
              Answers({"sink": 1}, {"sink": 1}, {"sink": 2, "creator": 10}, {"sink": 2})]
     tries = Tries(cast("list[NodeProcess]", nodes), "sink", random.Random(1))

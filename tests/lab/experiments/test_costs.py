@@ -1,4 +1,4 @@
-"""What a large network costs: the sizes of frames, and the sums, next to small networks of real nodes in memory."""
+"""What a large network costs: the sizes of frames, and the sums, compared with small networks in memory."""
 
 import json
 from collections import deque
@@ -33,7 +33,7 @@ def test_frames_are_as_long_as_the_contract_makes_them() -> None:
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_the_same_keys_or_others_are_of_the_same_length(stage: int) -> None:
+def test_frames_are_as_long_with_other_keys(stage: int) -> None:
     assert measure_sizes(stage, [kept_key(number) for number in (4, 5, 6)])[:5] == sizes(stage)[:5]
 
 

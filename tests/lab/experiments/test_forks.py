@@ -1,4 +1,4 @@
-"""Forks next to theory: the known good points, on fixed seeds."""
+"""Forks compared with theory: points that are known, on fixed seeds."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The lottery next to theory."""
+"""The lottery compared with theory."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The longest rollbacks: the known good points on fixed seeds, and that nodes do what hindsight says."""
+"""The longest rollbacks: points that are known, on fixed seeds. Nodes do what hindsight says."""
 
 import random
 from pathlib import Path

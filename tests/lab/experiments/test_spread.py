@@ -1,4 +1,4 @@
-"""How far news spreads: the model next to the node classes, and both next to theory."""
+"""How far news spreads: the model compared with the node classes, and both with theory."""
 
 from pathlib import Path
 

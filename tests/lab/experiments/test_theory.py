@@ -1,4 +1,4 @@
-"""Closed forms next to the numbers that are known."""
+"""Closed forms compared with numbers that are known."""
 
 from fractions import Fraction
 from math import comb
