@@ -89,8 +89,8 @@ def pytest_enter_pdb() -> None:
 
 @pytest.fixture(autouse=True)
 def databases(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[sqlite3.Connection]]:
-    """The databases that the test opens. Those that it leaves open are closed in the end: a node that a test lets crash
-    does not close its own, and no process ends that would."""
+    """The databases that the test opens. Those that it leaves open are closed in the end: a node that crashes in a test
+    does not close its own, and no process ends, which would close them."""
     opened: list[sqlite3.Connection] = []
     connect = sqlite3.connect
 

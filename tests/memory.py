@@ -1,6 +1,6 @@
 """A peer in memory that says only what the test tells it: the `RawPeer` of a `World`.
 
-There are also doubles to test a part of a node alone: a network, connections and a fetcher that note each call.
+There are also test doubles, to test a part of a node alone: a network, connections and a fetcher that note each call.
 """
 
 import json

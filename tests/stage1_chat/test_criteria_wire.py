@@ -36,7 +36,7 @@ def test_ping(scene: Scene) -> None:
     node.wait_for("chat", text="before the ping")
 
 
-@criterion("A message is forwarded, and not back to where it came from", points=4, clause="§3 stage 1")
+@criterion("A message is forwarded, but not back to where it came from", points=4, clause="§3 stage 1")
 def test_not_back(scene: Scene) -> None:
     """To flood a message is to send it on every connection but the one it came from."""
     node = scene.found_network()
@@ -140,7 +140,7 @@ def test_cut_off(scene: Scene) -> None:
 
 # --- hardening: the handshake -----------------------------------------------------------------------
 
-@criterion("A wrong {member} in the hello is refused", points=2, clause="§2", hardening=True)
+@criterion("A wrong `{member}` in the hello is refused", points=2, clause="§2", hardening=True)
 @pytest.mark.parametrize("member", ["version", "network", "listen"])
 def test_other_kind(scene: Scene, member: str) -> None:
     """The connection ends, after `error` HANDSHAKE, if the version or the network differs, or if
@@ -192,13 +192,13 @@ class Bad:
 
 FRAMES = [
     Bad("length 0", b"\0\0\0\0"),
-    Bad("no UTF-8", frame(b'{"type":"chat","nonce":"%s","text":"\xff"}' % NONCE.encode())),
+    Bad("not UTF-8", frame(b'{"type":"chat","nonce":"%s","text":"\xff"}' % NONCE.encode())),
     Bad("a member twice", frame(b'{"type":"x","type":"chat"}')),
     Bad("no type", frame(b"{}")),
 ]
 FORMATS = [
     Bad("a member is missing", {"type": "chat", "nonce": NONCE}),
-    Bad("a member too many", {"type": "chat", "nonce": NONCE, "text": "hi", "id": 1}),
+    Bad("an extra member", {"type": "chat", "nonce": NONCE, "text": "hi", "id": 1}),
     Bad("a text that is a number", {"type": "chat", "nonce": NONCE, "text": 1}),
     Bad("a text too long", {"type": "chat", "nonce": NONCE, "text": "x" * 4_097}),
 ]

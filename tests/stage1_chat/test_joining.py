@@ -12,7 +12,7 @@ PEER = "peer:1"
 
 
 class Scene:
-    """The `Joining` of a node that joins by `PEER`, with doubles in the place of the node."""
+    """The `Joining` of a node that joins by `PEER`, with test doubles in place of the node."""
 
     def __init__(self, seconds: float = 10.0) -> None:
         self.network = FakeNetwork()

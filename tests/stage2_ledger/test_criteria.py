@@ -224,7 +224,7 @@ def test_data(scene: Scene) -> None:
     wait_for_ledger(scene, [again], {"a": -7, "b": 7})
 
 
-@criterion("A bad name of an account is refused: {name}", points=1, clause="§3 stage 2", cli=True, hardening=True)
+@criterion("A bad account name is refused: {name}", points=1, clause="§3 stage 2", cli=True, hardening=True)
 @pytest.mark.parametrize("name", ["a letter beyond ASCII", "65 characters"])
 def test_names(scene: Scene, name: str) -> None:
     """Accounts are names of 1 to 64 characters U+0021 … U+007E."""

@@ -110,7 +110,7 @@ def test_joining(scene: Scene) -> None:
            hint="Take the ten that come after its own address in the sorted list; at the end, go on at the beginning.")
 @pytest.mark.parametrize("row", [6, 10], ids=["from-its-place", "around-the-end"])
 def test_ten_that_follow(scene: Scene, row: int) -> None:
-    """A node connects to the ten addresses that follow its own one in the sorted list, wrapping around, and to two more
+    """A node connects to the ten addresses that follow its own in the sorted list, wrapping around, and to two more
     picked at random."""
     listeners = {address_of(one): one for one in (scene.listen() for _ in range(16))}
     order = by_port(list(listeners))
@@ -202,8 +202,8 @@ class Bad:
 @criterion("A bad message is refused: {row}", points=1, clause="§2", hardening=True)
 @pytest.mark.parametrize("row", [
     Bad("peers not asked for", {"type": "peers", "addresses": []}),
-    Bad("an address that is none", {"type": "presence", "nonce": "0" * 32, "address": "nowhere"}),
-    Bad("an account that is no name", plain_transaction("a b", "c")),
+    Bad("a bad address", {"type": "presence", "nonce": "0" * 32, "address": "nowhere"}),
+    Bad("a bad account name", plain_transaction("a b", "c")),
     Bad("a transaction without amount", {"type": "transaction", "nonce": "0" * 32, "from": "a", "to": "b"}),
     Bad("an id twice", {"type": "want", "ids": ["0" * 64] * 2}),
     Bad("too many ids", {"type": "want", "ids": [f"{number:064x}" for number in range(1_001)]}),

@@ -18,7 +18,7 @@ OWN = "m:1"
 
 
 class Scene:
-    """A ring, and doubles in the place of its node."""
+    """A ring, and test doubles in place of its node."""
 
     def __init__(self, journal: Journal | None = None) -> None:
         self.network = FakeNetwork()

@@ -138,7 +138,7 @@ RSA_KEY = RSA.RsaKey(**{name: getattr(OWNER.key, "_" + name) for name in ("n", "
 SECOND_ENCODINGS = {
     "PEM": RSA_KEY.public_key().export_key().decode(),
     "PEM's lines alone": "\n".join(RSA_KEY.public_key().export_key().decode().split("\n")[1:-1]),
-    "no NULL": encode_base64(der_of(MODULUS, parameters=None)), "bytes behind": encode_base64(DER + b"\0"),
+    "no NULL": encode_base64(der_of(MODULUS, parameters=None)), "bytes after it": encode_base64(DER + b"\0"),
     "bytes inside": encode_base64(der_of(MODULUS, after_key=b"\0")),
     "base64url": OWNER.account.replace("+", "-").replace("/", "_"), "blank": " " + OWNER.account,
     "line break": OWNER.account[:64] + "\n" + OWNER.account[64:], "line end": OWNER.account + "\n",

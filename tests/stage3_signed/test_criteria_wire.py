@@ -150,8 +150,8 @@ BASIC = [
     Forgery("the signature is empty", changed(signature="")),
 ]
 HARD = [
-    Forgery("the signature is no base64", changed(signature="not base64!")),
-    Forgery("the sender is no key", resigned(OWNER.sign, sender="alice")),
+    Forgery("the signature is not base64", changed(signature="not base64!")),
+    Forgery("the sender is not a key", resigned(OWNER.sign, sender="alice")),
     Forgery("the signature plus the modulus", where(lambda number: number + OWNER.modulus < 2**2048,
                                                     lambda number: to_base64(number + OWNER.modulus, OWNER.size))),
     Forgery("a zero byte in front of the signature", where(lambda _: True,
@@ -209,7 +209,7 @@ def test_forged_copy_first(scene: Scene) -> None:
 
 @criterion("A forgery is not forwarded in later stages either", points=3, clause="§2", later=True, hardening=True)
 def test_forgery_later(scene: Scene) -> None:
-    """Well-formed but invalid: the node ignores it and does not forward it."""
+    """A node ignores a transaction that is well-formed but invalid, and does not forward it."""
     node = scene.found_network()
     sender, watcher = scene.link(node), scene.link(node)
     expect_ignored(node, sender, watcher, {**genuine(node.network), "amount": 5})

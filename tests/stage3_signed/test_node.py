@@ -145,14 +145,14 @@ def test_the_forgeries_are_what_they_are_called() -> None:
 
 def test_a_peer_that_sent_ten_invalid_ones_is_not_called_again_and_others_are_not_blamed() -> None:
     world, alice = founded_world()
-    bad, good = add_linked_peer(world, alice), add_linked_peer(world, alice)
+    nine, ten = add_linked_peer(world, alice), add_linked_peer(world, alice)
     calls = calls_of(world, alice)
     for number in range(19):
-        (bad if number % 2 else good).send(FORGERIES["amount changed"](alice.network_name))
+        (nine if number % 2 else ten).send(FORGERIES["amount changed"](alice.network_name))
     world.run(1.0)
-    assert not bad.is_closed and good.is_closed, "one has sent ten, the other nine"
+    assert not nine.is_closed and ten.is_closed, "one has sent ten, the other nine"
     world.run(15.0)
-    assert [address for _, address in calls] == [bad.address], "it has one link less, and calls that peer back"
+    assert [address for _, address in calls] == [nine.address], "it has one link less, and calls the other peer back"
 
 
 @pytest.mark.parametrize("name", SOME_FORGERIES)

@@ -182,7 +182,7 @@ def test_status(scene: Scene) -> None:
                          "1 peer, next 1, pending 0", lambda node=node: node.ask("/status", "status"))  # type: ignore[misc]
 
 
-@criterion("A mixed network has one order: {sequencer} is the sequencer", points=5, clause="§3 stage 4")
+@criterion("A mixed network has one order; the sequencer is {sequencer}", points=5, clause="§3 stage 4")
 @pytest.mark.parametrize("sequencer", ["theirs", "ours"])
 def test_mixed(scene: Scene, sequencer: str) -> None:
     """Nodes that different people have written follow one sequencer, whichever of them it is."""
@@ -199,7 +199,7 @@ def test_mixed(scene: Scene, sequencer: str) -> None:
 
 # --- hardening --------------------------------------------------------------------------------------
 
-@criterion("--network joins no other network: a peer {peer}", points=2, clause="§4", cli=True, hardening=True)
+@criterion("--network joins no other network (the peer: {peer})", points=2, clause="§4", cli=True, hardening=True)
 @pytest.mark.parametrize("peer", ["of another network", "none"])
 def test_network(scene: Scene, peer: str) -> None:
     """With `--network ID`, a node that reaches nobody of that network says `error` NETWORK, founds nothing, and ends

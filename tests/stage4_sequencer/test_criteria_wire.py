@@ -243,7 +243,7 @@ WRONG = [
 @pytest.mark.parametrize("row", WRONG, ids=repr)
 def test_wrong_block(scene: Scene, row: Wrong) -> None:
     """A node accepts a block only if the signature is the sequencer's, the number is the next one, and no id is in an
-    earlier block. It goes on to accept the genuine block 1."""
+    earlier block. After a wrong block, the genuine one is still accepted."""
     play = Play(scene)
     watcher = scene.link(play.node)
     paid, second = play.pay(20), play.pay(5)

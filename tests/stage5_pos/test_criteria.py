@@ -178,7 +178,7 @@ def test_forks_heal(scene: Scene) -> None:
     check_equal(sum(ledger(one).values()), TOTAL + 10 * status(one)["height"], "the sum of all balances")
 
 
-@criterion("A mixed network has one chain: {founder} founds", points=5, clause="§3 stage 5")
+@criterion("A mixed network has one chain; the founder is {founder}", points=5, clause="§3 stage 5")
 @pytest.mark.parametrize("founder", ["theirs", "ours"])
 def test_mixed(scene: Scene, founder: str) -> None:
     """Nodes that different people have written accept each other's blocks, and agree."""

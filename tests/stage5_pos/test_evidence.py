@@ -33,7 +33,7 @@ def test_the_second_block_of_a_slot_is_proof_and_a_third_adds_nothing() -> None:
     assert scene.evidence.has_signed("eve", 7) and not scene.evidence.has_signed("eve", 8)
 
 
-def test_all_is_reported_and_one_proof_is_kept_of_each_creator() -> None:
+def test_each_slot_is_reported_and_one_proof_is_kept_of_each_creator() -> None:
     scene = Scene()
     for slot in (1, 2):
         for block_id in ("first", "second"):
