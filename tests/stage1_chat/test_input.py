@@ -119,7 +119,7 @@ def test_a_line_without_a_slash_is_a_chat_message(line: str, text: str) -> None:
 
 @pytest.mark.parametrize("line", ["x" * 4_097, "//" + "x" * 4_096, "bad \udcff byte", "/", "/ ", "/nope", "/HELP",
                                   "/help me", "/peers 1", "/quit now", "/\udcff", "/on_line", "/__init__", "/say hi"])
-def test_a_bad_command_is_one_error_and_changes_nothing(line: str) -> None:
+def test_a_bad_command_gives_one_error_and_changes_nothing(line: str) -> None:
     world, alice = founded_world()
     stranger = add_linked_stranger(world, alice)
     alice.on_line(line)

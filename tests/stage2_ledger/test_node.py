@@ -184,7 +184,7 @@ def test_types_of_later_stages_are_ignored(kind: str) -> None:
     ("/send a b " + "9" * 5_000, "COMMAND"), ("/send a b ²", "COMMAND"), ("/ledger now", "COMMAND"),
     ("/send é b 1", "ACCOUNT"), ("/send a " + "x" * 65 + " 1", "ACCOUNT"), ("/send a \udcff 1", "ACCOUNT"),
     ("/send a\x7f b 1", "ACCOUNT"), ("/account", "COMMAND"), ("/blocks", "COMMAND")])
-def test_a_bad_command_is_one_error_and_changes_nothing(line: str, code: str) -> None:
+def test_a_bad_command_gives_one_error_and_changes_nothing(line: str, code: str) -> None:
     world, alice = founded_world()
     peer = add_linked_peer(world, alice)
     alice.on_line(line)

@@ -62,7 +62,7 @@ class Scene:
 PRESENCE: Event = {"type": "presence", "nonce": "1" * 32, "address": "x:1"}
 
 
-def test_a_list_that_was_asked_for_is_taken_over_and_the_nodes_that_follow_are_called() -> None:
+def test_a_list_that_was_asked_for_is_added_and_the_nodes_that_follow_are_called() -> None:
     scene = Scene()
     peer = scene.link("p:1", dialled="p:1")
     scene.ring.ask_for_peers(peer)
@@ -74,7 +74,7 @@ def test_a_list_that_was_asked_for_is_taken_over_and_the_nodes_that_follow_are_c
     assert peer.sent[1]["address"] == OWN
 
 
-def test_a_list_that_nobody_asked_for_is_no_answer() -> None:
+def test_a_list_that_nobody_asked_for_is_a_format_error() -> None:
     scene = Scene()
     peer = scene.link("p:1")
     with pytest.raises(FormatError):

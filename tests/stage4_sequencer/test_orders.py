@@ -321,7 +321,7 @@ def test_a_neighbour_that_does_not_know_these_messages_stays_a_neighbour() -> No
     assert status_of(world, node)[0] == 20 and not old.is_closed and errors(world, node) == []
 
 
-def test_no_neighbour_is_blamed_for_a_block_that_only_the_own_order_makes_invalid() -> None:
+def test_no_neighbour_is_blamed_for_a_block_that_only_the_nodes_own_order_makes_invalid() -> None:
     """A block of the other half orders a transaction that an earlier block has ordered here. Its nodes are honest."""
     world, node, peer = followed_world()
     paid = signed_transaction(ALICE, BOB, 1)

@@ -17,7 +17,7 @@ from tests.sizes import and_long
 
 NAMES = ["rich", "one", "two", "three", "four", "x", "y", "z"]
 HOLDERS = {"rich": MAX_INTEGER, "one": 1_000, "two": 1_000, "three": 2, "four": 0, "payer": 1_000_000}
-"""The last one sends nothing in blocks, so it can pay whatever is only tried."""
+"""The last one sends nothing in blocks, so it can pay for what the test only tries out."""
 Transfer = tuple[str, str, int]
 Growth = tuple[int, int, str, list[Transfer], list[int]]
 

@@ -24,7 +24,7 @@ OUTSIDE = Decimal("0.001")
 def binomial_interval(trials: int, chance: Fraction) -> tuple[int, int]:
     """The 99.9 % interval of the binomial: each side outside it has a chance of at most 0.0005.
 
-    It is summed up term by term, with 60 digits, so that no approximation decides.
+    The terms are added one by one, with 60 digits, so that the result depends on no approximation.
     """
     with localcontext(Context(prec=60)):
         p = Decimal(chance.numerator) / chance.denominator

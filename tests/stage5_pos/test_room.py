@@ -170,13 +170,13 @@ def test_only_so_many_bytes_are_kept_of_branches_on_which_only_their_creator_bui
     monkeypatch.setattr("stage5_pos.side.MAX_SOLO_BYTES", 5 * size + 200)
     theirs = block(next_slot(3), block_id(chain(3)[0]), number=winner(next_slot(3)))
     tell(world, peer, theirs, *own_branches(40))
-    own = [one for one in node.tree.blocks.values() if one.creator == block_creator(1) and one.height == 1]
+    own = [one for one in node.tree.blocks.values() if one.creator == account_of(1) and one.height == 1]
     assert len(own) <= 8, "five, and those that others build on"
     assert all(one in node.tree for one in [*ids_of(chain(3)), block_id(theirs)])
     assert node.tree.best.id == block_id(chain(3)[-1])
 
 
-def block_creator(number: int) -> str:
+def account_of(number: int) -> str:
     """The account of a genesis key."""
     return str(own_branches(1, number)[0]["creator"])
 
@@ -246,7 +246,7 @@ def test_transactions_let_in_for_a_block_leave_with_it_when_it_is_given_up(monke
 def test_a_payment_of_money_that_comes_in_the_same_block_is_executed(monkeypatch: pytest.MonkeyPatch) -> None:
     world, node, peer = full_pool(monkeypatch)
     other = add_linked_stranger(world, node, 5)
-    paid = transaction(1, balance_of(2), 500)
+    paid = transaction(1, account_of(2), 500)
     spent = transaction(2, Y, MILLION + 100)
     made = block(1, GENESIS, [transaction_id(paid), transaction_id(spent)])
     tell(world, peer, spent)
@@ -259,11 +259,6 @@ def test_a_payment_of_money_that_comes_in_the_same_block_is_executed(monkeypatch
     assert other.messages("transaction")[-2:] == [paid, spent]
 
 
-def balance_of(number: int) -> str:
-    """The account of a genesis key."""
-    return str(transaction(number, X, 1)["from"])
-
-
 def test_a_refused_transaction_is_asked_for_again_when_its_sender_has_been_paid(
     monkeypatch: pytest.MonkeyPatch) -> None:
     world, _, peer = full_pool(monkeypatch)
@@ -272,7 +267,7 @@ def test_a_refused_transaction_is_asked_for_again_when_its_sender_has_been_paid(
     named: Message = {"type": "inventory", "bucket": "00", "ids": [transaction_id(spent)]}
     tell(world, peer, named)
     assert peer.messages("want") == []
-    paid = transaction(1, balance_of(2), 500)
+    paid = transaction(1, account_of(2), 500)
     tell(world, peer, paid, block(1, GENESIS, [transaction_id(paid)]), named)
     assert peer.messages("want")[-1]["ids"] == [transaction_id(spent)]
 
@@ -284,7 +279,7 @@ def test_a_node_that_goes_on_from_its_journal_has_transactions_let_in_only_for_a
     world = new_world()
     node = add_keeping_node(world, folder)
     peer = add_linked_stranger(world, node, 5)
-    paid, spent = transaction(1, balance_of(2), 500), transaction(2, Y, MILLION + 100)
+    paid, spent = transaction(1, account_of(2), 500), transaction(2, Y, MILLION + 100)
     made = block(1, GENESIS, [transaction_id(paid), transaction_id(spent)])
     side = block(next_slot(1), GENESIS, [transaction_id(paid), transaction_id(spent)])
     tell(world, peer, made, paid, spent, side)
