@@ -95,7 +95,7 @@ attacks: $(VENV)/installed-lab ## the same attacks on real nodes of every stage;
 
 experiment_needs = $(VENV)/installed-$(if $(call given,ENGINE),cluster,experiments)
 
-experiment: $(experiment_needs) ## measure NAME=lottery beside theory, into run/experiments/; QUICK=1 SEED=7; ENGINE=tcp://scheduler:8786 on a Dask cluster
+experiment: $(experiment_needs) ## measure NAME=lottery next to theory, into run/experiments/; QUICK=1 SEED=7; ENGINE=tcp://scheduler:8786 on a Dask cluster
 	@exec $(RUN) lab.experiments $(experiment_options) $(call option,--,$(value NAME))
 
 experiments: $(experiment_needs) ## all experiments, one after the other; QUICK=1 SEED=7; ENGINE=tcp://scheduler:8786
@@ -111,7 +111,7 @@ grade_options = $(call option,--stage,$(call given,STAGE)) $(call option,--node,
 	$(if $(call is_set,ONLY_THIS_STAGE),--only-this-stage) $(if $(call is_set,SLOW),--slow) \
 	$(call option,--timeout-factor,$(value TIMEOUT_FACTOR))
 
-grade-all: $(VENV)/installed-test ## grade every submission of STAGE=3 in SUBMISSIONS=folder; the same command again continues; POINTS=points.toml TO=results SEED=7 ONLY=criteria CLI_ONLY=1 ONLY_THIS_STAGE=1 SLOW=1
+grade-all: $(VENV)/installed-test ## grade every submission of STAGE=3 in SUBMISSIONS=folder; run it again to continue; POINTS=points.toml TO=results SEED=7 ONLY=criteria CLI_ONLY=1 ONLY_THIS_STAGE=1 SLOW=1
 	@exec $(RUN) lab.gradeall $(call option,--submissions,$(call given,SUBMISSIONS)) \
 		$(call option,--stage,$(call given,STAGE)) $(call option,--to,$(call given,TO)) \
 		$(call option,--points,$(call given,POINTS)) $(call option,--seed,$(call given,SEED)) \
@@ -158,7 +158,7 @@ print_requirements = import sys, tomllib; project = tomllib.load(open("pyproject
 
 # The first lines of a recipe that only one make at a time may run in this folder. Another make waits, and then checks
 # again what is left to do. The shell holds the lock, on the open Makefile, so the lock ends when the recipe ends.
-# Python takes it, since macOS has no flock(1). Where the disk has no locks, both go on.
+# Python takes it, since macOS has no flock(1). Where the disk has no locks, both makes go on.
 define alone
 if [ -w Makefile ]; then exec 9<>Makefile; else exec 9<Makefile; fi; lock='import fcntl; fcntl.flock(9, fcntl.LOCK_EX'; \
 	$(PYTHON) -c "$$lock | fcntl.LOCK_NB)" 2>/dev/null || { \

@@ -24,7 +24,7 @@ from stage1_chat.node import ChatNode
 Node = TypeVar("Node", bound=ChatNode)
 
 MAX_STEPS = 2_000_000
-"""The most deliveries in one `run`. More mean that nodes send each other messages without end."""
+"""The most deliveries in one `run`. If there are more, nodes send each other messages without end."""
 
 LAST_DELIVERED = 400
 """The number of deliveries that a world remembers. They show what led to a failure."""
@@ -80,7 +80,8 @@ class MemoryConnection(Connection):
 
 
 class Delivery(NamedTuple):
-    """A frame that has reached a node: when, from which address, to which, and its bytes, or None at its end."""
+    """A frame that has reached a node: when, from which address, to which, and its bytes, or None at the end of the
+    stream."""
 
     at: float
     sender: str
@@ -126,7 +127,7 @@ class MemoryNetwork:
         self.is_reading = True
 
     def stop(self, status: int = 0) -> None:
-        """End the node: its connections close in order, its timers no longer run."""
+        """End the node: its connections close, its timers no longer run."""
         for connection in list(self.node.connections):
             connection.close()
         self.status = status
@@ -150,8 +151,8 @@ class World:
         self.networks: dict[str, MemoryNetwork] = {}
         self.connections: list[MemoryConnection] = []
         self.busy: list[MemoryConnection] = []
-        """The ends at which frames wait, in no order, and some that were cut since they were added. Without this list,
-        each step would search all ends; with a hundred neighbours that would take most of the time."""
+        """The ends at which frames wait, in no order, and some that have been cut since they were added. Without this
+        list, each step would search all ends; with a hundred neighbours that would take most of the time."""
         self.is_partitioned: Callable[[str, str], bool] = lambda one, other: False
         """Does a partition separate these two addresses? For new connections; `partition` also cuts the old ones."""
         self.delivered: deque[Delivery] = deque(maxlen=LAST_DELIVERED)

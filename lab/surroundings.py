@@ -42,14 +42,15 @@ def columns(stream: TextIO, elsewhere: int) -> int:
 
 
 def ending_signals() -> list[signal.Signals]:
-    """The signals on which a tool ends in order. A hang-up that is ignored stays ignored (nohup)."""
+    """The signals on which a tool ends what it has started, and then itself. A hang-up that is ignored stays ignored
+    (nohup)."""
     hangup = [signal.SIGHUP] if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN else []
     return [signal.SIGINT, signal.SIGTERM, *hangup]
 
 
 def run_tool(main: Callable[[], int]) -> None:
     """Run a tool's `main`, and end the process with its status. A character that the output's encoding lacks is printed
-    as `?`. It is no error if nobody reads the output any longer. Output that cannot be written causes one line on
+    as `?`. It is not an error if nobody reads the output any longer. Output that cannot be written causes one line on
     standard error, and status 1."""
     open_closed_streams()
     for stream in (sys.stdout, sys.stderr):

@@ -75,7 +75,8 @@ class Duplicate(Confessing):
             self.network.after(self.LATER_SECONDS, lambda: self.replay(message))
 
     def replay(self, message: Message) -> None:
-        """Send the same content in other bytes: with members in another order, and blanks between them."""
+        """Send the same content in other bytes: with its members in another order, and with white space between
+        them."""
         frame = make_frame(json.dumps(dict(reversed(message.items())), indent=4).encode())
         for connection in self.links:
             connection.send(frame)
@@ -151,7 +152,7 @@ class Tamper(LedgerNode, Confessing):
         self.made |= {self.transaction_id(changed)}
         self.send_around(changed, source=source)
         genuine_id = self.transaction_id(message)
-        self.confess(f"makes {changed['amount']:,} of {message['amount']:,} in transaction"
+        self.confess(f"changes {message['amount']:,} into {changed['amount']:,} in transaction"
                      f" {genuine_id[:SHOWN_DIGITS]}", id=genuine_id)
 
 

@@ -138,7 +138,7 @@ class WithholdingMaker(ForgersMaker):
             shown, self.secret = self.secret, ()
             for message in shown:
                 self.publish(message)
-            self.node.confess(f"shows {count(len(shown), 'block')}, where the others have made {others}", others=others,
+            self.node.confess(f"shows {count(len(shown), 'block')}; the others have made {others}", others=others,
                               shown=[make_id(self.rules.block_bytes(message)) for message in shown])
 
 
@@ -359,8 +359,8 @@ EVIL: dict[str, Evil] = {
     "leave-out": Evil(LeaveOut, {4: "send something at two nodes: what the first one sent stays in the pool"}),
     "withhold": Evil(Withhold, {
         5: f"when the others have made {PUBLISHED_AFTER} blocks it shows its own: FORK, rarely ROLLBACK"}),
-    "equivocate": Evil(Equivocate, {5: "when it has a turn: EQUIVOCATION, a FORK, and soon one branch again"}),
-    "fork-everything": Evil(ForkEverything, {5: "where there are two branches: EQUIVOCATION; soon one again"}),
+    "equivocate": Evil(Equivocate, {5: "when it wins a slot: EQUIVOCATION, a FORK, and soon one branch again"}),
+    "fork-everything": Evil(ForkEverything, {5: "when there are two branches: EQUIVOCATION, and soon only one again"}),
     "censor": Evil(Censor, {5: "send something at a node: it waits until another node makes a block"}),
     "future": Evil(Future, {5: "its height runs ahead, and nobody follows"}),
     "grind": Evil(Grind, {5: "its neighbours report INVALID: the draw is not a signature"})}

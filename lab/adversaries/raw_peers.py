@@ -95,8 +95,8 @@ class Outsider(Intruder):
 class StakeOwner(Intruder):
     """Owns one stake, and sends only blocks of slots that it has won, each properly signed.
 
-    Orphans cost it nothing. Stage 5 stops it: orphans give way to blocks that continue the chain, and delay nobody's
-    questions.
+    Orphans cost it nothing. Stage 5 stops it: orphans give way to blocks that continue the chain, and do not delay what
+    other nodes ask for.
     """
 
     def __init__(self, target: Target, key: PrivateKey) -> None:
@@ -170,7 +170,7 @@ class Garbage:
                 self.bytes_sent += sent
 
     def _kinds(self) -> Iterator[bytes]:
-        """Noise; frames that are not JSON; JSON that is no message; messages of a wrong form; very deep nesting."""
+        """Noise; frames that are not JSON; JSON that is not a message; malformed messages; very deep nesting."""
         yield self._random.randbytes(RECEIVE_BYTES)
         yield b"".join(make_frame(self._random.randbytes(1_000)) for _ in range(64))
         yield make_frame(b'{"type":7}') * 1_000

@@ -98,7 +98,7 @@ def an_amount_changed_on_the_way(scene: Scene) -> Finding:
     if not scene.eventually(lambda: is_refused(scene, evil) or scene.heard(0) > 1):
         raise Unmeasured("the changed transaction was neither executed nor refused")
     paid = hear_one_more(scene, evil)
-    return holds_if(paid == [1] * 3, f"of 1 coin, node {evil} made {Tamper.TIMES} as it passed it on; alice was paid"
+    return holds_if(paid == [1] * 3, f"node {evil} passed 1 coin on as {Tamper.TIMES}; alice was paid"
                                      f" {scene.each(lambda one: paid[one])}")
 
 
@@ -132,10 +132,10 @@ def overdraft(scene: Scene) -> Finding:
 
 
 def double_spend(scene: Scene) -> Finding:
-    """The network is partitioned. Mallory has 100, and pays them to alice in one half and to bob in the other. When the
-    halves meet again, stages 2 and 3 have executed both payments. In stage 4 only the half with the sequencer had an
-    order, and the other payment is refused when its turn comes. In stage 5 both halves have made blocks. The shorter
-    branch is undone, and its payment is invalid on the longer one."""
+    """The network is partitioned. Mallory has 100 coins, and pays them to alice in one half and to bob in the other.
+    When the halves meet again, stages 2 and 3 have executed both payments. In stage 4 only the half with the sequencer
+    had an order, and the other payment is refused when its turn comes. In stage 5 both halves have made blocks. The
+    shorter branch is undone, and its payment is invalid on the longer one."""
     scene.start(2, proxied=True)
     scene.fund(scene.mallory, PURSE)
     scene.partition([0], [1])
@@ -143,7 +143,7 @@ def double_spend(scene: Scene) -> Finding:
     scene.faults.heal()
     know_both = scene.eventually(lambda: all(knows(scene, number, one) for number in (0, 1) for one in paid))
     if not know_both:
-        raise Unmeasured("the two payments have not met after the network was healed")
+        raise Unmeasured("the two payments did not both reach every node after the network was healed")
     agree = scene.all_agree()
     left = [scene.gain(number, scene.mallory) for number in (0, 1)]
     rolled_back = sum(len(scene.reported(number, "rollback")) for number in (0, 1))

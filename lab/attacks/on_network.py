@@ -16,7 +16,7 @@ NEWS = 3
 
 
 def late_joiner(scene: Scene) -> Finding:
-    """A node joins late, when much was said already. In the chat room each neighbour sends a newcomer its history,
+    """A node joins late, when much has already been said. In the chat room each neighbour sends a newcomer its history,
     the newest 1,000 messages. From stage 2 on two neighbours compare all that they have; stages 4 and 5 then send the
     blocks, so the late joiner reaches the same ledger."""
     scene.start(1)
@@ -40,7 +40,7 @@ def message_lost_with_its_connection(scene: Scene) -> Finding:
     if before:
         raise Unmeasured("the message had arrived before the line was cut")
     heard = scene.all_heard()
-    return holds_if(heard, f"lost on the way to node 1; when it was linked again, it heard {scene.heard(1)} of 1")
+    return holds_if(heard, f"lost on the way to node 1; when node 1 was linked again, it heard {scene.heard(1)} of 1")
 
 
 def partition_and_heal(scene: Scene) -> Finding:
@@ -84,15 +84,15 @@ def crash_of_the_sequencer(scene: Scene) -> Finding:
     scene.start(3)
     scene.tell(0)
     if not scene.all_heard():
-        raise Unmeasured("the network has not worked before the crash either")
+        raise Unmeasured("the network did not work even before the crash")
     scene.kill(0)
     scene.tell(1)
     heard = scene.all_heard(PATIENCE if scene.stage == 5 else GRACE, [1, 2])
     evidence = "a payment made after the crash was executed at nodes 1 and 2"
     if not heard:
-        evidence = f"a payment made after the crash waited at nodes 1 and 2 for {GRACE:g} seconds and longer"
+        evidence = f"a payment made after the crash waited at nodes 1 and 2 for {GRACE:g} seconds or longer"
         scene.restart_founder()
-        evidence += f"; executed once it was back: {'yes' if scene.all_heard() else 'no'}"
+        evidence += f"; executed when node 0 was back: {'yes' if scene.all_heard() else 'no'}"
     return holds_if(heard, evidence)
 
 
@@ -155,7 +155,7 @@ def flood_of_garbage(scene: Scene) -> Finding:
 
 
 DEAF = 10
-"""The connections of the peer that never reads."""
+"""The number of connections of the peer that never reads."""
 
 
 def a_peer_that_never_reads(scene: Scene) -> Finding:

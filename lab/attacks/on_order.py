@@ -75,7 +75,7 @@ def leave_out(scene: Scene, evil: int, honest: int) -> Finding:
                             GRACE if scene.stage == 4 else ATTACK_SECONDS)
     times = len(scene.reported(evil, "evil"))
     return holds_if(done, f"mallory was left out {count(times, 'time')}; of her {count(paid, 'payment')}, node {honest}"
-                          f" has executed {scene.gain(honest, scene.bob)}, and then a later one of the bank")
+                          f" has executed {scene.gain(honest, scene.bob)}, and then a later payment by the bank")
 
 
 # --- two orders, forged blocks ----------------------------------------------------------------------

@@ -38,5 +38,5 @@ def _read_row(row: list[str], page: Path) -> dict[int, Outcome]:
         if cell not in WORDS:
             raise PromiseError(f"{page}: {row[0]}: expected one of {', '.join(WORDS)}, not {cell!r}")
     if len(row) != 8:
-        raise PromiseError(f"{page}: {row[0]}: expected attack, five stages, what stops it and the test")
+        raise PromiseError(f"{page}: {row[0]}: expected 8 cells: the attack, five stages, what stops it, the test")
     return {stage: WORDS[row[stage]] for stage in STAGES}

@@ -73,7 +73,7 @@ class Crew:
             return self._nodes[-1]
 
     def end(self) -> None:
-        """Kill all that still runs, and let nothing start any more. A thread that waits for a node sees it end."""
+        """Kill all that still runs, and allow nothing else to start. A thread that waits for a node sees it end."""
         with self._lock:
             self._is_over = True
             for node in self._nodes:
@@ -191,7 +191,8 @@ class Scene:
         return Target(self.nodes[number].address, self.stage, self.nodes[number].network)
 
     def target_behind_proxy(self, number: int) -> Target:
-        """The same without the proxy, which would take a peer that claims a node's address for that node."""
+        """The same node, reached without the proxy. The proxy would mistake a peer that claims a node's address for
+        that node."""
         return self.target(number)._replace(address=f"{HOST}:{self.faults.places[str(number)].port}")
 
     def partition(self, *groups: Sequence[int]) -> None:
@@ -278,12 +279,12 @@ class Scene:
         return True
 
     def all_heard(self, seconds: float = PATIENCE, numbers: Sequence[int] = ()) -> bool:
-        """Have all nodes, or those in `numbers`, heard at least all news? Wait up to `seconds` for it."""
+        """Have all nodes, or those in `numbers`, heard all the news? Wait up to `seconds` for it."""
         numbers = numbers or range(len(self.nodes))
         return self.eventually(lambda: all(self.heard(number) >= self.told for number in numbers), seconds)
 
     def all_agree(self, seconds: float = PATIENCE, numbers: Sequence[int] = ()) -> bool:
-        """Do they all have one ledger? Wait up to `seconds` for it."""
+        """Do they all have the same ledger? Wait up to `seconds` for it."""
         numbers = numbers or range(len(self.nodes))
         return self.eventually(lambda: len({tuple(sorted(self.ledger(number).items())) for number in numbers}) == 1,
                                seconds)

@@ -15,7 +15,7 @@ from lab.attacks.promises import STAGES, Promises
 from lab.surroundings import columns
 
 WIDTH = 100
-"""The width of output that goes to no terminal; COLUMNS=120 sets another."""
+"""The width of output that does not go to a terminal; COLUMNS=120 sets another."""
 
 SHOWN = {Outcome.HOLDS: "holds", Outcome.BROKEN: "broken", Outcome.NOT_APPLICABLE: "–", Outcome.UNKNOWN: "unknown"}
 STYLES = {Outcome.HOLDS: "green", Outcome.BROKEN: "bold red", Outcome.NOT_APPLICABLE: "dim", Outcome.UNKNOWN: "yellow"}
@@ -41,7 +41,7 @@ def draw(findings: Findings, promises: Promises, has_colours: bool) -> str:
 
 
 def make_table(findings: Findings, promises: Promises) -> Table:
-    """One row an attack, one column a stage."""
+    """One row for each attack, one column for each stage."""
     stages = list(next(iter(findings.values()), {}))
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     table.add_column("attack")
@@ -72,7 +72,7 @@ def numbers(stages: Sequence[int]) -> str:
 
 
 def draw_list(attacks: Iterable[Attack], promises: Promises) -> str:
-    """The attacks, and what is promised of each in stages 1 to 5."""
+    """The attacks, and what is promised for each in stages 1 to 5."""
     def shown(name: str, stage: int) -> str:
         promised = promises.get(name, {}).get(stage)
         return SHOWN[promised] if promised is not None else "?"

@@ -51,7 +51,7 @@ def make_options() -> Options:
     options = Options(prog="python -m lab.bench", description="Measure how fast a network on this machine is.")
     options.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     options.add_argument("--stages", type=read_stages, default=list(MARKS), metavar="1,3,…",
-                         help="the stages to measure, of 1, 3, 4 and 5 (default: all four)")
+                         help="which of stages 1, 3, 4 and 5 to measure (default: all four)")
     options.add_argument("--nodes", type=integer_from(2, 20), default=10, metavar="N",
                          help="nodes in the network (default: %(default)s)")
     options.add_argument("--messages", type=integer_from(1, 10**6), default=20_000, metavar="N",
@@ -59,7 +59,8 @@ def make_options() -> Options:
     options.add_argument("--transactions", type=integer_from(1, 10**6), default=20_000, metavar="N",
                          help="transactions in each of the other stages (default: %(default)s)")
     options.add_argument("--block-seconds", type=thousandths_from(4, 3_600_000, "seconds"), metavar="SECONDS",
-                         help=f"mean time between two blocks (default: time for {FULL_BLOCK} at the ceiling)")
+                         help="mean time between two blocks"
+                              f" (default: as long as {FULL_BLOCK} transactions take at the ceiling)")
     options.add_argument("--data", action="store_true", help="stages 3 to 5: the nodes keep what they accept on disk")
     options.add_argument("--timeout", type=thousandths_from(1, 3_600_000, "seconds"), default=180_000,
                          metavar="SECONDS", help="the longest that one stage may take (default: 180)")
@@ -73,7 +74,8 @@ def make_options() -> Options:
 def read_stages(text: str) -> list[int]:
     """Read numbers of stages."""
     if not set(text.split(",")) <= set(map(str, MARKS)):
-        raise argparse.ArgumentTypeError(f"expected numbers of {', '.join(map(str, MARKS))}, not {text!r}")
+        stages = ", ".join(map(str, MARKS))
+        raise argparse.ArgumentTypeError(f"expected some of {stages}, with commas between them, not {text!r}")
     return sorted(set(map(int, text.split(","))))
 
 
@@ -133,7 +135,7 @@ HEADINGS = ("stage", "what", "number", "seconds", "per second", "V [µs]", "ceil
 
 LEGEND = ("V: one RSA-2048 verification by pycryptodome in one thread; the median of short runs before and after,",
           "while the nodes were idle. Ceiling: cores / (nodes x V), as if nothing else took time. If the machine's",
-          "speed changes during a run, V meanwhile differs, and the ratio with it says more.")
+          "speed changes during a run, V meanwhile differs from V, and the ratio computed with it says more.")
 
 
 def draw(options: argparse.Namespace, rows: Sequence[Row]) -> str:
@@ -176,7 +178,7 @@ def draw_cores(row: Row) -> str:
     """Who used the cores, with a warning if other programs were busy."""
     shares = row.cores or {}
     text = "cores: " + ", ".join(f"{name} {share:.0%}" for name, share in shares.items())
-    text += f"; a node needed {micros(row.node_seconds)} µs for one"
+    text += f"; a node needed {micros(row.node_seconds)} µs for each {'message' if row.stage == 1 else 'transaction'}"
     if row.verifications_meanwhile:
         text += f"; V meanwhile: {micros(find_median(row.verifications_meanwhile))} µs"
         text += f", ratio {shown(row.ratio_meanwhile, 2)}"

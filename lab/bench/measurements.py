@@ -73,7 +73,7 @@ class Row:
     verifications: list[float] = field(default_factory=list)
     """Seconds for one verification, in short runs before and after, while the nodes had nothing to do."""
     verifications_meanwhile: list[float] = field(default_factory=list)
-    """The same while the nodes were at work. If it differs, the machine was not equally fast all the time."""
+    """The same while the nodes were at work. If it differs, the speed of the machine changed."""
     cores: dict[str, float] | None = None
     """The use of the cores meanwhile, as shares of their time."""
     blocks: dict[str, float] = field(default_factory=dict)
@@ -160,7 +160,7 @@ def measure_chat(settings: Settings) -> Row:
 
 def _type_in_background(node: NodeProcess, lines: list[str]) -> None:
     def type_all() -> None:
-        with suppress(NodeError):  # the node has ended, which the waiter for its output notices
+        with suppress(NodeError):  # the node has ended: whoever waits for its output notices that
             node.type("\n".join(lines))
 
     if lines:
@@ -259,7 +259,7 @@ class LedgerMeasurement:
         expected = self.expected_ledger(blocks)
         for number, ledger in enumerate(ledgers):
             if ledger != ledgers[0]:
-                self.row.faults.append(f"node {number} has another ledger than node 0")
+                self.row.faults.append(f"node {number} has a different ledger from node 0")
             elif ledger != expected:
                 self.row.faults.append(f"node {number} does not have the ledger that follows from the transactions")
         if self.stage >= 4:

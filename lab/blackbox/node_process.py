@@ -116,7 +116,7 @@ class NodeProcess:
         except (ValueError, RecursionError):
             event = {}
         if not isinstance(event, dict) or not isinstance(event.get("event"), str):
-            raise NodeError(f"{self.name} has written a line that is no JSON object with a member `event`: "
+            raise NodeError(f"{self.name} has written a line that is not a JSON object with a member `event`: "
                             f"{line[:300]!r}")
         return event
 
@@ -195,7 +195,7 @@ class NodeProcess:
                 start = end
                 if found >= times:
                     return self.read_at
-                self._wait_for_news(f"{text.decode()} {times} times, only {found} times", deadline)
+                self._wait_for_news(f"{text.decode()} {times} times ({found} so far)", deadline)
 
     def take(self) -> list[Event]:
         """The events that have come since the last call. Then they are forgotten, so that a long run does not fill the
@@ -298,7 +298,7 @@ class NodeProcess:
             self.process.send_signal(number)
 
     def end_input(self) -> None:
-        """Close its standard input. Then it ends in order, unless it was started with `--daemon`."""
+        """Close its standard input. Then it shuts down, unless it was started with `--daemon`."""
         with contextlib.suppress(BrokenPipeError):
             self.stdin.close()
 

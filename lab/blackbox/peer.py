@@ -55,7 +55,8 @@ def has_members(event: Event, kind: str, name: str, members: Event) -> bool:
 
 
 class Peer:
-    """A connection to a node, on which nothing was sent yet. What comes is read only when somebody waits for it."""
+    """A connection to a node, on which nothing has been sent yet. What comes is read only when somebody waits for
+    it."""
 
     patience = DEADLINE
     """Seconds to wait for a message, unless the caller gives a timeout."""
@@ -141,7 +142,7 @@ class Peer:
         except (ValueError, RecursionError):
             message = {}
         if not isinstance(message, dict) or not isinstance(message.get("type"), str):
-            raise self._explained(NotAMessage(f"{self.address} has sent a frame that is no JSON object with a text "
+            raise self._explained(NotAMessage(f"{self.address} has sent a frame that is not a JSON object with a text "
                                               f"`type`: {body[:300]!r}"))
         return message
 

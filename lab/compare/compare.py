@@ -1,9 +1,9 @@
 """What changes from one stage to the next: `python -m lab.compare`, or `make compare`.
 
 - `make compare A=3 B=4` shows two stages side by side: each file next to the file of the same name, each function next
-to its counterpart. Each piece is marked: new, changed, left alone, or not run any more. A function that overrides
+to its counterpart. Each piece is marked: new, changed, left alone, or no longer run. A function that overrides
 one of an earlier stage stands next to that one, wherever it is.
-- `make compare A=3 B=4 WHOLE=1` shows both sides with all the code that they take over from earlier stages: the code
+- `make compare A=3 B=4 WHOLE=1` shows both sides with all the code that they inherit from earlier stages: the code
 that runs. All versions of a method stand together, the latest first.
 - `HIDE=1` leaves out the pieces that are left alone, and says how many there are.
 - `make compare` prints a table of all stages.
@@ -33,7 +33,7 @@ from lab.pager import show
 from lab.surroundings import columns, has_colours
 
 WIDTH = 160
-"""The width of output that goes to no terminal; COLUMNS=100 sets another."""
+"""The width of output that does not go to a terminal; COLUMNS=100 sets another."""
 
 NARROWEST = 40
 """The narrowest output that can hold two columns."""
@@ -49,7 +49,7 @@ def make_options() -> Options:
     options.add_argument("-A", type=read_stage, metavar="STAGE", help="a stage, 1 to 5")
     options.add_argument("-B", type=read_stage, metavar="STAGE", help="the stage to compare it with")
     options.add_argument("--html", type=read_path, metavar="FILE", help="write an HTML page instead")
-    options.add_argument("--whole", action="store_true", help="with the code taken over from earlier stages")
+    options.add_argument("--whole", action="store_true", help="with the code inherited from earlier stages")
     options.add_argument("--hide", action="store_true", help="on a terminal: only count the pieces that are left alone")
     return options
 
@@ -109,7 +109,7 @@ class Facts(NamedTuple):
     """The types that it declares, including those that it redefines."""
     handlers: list[str]
     hooks: list[str]
-    """The methods of its nodes that override one of an earlier stage, without constructors."""
+    """The methods of its nodes that override one of an earlier stage, not counting constructors."""
     tests: list[str]
 
     def figures(self) -> list[int]:
@@ -143,7 +143,7 @@ def find_hooks(stages: dict[int, Stage], number: int) -> list[str]:
 HEADINGS = ("stage", "files", "lines", "messages", "handlers", "hooks overridden", "tests")
 LEGEND = ("Messages: those declared here, including redefined ones. Handlers: methods on_TYPE. Hooks overridden:"
           " methods of the nodes that replace one of an earlier stage or add to it. Tests: functions in the stage's"
-          " folder under tests/; many run on many cases.")
+          " folder under tests/; many of them run once for each of several cases.")
 NAMED = ("files", "messages", "handlers", "hooks")
 """The lists that stand below the table."""
 

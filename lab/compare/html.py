@@ -98,7 +98,7 @@ def comparison_page(comparison: Comparison) -> str:
 def _body(title: str, comparison: Comparison) -> Iterator[str]:
     counts = ", ".join(f'<b class="{CLASSES[status]}">{comparison.count(status)} {status}</b>' for status in Status)
     yield f"<h1>{escape(title)}</h1>"
-    yield f"<p>{counts}" + (", with all that each takes over" if comparison.is_whole else "") + "</p>"
+    yield f"<p>{counts}" + (", with all that each inherits" if comparison.is_whole else "") + "</p>"
     yield '<p class="hide"><label><input type="checkbox" id="hide"> hide what is left alone</label></p>'
     rows = {row: f"p{number}" for number, row in enumerate(row for one in comparison.sections for row in one.rows)}
     yield "<nav><details><summary>All pieces</summary><div class=\"map\">"

@@ -1,6 +1,6 @@
 """Which code of earlier stages a stage runs, and which it overrides. It is found by following names; nothing is run.
 
-A stage runs all of its own pieces. A class takes over from its bases what it does not override, and what it calls
+A stage runs all of its own pieces. A class inherits from its bases what it does not override, and what it calls
 through `super()`. Whatever these pieces name is run, too: functions, constants, other classes.
 """
 

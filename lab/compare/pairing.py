@@ -21,7 +21,7 @@ class Status(StrEnum):
     NEW = "new"
     CHANGED = "changed"
     UNCHANGED = "left alone"
-    GONE = "not run any more"
+    GONE = "no longer run"
 
 
 class Row(NamedTuple):
@@ -72,7 +72,7 @@ class Comparison(NamedTuple):
 
 
 def compare(stages: dict[int, Stage], left: int, right: int, is_whole: bool = False) -> Comparison:
-    """Compare two stages; with `is_whole`, each with the code that it takes over from earlier stages."""
+    """Compare two stages; with `is_whole`, each with the code that it inherits from earlier stages."""
     inheritance = Inheritance(stages)
     runs = {number: inheritance.runs(number) for number in (left, right)}
     shown = runs if is_whole else {number: stages[number].pieces() for number in (left, right)}

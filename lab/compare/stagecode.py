@@ -58,7 +58,7 @@ class Piece:
 
     @cached_property
     def code(self) -> str:
-        """Its text without the comments above it, which mostly are headings of sections."""
+        """Its text without the comments above it, which are mostly headings of sections."""
         start = next(number for number, line in enumerate(self.lines) if not line.lstrip().startswith("#"))
         return "\n".join(self.lines[start:])
 
@@ -242,7 +242,7 @@ def handlers_of(stage: Stage, stages: dict[int, Stage]) -> list[str]:
 
 
 def tests_of(stage: Stage, root: Path = ROOT) -> list[str]:
-    """The test functions in the stage's folder under tests/. Many of them run on many cases."""
+    """The test functions in the stage's folder under tests/. Many of them run once for each of several cases."""
     trees = [ast.parse(path.read_text("utf-8")) for path in sorted((root / "tests" / FOLDERS[stage.number])
                                                                    .glob("test_*.py"))]
     return [node.name for tree in trees for node in tree.body

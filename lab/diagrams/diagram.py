@@ -16,7 +16,7 @@ class Message(NamedTuple):
     """One message from a node to another."""
 
     at: float
-    """When it was sent, in seconds; or when it came, as long as that is so for all messages of the diagram."""
+    """When it was sent, in seconds. A diagram may show arrival times instead, if it does so for all messages."""
     sender: str
     receiver: str
     kind: str
@@ -56,7 +56,7 @@ class Diagram(NamedTuple):
         return list(dict.fromkeys(named))
 
     def rows(self) -> list[Message | Event]:
-        """What happens, in order of time. At one time the order is that of the lists, messages first."""
+        """What happens, in order of time. At equal times the order is that of the lists, messages first."""
         return sorted([*self.messages, *self.events], key=lambda row: row.at)
 
 

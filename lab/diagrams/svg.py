@@ -8,7 +8,8 @@ STEP, ROW = 190, 34
 """Units from one node's line to the next one's, and from one row to the next."""
 
 LEFT, TOP, RIGHT = 70, 46, 260
-"""The margins around the lines of the nodes: for the times, for the names, and for texts right of the last line."""
+"""The margins around the lines of the nodes: for the times, for the names, and for texts to the right of the last
+line."""
 
 SLOPE = 12
 """How far down an arrow goes, since time passes while a message is under way."""

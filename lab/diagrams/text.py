@@ -89,7 +89,8 @@ class _Paper:
         return line
 
     def _with_note(self, line: list[str], place: int, note: str) -> str:
-        """The line with a text right of `place`: before the next column if it fits, otherwise right of them all."""
+        """The line with a text to the right of `place`: before the next column if it fits, otherwise after the last
+        one."""
         following = [other for other in self.places.values() if other > place]
         if following and len(note) + 3 > following[0] - place:
             return "".join(line) + "  " + clip(note, self.room - len(line) - 2)

@@ -8,7 +8,7 @@ To add an experiment, write one file here with one class, and put an instance of
     class Lottery(Experiment):
         NAME = "lottery"                    # the folder, and what `make experiment NAME=` takes
         TITLE = "…"                         # what the picture shows, as its title
-        QUESTION = "…"                      # what one wants to know
+        QUESTION = "…"                      # what the experiment answers
         METHOD = "…"                        # how it is measured, and what is left out
 
         def points(self, is_quick):         # the parameters of each point: dicts of numbers and strings
@@ -18,6 +18,6 @@ To add an experiment, write one file here with one class, and put an instance of
         def findings(self, rows):           # what the numbers say next to theory, a sentence each
 
 `run` is called in other processes, so it takes all that it needs from its arguments. An experiment on real nodes sets
-`IS_ALONE`: then one run has the machine for itself. What a sweep is and how it goes on after an interruption is in
+`IS_ALONE`: then each run has the machine to itself. What a sweep is and how it goes on after an interruption is in
 sweep.py; letters, colours and markers of a picture are in picture.py; the page is in report.py.
 """

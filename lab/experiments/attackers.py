@@ -1,9 +1,10 @@
-"""Attackers that hold some of the stake, as nodes: what each does with a slot that it wins, and when it shows it.
+"""Attackers that hold some of the stake, as nodes: what each does with a slot that it wins, and when it
+shows its blocks.
 
 `python -m lab.experiments.attackers` runs the one that withholds until it is caught, as a client of stage 5.
 
-Each is a node of stage 5 with another block maker. None of them signs what an honest node would find invalid. Who wins
-ties is not theirs to say: they are told (`ties`, see chains.py), and do what is best then.
+Each is a node of stage 5 with a different block maker. None of them signs what an honest node would find invalid. They
+do not decide who wins ties: `ties` (see chains.py) tells them, and they do what is best under that rule.
 """
 
 import math
@@ -27,7 +28,7 @@ class WatchingMaker(ForgersMaker):
         """A block of somebody else has come, and the tree has taken it."""
 
     def finish(self) -> None:
-        """The last slot is over: show what is worth it."""
+        """The last slot is over: show the branch, if that is worth it."""
 
 
 class Watcher(Forger):
@@ -36,7 +37,7 @@ class Watcher(Forger):
     BLOCK_MAKER = WatchingMaker
 
     def on_block(self, connection: Connection | None, message: Message, frame: bytes) -> None:
-        """A block has come: first the tree takes it."""
+        """A block has come. The tree takes it before the block maker hears of it."""
         super().on_block(connection, message, frame)
         if connection is not None:
             assert isinstance(self.maker, WatchingMaker)
@@ -49,14 +50,15 @@ class CourseMaker(WatchingMaker):
     """Makes the blocks of `CourseAttacker`."""
 
     def make_block(self, slot: int, value: int, draw: str, key: PrivateKey) -> None:
-        """Sign a block on the second longest chain, and one on the longest side branch if that is another one."""
+        """Sign a block on the second longest chain, and one on the longest side branch if that is a different
+        one."""
         for parent_id in {tip.id: None for tip in find_side_tips(self.tree, slot)}:
             self.publish(self.sign_block(slot, parent_id, draw, key, []))
 
 
 def find_side_tips(tree: Tree, slot: int) -> list[Block]:
     """The tip of the second longest chain, and that of the longest side branch if there is one. The best chain without
-    its last block is also a chain, but of two that are equally long the one with a side branch is taken."""
+    its last block also counts as a chain. A side branch of the same length is preferred to it."""
     second = tree.best.parent or tree.root
     longest, length = None, 0
     for block in tree.blocks.values():
@@ -82,9 +84,9 @@ class SecretMaker(WatchingMaker):
     """Builds a branch in secret, from the best chain on."""
 
     secret: tuple[Message, ...] = ()
-    """The branch, oldest block first, as far as nobody has been shown it."""
+    """The part of the branch that nobody has been shown yet, oldest block first."""
     length = 0
-    """How many blocks the branch has, those shown included."""
+    """How many blocks the branch has, including those already shown."""
     fork_height = 0
     """The height of the block that the branch builds on."""
     tip_id, tip_value = "", 0
@@ -106,7 +108,7 @@ class SecretMaker(WatchingMaker):
         return self.tree.best.height - self.fork_height
 
     def wins_tie(self) -> bool:
-        """Would the branch win against the best chain, if both are of one length?"""
+        """Would the branch win against the best chain, if both had the same length?"""
         return self.ties == "won" or (self.ties == "contract" and self.tip_value < self.tree.best.value)
 
     def would_win(self) -> bool:
@@ -128,7 +130,8 @@ class CaughtMaker(SecretMaker):
     """Makes the blocks of `UntilCaught`."""
 
     def on_others_block(self) -> None:
-        """Is it caught? If it wins ties, that is when the others draw level, otherwise one block before."""
+        """Is it caught? If it wins ties, it is caught when the others draw level; otherwise, when its lead is one
+        block."""
         if not self.length or not self.others:
             return
         lead = self.length - self.others
@@ -139,7 +142,7 @@ class CaughtMaker(SecretMaker):
             self.show()
 
     def trusts_in_tie(self) -> bool:
-        """Will it win a tie against what the others make next? By the contract's rule it cannot know: it takes the
+        """Will it win a tie against what the others make next? Under the contract's rule it cannot know: it takes the
         risk if its draw is in the lower half of those that win."""
         threshold = min(self.rules.thresholds.values())
         return self.ties == "won" or (self.ties == "contract" and 2 * self.tip_value < threshold)
@@ -158,7 +161,8 @@ class UntilCaught(Watcher):
 
 
 class SelfishMaker(SecretMaker):
-    """Makes the blocks of `Selfish`. Two chains of one length race while `secret` is empty and `length` is not 0."""
+    """Makes the blocks of `Selfish`. Two chains of the same length race while `secret` is empty and `length` is not
+    0."""
 
     def make_block(self, slot: int, value: int, draw: str, key: PrivateKey) -> None:
         """Put one more block on the branch; in a race, show it, since it decides."""
@@ -168,8 +172,8 @@ class SelfishMaker(SecretMaker):
             self.show()
 
     def on_others_block(self) -> None:
-        """The lead has become smaller: with a lead of one show all, level with the others make it a race, behind them
-        give up."""
+        """The lead has shrunk. If it is one block, show all; if the others have drawn level, make it a race; if they
+        are ahead, give up."""
         if not self.length or not self.others:
             return
         lead = self.length - self.others
@@ -195,7 +199,7 @@ class Selfish(Watcher):
 
 
 HOPELESS = 0.005
-"""A race is given up when the chance to catch up is smaller."""
+"""A race is given up when the chance to catch up is smaller than this."""
 
 
 class RaceMaker(SecretMaker):
@@ -214,11 +218,11 @@ class RaceMaker(SecretMaker):
         self.look()
 
     def find_parent(self, slot: int) -> Block:
-        """The block on which the race has begun: the best chain has grown since."""
+        """The block on which the race began, not the best one: that chain has grown since."""
         return self.tree.chain[self.fork_height]
 
     def on_others_block(self) -> None:
-        """They are one further."""
+        """The others are one block further."""
         if self.is_racing:
             self.look()
 
@@ -244,7 +248,7 @@ class RaceMaker(SecretMaker):
 
 
 class Racer(Watcher):
-    """Wants to undo so many blocks of the others, again and again: each time it builds a branch in secret until it is
+    """Wants to undo `depth` blocks of the others, again and again: each time it builds a branch in secret until it is
     as long as theirs, or has no hope left."""
 
     BLOCK_MAKER = RaceMaker

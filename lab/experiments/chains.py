@@ -1,7 +1,8 @@
-"""Nodes of stage 5 in memory that make a chain: the very classes that run on sockets, with a clock turned by hand.
+"""Nodes of stage 5 in memory that make a chain: the very classes that run on sockets, with a clock that the experiment
+sets.
 
 Ten stakes are equal. Each honest node plays one of them; the attacker, if there is one, plays several. A slot is a
-tenth of a second of the world's time. In each, all nodes draw first; then what they have made flies to the others.
+tenth of a second of the world's time. In each, all nodes draw first; then what they have made travels to the others.
 """
 
 from collections.abc import Iterator
@@ -30,7 +31,8 @@ FORMING_SECONDS = 2.0
 """How long the nodes take to join each other, before slot 0 begins."""
 
 WITHIN_SLOT = 0.1
-"""Of a slot: what a frame flies besides the delay. It arrives within a slot, and so does an answer to it."""
+"""How long a frame travels in addition to the delay, as a share of a slot. It arrives within a slot, and so does an
+answer to it."""
 
 HASHED = ("A keyed hash takes the place of RSA, so that a run takes seconds; anybody could forge it, and no node of the"
           " experiment does.")
@@ -43,8 +45,9 @@ def chance_of(share: float) -> float:
 
 
 def share_of_blocks(share: float) -> float:
-    """The share of the blocks that a share of the stake makes, if nobody's are lost: a little more than that share of
-    the slots, since what it loses by slots that several win is less than what the others lose."""
+    """The share of the blocks that a share of the stake makes, if no block is lost. Below one half it is a little more
+    than the share of the stake: a slot counts once even if several stakes win it, and the larger side loses more by
+    that."""
     return chance_of(share) / (chance_of(share) + chance_of(1 - share))
 
 
@@ -64,8 +67,8 @@ class Chain:
     """A network of ten stakes in memory."""
 
     def __init__(self, seed: int, delay: int = 0, bad_stakes: int = 0, attacker: type[StakeNode] = StakeNode) -> None:
-        """Each block reaches everybody `delay` slots after the one that it is made in, so that who makes the next
-        one knows it `delay + 1` slots later. The attacker plays the last `bad_stakes` of the ten."""
+        """Each block reaches everybody `delay` slots after the one that it is made in, so that the maker of the
+        next one knows it `delay + 1` slots later. The attacker plays the last `bad_stakes` of the ten."""
         self.world = World(seed, START_MS)
         self.delay = delay
         self.keys = make_keys(seed)
@@ -101,7 +104,7 @@ class Chain:
         self.world.run(FORMING_SECONDS + (slots + 0.5) * SLOT_SECONDS - self.world.now)
 
     def settle(self) -> None:
-        """Let arrive what is on its way: from now on, nobody draws."""
+        """Stop all draws, and let what is on its way arrive."""
         for node in self.nodes:
             node.maker.skip_slots_until(2**40)
         self.world.run((self.delay + 2) * SLOT_SECONDS)
@@ -126,14 +129,14 @@ class Chain:
 # --- who wins a tie ------------------------------------------------------------------------------
 
 TIES = {"won": -TICKETS, "lost": TICKETS, "contract": 0}
-"""Who has the better of two chains of one length: the attacker, the others, or the smaller draw, as the contract says.
-What is added to the attacker's lottery values where they are compared."""
+"""Who wins a tie between two chains of the same length: the attacker, the others, or the smaller draw, as the contract
+says. The number is added to the attacker's lottery values when they are compared."""
 
 
 @contextmanager
 def rules_of(seed: int, bad_stakes: int = 0, ties: str = "contract") -> Iterator[None]:
-    """Until the end, signatures are keyed hashes, and ties end as `ties` says: the contract's rule is overridden in the
-    experiment only. These rules hold for the whole process, so it must run nothing else meanwhile."""
+    """Inside this context, signatures are keyed hashes, and ties end as `ties` says: the contract's rule is overridden
+    in the experiment only. These rules hold for the whole process, so it must run nothing else meanwhile."""
     bad = {key.account for key in make_keys(seed)[HOLDERS - bad_stakes:]}
 
     class TieBlock(Block):

@@ -22,7 +22,7 @@ _ALONE = threading.Lock()
 
 
 class ClusterError(Exception):
-    """Why the cluster does not do the runs, in a line."""
+    """The cluster cannot do the runs. The message is one line for the user."""
 
 
 @contextmanager
@@ -39,7 +39,7 @@ def open_cluster(address: str) -> Iterator[Executor]:
     except OSError:
         raise ClusterError(f"no Dask scheduler answers at {address}") from None
     except ValueError:
-        raise ClusterError(f"{address} is no address like tcp://scheduler:8786") from None
+        raise ClusterError(f"{address} is not an address like tcp://scheduler:8786") from None
     with client:
         try:
             client.wait_for_workers(1, timeout=CONNECT_SECONDS)
@@ -71,10 +71,10 @@ class Checking(Executor):
 
 
 def do_with_code(code: str, work: Callable[..., Any], *arguments: Any) -> Any:
-    """Do a run on a worker. Raises ClusterError if the worker has other code."""
+    """Do a run on a worker. Raises ClusterError if the worker has different code."""
     if find_code() != code:
-        raise ClusterError(f"the worker on {platform.node()} has other code than this machine: give both the same, and"
-                           " start the worker again")
+        raise ClusterError(f"the worker on {platform.node()} has different code from this machine: give both the same,"
+                           " and start the worker again")
     with _ALONE:
         return work(*arguments)
 

@@ -47,12 +47,13 @@ class Convergence(Experiment):
 
     NAME: ClassVar[str] = "convergence"
     TITLE: ClassVar[str] = "Ledgers are equal after the news, or after a block"
-    QUESTION: ClassVar[str] = "How long after the last transaction have 2 to 50 nodes the same ledger, in each stage?"
+    QUESTION: ClassVar[str] = ("How long after the last transaction do 2 to 50 nodes have the same ledger, in each"
+                               " stage?")
     METHOD: ClassVar[str] = (
         f"Real nodes on this machine, with sockets, and RSA from stage 3 on. {TRANSACTIONS} transactions are typed,"
         " each at any of the nodes. The clock starts with the last of them. Then all nodes are asked for their ledgers,"
         " again and again, until all have executed all and all are equal. That is done in each network"
-        f" {TRIES} times. To be asked costs the nodes some time: the table says how long a round of questions takes. A"
+        f" {TRIES} times. Answering costs the nodes some time: the table says how long a round of questions takes. A"
         f" block comes every {INTERVAL:g} s in stage 4, and on average in stage 5, with F = {F}.")
     MEASURED: ClassVar[dict[str, str]] = {"seconds": "until all are equal, s", "round": "one round of questions, s",
                                           "busy": "time of the cores that nodes used, s / cores"}
@@ -72,7 +73,7 @@ class Convergence(Experiment):
 
     def run(self, point: Point, seed: int) -> list[Row]:
         """Start a network, and let its ledgers become equal again and again."""
-        # The wallets are next to the keys: in a folder of their own they would be left over where a run is ended.
+        # The wallets are next to the keys: in a folder of their own they would be left behind when a run is ended.
         keys = KeyRing(sockets.KEYS, sockets.KEYS, HOLDERS, lambda text: None)
         with running_network(int(point["stage"]), int(point["nodes"]), lambda place: options_of(point, place, keys),
                              {"WALLET_PASSPHRASE": PASSPHRASE}) as nodes:
@@ -100,12 +101,12 @@ class Convergence(Experiment):
         for (stage, nodes, interval), group in groups(rows, "stage", "nodes", "interval"):
             low, middle, high = spread(column(group, "seconds"))
             found.append(f"Stage {stage}, {nodes} nodes: {middle:.3f} s ({low:.3f}–{high:.3f}; theory"
-                         f" {expected(rows, int(stage), int(nodes), float(interval)):.3f} s); meanwhile the nodes had"
-                         f" all cores for {np.mean(column(group, 'busy')):.3f} s.")
+                         f" {expected(rows, int(stage), int(nodes), float(interval)):.3f} s); meanwhile the nodes kept"
+                         f" all cores busy for {np.mean(column(group, 'busy')):.3f} s.")
         found.append("Theory is the median wait for a block, what the fewest nodes take for one hop, and the work of"
-                     " the cores: a node gets each message by each of its links, and here all nodes share one machine."
-                     f" A copy takes {1e6 * seconds_of_a_copy(rows):.0f} µs of all cores, by what the nodes of the"
-                     " earliest stage have used.")
+                     " the cores: a node gets each message over each of its links, and here all nodes share one"
+                     f" machine. A copy takes {1e6 * seconds_of_a_copy(rows):.0f} µs of all cores, judging by what the"
+                     " nodes of the earliest stage used.")
         return found
 
 
@@ -117,12 +118,12 @@ def count_links(nodes: int) -> int:
 
 
 def count_hops(nodes: int) -> int:
-    """In how many hops everybody is reached: log(nodes), to the base of the links of a node."""
+    """How many hops it takes to reach everybody: log(nodes), to the base of the links of a node."""
     return 1 if nodes <= count_links(nodes) + 1 else math.ceil(math.log(nodes) / math.log(count_links(nodes)))
 
 
 def count_copies(nodes: int) -> int:
-    """How many copies of a message all nodes get together: one by each link in each direction, at most."""
+    """How many copies of a message all nodes get together: one over each link in each direction, at most."""
     return nodes * count_links(nodes)
 
 
@@ -205,7 +206,7 @@ class Tries:
         self.paid += 1
 
     def are_equal(self) -> bool:
-        """Have all nodes executed everything, and the same?"""
+        """Have all nodes executed everything, with the same result?"""
         since = [len(node.events) for node in self.nodes]
         for node in self.nodes:
             node.type("/ledger")

@@ -40,8 +40,8 @@ LINE = 12_500_000
 DISK = 10**12
 
 COPY_SECONDS, VERIFY_SECONDS = 2.5e-6, 90e-6
-"""What a copy of a message and a signature cost a processor, by docs/measurements.md: 22 µs for a chat message, which
-comes nine times; V is 90 µs."""
+"""The time of a processor for one copy of a message, and for verifying one signature, from docs/measurements.md: a chat
+message takes 22 µs and comes nine times; V is 90 µs."""
 
 BLOCK_SECONDS = 10.0
 """From block to block: the sequencer's interval, and the mean of the lottery, with the founder's usual options."""
@@ -51,7 +51,7 @@ VERIFIED_IN_A_BLOCK = {4: 1, 5: 2}
 
 
 class Cost(NamedTuple):
-    """What one node has, per second unless it says otherwise."""
+    """The load of one node, per second unless it says otherwise."""
 
     links: float
     messages: float
@@ -59,11 +59,11 @@ class Cost(NamedTuple):
     bytes: float
     """That come in; about as many go out."""
     processor: float
-    """Of one core."""
+    """The share of one core."""
     seconds: float
     """From when a message was sent until it counts at most nodes."""
     history: float
-    """Bytes that are kept of a year."""
+    """Bytes that are kept from one year."""
     newcomer: float
     """Seconds that a node needs to get and check a year's history."""
     list: float
@@ -73,7 +73,7 @@ class Cost(NamedTuple):
 
 
 def cost(stage: int, nodes: float, sizes: Sizes) -> Cost:
-    """The costs of each of so many nodes."""
+    """The costs of each node, in a network of `nodes` nodes."""
     rate = nodes * PER_USER
     joins = nodes * REJOINS if stage > 1 else 0.0
     blocks = min(rate, 1 / BLOCK_SECONDS) if stage == 4 else 1 / BLOCK_SECONDS if stage == 5 else 0.0
@@ -89,7 +89,8 @@ def cost(stage: int, nodes: float, sizes: Sizes) -> Cost:
 
 
 def links_of(stage: int, nodes: float) -> float:
-    """On average. In stage 1 each node but the first has called one; later each has called twelve."""
+    """The links of a node, on average. In stage 1 each node but the first has called one; later each has called
+    twelve."""
     return 2 * (nodes - 1) / nodes if stage == 1 else min(nodes - 1, 2 * (RING_LINKS + RANDOM_LINKS))
 
 
@@ -101,7 +102,7 @@ def copies_of(stage: int, nodes: float) -> float:
 
 def seconds_until_it_counts(stage: int, nodes: float) -> float:
     """In stages 1 to 3, until a message has come to most nodes; later, a block must come and spread, too. In a tree
-    where each node has called one of those before it, two nodes are 2 ln n apart on average (Dobrow, "On the
+    where each node has called one of those before it, two nodes are 2 ln n hops apart on average (Dobrow, "On the
     distribution of distances in recursive trees", 1996)."""
     hops = 2 * math.log(nodes) if stage == 1 else max(1.0, ring_and_random_hops(nodes))
     wait = {4: BLOCK_SECONDS / 2, 5: BLOCK_SECONDS}.get(stage)
@@ -111,11 +112,11 @@ def seconds_until_it_counts(stage: int, nodes: float) -> float:
 # --- where it stops -------------------------------------------------------------------------------
 
 class Limit(NamedTuple):
-    """Something that has an end."""
+    """A bound that a growing network passes at some size."""
 
     name: str
     is_over: Callable[[Cost, float, Sizes], bool]
-    """Is it, by the costs, the number of nodes and the sizes?"""
+    """Is it passed, given the costs, the number of nodes and the sizes?"""
     stages: Iterable[int]
 
 
@@ -125,7 +126,8 @@ LIMITS = [
     Limit(f"more addresses than a list of peers takes ({MAX_PEERS:,})",
           lambda found, nodes, sizes: nodes > MAX_PEERS, STAGES[1:]),
     Limit("a year of history fills a disk of 1 TB", lambda found, nodes, sizes: found.history > DISK, STAGES[1:]),
-    Limit("a newcomer needs more than a day for a year", lambda found, nodes, sizes: found.newcomer > DAY, STAGES[1:]),
+    Limit("a newcomer needs more than a day for a year's history",
+          lambda found, nodes, sizes: found.newcomer > DAY, STAGES[1:]),
     Limit("the list of all peers is longer than a frame (4 MiB)",
           lambda found, nodes, sizes: nodes * sizes.address > MAX_BODY, STAGES[1:]),
     Limit("a line of 100 Mbit/s is full", lambda found, nodes, sizes: found.bytes > LINE, STAGES),
@@ -136,7 +138,7 @@ LIMITS = [
 
 
 def first_over(limit: Limit, stage: int, sizes: Sizes) -> int:
-    """The least number of nodes with which the limit is passed."""
+    """The smallest number of nodes that passes the limit."""
     return bisect_left(range(10**10), True, lo=2,
                        key=lambda nodes: limit.is_over(cost(stage, nodes, sizes), nodes, sizes))
 
@@ -154,9 +156,9 @@ def table_of_frames(sizes: dict[int, Sizes]) -> Iterator[str]:
 
 
 def table_of_costs(sizes: dict[int, Sizes]) -> Iterator[str]:
-    """What each node has."""
-    yield from _row("stage", "nodes", "links", "messages in", "bytes in", "a core", "until it counts", "kept of a year",
-                    "newcomer")
+    """What each node bears."""
+    yield from _row("stage", "nodes", "links", "messages in", "bytes in", "a core", "until it counts",
+                    "kept from a year", "newcomer")
     yield "|---|" + "---:|" * 8
     for stage in STAGES:
         for nodes in NODES:
@@ -168,7 +170,7 @@ def table_of_costs(sizes: dict[int, Sizes]) -> Iterator[str]:
 
 
 def table_of_limits(sizes: dict[int, Sizes]) -> Iterator[str]:
-    """With how many nodes each limit is passed."""
+    """From how many nodes on each limit is passed."""
     yield from _row("from how many nodes on", *(f"stage {stage}" for stage in STAGES))
     yield "|---|" + "---:|" * len(STAGES)
     for limit in LIMITS:
@@ -189,7 +191,7 @@ def _row(*cells: str) -> Iterator[str]:
 
 
 def digits(number: float) -> str:
-    """Two digits that count."""
+    """A number, rounded to two significant digits."""
     if number <= 0:
         return "0"
     places = 1 - math.floor(math.log10(number))
@@ -197,17 +199,17 @@ def digits(number: float) -> str:
 
 
 def in_percent(share: float) -> str:
-    """A share; what is too small to matter only says so."""
+    """A share in percent; one that is too small to matter is `< 0.01 %`."""
     return f"{digits(100 * share)} %" if share >= 0.0001 else "< 0.01 %"
 
 
 def in_bytes(number: float) -> str:
-    """With a unit."""
+    """A number of bytes, with a unit."""
     return _with_unit(number, [(1, "B"), (10**3, "kB"), (10**6, "MB"), (10**9, "GB"), (10**12, "TB")])
 
 
 def in_time(seconds: float) -> str:
-    """With a unit."""
+    """A time, with a unit."""
     return _with_unit(seconds, [(1, "s"), (60, "min"), (HOUR, "h"), (DAY, "days")])
 
 

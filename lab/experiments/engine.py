@@ -13,7 +13,7 @@ from lab.experiments.cluster import open_cluster
 
 
 def open_engine(is_alone: bool = False, cluster: str | None = None) -> AbstractContextManager[Executor]:
-    """An executor for the runs. `cluster` is the address of a Dask scheduler. Runs that need a machine for themselves
+    """An executor for the runs. `cluster` is the address of a Dask scheduler. Runs that need a machine to themselves
     stay on this one: the others might share a machine there."""
     return open_processes(is_alone) if cluster is None or is_alone else open_cluster(cluster)
 
@@ -23,7 +23,7 @@ def open_processes(is_alone: bool = False) -> Iterator[Executor]:
     """An executor over all cores, or for one run at a time. What still runs when this is left by an exception, such as
     Ctrl-C, is ended: its rows would be lost anyway."""
     workers = 1 if is_alone else count_cores()
-    context = multiprocessing.get_context("spawn")  # a fork would take the threads' locks along, without the threads
+    context = multiprocessing.get_context("spawn")  # a fork would copy locks that threads hold, without the threads
     executor = ProcessPoolExecutor(workers, context, initializer=_begin_worker)
     try:
         yield executor

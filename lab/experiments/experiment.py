@@ -18,32 +18,32 @@ Row = dict[str, Value]
 
 
 class Experiment(ABC):
-    """One question, and how it is measured. It has no state, so that any process can be handed one."""
+    """One question, and how it is measured. It has no state, so it can be handed to any process."""
 
     NAME: ClassVar[str]
     TITLE: ClassVar[str]
     QUESTION: ClassVar[str]
     METHOD: ClassVar[str]
-    """How it is measured, in some sentences; what is simplified is said here."""
+    """How it is measured, and what is simplified, in a few sentences."""
     MEASURED: ClassVar[dict[str, str]]
     """The measured columns that the report's table shows, and what each is, with its unit."""
     IS_ALONE: ClassVar[bool] = False
-    """Does each run need the machine for itself? Real nodes do."""
+    """Does each run need the machine to itself? Real nodes do."""
 
     @abstractmethod
     def points(self, is_quick: bool) -> list[Point]:
-        """The points, each with the same parameters' names; the quick form has fewer and smaller ones."""
+        """The points, all with the same names of parameters; the quick form has fewer and smaller ones."""
 
     @abstractmethod
     def runs(self, is_quick: bool) -> int:
         """How many runs each point gets, each with a seed of its own."""
 
     def runs_of(self, point: Point, is_quick: bool) -> int:
-        """How many runs this point gets: fewer, where it has real nodes and the others do not. A hook."""
+        """How many runs this point gets. A hook: a point with real nodes gets fewer."""
         return self.runs(is_quick)
 
     def is_alone(self, point: Point) -> bool:
-        """Do the runs of this point need the machine for themselves? A hook."""
+        """Do the runs of this point need the machine to themselves? A hook."""
         return self.IS_ALONE
 
     @abstractmethod
@@ -60,7 +60,7 @@ class Experiment(ABC):
 
 
 def seed_of(seed: int, name: str, point: Point, number: int) -> int:
-    """The seed of one run. It depends on nothing but these, so the order of the runs, and who does them, is free."""
+    """The seed of one run. It depends on nothing else, so any process may do the runs, in any order."""
     text = json.dumps([seed, name, point, number], sort_keys=True)
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6], "big")
 
@@ -76,7 +76,7 @@ def column(rows: Iterable[Row], name: str) -> list[float]:
 
 
 def groups(rows: Iterable[Row], *names: str) -> Iterator[tuple[tuple[Value, ...], list[Row]]]:
-    """The rows that agree in these columns, together, in order of their first one."""
+    """Groups of rows that agree in these columns, in the order of the first row of each."""
     found: dict[tuple[Value, ...], list[Row]] = {}
     for row in rows:
         found.setdefault(tuple(row[name] for name in names), []).append(row)

@@ -1,6 +1,7 @@
 """Experiments by name: `make experiment NAME=forks`; `make experiments` does all, one after the other.
 
-Each leaves its table, its picture and its page in run/experiments/NAME/. Interrupted, it goes on where it was.
+Each leaves its table, its picture and its page in run/experiments/NAME/. If one is interrupted,
+the same command continues it.
 """
 
 import argparse
@@ -51,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if unknown:
         return complain(f"no experiment is called {unknown[0]!r}; {there_are}", 2)
     if not (options.names or options.all):
-        return complain(f"which experiment? NAME= says it (--all: all of them); {there_are}", 2)
+        return complain(f"which experiment? name it with NAME= (--all: all of them); {there_are}", 2)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # the runs in other processes must be ended then too
     try:
         for name in EXPERIMENTS if options.all else options.names:
@@ -64,13 +65,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def complain(reason: str, status: int) -> int:
-    """Say in one line what is wrong; give the exit status."""
+    """Say in one line what is wrong, and return the exit status."""
     print(f"python -m lab.experiments: {reason}", file=sys.stderr)
     return status
 
 
 def do_experiment(experiment: Experiment, options: argparse.Namespace) -> Path:
-    """Measure, draw and write the page; give the folder. The quick form has its own."""
+    """Measure, draw, write the page, and return the folder. The quick form has its own."""
     size = "quick" if options.quick else "full"
     folder: Path = options.to / (experiment.NAME + ("-quick" if options.quick else ""))
     path = folder / "finished.jsonl"
@@ -90,7 +91,7 @@ def do_experiment(experiment: Experiment, options: argparse.Namespace) -> Path:
 
 
 def measure(experiment: Experiment, options: argparse.Namespace, finished: Finished) -> list[Row]:
-    """Do the runs that are left, under a bar that says how long it takes; all rows."""
+    """Do the runs that are left, under a bar that says how long it takes. Return all rows."""
     tasks = make_tasks(experiment, options.quick)
     done = sum(task.key in finished.rows for task in tasks)
     if done == len(tasks) or options.draw:
@@ -130,7 +131,7 @@ def describe_machine() -> str:
 
 
 def find_processor() -> str:
-    """The processor's name, by /proc/cpuinfo where there is one."""
+    """The processor's name, from /proc/cpuinfo if the system has it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

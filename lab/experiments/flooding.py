@@ -1,6 +1,6 @@
 """The graphs of graphs.py as nodes in memory: the very classes that run on sockets, linked, failing, and flooding.
 
-The lists of stage 2 say whom a node calls. A frame flies for one second, so the time at which a message comes is its
+The lists of stage 2 say whom a node calls. A frame travels for one second, so the time at which a message comes is its
 number of hops.
 """
 
@@ -20,7 +20,7 @@ NETWORK = "0" * 32
 
 
 def address_of(node: int) -> str:
-    """Its place in the sorted list of addresses is its number."""
+    """The address of a node. Its place in the sorted list of addresses is the node's number."""
     return f"node-{node:06}:1"
 
 
@@ -40,7 +40,7 @@ class FloodingNode(ChatNode):
     """A node that belongs to the network from the start, and notes what comes."""
 
     def start(self, peer: str | None) -> None:
-        """Be there: others will call, and this node calls whom it is told to."""
+        """Join nobody: `NodesOf` links the nodes."""
         self.network_name = NETWORK
         self.copies = 0
         self.came_at = -1.0
@@ -77,7 +77,7 @@ class NodesOf:
         self.world.run(seconds=1)
 
     def flood(self, start: int) -> Flood:
-        """Let a node say something, and wait until all have heard it who ever will."""
+        """Let a node say something, and wait until no other node will hear it."""
         for node in self.nodes:
             node.copies, node.came_at = 0, -1.0
         begin, before = self.world.now, -1
@@ -89,7 +89,8 @@ class NodesOf:
 
 
 def nodes_of(graph: Graph, topology: str, seed: int) -> NodesOf:
-    """Nodes in memory that are linked by the lists of stage 2; by the graph, if it is one that those do not make."""
+    """Nodes in memory, linked by the lists of stage 2. Those make no random graph, so its nodes are linked as `graph`
+    says."""
     if topology != "random":
         graph = Graph(graph.nodes, np.array(list(wanted_pairs(graph.nodes, topology, seed))))
     return NodesOf(graph, seed)

@@ -22,7 +22,7 @@ class Forks(Experiment):
     NAME: ClassVar[str] = "forks"
     TITLE: ClassVar[str] = "Slow news makes forks, and forks cost blocks"
     QUESTION: ClassVar[str] = ("What does it cost that blocks travel for Δ slots: how fast does the chain grow, what"
-                               " share of them is orphaned, and how long is the longest rollback?")
+                               " share of the blocks is orphaned, and how long is the longest rollback?")
     METHOD: ClassVar[str] = (
         "Ten nodes of stage 5, each with a tenth of the stake, run in memory for 3,600 slots. A slot has a block with"
         " chance F = 0.1. A block of slot t is known to all others in slot t + Δ + 1. Growth is the height of the best"
@@ -99,8 +99,8 @@ class Forks(Experiment):
             found.append(f"Real nodes without delay: growth {np.mean(column(real, 'growth')):.3f}, orphan share"
                          f" {np.mean(column(real, 'orphans')):.3f} (mean of {len(real)} runs). The lottery's luck moves"
                          f" the growth of one such run by {luck:.3f} (one standard deviation).")
-        found.append("Theory lets nobody know of a block before Δ slots have passed, a lower bound of the growth."
-                     " In truth its creator knows it at once, and can build on it. With that, theory says"
+        found.append("In theory nobody knows of a block before Δ slots have passed: a lower bound of the growth."
+                     " In fact its creator knows it at once, and can build on it. With that, theory says"
                      f" {growth_with_own(10):.3f} at Δ = 10.")
         return found
 

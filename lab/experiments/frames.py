@@ -23,7 +23,7 @@ from stage5_pos.node import StakeNode
 FIRST, SECOND = "203.0.113.100:5000", "203.0.113.101:5000"
 TEXT = "hello, how are you?"
 QUIET_SECONDS = 300
-"""How long two nodes are watched that have nothing to say."""
+"""How long two nodes that have nothing to say are watched."""
 FOREVER_MS = 3_600_000
 """A slot of stage 5 while nodes must be quiet."""
 
@@ -38,7 +38,7 @@ class Sizes(NamedTuple):
     address: int
     """What an entry adds to a list of peers."""
     upkeep: float
-    """What comes in each second where nothing happens: comparisons with a neighbour every five seconds."""
+    """What comes in each second while nothing happens: comparisons with a neighbour every five seconds."""
     block: int
     """A block without transactions."""
     block_id: int
@@ -51,7 +51,7 @@ class Pair:
     def __init__(self, stage: int, keys: Sequence[PrivateKey], slot_ms: int = 1_000) -> None:
         """In stage 5 the first node makes a block in nearly each slot."""
         self.world = World(1)
-        self.world.delivered = deque()  # of all that comes, and not only of the last
+        self.world.delivered = deque()  # keeps all deliveries, not only the latest
         make_node = _maker(stage, keys, self.world.start_ms, slot_ms)
         self.first = self.world.add(make_node, address=FIRST)
         self.world.run(0.1)
@@ -59,7 +59,7 @@ class Pair:
         self.world.run(2)
 
     def say(self, line: str, times: int, seconds: float) -> None:
-        """Type a line at the first node, some times, and let time pass."""
+        """Type a line at the first node, `times` times, and let time pass."""
         for _ in range(times):
             self.first.on_line(line)
         self.world.run(seconds)
@@ -97,14 +97,14 @@ def measure_sizes(stage: int, keys: Sequence[PrivateKey]) -> Sizes:
     for times in (1, 3):
         pair.say(line, times, 12)
     listed = {len(message["addresses"]): size for message, size in pair.frames("peers")}
-    # A first entry has no comma, so a list without one counts as a byte shorter.
+    # A first entry has no comma, so an empty list counts as a byte shorter.
     address = _slope({0: len(encode_frame({"type": "peers", "addresses": []})) - 1, **listed})
     return Sizes(pair.frames("transaction")[-1][1], pair.frames("presence")[-1][1], address, _upkeep(stage, keys),
                  *_block_sizes(pair))
 
 
 def _block_sizes(pair: Pair) -> tuple[int, int]:
-    """Of a block without transactions, and what each adds."""
+    """The size of a block without transactions, and what each transaction adds."""
     blocks = {len(message["transactions"]): size for message, size in pair.frames("block") if message["transactions"]}
     each = _slope(blocks) if blocks else 0
     return min(blocks.values(), default=0) - each, each

@@ -1,4 +1,4 @@
-"""Who is linked to whom, as arrays: a model of a network of which nothing is left but its links.
+"""Who is linked to whom, as arrays: a model that keeps nothing of a network but its links.
 
 Nodes are the numbers 0, 1, 2 … in the order of the ring. A link is used in both directions, whoever opened it.
 """
@@ -17,14 +17,16 @@ DEGREE = 10
 """Links of each node in a random regular graph."""
 
 CHANGES = 5
-"""Pairs of links that try to change partners, for each link of a random regular graph: each link tries ten times."""
+"""How many pairs of links try to change partners, for each link of a random regular graph: so each link tries ten
+times."""
 
 
 class Graph:
     """The links of a network."""
 
     def __init__(self, nodes: int, pairs: Ints) -> None:
-        """`pairs` has a row for each link. One that stands there twice counts once, one from a node to itself not."""
+        """`pairs` has a row for each link. A link that is there twice counts once, and one from a node to itself does
+        not count."""
         ordered = np.unique(np.sort(pairs[pairs[:, 0] != pairs[:, 1]], axis=1), axis=0)
         self.nodes = nodes
         self.pairs = ordered
@@ -61,7 +63,7 @@ class Flood(NamedTuple):
     hops: Ints
     """To each node; −1 where it has not come."""
     copies: int
-    """How often it came to a node, all nodes together."""
+    """How often it came to a node, summed over all nodes."""
 
     @property
     def reached(self) -> int:
@@ -77,8 +79,8 @@ def flood(graph: Graph, start: int) -> Flood:
 
 
 def largest(order: Ints, spread_from: Callable[[int], Flood]) -> Flood:
-    """Of the floods that begin at one node of each part of the network, the one that reaches most. The first node of a
-    part in this order begins."""
+    """Of the floods that begin at one node of each part of the network, the one that reaches most. In each part, it
+    begins at the node that is first in `order`."""
     seen: set[int] = set()
     floods = []
     for start in order.tolist():
@@ -91,7 +93,7 @@ def largest(order: Ints, spread_from: Callable[[int], Flood]) -> Flood:
 # --- topologies -----------------------------------------------------------------------------------
 
 def successors(nodes: int, count: int) -> Graph:
-    """Each node opens links to so many nodes that follow it on a ring."""
+    """Each node opens links to the `count` nodes that follow it on a ring."""
     steps = np.arange(1, min(count, nodes - 1) + 1)
     first = np.repeat(np.arange(nodes), steps.size)
     return Graph(nodes, np.stack([first, (first + np.tile(steps, nodes)) % nodes], axis=1))

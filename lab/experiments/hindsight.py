@@ -1,4 +1,5 @@
-"""The best private fork: an attacker that only watches, the plan made in hindsight, and one that carries it out."""
+"""The best private fork: an attacker that only watches, the plan made in hindsight, and an attacker that carries it
+out."""
 
 from collections.abc import Sequence
 

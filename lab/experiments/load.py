@@ -64,7 +64,7 @@ def split_frames(data: bytes) -> Iterator[bytes]:
 
 
 def forge(genuine: bytes, number: int, choose: random.Random) -> Iterator[bytes]:
-    """So many transactions, as frames, each with the signature of a genuine one."""
+    """`number` transactions, as frames, each with the signature of a genuine one."""
     message = json.loads(genuine[4:])
     for _ in range(number):
         yield frames_of({**message, "nonce": f"{choose.getrandbits(128):032x}"})
@@ -86,7 +86,7 @@ class Forger(threading.Thread):
         """How many the node has read and refused."""
 
     def run(self) -> None:
-        """Send them all, unless it is over before."""
+        """Send them all, or as many as it can before `stop` is called."""
         buffer = bytearray(MEBIBYTE)
         for first in range(0, len(self._frames), MAX_INVALID):
             if self._is_over.is_set():
@@ -94,7 +94,7 @@ class Forger(threading.Thread):
             some = self._frames[first:first + MAX_INVALID]
             with contextlib.suppress(OSError), Peer(self._address, self._stage, self._network, self._listen) as peer:
                 peer.send_bytes(frames_of(peer.hello_message()) + b"".join(some))
-                peer.socket.shutdown(socket.SHUT_WR)  # then the node also closes where the last ones are fewer than ten
+                peer.socket.shutdown(socket.SHUT_WR)  # so the node closes even if fewer than ten were left
                 while peer.socket.recv_into(buffer):
                     if self._is_over.is_set():
                         return
@@ -107,7 +107,7 @@ class Forger(threading.Thread):
 
 @contextlib.contextmanager
 def forgers(nodes: Sequence[NodeProcess], frames: Sequence[bytes], listen: str) -> Iterator[list[Forger]]:
-    """One for each node, not started yet; none if there is nothing to send."""
+    """A forger for each node, not started yet; none if there is nothing to send."""
     found = [Forger(node, frames, listen) for node in nodes] if frames else []
     try:
         yield found

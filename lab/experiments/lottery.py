@@ -106,8 +106,8 @@ class Lottery(Experiment):
                          f" {worst[3]:.2%}.")
             gaps = [abs(mean - expected_share(rule, share, keys))
                     for share, keys, mean in means(where(rows, rule=rule))]
-            found.append(f"Its measured means lie within {max(gaps):.2%} of all slots won of what theory says.")
-        found.append("Under the first rule the lines of all numbers of keys are one: 1 − (1 − f)^share is the same"
+            found.append(f"Its measured means differ from theory by at most {max(gaps):.2%} of all slots won.")
+        found.append("Under the first rule the lines for all numbers of keys coincide: 1 − (1 − f)^share is the same"
                      " however the share is split. Under the second one, whoever splits a stake loses by it, and a"
                      " small holder never wins, however long it waits.")
         return found

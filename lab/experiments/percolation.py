@@ -1,7 +1,8 @@
 """Closed forms and recurrences for graphs: how far a message goes, and what share stays together when nodes fail.
 
-The ring is that of ten successors, with links that both ends use, so a node has twenty; or that with two random links
-more, which others open, too. `failed` is the share of all nodes that fail, each as likely as any other.
+One ring links each node to its ten successors; both ends use a link, so a node has twenty. The other ring has two
+random links more for each node, and on average as many that others open to it. `failed` is the share of all nodes that
+fail, each as likely as any other.
 """
 
 import math
@@ -27,10 +28,11 @@ def ring_and_random_growth() -> float:
     """By how much the number of nodes that a message has come to grows with each hop, on a ring with random links.
 
     A random link leads to a new place of the ring, and from each such place the message runs along the ring in both
-    directions, 20 new nodes a hop. With S places, a new nodes by random links and b by the ring in a hop, the next hop
-    has S' = S + a', a' = 3a + 4b, b' = 20 S: a node has four random links, two of its own and on average two of others,
-    and one that was reached by one of them has three left. All grow by the factor x with (x − 1)(x − 3) = 80. It counts
-    nodes as new that were reached before, so it is an upper bound.
+    directions, 20 new nodes a hop. Let S be the number of places; let `a` be the number of new nodes that one hop
+    reaches by random links, and `b` the number that it reaches along the ring. The next hop has S' = S + a',
+    a' = 3a + 4b, b' = 20 S: a node has four random links, two of its own and on average two of others,
+    and one that was reached by one of them has three left. All grow by the factor x with (x − 1)(x − 3) = 80. Nodes
+    that were reached before count as new, so it is an upper bound.
     """
     links = 2 * RANDOM_LINKS
     return links / 2 + math.sqrt((links / 2 - 1) ** 2 + links * 2 * RING_LINKS)
@@ -75,8 +77,8 @@ def ring_and_random_together(failed: float) -> float:
     A piece goes on after a survivor with the chance 1 − c, c = f^10. Between survivors, a random link leads into a dead
     end with the chance v if it is followed from the node that has opened it, and w from the other one. All links that a
     node has opened lead into dead ends with the chance (f + (1 − f) v)², all that others have opened to it with
-    exp(2 (1 − f) (w − 1)). All nodes on one side of it in its piece do so with c / (1 − (1 − c) g), g the product of
-    the two.
+    exp(2 (1 − f) (w − 1)). All nodes on one side of it in its piece do so with c / (1 − (1 − c) g), where g is the
+    product of the two.
     """
     alive, cut = 1 - failed, failed**RING_LINKS
     by_own = by_other = 0.0

@@ -1,4 +1,5 @@
-"""Pictures that are read from the last row of a hall: large letters, thick lines, colours that all can tell apart."""
+"""Pictures that can be read from the last row of a lecture hall: large letters, thick lines, colours that all can tell
+apart."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Which share of the best chain an attacker can have, and whether withholding pays."""
+"""What share of the best chain an attacker can have, and whether withholding pays."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -30,7 +30,8 @@ class Quality(Experiment):
         "Nodes of stage 5 run in memory for 3,600 slots: each honest one has a tenth of the stake, and the attacker has"
         " φ. A slot has a block with chance F = 0.1, and blocks arrive within their slot. The attacker withholds as"
         " Eyal and Sirer describe it for Bitcoin. Only the blocks of the best chain at the end count. Of two chains of"
-        " one length the smaller draw wins by the contract; in other series the attacker wins all ties, or loses all."
+        " the same length, the one with the smaller draw wins by the contract; in other series the attacker wins"
+        " all ties, or loses all."
         f" {HASHED}")
     MEASURED: ClassVar[dict[str, str]] = NAMES
 

@@ -41,8 +41,8 @@ class Circumstances(NamedTuple):
     """What repeats it."""
 
 
-QUICK = ('<p class="pale">This is the quick form: a few short runs, which show that all works. Their numbers are mostly'
-         " luck, and the points may be fewer than the text says.</p>")
+QUICK = ('<p class="pale">This is the quick form: a few short runs, which show that everything works. Their numbers'
+         " are mostly luck, and the points may be fewer than the text says.</p>")
 
 
 def report_page(experiment: Experiment, points: Sequence[Point], rows: Sequence[Row], found: Circumstances,
@@ -92,7 +92,7 @@ def _spread_shown(rows: Sequence[Row], name: str) -> str:
 
 
 def _shown(value: int | float | str) -> str:
-    """Four digits that count."""
+    """A cell of the table; numbers have at most four significant digits."""
     if isinstance(value, str):
         return value
     return f"{value:,.0f}" if value == int(value) else f"{value:.4g}"

@@ -38,8 +38,8 @@ class Rollbacks(Experiment):
         " withholds builds in secret, shows its branch when it is about to lose its lead, and shows what it has at the"
         " end. The best private fork is found in hindsight: of all slots in which an attacker might have split, and"
         " might have shown its branch, those that undo most. Where ties are as in the contract, a second run then"
-        " carries that out. Ties: of two chains of one length the smaller draw wins by the contract; in other series"
-        f" the attacker wins all ties, or loses all. {HASHED} {sockets.METHOD}")
+        " carries that out. Ties: of two chains of the same length, the one with the smaller draw wins by the contract;"
+        f" in other series the attacker wins all ties, or loses all. {HASHED} {sockets.METHOD}")
     MEASURED: ClassVar[dict[str, str]] = {"contract": "longest rollback, blocks", "won": "where the attacker wins ties",
                                           "lost": "where it loses them"}
 
@@ -68,7 +68,7 @@ class Rollbacks(Experiment):
         return point["how"] == "sockets"
 
     def run(self, point: Point, seed: int) -> list[Row]:
-        """Let them make a chain, and ask the honest nodes for their longest rollback; with each rule for ties."""
+        """Let the nodes make a chain under each rule for ties, and ask the honest ones for their longest rollback."""
         stakes, slots, attack = round(float(point["phi"]) * HOLDERS), int(point["slots"]), str(point["attack"])
         if point["how"] == "sockets":
             return [{"contract": sockets.watch(slots, stakes).longest_rollback}]
@@ -116,9 +116,11 @@ class Rollbacks(Experiment):
             low, middle, high = spread(column(where(short, how="memory"), "contract"))
             depths = ", ".join(f"{depth:.0f}" for depth in real)
             found.append(f"Real nodes, φ = 30%, {sockets.SLOTS} slots, withheld until caught: {depths} blocks in"
-                         f" {len(real)} runs; nodes in memory, as many slots: {middle:.0f} ({low:.0f}–{high:.0f}).")
+                         f" {len(real)} runs; nodes in memory, the same number of slots: {middle:.0f}"
+                         f" ({low:.0f}–{high:.0f}).")
         found.append("A simulated attack is only a lower bound of what an attacker can do. From half of the stake on no"
-                     " depth is safe: the private branch grows as fast as the public chain, and all of that can go.")
+                     " depth is safe: the private branch grows as fast as the public chain, and all of it can be"
+                     " undone.")
         return found
 
 
@@ -167,7 +169,8 @@ def run_attack(kind: type[StakeNode], seed: int, stakes: int, ties: str, slots: 
 
 
 def run_best_fork(seed: int, stakes: int, slots: int) -> Row:
-    """The longest rollback by a private branch that is planned in hindsight. With the contract's ties it is made."""
+    """The longest rollback by a private branch that is planned in hindsight. With the contract's rule for ties, it is
+    carried out."""
     with rules_of(seed, stakes):
         plans = find_best_forks(seed, stakes, slots)
         depth, first, last = plans["contract"]
@@ -186,7 +189,7 @@ def find_best_forks(seed: int, stakes: int, slots: int) -> dict[str, tuple[int, 
 
 
 def carry_out(seed: int, stakes: int, first: int, last: int) -> int:
-    """The longest rollback where the attacker builds from the first slot to the last one, and shows its branch then."""
+    """The longest rollback if the attacker builds from the first slot to the last one, and then shows its branch."""
     chain = Chain(seed, bad_stakes=stakes, attacker=Planned)
     assert chain.attacker is not None and isinstance(chain.attacker.maker, PlannedMaker)
     chain.attacker.maker.first, chain.attacker.maker.last = first, last

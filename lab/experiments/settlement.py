@@ -29,11 +29,11 @@ class Settlement(Experiment):
                                " it, if an attacker holds 10 to 40 % of the stake?")
     METHOD: ClassVar[str] = (
         "Left: nodes of stage 5 run in memory for 3,600 slots. An attacker builds a branch in secret, again and again."
-        " Once the others have made so many blocks since the fork, it shows the branch as soon as it is as long as"
-        " theirs, and gives up when its chance to get there is below 0.5 %. It wins ties. Right: of the draws of the"
-        " same lottery, in slots that somebody wins, reach and margin are computed slot by slot: they say whether the"
-        " best attack that there is could undo a slot when so many have followed. A slot that the attacker wins is its"
-        f" own, even if others win it too. A slot has a block with chance F = 0.1. {HASHED}")
+        " Once the others have made a given number of blocks since the fork, it shows the branch as soon as it is as"
+        " long as theirs, and gives up when its chance to get there is below 0.5 %. It wins ties. Right: from the draws"
+        " of the same lottery, in slots that somebody wins, reach and margin are computed slot by slot: they say"
+        " whether the best attack that there is could undo a slot when a given number have followed. A slot that the"
+        f" attacker wins is its own, even if others win it too. A slot has a block with chance F = 0.1. {HASHED}")
     MEASURED: ClassVar[dict[str, str]] = {"undone": "share undone in a run", "tries": "tries in a run"}
 
     def points(self, is_quick: bool) -> list[Point]:
@@ -88,8 +88,8 @@ class Settlement(Experiment):
                 expected = theory_of(str(how), float(share), int(depth))
                 found.append(f"{how}, φ = {float(share):.0%}, depth {depth}: {undone / tries:.4f} of {tries:.0f} tries"
                              f" (theory {expected:.4f}).")
-        found.append("The curve on the left is that of one attack, and no bound: whoever plays better undoes more. The"
-                     " curve on the right is a bound of all attacks, as long as blocks arrive within their slot.")
+        found.append("The curve on the left is that of one attack, and not a bound: a better attack undoes more. The"
+                     " curve on the right is a bound for all attacks, as long as blocks arrive within their slot.")
         return found
 
 
@@ -104,8 +104,8 @@ def share_of_slots(share: float) -> float:
 
 
 def draw_shares(axes: Axes, rows: Sequence[Row], label: str, place: int) -> None:
-    """The share undone of all tries of a point, and two standard errors, by how much the runs differ: the tries of one
-    run depend on each other. Where nothing was undone, there is no point."""
+    """The share undone of all tries of a point, and two standard errors. These come from how much the runs differ,
+    since the tries of one run depend on each other. Where nothing was undone, there is no point."""
     xs, ys, low, high = [], [], [], []
     for (depth,), group in groups(rows, "depth"):
         tries, undone = np.array(column(group, "tries")), np.array(column(group, "successes"))
@@ -133,7 +133,7 @@ def race_on_nodes(seed: int, stakes: int, depth: int, slots: int) -> tuple[int, 
 
 
 def look_at_draws(seed: int, stakes: int, depth: int, slots: int) -> tuple[int, int]:
-    """Of how many slots `depth` others have followed, and how many of them the best attack could undo then."""
+    """How many slots were followed by `depth` others, and how many of those the best attack could then undo."""
     is_bad = draw_slots(seed, stakes, slots)
     tries = undone = reach = 0
     for start in range(len(is_bad) - depth):
@@ -144,7 +144,7 @@ def look_at_draws(seed: int, stakes: int, depth: int, slots: int) -> tuple[int, 
 
 
 def find_margin(reach: int, is_bad: Sequence[bool]) -> int:
-    """The margin after some slots, of which it is known whose they are, where the reach was such before them."""
+    """The margin after some slots, given who has won each of them, and the reach before them."""
     margin = reach
     for bad in is_bad:
         if bad:
@@ -156,7 +156,7 @@ def find_margin(reach: int, is_bad: Sequence[bool]) -> int:
 
 
 def draw_slots(seed: int, stakes: int, slots: int) -> list[bool]:
-    """The slots that somebody wins: does the attacker win it, too?"""
+    """For each slot that somebody wins: is the attacker among the winners?"""
     genesis, keys = make_lottery(seed), make_keys(seed)
     thresholds = genesis.winning_thresholds()
     found = []

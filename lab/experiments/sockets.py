@@ -10,7 +10,7 @@ from lab.nodes.processes import ROOT, NodeProcess, end_all, wait_until_linked
 from stage2_ledger.limits import RING_LINKS
 
 SLOT_SECONDS = 0.15
-"""Long enough for a block to reach everybody within its slot, also on a machine that is busy."""
+"""Long enough for a block to reach everybody within its slot, even on a machine that is busy."""
 
 KEYS = ROOT / "run" / "bench-keys"
 
@@ -26,7 +26,7 @@ METHOD = (f"Three runs of {SLOTS} slots were also made by real nodes: ten proces
 
 
 class Seen(NamedTuple):
-    """What the nodes have reported of the slots that were looked at."""
+    """What the nodes have reported about the slots that were looked at."""
 
     made: int
     """All blocks."""
@@ -38,7 +38,7 @@ class Seen(NamedTuple):
 
 @contextmanager
 def running_stakes(bad_stakes: int) -> Iterator[list[NodeProcess]]:
-    """Run honest nodes with one stake each, and after them an attacker with the last ones, which withholds."""
+    """Run honest nodes with one stake each, and after them an attacker that withholds, with the last stakes."""
     played = [[number] for number in range(1, HOLDERS - bad_stakes + 1)]
     if bad_stakes:
         played.append(list(range(HOLDERS - bad_stakes + 1, HOLDERS + 1)))
@@ -57,7 +57,7 @@ def running_stakes(bad_stakes: int) -> Iterator[list[NodeProcess]]:
 
 
 def watch(slots: int, bad_stakes: int = 0) -> Seen:
-    """Let a network run for so many slots, from when all nodes are linked, and count what came of it."""
+    """Let a network run for `slots` slots after all its nodes are linked, and count the blocks."""
     with running_stakes(bad_stakes) as nodes:
         honest = nodes[:HOLDERS - bad_stakes]
         first = honest[0].ask("/status", "status")["slot"] + 1

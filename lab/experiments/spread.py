@@ -37,12 +37,13 @@ class Spread(Experiment):
     METHOD: ClassVar[str] = (
         "Three networks are compared. In the first, each node opens links to its ten successors on a ring; in the"
         " second, to these and to two random nodes, as in stages 2 to 5; in the third, it has ten links to random"
-        " nodes. A link is used in both directions. The links are arrays. Counted are the hops to the last node, and"
-        " how often the message comes to a node. Up to 1,000 nodes, the node classes in memory do the same: the lists"
-        " of peers of stage 2 say whom each one calls, and stage 1 floods. In networks of 1,000 nodes some fail at"
-        " random, all at once. Then the message begins in the largest part, before anybody has called others in place"
-        " of the lost. What is left out: where nodes join one after the other, early ones keep the links that they had"
-        " when the network was small, so they have more links than others, and news spreads a little faster.")
+        " nodes. A link is used in both directions. The links are arrays. Two things are counted: the hops to the last"
+        " node, and how often the message comes to a node. Up to 1,000 nodes, the node classes in memory do the"
+        " same: the lists of peers of stage 2 say whom each one calls, and stage 1 floods. In networks of 1,000 nodes"
+        " some fail at random, all at once. Then the message begins in the largest part, before anybody has called"
+        " others in place of the lost. What is left out: where nodes join one after the other, early ones keep the"
+        " links that they had when the network was small, so they have more links than others, and news"
+        " spreads a little faster.")
     MEASURED: ClassVar[dict[str, str]] = {
         "last": "hops to the last node", "mean": "hops on average", "copies": "copies that come to a node",
         "together": "share of the survivors in the largest part"}
@@ -127,8 +128,8 @@ class Spread(Experiment):
             found.append(f"{failed:.0%} of {nodes:,} nodes fail: {'; '.join(parts)}.")
         found.append("A message travels over each link in both directions, except over those by which it first came to"
                      " a node. For networks with random links, theory says how far most nodes are; the last ones are a"
-                     " hop or two farther. The share that stays together is that of the giant component of a network"
-                     " without end; on the ring alone, that of the largest piece.")
+                     " hop or two farther. The share that stays together is that of the giant component of an infinite"
+                     " network; on the ring alone, that of the largest piece.")
         return found
 
 

@@ -1,8 +1,8 @@
 """A sweep: all runs of all points of an experiment, on all cores; what is finished is on disk, and is not done again.
 
 `finished.jsonl` has a line for each finished run. Its first line says what the rows depend on: the seed, the size,
-the commit and the machine. A sweep that is interrupted, by Ctrl-C or by a power cut, goes on where it was. If the
-first line is another one, the sweep begins again.
+the commit and the machine. A sweep that is interrupted, by Ctrl-C or by a power cut, continues where it stopped.
+If the first line differs, the sweep starts over.
 """
 
 import csv
@@ -49,9 +49,9 @@ class Finished:
         lines = list(_read_lines(path))
         if lines and lines[0] == depends_on:
             self.rows = {line["task"]: line["rows"] for line in lines[1:]}
-        self._write_anew(depends_on)  # without what does not count, and without a last line that was cut by a kill
+        self._rewrite(depends_on)  # without what does not count, and without a last line that was cut by a kill
 
-    def _write_anew(self, depends_on: dict[str, Any]) -> None:
+    def _rewrite(self, depends_on: dict[str, Any]) -> None:
         entries = [depends_on, *({"task": key, "rows": rows} for key, rows in self.rows.items())]
         self._path.parent.mkdir(parents=True, exist_ok=True)
         draft = self._path.with_suffix(".draft")

@@ -1,4 +1,4 @@
-"""Closed forms and recurrences that measurements are laid next to, each with its source.
+"""Closed forms and recurrences that measurements are compared with, each with its source.
 
 Shares are of the stake or of the blocks, between 0 and 1. Depths are in blocks unless it says slots.
 """
@@ -35,7 +35,7 @@ def excursion(depth: int, share: float) -> float:
 
 
 def withholding(bad: float, good: float, slots: int, wins_ties: bool) -> int:
-    """The median of the longest rollback in so many slots by an attacker that withholds until it is caught. `bad` and
+    """The median of the longest rollback in `slots` slots by an attacker that withholds until it is caught. `bad` and
     `good` are the chances that it, and that somebody else, wins a slot. Slots that both win are left out.
 
     Each attempt begins with a block of the attacker. If it loses ties, its second block must come before the others'
@@ -54,10 +54,10 @@ def withholding(bad: float, good: float, slots: int, wins_ties: bool) -> int:
 
 
 def best_private_fork(bad: float, good: float, slots: int) -> int:
-    """An upper bound of the median of the longest rollback in so many slots by the best private fork, which wins ties.
+    """An upper bound of the median of the longest rollback in `slots` slots by the best private fork, which wins ties.
 
     The longest one begins where the attacker has fallen behind the others further than ever before. That happens
-    (good − bad) times a slot. Where the chances of all these races to reach a depth come to less than a half in sum,
+    (good − bad) times a slot. Where the chances of all these races to reach a depth add up to less than one half,
     fewer than half of all runs reach it.
     """
     share = bad / (bad + good)
@@ -80,7 +80,7 @@ def _margins(most: int, share: float, size: int) -> Iterator["np.ndarray[tuple[i
     `size`, and a way back from a margin below it, have chances below e^-60, and are left out."""
     ratio = share / (1 - share)
     state = np.zeros((size, 2 * size))
-    for reach in range(size):  # the reach has long been geometric, and the margin begins as it
+    for reach in range(size):  # the reach has long been geometric, and the margin starts equal to it
         state[reach, size + reach] = (1 - ratio) * ratio**reach
     yield state
     for _ in range(most):
@@ -97,11 +97,12 @@ def _margins(most: int, share: float, size: int) -> Iterator["np.ndarray[tuple[i
 
 def selfish_share(share: float, ties_won: float) -> float:
     """The share of the best chain of an attacker that withholds as in Eyal and Sirer, "Majority is not enough" (2014);
-    it wins so many of the ties (their γ)."""
+    it wins a share `ties_won` of the ties (their γ)."""
     gained = share * (1 - share) ** 2 * (4 * share + ties_won * (1 - 2 * share)) - share**3
     return gained / (1 - share * (1 + (2 - share) * share))
 
 
 def quality_bound(share: float) -> float:
-    """The most that an attacker's share of the best chain can be: each of its blocks puts one of the others' out."""
+    """The most that an attacker's share of the best chain can be: each of its blocks pushes one of the others' blocks
+    out."""
     return share / (1 - share)

@@ -31,7 +31,7 @@ SECONDS = 8.0
 """How long a run takes in which blocks are the limit, on average."""
 
 MOST = 8_000
-"""Transactions in a run. To sign them takes some seconds."""
+"""Transactions in a run. Signing them takes some seconds."""
 
 PATIENCE = 40.0
 """Seconds after which a run ends in any case."""
@@ -49,9 +49,9 @@ class Throughput(Experiment):
                                f" transactions, and what does it cost if {EXTRA:.0%} more come that are invalid?")
     METHOD: ClassVar[str] = (
         "Ten real nodes on this machine, with sockets and RSA. They are sent as many transactions as the blocks of"
-        f" {SECONDS:g} seconds have room for, at most {MOST:,}, each its share as fast as it reads. The time is from"
-        f" the first byte until all ten have executed all, at most {PATIENCE:g} s. Stage 5 has slots of a tenth of the"
-        f" block interval, and F = {F}. The transactions without money come from an account that has nothing; nodes"
+        f" {SECONDS:g} seconds have room for, at most {MOST:,}: each node its share, as fast as it reads. The time is"
+        f" from the first byte until all ten have executed all, at most {PATIENCE:g} s. Stage 5 has slots of a tenth of"
+        f" the block interval, and F = {F}. The transactions without money come from an account that has nothing; nodes"
         " pass them on and keep them. The badly signed ones are sent to each node by a sender that connects again"
         " whenever the node ends the connection, which is at the tenth; no node passes them on. The dashed bound is"
         " that of verifying: cores / (nodes · V), where V is the time of one verification, measured before each run."
@@ -78,7 +78,7 @@ class Throughput(Experiment):
 
     def run(self, point: Point, seed: int) -> list[Row]:
         """Start a network, send it all the work at once, and wait until all nodes have executed it."""
-        # The wallets are next to the keys: in a folder of their own they would be left over where a run is ended.
+        # The wallets are next to the keys: in a folder of their own they would be left behind when a run is ended.
         return [measure(point, seed, KeyRing(sockets.KEYS, sockets.KEYS, HOLDERS + 1, lambda text: None))]
 
     def draw(self, figure: Figure, rows: Sequence[Row]) -> None:
@@ -121,7 +121,7 @@ class Throughput(Experiment):
 
 
 def bound_of(size: float, interval: float, ceiling: float) -> float:
-    """Theory: no more a second than blocks have room for, and than the cores can verify."""
+    """Theory: no more in a second than blocks have room for, and no more than the cores can verify."""
     return min(size / interval, ceiling)
 
 
@@ -131,7 +131,8 @@ def _draw_bound(axes: Axes, interval: float, ceiling: float, place: int, label: 
 
 
 def _refused(rows: Sequence[Row]) -> str:
-    """How many bad signatures there were, if there were any. A node takes turns, so strangers may be too slow."""
+    """How many bad signatures there were, if there were any. A node serves its connections
+    in turn, so it may not have read all of them."""
     if "refused" not in rows[0]:
         return ""
     return (f"; meanwhile each node refused {mean(column(rows, 'refused')):,.0f} of"
@@ -146,7 +147,8 @@ def _moved(rows: Sequence[Row], steps: int) -> list[Row]:
 # --- one run -------------------------------------------------------------------------------------
 
 def measure(point: Point, seed: int, keys: KeyRing) -> Row:
-    """Send a network its load, and take the time until all nodes have executed everything, or until it is over."""
+    """Send a network its load, and take the time until all nodes have executed everything, or until `PATIENCE` is
+    over."""
     stage, nodes = int(point["stage"]), int(point["nodes"])
     number = min(MOST, round(int(point["size"]) * float(point["seconds"]) / float(point["interval"])))
     verification = median(VerificationTimer(keys.keys[0].key).measure())
@@ -187,8 +189,8 @@ def wait_until_executed(nodes: Sequence[NodeProcess], sink: str, number: int, de
 
 
 def describe_blocks(node: NodeProcess, before: Event) -> Row:
-    """How large the blocks of a node's best chain are, and in stage 5 the share of blocks since `before` that are off
-    it."""
+    """How large the blocks of a node's best chain are, and in stage 5 the share of blocks since `before` that are not
+    on it."""
     blocks = node.ask("/blocks", "blocks")["blocks"]
     row: Row = {"mean_block": mean([block["transactions"] for block in blocks if block["transactions"]] or [0])}
     if node.stage == 5:

@@ -43,7 +43,7 @@ class Conversation:
     names: dict[str, str] = field(default_factory=dict)
     """The names of nodes, by their addresses."""
     is_over: bool = False
-    """Has the criterion ended? Then nothing is noted any longer, since nodes are ended now."""
+    """Has the criterion ended? Then nothing more is noted: how the grader ends nodes is not evidence."""
 
     def note(self, source: str, target: str, kind: str, what: object) -> None:
         """Note that something was said just now. After `MOST_NOTES` notes, everything is left out."""
@@ -62,7 +62,7 @@ class Conversation:
 
 
 class GradedNode(NodeProcess):
-    """A node that is recorded: what it says in the conversation, and its output in files."""
+    """A node that is recorded: what it says goes into the conversation, and its output into files."""
 
     def __init__(self, name: str, conversation: Conversation, stage: int, *options: str, folder: Path, directory: Path,
                  command: Sequence[str], through: Sequence[str], environment: Mapping[str, str],

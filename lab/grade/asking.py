@@ -18,7 +18,7 @@ def ledger(node: GradedNode) -> dict[str, int]:
     """What `/ledger` shows, without the accounts that have nothing: a node may list them or not."""
     accounts = node.ask("/ledger", "ledger")["accounts"]
     if not isinstance(accounts, dict) or not all(type(balance) is int for balance in accounts.values()):
-        raise NodeError(f"the member `accounts` of `ledger` is no object of integers: {accounts!r}")
+        raise NodeError(f"the member `accounts` of `ledger` is not an object of integers: {accounts!r}")
     return {account: balance for account, balance in accounts.items() if balance}
 
 
@@ -34,7 +34,7 @@ def peers_of(node: GradedNode) -> list[str]:
     """The addresses that `/peers` lists."""
     addresses = node.ask("/peers", "peers")["addresses"]
     if not isinstance(addresses, list):
-        raise NodeError(f"the member `addresses` of `peers` is no list: {addresses!r}")
+        raise NodeError(f"the member `addresses` of `peers` is not a list: {addresses!r}")
     return addresses
 
 

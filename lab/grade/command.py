@@ -4,7 +4,7 @@
     make grade STAGE=3 NODE="./theirs --stage 3"        anybody's
     make grade STAGE=3 NODE=… SEED=7 ONLY=1.a-line…     one criterion again
 
-The exit status is 0 when all criteria were asked, whatever came out, 2 if an option is wrong, 3 if the grader
+The exit status is 0 if all criteria were checked, whatever their verdicts, 2 if an option is wrong, 3 if the grader
 itself has failed in a criterion, which is never the student's fault, and 130 if it was interrupted.
 """
 
@@ -37,16 +37,16 @@ def make_options(name: str = "python -m lab.grade", description: str = "Grade a 
                          help="the command that starts the node (default: ours)")
     options.add_argument("--in", dest="directory", type=read_path, default=Path.cwd(), metavar="FOLDER",
                          help="the folder that the node is started in")
-    options.add_argument("--to", type=read_path, metavar="FOLDER", help="where the results go (run/grade/…)")
+    options.add_argument("--to", type=read_path, metavar="FOLDER", help="where the results go (default: run/grade/…)")
     options.add_argument("--seed", type=integer_from(0, 2**32), metavar="N", help="repeat the random choices of a run")
     options.add_argument("--only", default="", metavar="CRITERION", help="check only this criterion")
     options.add_argument("--only-this-stage", action="store_true", help="leave out the criteria of earlier stages")
     options.add_argument("--cli-only", action="store_true", help="only what needs no wire format")
     options.add_argument("--timeout-factor", type=read_factor, metavar="F",
                          default=os.environ.get("TIMEOUT_FACTOR", ""),
-                         help="give everything so many times as long (or set TIMEOUT_FACTOR)")
+                         help="multiply all time limits by F, for a slow machine (or set TIMEOUT_FACTOR)")
     options.add_argument("--workers", type=integer_from(0, 64), default=WORKERS, metavar="N",
-                         help=f"criteria at a time ({WORKERS}); 0: in one process")
+                         help=f"criteria at a time (default: {WORKERS}); 0: all in this process")
     options.add_argument("--slow", action="store_true", help="also check what takes a minute or more")
     return options
 
@@ -58,7 +58,7 @@ def read_factor(text: str) -> float:
     except ValueError:
         factor = 0.0
     if not 0 < factor <= 1_000:
-        raise argparse.ArgumentTypeError(f"expected how many times as long everything may take, not {text!r}")
+        raise argparse.ArgumentTypeError(f"expected a factor for all time limits, such as 2, not {text!r}")
     return factor
 
 

@@ -28,7 +28,7 @@ FULL = 100
 ALL = "all"
 """In place of a key: all criteria of a stage and of the earlier ones, even those that it need not meet."""
 OWN_SHARE = 70
-"""So many of the points are for a stage's own criteria; the rest is for criteria of earlier stages."""
+"""How many of the points are for a stage's own criteria; the rest is for criteria of earlier stages."""
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Grade a node many times."""
     parser = make_options("python -m lab.grade.flaky", "Grade a node many times; list what changes its verdict.")
     parser.add_argument("--times", type=integer_from(2, 10_000), default=TIMES, metavar="N",
-                        help=f"how often ({TIMES})")
+                        help=f"how often (default: {TIMES})")
     options = parser.parse_args(arguments)
     first = 1 if options.seed is None else options.seed
     where = options.to or Path("run") / "grade" / f"flaky-{options.stage}"

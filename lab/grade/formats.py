@@ -22,7 +22,7 @@ from lab.grade.shortcomings import ERROR, FAILED, INCONCLUSIVE, PASSED
 CHECK50_VERSION = "3.3.0"
 """The version of check50 whose format this is."""
 LOG_LINES = 60
-"""How many lines of a conversation, the last ones, check50.json has."""
+"""How many of the last lines of a conversation check50.json has."""
 
 
 def write_all(result: Result, environment: Mapping[str, str] = os.environ) -> None:

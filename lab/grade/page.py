@@ -63,7 +63,7 @@ def _top(result: Result) -> Iterator[str]:
     said = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
     yield f"<p>{len(result.outcomes)} criteria: {said}.</p>"
     if counts[INCONCLUSIVE]:
-        yield ("<p>Inconclusive means that what a criterion begins with could not be set up. It brings no points."
+        yield ("<p>Inconclusive means that what a criterion begins with could not be set up. It earns no points."
                " What is wrong is said above, or by another criterion.</p>")
     yield f'<p class="pale">{escape(result.began)}, {result.seconds:g} s, seed {result.settings.seed}. Again:'
     yield f"<code>{escape(result.replay)}</code></p>"

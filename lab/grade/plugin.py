@@ -73,7 +73,7 @@ def criterion_of(item: pytest.Item) -> Criterion | None:
 def own_stage(path: Path) -> int:
     """The stage in whose folder a test is."""
     found = re.match(r"stage(\d)_", path.parent.name)
-    assert found is not None, f"{path} has a criterion, and is not in a folder of one stage"
+    assert found is not None, f"{path} has a criterion, but is not in a folder of one stage"
     return int(found[1])
 
 

@@ -23,11 +23,11 @@ class Outcome:
     folder: str = ""
     """Where its conversation and the outputs of its nodes are, within the folder of the run."""
     points: int = 0
-    """The most points that it can bring, once the points are shared out."""
+    """The most points that it can earn, once the points are shared out."""
 
     @property
     def score(self) -> int:
-        """The points that it brings."""
+        """The points that it earns."""
         return self.points if self.verdict == PASSED else 0
 
     @classmethod
@@ -93,8 +93,8 @@ def complete(criteria: Sequence[Criterion], outcomes: Iterable[Outcome], stage: 
     """An outcome for each criterion, with its points. A criterion without an outcome is an error of the grader."""
     known = {one.criterion.key: one for one in outcomes}
     points = share_out(criteria, stage)
-    all_of_them = [known.get(one.key) or Outcome(one, ERROR, one.rule, "the grader has ended before it was checked")
-                   for one in criteria]
+    unchecked = "the grader ended before this criterion was checked"
+    all_of_them = [known.get(one.key) or Outcome(one, ERROR, one.rule, unchecked) for one in criteria]
     for one in all_of_them:
         one.points = points[one.criterion.key]
     return all_of_them

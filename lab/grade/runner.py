@@ -111,7 +111,7 @@ def _run(settings: Settings, path: Path, workers: int) -> Iterator[Outcome]:
             yield from map(Outcome.read, outcomes)
             pytest.wait(END_SECONDS)
         except subprocess.TimeoutExpired:
-            pass  # `complete` makes an error of each criterion without an outcome
+            pass  # `complete` turns each criterion without an outcome into an error
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(pytest.pid, signal.SIGKILL)

@@ -51,7 +51,7 @@ class Scene:
 
     def __init__(self, settings: Settings, key: str, folder: Path) -> None:
         self.settings, self.stage, self.key = settings, settings.stage, key
-        self.evidence, self.folder = folder, folder / "files"  # nodes write to `folder`, and only the grader next to it
+        self.evidence, self.folder = folder, folder / "files"  # nodes write to `folder`, only the grader to `evidence`
         self.factor, self.patience = settings.factor, settings.patience
         self.random = random.Random(f"{settings.seed} {key}")
         self.conversation = Conversation()
@@ -116,8 +116,8 @@ class Scene:
                 shutil.copyfile(KEYS / copy.name, copy)
         return folder
 
-    # The nodes may be at work in their folder. What is put there or read from there follows no link that they have
-    # planted: the grader may be root, and they may not.
+    # The nodes may be at work in their folder. When the grader puts or reads something there, it follows no link, since
+    # they may have planted it: the grader may be root.
 
     def put(self, name: str, content: bytes) -> Path:
         """Put a new file into the folder of the nodes."""
@@ -127,12 +127,12 @@ class Scene:
         return path
 
     def look_at(self, path: Path, most: int = 1 << 16) -> tuple[bytes, int]:
-        """The content of a file that a node has written, up to so many bytes, and its mode. It must be a file."""
+        """The content of a file that a node has written, at most `most` bytes, and its mode. It must be a file."""
         with contextlib.suppress(OSError), open(path, "rb", opener=_open_no_link) as file:
             about = os.fstat(file.fileno())
             if stat.S_ISREG(about.st_mode):
                 return file.read(most), stat.S_IMODE(about.st_mode)
-        raise Shortcoming(f"the file {path.name}", "it is not there" if not os.path.lexists(path) else "it is no file")
+        raise Shortcoming(f"the file {path.name}", "it is not a file" if os.path.lexists(path) else "it is not there")
 
     def found_network(self, *options: str, **how: Any) -> GradedNode:
         """A node that has founded a network."""
@@ -185,7 +185,7 @@ class Scene:
         """An address on loopback where nobody listens right now, with a port from this range. By default the range lies
         below the ports that systems choose for port 0."""
         ports = list(range(first, last + 1))
-        random.shuffle(ports)  # not seeded: two criteria at once must not meet
+        random.shuffle(ports)  # not seeded: criteria that run at once must not get the same port
         for port in ports:
             with socket.socket() as probe, contextlib.suppress(OSError):
                 probe.bind(("127.0.0.1", port))
@@ -201,7 +201,7 @@ class Scene:
             time.sleep(0.02)  # no event announces that the answer has changed
 
     def stays(self, question: Callable[[], object], expected: str, state: Callable[[], object]) -> None:
-        """Ask for a while; Shortcoming with `state()` at the first one that is no. A node that
+        """Ask again and again for a while; Shortcoming with `state()` at the first answer that is no. A node that
         does something by itself, such as making a block, has time for it."""
         deadline = time.monotonic() + STAYS_SECONDS * self.factor
         while time.monotonic() < deadline:

@@ -42,7 +42,7 @@ class Settings:
     token: str = ""
     """The mark of all processes that this run starts, see lab/grade/sweep.py."""
     only: str = ""
-    """The key of the one criterion to ask, or nothing."""
+    """The key of the one criterion to check, or nothing."""
     only_this_stage: bool = False
     cli_only: bool = False
     slow: bool = False
@@ -57,7 +57,7 @@ class Settings:
     most_output_mib: int = 32
     """The most MiB that one node may write to standard output."""
     again: str = ""
-    """What grades the submission again, if nothing can be asked of it alone: it does not build."""
+    """The command that grades the submission again, if no criterion can be checked alone because it does not build."""
 
     @property
     def is_ours(self) -> bool:
@@ -75,7 +75,7 @@ class Settings:
         return PATIENCE * self.factor
 
     def replay(self, key: str = "") -> str:
-        """The command that asks one criterion again, or all, from the folder that holds the Makefile."""
+        """The command that checks one criterion again, or all, from the folder that holds the Makefile."""
         if self.again:
             return self.again
         node = "" if self.is_ours else f" NODE={shlex.quote(shlex.join(self.command))}"

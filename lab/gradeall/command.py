@@ -46,16 +46,18 @@ def make_options() -> Options:
     """The options of the command."""
     options = Options(prog="python -m lab.gradeall", description="Grade every submission in a folder.",
                       allow_abbrev=False)
-    options.add_argument("--submissions", type=read_path, required=True, metavar="FOLDER", help="a subfolder for each")
+    options.add_argument("--submissions", type=read_path, required=True, metavar="FOLDER",
+                         help="a folder with a subfolder for each submission")
     options.add_argument("--stage", type=integer_from(1, 5), required=True, metavar="N", help="1 to 5")
-    options.add_argument("--to", type=read_path, metavar="FOLDER", help="where the results go (run/grade-all/stage-N)")
+    options.add_argument("--to", type=read_path, metavar="FOLDER",
+                         help="where the results go (default: run/grade-all/stage-N)")
     options.add_argument("--points", type=read_path, metavar="FILE", help="the teacher's points.toml")
     options.add_argument("--seed", type=integer_from(0, 2**32), metavar="N", help="repeat the random choices of a run")
-    options.add_argument("--only", default="", metavar="CRITERIA", help="check only these; commas between them")
+    options.add_argument("--only", default="", metavar="CRITERIA", help="check only these, with commas between them")
     options.add_argument("--only-this-stage", action="store_true", help="leave out the criteria of earlier stages")
     options.add_argument("--cli-only", action="store_true", help="only what needs no wire format")
     options.add_argument("--workers", type=integer_from(0, 64), default=WORKERS, metavar="N",
-                         help=f"criteria at a time ({WORKERS})")
+                         help=f"criteria at a time (default: {WORKERS})")
     options.add_argument("--slow", action="store_true", help="also check what takes a minute or more")
     return options
 
@@ -78,8 +80,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         parser.exit(2, f"{parser.prog}: {error.filename}: {describe_file_error(error)}\n")
     if closed := cannot_enter(to):
-        parser.exit(2, f"{parser.prog}: as root, each submission runs as a user of its own, which cannot enter "
-                       f"{closed}: chmod o+x {closed}, or take another folder by --to\n")
+        parser.exit(2, f"{parser.prog}: you are root, so each submission runs as a user of its own, which cannot enter "
+                       f"{closed}: chmod o+x {closed}, or choose another folder with --to\n")
     seed = read_seed(to, options.seed)
     jobs = [Job(path.name, str(path), str(to / path.name), options.stage, seed, uid, factor, options.workers,
                 options.only, options.only_this_stage, options.cli_only, options.slow, points.weights,
@@ -199,7 +201,8 @@ def finish(job: Job, show: Callable[[int, int, str], None]) -> None:
 
 
 def end(grader: subprocess.Popen[bytes], uid: int) -> None:
-    """End a grader in order, so that it ends its nodes. Then end what is left of its submission."""
+    """Interrupt a grader, so that it ends its nodes; kill it if that takes too long. Then end what is left of its
+    submission."""
     if grader.poll() is None:
         grader.send_signal(signal.SIGINT)
         try:

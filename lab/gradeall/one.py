@@ -23,7 +23,7 @@ from lab.gradeall.submissions import CannotGrade, Submission, prepare
 BUILD_SECONDS = 300.0
 """The longest that a build may take, times TIMEOUT_FACTOR."""
 TOLD_LINES = 12
-"""How many lines of a failed build's output, the last ones, the student is shown."""
+"""How many of the last lines of a failed build's output the student is shown."""
 
 
 @dataclass
@@ -40,7 +40,7 @@ class Job:
     factor: float = 1.0
     workers: int = 4
     only: str = ""
-    """Keys of criteria, with commas between them: all others are left out. Empty: none is."""
+    """Keys of criteria, with commas between them: all others are left out. If empty, none is left out."""
     only_this_stage: bool = False
     cli_only: bool = False
     slow: bool = False

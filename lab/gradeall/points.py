@@ -3,7 +3,7 @@
     leave_out = ["1.busy"]                    # criteria that do not count, and are not shown
     hidden = ["1.forwards"]                   # criteria that count, but that students do not see
     [weights]
-    "1.founds-and-listens" = 10               # other weights, from 1 on; the others keep theirs
+    "1.founds-and-listens" = 10               # other weights, 1 or more; the other criteria keep theirs
 """
 
 import tomllib
@@ -16,7 +16,7 @@ from lab.grade.result import Result, complete
 
 
 class PointsError(ValueError):
-    """A file of points that cannot be read, or contains something else."""
+    """A file that cannot be read, or that is not a file of points. The message is one line for the user."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Points:
         shown = [one for one in result.outcomes if one.criterion.key not in self.hidden]
         if len(shown) == len(result.outcomes):
             return result
-        remark = f"{len(result.outcomes) - len(shown)} criteria are not shown here, and count as well."
+        remark = f"{len(result.outcomes) - len(shown)} criteria are not shown here, but they count as well."
         return replace(result, outcomes=shown, remarks=[*result.remarks, remark])
 
 
@@ -57,11 +57,11 @@ def check_points(members: dict[str, Any], path: Path, known: Collection[str]) ->
     """The points; PointsError if a member is not what it should be."""
     weights, leave_out, hidden = members.pop("weights", {}), members.pop("leave_out", []), members.pop("hidden", [])
     if members:
-        raise PointsError(f"{path}: expected weights, leave_out and hidden, and there is {', '.join(members)}")
+        raise PointsError(f"{path}: expected only weights, leave_out and hidden, but found {', '.join(members)}")
     if not isinstance(weights, dict) or not isinstance(leave_out, list) or not isinstance(hidden, list):
-        raise PointsError(f"{path}: weights is a table, leave_out and hidden are lists")
+        raise PointsError(f"{path}: weights must be a table, leave_out and hidden must be lists")
     if not all(type(value) is int and value > 0 for value in weights.values()):
-        raise PointsError(f"{path}: a weight is a whole number from 1 on; leave_out is for what does not count")
+        raise PointsError(f"{path}: a weight must be 1, 2, 3 …; put a criterion that does not count into leave_out")
     for name in [*weights, *leave_out, *hidden]:
         if name not in known:
             raise PointsError(f"{path}: there is no criterion {name!r} in this stage")

@@ -59,7 +59,7 @@ def prepare(source: Path, work: Path, stage: int) -> Submission:
             copy(ROOT / name, work / name)
         copy(source / own, work / own)
         return Submission("a handout", [sys.executable, "-m", own], [])
-    raise CannotGrade(f"there is no {FORM}, no file `node` and no folder {own} in it")
+    raise CannotGrade(f"the submission has no {FORM}, no file `node` and no folder {own}")
 
 
 def copy(source: Path, target: Path) -> None:
@@ -92,7 +92,7 @@ def read_form(path: Path, work: Path, stage: int) -> Submission:
     except ValueError as error:
         raise CannotGrade(f"{FORM} has a command that no shell would accept: {error}") from None
     if not start:
-        raise CannotGrade(f"{FORM} does not say how to start it: start = \"./node\"")
+        raise CannotGrade(f"{FORM} does not say how to start the node: add a line such as start = \"./node\"")
     first = os.path.normpath(work / start[0]) if "/" in start[0] else start[0]
     return Submission(f"a {FORM}", [first, *start[1:]], build, members.get("cli_only", False))
 

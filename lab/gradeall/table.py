@@ -65,7 +65,7 @@ def read_row(name: str, folder: Path) -> Row:
 
 
 def reason_of(row: Row) -> str:
-    """Why nothing could be asked, if there is one reason for all."""
+    """Why nothing could be checked, if there is one reason for all criteria."""
     reasons = {one.actual for one in row.outcomes if one.verdict != PASSED}
     return reasons.pop() if len(reasons) == 1 and not row.counts[PASSED] else ""
 

@@ -1,7 +1,7 @@
 # Everything is made on first use, in the virtual environment .venv. PYTHON=python3.12 picks the interpreter.
 
 VENV := .venv
-# Python keeps what it has compiled, whatever the environment says: a node would take twice as long to start.
+# Python keeps what it has compiled, whatever the environment says: otherwise a node would take twice as long to start.
 unexport PYTHONDONTWRITEBYTECODE
 # What is given to make is text. `value` is that text as it was typed; $(NAME) would run a $(shell ...) in it.
 unexport $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name)))
@@ -15,7 +15,7 @@ option = $(if $(2),$(1) '$(subst ','\'',$(2))')
 
 help: ## list the targets
 	@echo 'make test     the tasks of $(THIS) and your score; TASK=3 is one task, ARGS="-x" or ARGS=path goes to pytest, ALL=1 shows all'
-	@echo 'make grade    your node as a grader sees it, by points; ONLY=criterion SEED=7 repeats one; SLOW=1 asks all'
+	@echo 'make grade    your node as a grader sees it, with points; ONLY=criterion SEED=7 repeats one; SLOW=1 checks all'
 	@echo 'make $(lastword $(NAMES))   a node; PEER=host:port HOST=... PORT=... ANNOUNCE=host:port WAIT=seconds, ARGS=--help shows the options'
 
 test: $(VENV)/installed

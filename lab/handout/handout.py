@@ -36,7 +36,7 @@ PACKAGES = ("common", "lab", "tests")
 """A handout has those files of these folders that it imports."""
 
 NOT_NEEDED = ("kubernetes-validate", "textual", "pygments")
-"""What the groups of pyproject.toml have for tests and tools that are in no handout."""
+"""What the groups of pyproject.toml have for tests and tools that no handout has."""
 
 README = """# {title}
 
@@ -49,7 +49,7 @@ or newer, and make.
     make {name}             # a node of your own, once nearly all is written; it says which function is missing
 
 **How to work.** Begin with `make test`. It names the next task, what you have to decide, what is given, and the first
-failure. Write what it asks for, and run it again. A task counts when all its tests pass. Each task stops at its
+failure. Write what it asks for, and run it again. A task counts when all its tests pass. The run of a task stops at its
 first failure, so each run shows one thing to do: "4 of 37 tests pass" says that the fifth has failed, and the others
 were not run. If a test has run in memory, `failure.svg` shows all messages that were sent before it failed: nodes are
 columns, time runs down.
@@ -89,9 +89,10 @@ def make_options() -> Options:
     options = Options(prog="python -m lab.handout", description="Write what students of one stage get.",
                       allow_abbrev=False)
     options.add_argument("--stage", type=read_stage, required=True, metavar="N", help="the stage to write, 1 to 5")
-    options.add_argument("--to", type=read_path, required=True, metavar="FOLDER", help="new or empty")
+    options.add_argument("--to", type=read_path, required=True, metavar="FOLDER", help="a new or empty folder")
     options.add_argument("--with", type=read_path, metavar="FILE", dest="changes",
-                         help="other points for some tasks, TOML: [points] and lines such as 3 = 40; 0 leaves one out")
+                         help="a TOML file with other points for some tasks: [points], then lines such as 3 = 40;"
+                              " 0 leaves one out")
     return options
 
 
@@ -127,9 +128,10 @@ def read_changes_in(path: Path | None) -> dict[int, int]:
 def check_folder(folder: Path) -> None:
     """ArgumentTypeError if a handout cannot be written here: something is there already."""
     if folder.exists() and not folder.is_dir():
-        raise argparse.ArgumentTypeError(f"{folder} is a file, and a new or empty folder is expected")
+        raise argparse.ArgumentTypeError(f"{folder} is a file; expected a new or empty folder")
     if folder.is_dir() and any(folder.iterdir()):
-        raise argparse.ArgumentTypeError(f"{folder} is not empty, and nothing is ever overwritten")
+        raise argparse.ArgumentTypeError(f"{folder} is not empty; expected a new or empty folder, since nothing is ever"
+                                         " overwritten")
 
 
 def write(files: dict[str, bytes], folder: Path) -> None:

@@ -25,7 +25,8 @@ def make_options() -> Options:
                       description="Run the tests of a handout against a student's folder.")
     options.add_argument("--stage", type=read_stage, required=True, metavar="N", help="the stage, 1 to 5")
     options.add_argument("--of", type=read_path, required=True, metavar="FOLDER", help="the student's folder")
-    options.add_argument("--with", type=read_path, metavar="FILE", dest="changes", help="as when it was handed out")
+    options.add_argument("--with", type=read_path, metavar="FILE", dest="changes",
+                         help="the file that it was handed out with")
     return options
 
 
@@ -50,7 +51,7 @@ def take_stage(source: Path, own: str, target: Path) -> None:
     """Put the student's files of the stage in the place of the handout's; ArgumentTypeError if there are none."""
     files = sorted((source / own).rglob("*.py"))
     if not files:
-        raise argparse.ArgumentTypeError(f"{source / own} has no Python files, and a student's folder is expected")
+        raise argparse.ArgumentTypeError(f"{source / own} has no Python files; expected a student's folder")
     shutil.rmtree(target / own)
     for path in files:
         copy = target / path.relative_to(source)

@@ -34,7 +34,7 @@ def without_bodies(source: str) -> str:
 
 
 def find_functions(tree: ast.AST) -> Iterator[Function]:
-    """The functions and methods of a file, from top to bottom, without those inside of others. Those that do nothing
+    """The functions and methods of a file, from top to bottom, without those inside others. Those that do nothing
     are left out: abstract ones, and hooks that only a later stage uses."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, FUNCTIONS):

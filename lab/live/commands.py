@@ -113,7 +113,7 @@ def type_at_all(playground: Playground, text: str) -> None:
         raise PlaygroundError("expected what to type at every node, as in `all /ledger`")
     numbers = playground.up()
     if text == "/ledger" and playground.settings.stage == 1:
-        raise PlaygroundError("stage 1 has no ledger; that is what stage 2 brings")
+        raise PlaygroundError("stage 1 has no ledger; stage 2 introduces it")
     if text == "/ledger" and numbers:
         playground.ask(numbers, "ledger", playground.log.say_ledgers)
     else:
@@ -163,7 +163,7 @@ def good(playground: Playground, words: list[str]) -> None:
     expect(words, "good", 1)
     number = read_node(playground, words[0])
     if number not in playground.launcher.evil:
-        raise PlaygroundError(f"node {number} is no adversary")
+        raise PlaygroundError(f"node {number} is not an adversary")
     playground.start([number])
 
 
@@ -189,7 +189,7 @@ def partition(playground: Playground, words: list[str]) -> None:
     if twice:
         raise PlaygroundError(f"expected groups that share no node, but {shown_nodes(twice)} is in two of them")
     if not groups or (len(groups) == 1 and len(named) == playground.settings.nodes):
-        raise PlaygroundError(f"expected {COMMANDS['partition'].usage}, groups that leave a node on the other side")
+        raise PlaygroundError(f"expected {COMMANDS['partition'].usage}; a single group must leave out a node")
     playground.wiring.partition(groups)
 
 
@@ -233,7 +233,7 @@ MIN_COLUMNS = 40
 
 
 def list_evil(playground: Playground, number: int) -> None:
-    """List the adversaries for the stage: what each does, and what one sees of it."""
+    """List the adversaries for the stage: what each does, and how to see it at work."""
     stage, log = playground.settings.stage, playground.log
     for name in evil_names(stage):
         start = f"evil {number} {name:<{NAME_COLUMNS}}"

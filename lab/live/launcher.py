@@ -61,7 +61,7 @@ class Launcher:
 
     def make_evil(self, number: int, name: str, victim: str = "") -> None:
         """Let an adversary take a node's place when it is started next. It gets a copy of the node's data, so that it
-        cannot spoil them. `victim` is the account that it works against, if it works against one."""
+        cannot damage the original. `victim` is the account that it works against, if it works against one."""
         self.make_good(number)
         honest = self._data(number)
         self.evil[number] = name

@@ -7,7 +7,7 @@ prints the log line by line, and reads the same commands from standard input.
         lines ───────────────────────> queue ──────────────> carries them out, one after the other
         log lines, snapshots <────────────────────────────── ticks in between
 
-When this program ends, in whatever way, the nodes end, too: in order, or because their standard input ends.
+When this program ends, in whatever way, the nodes end, too: they are told to, or their standard input ends.
 """
 
 import errno
@@ -171,7 +171,7 @@ def run_plain(settings: Settings, keys_folder: Path) -> int:
     conductor.start()
     threading.Thread(target=read_lines, args=(conductor,), name="standard input", daemon=True).start()
     while not conductor.wait(TICK_SECONDS):
-        pass  # The wait has a timeout, since a signal that comes just before it is handled only after it.
+        pass  # The wait has a timeout, since a signal that comes just before a wait is handled only after it.
     status = finish(conductor)
     return 1 if conductor.refused and not sys.stdin.isatty() else status
 

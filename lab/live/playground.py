@@ -44,7 +44,7 @@ LOG_SECONDS = 1.0
 """The longest that a command waits for the log."""
 
 LOG_COLUMNS = 98
-"""The width of a log that goes to no terminal. It can be shown on a terminal of 100 columns."""
+"""The width of a log that does not go to a terminal. It can be shown on a terminal of 100 columns."""
 
 POLLS = {1: ["peers"], 2: ["peers", "ledger"], 3: ["peers", "ledger"], 4: ["status", "ledger"],
          5: ["status", "ledger"]}
@@ -116,7 +116,8 @@ class Playground:
 
     def _peer_of(self, number: int) -> str:
         """The address that a node calls first: in stage 1 that of a node with a number next to its own, in later stages
-        of the lowest number that it reaches. If that node is still starting, the caller tries again (`--wait`)."""
+        that of the node with the lowest number that it reaches. If that node is still starting, the caller tries again
+        (`--wait`)."""
         reached = [other for other in self.members if other != number and not self.is_down(other)
                    and not self.wiring.is_cut(number, other)]
         if self.settings.stage == 1:
@@ -133,7 +134,7 @@ class Playground:
             raise NodeError(f"nodes {shown_nodes(lost)} have not joined the network")
 
     def _share_out(self) -> None:
-        """Stage 4: share the money out, since only the founder has some at first."""
+        """Stage 4: share the money out, since only the founder has any at first."""
         share = FOUNDERS_BALANCE // self.settings.nodes
         for number in self.numbers[1:]:
             self.members[1].running.type(f"/send {self.view(number).account} {share}")
@@ -167,7 +168,8 @@ class Playground:
             raise PlaygroundError(f"node {number} is {hint}")
 
     def ask(self, numbers: Sequence[int], name: str, on_answers: Callable[[dict[int, Event]], None]) -> None:
-        """Ask several nodes the same, and call `on_answers` with all answers. Nodes that end first are left out."""
+        """Ask several nodes the same question, and call `on_answers` with all answers. Nodes that end first are left
+        out."""
         answers: dict[int, Event] = {}
         waiting = set(numbers)
 
@@ -197,7 +199,7 @@ class Playground:
     def draw_tree(self, number: int | None = None) -> None:
         """Stage 5: draw the tree of blocks in the log, of all nodes together or of one node."""
         if self.settings.stage != 5:
-            raise PlaygroundError(f"stage {self.settings.stage} has no tree of blocks; that is what stage 5 brings")
+            raise PlaygroundError(f"stage {self.settings.stage} has no tree of blocks; stage 5 introduces it")
         if number is None:
             for up in self.up():
                 self._look(up)
@@ -230,7 +232,7 @@ class Playground:
         self.log.say("fault", "killed", numbers)
 
     def start(self, numbers: Collection[int]) -> None:
-        """Start nodes that are down, with their data. In the place of an adversary the honest node returns."""
+        """Start nodes that are down, with their data. An adversary is replaced by the honest node."""
         for number in numbers:
             if not self.is_down(number) and number not in self.launcher.evil:
                 raise PlaygroundError(f"node {number} is already running")

@@ -62,7 +62,7 @@ RIGHT = {"conn", "chats", "height", "pool", "balance"}
 
 
 class Show(Protocol):
-    """What the screen needs of the conductor (live.py)."""
+    """What the screen needs from the conductor (live.py)."""
 
     lines: "queue.SimpleQueue[str | None]"
     snapshot: Snapshot | None
@@ -141,7 +141,7 @@ class Log(RichLog, can_focus=False):
         self._write_line(line, self.is_vertical_scroll_end)
 
     def on_resize(self, _: Resize) -> None:
-        """Write all lines again, once the new width is in force."""
+        """Write all lines again, once the new width is in effect."""
         self.call_after_refresh(self._write_all)
 
     def _write_all(self) -> None:
@@ -195,7 +195,7 @@ class Screen(App[None]):
             yield Prompt()
 
     def on_mount(self) -> None:
-        """Begin to show."""
+        """Take the focus, and begin to draw."""
         for number in ending_signals():
             asyncio.get_running_loop().add_signal_handler(number, self.action_leave)
         self.query_one(Prompt).focus()

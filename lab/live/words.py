@@ -23,7 +23,7 @@ class Line(NamedTuple):
     """A line of the log."""
 
     kind: str
-    """command, answer, news, chat, block, fork, rollback, fault or alarm. It decides how the line is shown."""
+    """command, answer, news, chat, block, fork, rollback, fault, alarm or error. It decides how the line is shown."""
     who: str
     """The nodes that it is about, as in `1-3,7`; empty if there are none."""
     text: str

@@ -13,8 +13,8 @@ one of its nodes (a stranger) is let through.
     node a ──> the listener of b ──> thread: who calls? ──> node b        one thread carries bytes from a to b,
                                                                           another one from b to a
 
-A fault lasts until `heal`. The seed decides what is drawn at random: how long a delayed piece takes, and whom a
-test picks by `faults.random`. It does not decide how threads take turns.
+A fault lasts until `heal`. The seed decides what is drawn at random: how long a delayed piece takes, and which
+nodes a test picks with `faults.random`. It does not decide how threads take turns.
 """
 
 import contextlib
@@ -36,7 +36,7 @@ HOST = "127.0.0.1"
 RECEIVE_BYTES = 64 * 1024
 
 MAX_HELLO = 4 * 1024
-"""The most bytes of a first frame. A hello has some hundred bytes; a caller that sends more is a stranger."""
+"""The most bytes of a first frame. A hello has a few hundred bytes; a caller that sends more is a stranger."""
 
 PORT_ELSEWHERE = 5000
 """The port of a node on another machine. A free port cannot be reserved there."""
@@ -58,7 +58,7 @@ class Place(NamedTuple):
 
     @property
     def options(self) -> list[str]:
-        """The options with which the node must be started, also after a crash."""
+        """The options with which the node must be started, even after a crash."""
         return ["--host", self.host, "--port", str(self.port), "--announce", self.address]
 
 
@@ -276,7 +276,7 @@ class Faults:
             try:
                 target.sendall(data)
             except OSError:
-                # The receiver is gone. While bytes in the other direction are held up, the sender must not learn it.
+                # The receiver is gone. While bytes in the other direction are held up, the sender must not learn of it.
                 self._wait_while_held(link, receiver, sender)
                 link.end()
             data = _receive(source)

@@ -32,7 +32,7 @@ class Member:
 
     @property
     def running(self) -> NodeProcess:
-        """Its process. Only for a member that is not killed at the moment."""
+        """Its process. Only for a member that is not down."""
         assert self.process is not None, f"node {self.place.name} is down"
         return self.process
 

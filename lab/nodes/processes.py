@@ -31,7 +31,7 @@ ANSWER_SECONDS = 60.0
 """Time for a node to answer a command. It first handles what came before."""
 
 END_SECONDS = 10.0
-"""Time for a node to end in order before it is killed."""
+"""Time for a node to end by itself before it is killed."""
 
 POLL_SECONDS = 0.1
 """Pause between two checks of something that no event announces."""
@@ -50,7 +50,7 @@ class NodeProcess(node_process.NodeProcess):
         where standard error goes; None means to this program's own.
         """
         program = ["lab.adversaries.evil", evil, str(stage)] if evil else [module] if module else []
-        # In a session of its own a node gets no Ctrl-C from the terminal: this program ends the nodes in order.
+        # In a session of its own a node gets no Ctrl-C from the terminal: this program ends it.
         super().__init__(stage, *options, folder=ROOT, program=program, environment=environment, error_output=errors,
                          own_session=True)
 
@@ -65,7 +65,7 @@ class NodeProcess(node_process.NodeProcess):
 
 
 def end_all(nodes: Sequence[NodeProcess]) -> list[int]:
-    """End all nodes in order, all at the same time, and kill those that do not end. Return their exit statuses."""
+    """Tell all nodes to end, all at the same time, and kill those that do not. Return their exit statuses."""
     deadline = time.monotonic() + END_SECONDS
     for node in nodes:
         node.signal(signal.SIGTERM)
@@ -78,7 +78,7 @@ def end_all(nodes: Sequence[NodeProcess]) -> list[int]:
 def running_network(stage: int, count: int, options: Callable[[int], list[str]] = lambda number: [],
                     environment: dict[str, str] | None = None, module: str = "") -> Iterator[list[NodeProcess]]:
     """Run `count` nodes of one network, all linked. `options(number)` are a node's options besides `--peer`, and
-    `module` is another client than that of the stage.
+    `module` is a client to start instead of the stage's own.
 
     Node 0 founds the network, and the others join it. NodeError if that fails, or if a node ends with an error.
     """

@@ -77,7 +77,7 @@ class Injector(Peer):
         threading.Thread(target=self.send_bytes, args=(frames,), name=f"sends to {self._node.pid}", daemon=True).start()
 
     def close(self) -> None:
-        """End the connection, even if some frames were not sent yet."""
+        """End the connection, even if some frames have not been sent yet."""
         self.cut()
         super().close()
 

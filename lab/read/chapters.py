@@ -25,7 +25,7 @@ PLANS = (
     Plan("Listen and call", "Threads and sockets are here and nowhere else. Connections come and go.",
          ("PeeringNode: connections come and go",),
          ("network.py", "openings.py", "connection.py", "neighbours.py", "redial.py")),
-    Plan("Hello", "Two nodes agree that they are of one stage and one network.", ("PeeringNode: hello",),
+    Plan("Hello", "Two nodes agree that they are of the same stage and the same network.", ("PeeringNode: hello",),
          ("handshake.py",)),
     Plan("From bytes to a handler", "A frame comes in. The node checks it, and finds the method for its type.",
          ("PeeringNode: messages", "PeeringNode: words for the user")),

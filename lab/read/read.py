@@ -3,7 +3,7 @@
 - What stage 5 runs comes from five folders, and a method of its node from up to six classes. In this text each method
   has one place: the version that runs, and below it the earlier ones that it calls through `super()`. Each piece is
   marked with the stage that it comes from. Imports are left out, and so is all that is replaced.
-- The parts of the node, such as the ring, stand in the chapter of their subject. `lab/read/chapters.py` has the order.
+- The parts of the node, such as the ring, are in the chapter on their subject. `lab/read/chapters.py` has the order.
 - `ALL=1` adds what the stage runs of common/, as a last chapter.
 - `HTML=out.html` writes a page instead, to print or to read on a phone.
 
@@ -26,7 +26,7 @@ from lab.read.terminal import Drawing
 from lab.surroundings import columns, has_colours
 
 WIDTH = 128
-"""The width of output that goes to no terminal; COLUMNS=100 sets another. The longest lines of code fit."""
+"""The width of output that does not go to a terminal; COLUMNS=100 sets another. The longest lines of code fit."""
 
 NARROWEST = 30
 """The narrowest output that can hold a line of code."""

@@ -27,7 +27,7 @@ class HashKey(PrivateKey):
     """Signs in place of a private key. Whoever knows the account can sign for it."""
 
     def __init__(self, name: str) -> None:
-        """Keys of one name are the same key."""
+        """Keys with the same name are the same key."""
         self.account = encode_base64(hashlib.sha256(name.encode()).digest())
 
     def sign(self, canonical: bytes) -> str:
@@ -50,7 +50,7 @@ def check_account(account: str) -> None:
 
 
 def verify(account: str, canonical: bytes, signature: str) -> None:
-    """Raise InvalidAccount if `account` is no account, InvalidSignature if it did not sign `canonical`."""
+    """Raise InvalidAccount if `account` is not an account, InvalidSignature if it did not sign `canonical`."""
     check_account(account)
     if signature != _sign(account, canonical):
         raise InvalidSignature("the signature does not hold")

@@ -29,7 +29,7 @@ SHARED = 10
 """The number of seeds that share one past. A past takes as long to compute as a small schedule takes to run."""
 
 STRONG = ["extend", "fill_pools", "make_orphans", "make_twins", "release"]
-"""The kinds of mischief that found most failures. Every schedule has three of them."""
+"""The kinds of mischief that found the most failures. Every schedule has three of them."""
 
 HONEST = ["pay", "cut", "join", "restart"]
 """What happens to honest nodes. `restart` is left out where nodes form a line: if two neighbours forgot each other,
@@ -44,7 +44,7 @@ MINUTE = 60
 SCARCE = {"MAX_WAITING": (MAX_WAITING, 10), "MAX_WAITING_IDS": (MAX_WAITING_IDS, 60), "MAX_TWINS": (MAX_TWINS, 5),
           "MAX_ANSWER_BLOCKS": (MAX_ANSWER_BLOCKS, 5), "MAX_UNCOVERED": (MAX_UNCOVERED, 16 * 1024),
           "MAX_POOL": (MAX_POOL, 128 * 1024), "MAX_MISSING": (MAX_MISSING, 100), "MAX_WANT": (MAX_WANT, 10)}
-"""Limits so small that a minute uses them up, as some hours would use up the real ones: name -> (real, small)."""
+"""Limits so small that a minute uses them up, as a few hours would use up the real ones: name -> (real, small)."""
 
 LONGEST_DELAY, STEP_SECONDS = 0.01, 0.0005
 """Seconds that it takes to open a connection, or to deliver a frame, so that things happen while others catch up."""

@@ -1,4 +1,4 @@
-"""Makes a list on which something fails as short as it can be: delta debugging (Zeller and Hildebrandt, 2002)."""
+"""Shortens a list on which something fails, as far as it can: delta debugging (Zeller and Hildebrandt, 2002)."""
 
 from collections.abc import Callable
 from typing import TypeVar

@@ -1,4 +1,4 @@
-"""A network in trouble for as long as one likes: `python -m lab.soak --minutes 30`, or `make soak MINUTES=30`.
+"""A network in trouble for as long as you like: `python -m lab.soak --minutes 30`, or `make soak MINUTES=30`.
 
 While transactions are made, nodes are killed or sleep, connections are cut, stalled and delayed, and the network is
 partitioned (trial.py). The seed, which is printed, decides all of this. Every few minutes the network heals; then every
@@ -87,7 +87,8 @@ class Soak:
     def verdict(self) -> str:
         """The last line."""
         minutes = (time.monotonic() - self.started) / MINUTE
-        outcome = "NOT WELL" if self.complaints else "nothing lost, all equal" if self.checks else "nothing checked"
+        outcome = "nothing lost, all equal" if self.checks else "nothing checked"
+        outcome = "SOMETHING IS WRONG" if self.complaints else outcome
         interrupted = "interrupted; " if self.is_interrupted else ""
         return (f"{interrupted}{outcome}: {minutes:.1f} minutes, {count(self.checks, 'check')},"
                 f" {len(self.trial.acknowledged())} transactions acknowledged, {len(self.trial.lost)} lost,"

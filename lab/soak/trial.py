@@ -253,7 +253,7 @@ class Trial:
         """The nodes' ledgers, for whoever looks for the cause."""
         ledgers = [member.running.ask("/ledger", "ledger")["accounts"] for member in self.members]
         kinds = [ledgers.index(ledger) for ledger in ledgers]
-        return f"coins {[ledger.get(self.sink, 0) for ledger in ledgers]}, the same ledger as node {kinds}"
+        return f"coins {[ledger.get(self.sink, 0) for ledger in ledgers]}, each node's ledger is that of node {kinds}"
 
     def _complaints(self, acknowledged: set[str]) -> Iterator[str]:
         for member in self.members:

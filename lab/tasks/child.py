@@ -25,7 +25,7 @@ MAX_OUTPUT = 4 * 1024 * 1024
 """Bytes that one test may print."""
 
 LAST_SHOWN = 2_000
-"""How many bytes of output, the last ones, are kept."""
+"""How many of the last bytes of output are kept."""
 
 START_SECONDS, END_SECONDS = 60.0, 5.0
 """The time that the process has to load the tests, and to end after the last one."""
@@ -129,7 +129,7 @@ class Child:
         try:
             self.process.wait(END_SECONDS)
         except subprocess.TimeoutExpired:
-            # On a busy machine Python itself may take so long to end, and that is nobody's fault.
+            # On a busy machine Python itself may take that long to end, and that is nobody's fault.
             if self.threads:
                 self._fail(self.running or "after the tests", "",
                            [f"The tests are over, but a thread that they have started still runs: {self.threads[0]}."])

@@ -19,7 +19,7 @@ from lab.simulation import Delivery, World
 WIDTH = 100
 ROWS_OF_DIAGRAM = 7
 LONGEST = 100_000
-"""Only so many characters of a value are compared."""
+"""The most characters of a value that are compared."""
 LINES_SAID = 4
 LINES_CAME = 2
 """How many lines are shown of a message, and of what a process or a connection has said last."""
@@ -110,9 +110,8 @@ def describe_exception(error: BaseException, place: Place, frames: list[tuple[Fr
         lines.append(f"  raised in {raised}")
     is_slip = isinstance(error, NameError)  # no message is the cause of that
     if not is_slip and any(frame.f_code.co_name in ("on_frame", "on_message") for frame, _ in frames):
-        lines.append("  Raise Invalid (common/interface.py) for a message that is not valid, and nothing else: any "
-                     "other")
-        lines.append("  exception is a defect, for which its sender is not blamed (contract §2, Bad input).")
+        lines += ["  Raise Invalid (common/interface.py) for a message that is not valid, and nothing else. Any other",
+                  "  exception is a defect of your node, and the sender is not blamed for it (contract §2, Bad input)."]
     return lines
 
 

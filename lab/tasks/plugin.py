@@ -26,7 +26,7 @@ CASES_SECONDS = 5.0
 """How long the other cases of a failed test still run."""
 
 SHRINKING_PART = 4
-"""Hypothesis has one part in so many of a test's time to make a failing example small."""
+"""Hypothesis may spend one part in this many of a test's time on making a failing example small."""
 
 DRAWING = "failure.svg"
 

@@ -77,7 +77,7 @@ def parse_table(text: str) -> Table:
         content = tomllib.loads(text)
         tasks = [_read_task(number, entry) for number, entry in enumerate(content["task"], 1)]
     except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
-        raise TableError(f"no table of tasks: {error}") from None
+        raise TableError(f"not a table of tasks: {error}") from None
     return Table(tasks, float(content.get("limit", LIMIT_SECONDS)))
 
 
@@ -105,7 +105,7 @@ def read_changes(text: str) -> dict[int, int]:
     except (tomllib.TOMLDecodeError, KeyError, ValueError, AttributeError):
         raise TableError('expected a table [points] with lines such as "3 = 40"') from None
     if not all(isinstance(value, int) and not isinstance(value, bool) and value >= 0 for value in changes.values()):
-        raise TableError("points are whole numbers from 0 on")
+        raise TableError("points must be whole numbers, 0 or more")
     return changes
 
 
@@ -123,5 +123,5 @@ def change_table(text: str, changes: Mapping[int, int]) -> str:
             changed = entry.replace(f"points = {points}\n", f"points = {wanted}\n", 1)
             kept.append(f"number = {number}\n{changed}" if changes else changed)
     if len(kept) == 1:
-        raise TableError("no task is left")
+        raise TableError("no task is left: give at least one of them points")
     return "[[task]]\n".join(kept)

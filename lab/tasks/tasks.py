@@ -5,7 +5,7 @@
     python -m lab.tasks stage3_signed -x            # pytest itself with its options, the easiest tests first
     python -m lab.tasks stage3_signed --all         # all tests, with all that pytest prints
 
-Each task runs in a process of its own (child.py), and stops at its first failure: mend that, and run it again.
+Each task runs in a process of its own (child.py), and stops at its first failure: correct that, and run it again.
 A task counts when all its tests pass.
 """
 
@@ -43,8 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run tasks; the status is 0 if all pass."""
     parser = argparse.ArgumentParser(prog="python -m lab.tasks", description="Run the tasks of a handout.",
                                      allow_abbrev=False)
-    parser.add_argument("stage", help="the folder that is to be written")
-    parser.add_argument("--task", type=int, help="only this one")
+    parser.add_argument("stage", help="the folder that the student writes")
+    parser.add_argument("--task", type=int, help="only the task with this number")
     parser.add_argument("--all", action="store_true", help="all tests with their whole output")
     options, for_pytest = parser.parse_known_args(arguments)
     root = Path.cwd()
@@ -127,7 +127,7 @@ def describe_next(table: Table, result: Result) -> list[str]:
     lines = ["", f"Task {task.number}: {task.title} (about {task.minutes} minutes)",
              *wrapped("Decide: ", task.decide), *wrapped("Given: ", task.given), ""]
     if failure is None:
-        return [*lines, "No test of it was found."]
+        return [*lines, "No test of this task was found in tests/."]
     return lines + describe_failure(table, task, failure)[:MOST_LINES]
 
 

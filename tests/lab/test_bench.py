@@ -159,7 +159,7 @@ def test_nothing_is_left_when_it_is_interrupted(bench: Any, keys: Path, is_at_wo
 
 
 @pytest.mark.parametrize("options, status, complaint", [
-    (["--stages", "1,2"], 2, "expected numbers of 1, 3, 4, 5, not '1,2'"),
+    (["--stages", "1,2"], 2, "expected some of 1, 3, 4, 5, with commas between them, not '1,2'"),
     (["--nodes", "1"], 2, "expected an integer from 2 to 20, not '1'"),
     (["--keys", "/dev/null/keys"], 1, "/dev/null/keys: Not a directory"),
 ])
@@ -238,7 +238,7 @@ def test_one_ledger_that_differs_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> 
     sink = measurement.key_ring.sink
     nodes: Any = [ScriptedNode(ledger, blocks), ScriptedNode(ledger, blocks), ScriptedNode({**ledger, sink: 61}, blocks)]
     measurement.check(nodes)
-    assert measurement.row.faults == ["node 2 has another ledger than node 0"]
+    assert measurement.row.faults == ["node 2 has a different ledger from node 0"]
 
 
 def test_ledgers_that_are_wrong_alike_are_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -290,7 +290,7 @@ def test_a_mark_is_met_only_without_faults_and_with_large_blocks() -> None:
     assert not row.is_met
     row.blocks = {"mean_transactions": 1000}
     assert row.is_met
-    row.faults.append("node 1 has another ledger than node 0")
+    row.faults.append("node 1 has a different ledger from node 0")
     assert not row.is_met
 
 

@@ -271,7 +271,7 @@ def test_pieces_that_are_left_alone_can_be_hidden_and_are_counted(capsys: pytest
     assert sum(hidden) == comparison.count(Status.UNCHANGED) > 0
     titles = Counter(line.split()[1].rstrip(":") for line in lines if line.startswith("── ") and "hidden" not in line)
     assert titles == Counter({"new": comparison.count(Status.NEW), "changed": comparison.count(Status.CHANGED),
-                              "not": comparison.count(Status.GONE)})
+                              "no": comparison.count(Status.GONE)})
 
 
 def read_terminal(command: list[str], **environment: str) -> str:

@@ -48,8 +48,8 @@ WRONG = [
     ("cut 2", "expected cut NODE NODE"),
     ("cut 2 2", "expected two different nodes, not 2 twice"),
     ("cut 2 x", "expected the number of a node, 1 to 10, not 'x'"),
-    ("partition", "expected partition NODES NODES …, groups that leave a node on the other side"),
-    ("partition 1-10", "expected partition NODES NODES …, groups that leave a node on the other side"),
+    ("partition", "expected partition NODES NODES …; a single group must leave out a node"),
+    ("partition 1-10", "expected partition NODES NODES …; a single group must leave out a node"),
     ("partition 1-5 5-10", "expected groups that share no node, but 5 is in two of them"),
     ("heal 2", r"expected heal \[NODE NODE\]"),
     ("heal 2 5", "2 and 5 are not cut"),
@@ -61,7 +61,7 @@ WRONG = [
     ("evil 7 kind", "no adversary 'kind'; those of stage 5 are: duplicate, .*, withhold"),
     ("evil 7 two-orders", "two-orders needs stage 4; those of stage 5 are: duplicate, .*, withhold"),
     ("evil 7 withhold 3", "withhold works against nobody in particular; expected `evil 7 withhold`"),
-    ("good 7", "node 7 is no adversary"),
+    ("good 7", "node 7 is not an adversary"),
     ("tree 1 2", r"expected tree \[NODE\]"),
     ("tree 1", "node 1 is still starting"),
     ("wait", r"expected wait TIME|equal"),
@@ -79,10 +79,10 @@ def test_a_wrong_command_gets_one_line_that_says_what_was_expected(playground: P
 
 
 @pytest.mark.parametrize(("playground", "line", "complaint"), [
-    (1, "all /ledger", "stage 1 has no ledger; that is what stage 2 brings"),
+    (1, "all /ledger", "stage 1 has no ledger; stage 2 introduces it"),
     (1, "evil 7 forge", "forge needs stage 2-5; those of stage 1 are: duplicate$"),
     (4, "evil 7 two-orders", "expected node 1: two-orders is a sequencer, and in stage 4 that is node 1"),
-    (4, "tree", "stage 4 has no tree of blocks; that is what stage 5 brings"),
+    (4, "tree", "stage 4 has no tree of blocks; stage 5 introduces it"),
 ], indirect=["playground"])
 def test_the_user_is_told_what_a_stage_does_not_have(playground: Playground, line: str, complaint: str) -> None:
     with pytest.raises(PlaygroundError, match=complaint):

@@ -1,4 +1,5 @@
-"""The same sweep on this machine's cores and on a Dask cluster: the same rows. When something is wrong, one line says what.
+"""The same sweep on this machine's cores and on a Dask cluster: the same rows. When something is wrong, one line says
+what.
 
 The cluster runs in this process, so it starts at once and ends with it. Tasks and rows are pickled nevertheless.
 """
@@ -73,7 +74,7 @@ def test_runs_that_need_a_machine_for_themselves_stay_here() -> None:
 
 def test_a_worker_with_other_code_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster, "find_code", iter(["that of this machine", "that of the worker"]).__next__)
-    with (running_cluster(workers=1) as address, pytest.raises(ClusterError, match="has other code than this machine"),
+    with (running_cluster(workers=1) as address, pytest.raises(ClusterError, match="has different code from this machine"),
           open_cluster(address) as executor):
         executor.submit(pow, 2, 5).result()
 
@@ -102,7 +103,7 @@ def test_if_no_scheduler_answers_one_line_says_so(
     monkeypatch.setattr(cluster, "CONNECT_SECONDS", 0.3)
     address = f"tcp://{unused_address()}"
     assert complaint(capsys, tmp_path, address) == f"no Dask scheduler answers at {address}"
-    assert complaint(capsys, tmp_path, "forks") == "forks is no address like tcp://scheduler:8786"
+    assert complaint(capsys, tmp_path, "forks") == "forks is not an address like tcp://scheduler:8786"
     with running_cluster(workers=0) as address:
         assert complaint(capsys, tmp_path, address) == f"the Dask scheduler at {address} has no workers"
 

@@ -80,7 +80,7 @@ def test_the_table_is_written_for_other_programs(tmp_path: Path) -> None:
 
 def test_without_a_name_nothing_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 2
-    assert "which experiment? NAME= says it" in capsys.readouterr().err
+    assert "which experiment? name it with NAME=" in capsys.readouterr().err
 
 
 def test_an_unknown_name_is_refused_with_those_that_there_are(capsys: pytest.CaptureFixture[str]) -> None:

@@ -64,7 +64,7 @@ def test_what_a_node_has_planted_is_not_followed(play: Play, tmp_path: Path, pla
     scene = play("")
     plant(secret, scene.folder / "planted")
     assert verdict_of(lambda: scene.put("planted", b"content"))[0] == INCONCLUSIVE
-    assert verdict_of(lambda: scene.look_at(scene.folder / "planted")) == (FAILED, "it is no file")
+    assert verdict_of(lambda: scene.look_at(scene.folder / "planted")) == (FAILED, "it is not a file")
     assert secret.read_bytes() == b"secret"
 
 
@@ -93,7 +93,7 @@ def test_a_hang(play: Play) -> None:
 def test_output_that_is_not_json(play: Play) -> None:
     node = play("print('Welcome!', flush=True); time.sleep(60)").start()
     verdict, reason = verdict_of(lambda: node.wait_for("joined"))
-    assert verdict == FAILED and "no JSON object" in reason and "Welcome!" in reason
+    assert verdict == FAILED and "not a JSON object" in reason and "Welcome!" in reason
 
 
 def test_an_event_that_lacks_a_member(play: Play) -> None:
