@@ -355,7 +355,7 @@ EVIL: dict[str, Evil] = {
         **dict.fromkeys((2, 3), "the table counts them in the others' lists; a node that seeks neighbours drops some"),
         **dict.fromkeys((4, 5), "`/peers` at another node lists them; a node that seeks neighbours drops some")}),
     "two-orders": Evil(TwoOrders, {
-        4: "it waits for two pending transactions: send two at once; then EQUIVOCATION, and perhaps two ledgers"}),
+        4: "it waits for two pending transactions: send two quickly; then EQUIVOCATION, and perhaps two ledgers"}),
     "leave-out": Evil(LeaveOut, {4: "send something at two nodes: what the first one sent stays in the pool"}),
     "withhold": Evil(Withhold, {
         5: f"when the others have made {PUBLISHED_AFTER} blocks it shows its own: FORK, rarely ROLLBACK"}),

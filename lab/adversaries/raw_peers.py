@@ -38,7 +38,8 @@ class Spender(Intruder):
     """Spends from its own account as much and as often as it likes, whether the account has the money or not.
 
     Stages 2 and 3 cannot refuse that: nodes hear transactions in different orders, so each would refuse a different
-    one, and their ledgers would differ. Stage 4 stops it: all execute in one order, so all refuse the same.
+    one, and their ledgers would differ. Stage 4 stops it: all execute in one order, so all refuse the same
+    transactions.
     """
 
     def spend(self, own: str, key: PrivateKey | None, receiver: str, amount: int) -> str:

@@ -1,8 +1,8 @@
 """The same attacks on real nodes of every stage: `python -m lab.attacks`, or `make attacks`.
 
 Each cell of the table is one attack on one stage. It has a small network of its own, of real processes on loopback;
-several cells run at once. What happens is measured: the stage holds, or it is broken, with the evidence. An outcome is
-marked if docs/security.md does not promise it, or if it could not be measured; the exit status is then 1.
+several cells run at the same time. What happens is measured: the stage holds, or it is broken, with the evidence. An
+outcome is marked if docs/security.md does not promise it, or if it could not be measured; the exit status is then 1.
 
 - `make attacks SEED=7` repeats the random choices of an earlier run. It cannot repeat how processes take turns.
 - `make attacks ARGS="--only 'double spend' --stage 4"` runs only these cells. `ARGS=--list` lists all attacks.
@@ -79,7 +79,7 @@ def make_options() -> Options:
 
 
 def check_writable(parser: Options, path: Path) -> None:
-    """End the program now if the page could not be written in the end."""
+    """End the program now if the page could not be written later."""
     if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
         parser.exit(2, f"{parser.prog}: cannot write {path}: expected a file in a writable folder\n")
 

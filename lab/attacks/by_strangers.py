@@ -21,7 +21,7 @@ holder wins about half of the slots, and has already won enough of them."""
 def orphans_that_hold_up_a_newcomer(scene: Scene) -> Finding:
     """A node that has just joined is cut off, and one stake holder of ten sends it five hundred orphans. Meanwhile the
     others have a chain of more blocks than one answer holds. In stage 5, which introduces stakes, orphans cost their
-    maker nothing. A node that asks for no more blocks while too many orphans wait would stay behind for ten minutes.
+    maker nothing. A node that asked for no more blocks while too many orphans waited would stay behind for ten minutes.
     Stage 5 stops it: orphans give way to blocks that continue the chain."""
     scene.add(stakes="none", proxied=True, permille=BLOCK_PERMILLE, began_ago=BEGAN_AGO)
     newcomer = scene.add(stakes="none", proxied=True)

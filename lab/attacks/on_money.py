@@ -6,7 +6,7 @@ from lab.attacks.scene import Scene, Unmeasured
 from lab.adversaries.intruder import Intruder, transaction_id
 
 LOOT = 1_000
-"""The amount that is sent and does not exist."""
+"""The amount that is sent, though nobody has it."""
 
 PURSE = 100
 """The money that mallory has, in attacks in which she spends more than that."""
@@ -118,7 +118,7 @@ def negative_amount(scene: Scene) -> Finding:
 def overdraft(scene: Scene) -> Finding:
     """Mallory has 100 and sends 1,000. Stages 2 and 3 execute it, and her balance becomes negative. They must not
     refuse it: a node that has first heard of a payment to her would accept it, and the ledgers would differ forever.
-    Stage 4 stops it: all nodes execute in one order, so all decide the same."""
+    Stage 4 stops it: all nodes execute in one order, so all decide alike."""
     scene.start(2)
     scene.fund(scene.mallory, PURSE)
     with Spender(scene.target(0)) as spender:

@@ -8,7 +8,7 @@ Some nodes run as processes on this machine, over loopback. It measures what the
 
 The transactions are signed beforehand and sent by a peer at each node. For stages 3 to 5 the speed is also divided by
 a ceiling. For ten nodes and c cores the ceiling is c / (10 · V): each node must verify each signature, and V is the
-time of one verification by pycryptodome in one thread. So the ratio tells which share of the machine's power goes into
+time of one verification by pycryptodome in one thread. So the ratio tells what share of the machine's power goes into
 the work that cannot be avoided. Each stage has a mark: the speed or the ratio that it should reach.
 
 The exit status is 1 if something was lost or any ledger is wrong; a missed mark does not change it.
@@ -170,7 +170,7 @@ def draw_blocks(blocks: dict[str, float]) -> str:
     """How many blocks there were, and how large."""
     text = "blocks: {number}, with {mean_transactions:.0f} transactions on average, at most {largest}"
     if "rollbacks" in blocks:
-        text += "; rollbacks at a node: at most {rollbacks}, the deepest of {longest_rollback}"
+        text += "; at a node at most {rollbacks} rollbacks, none deeper than {longest_rollback}"
     return text.format(**blocks)
 
 

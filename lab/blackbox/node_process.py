@@ -1,4 +1,4 @@
-"""A node as a process: started by the command line of contract §4, typed to, read, ended.
+"""A node as a process: started with the command line of contract §4, typed to, read, ended.
 
     with NodeProcess(1, "--peer", "none", folder=folder) as node:
         node.type("hi")

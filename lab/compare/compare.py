@@ -2,9 +2,9 @@
 
 - `make compare A=3 B=4` shows two stages side by side: each file next to the file of the same name, each function next
 to its counterpart. Each piece is marked: new, changed, left alone, or no longer run. A function that overrides
-one of an earlier stage stands next to that one, wherever it is.
+one of an earlier stage is shown next to that one, wherever that is.
 - `make compare A=3 B=4 WHOLE=1` shows both sides with all the code that they inherit from earlier stages: the code
-that runs. All versions of a method stand together, the latest first.
+that runs. All versions of a method are shown together, the latest first.
 - `HIDE=1` leaves out the pieces that are left alone, and says how many there are.
 - `make compare` prints a table of all stages.
 - `HTML=out.html` writes a page instead.
@@ -145,7 +145,7 @@ LEGEND = ("Messages: those declared here, including redefined ones. Handlers: me
           " methods of the nodes that replace one of an earlier stage or add to it. Tests: functions in the stage's"
           " folder under tests/; many of them run once for each of several cases.")
 NAMED = ("files", "messages", "handlers", "hooks")
-"""The lists that stand below the table."""
+"""The lists that are shown below the table."""
 
 
 def draw_table(stages: dict[int, Stage], width: int) -> str:

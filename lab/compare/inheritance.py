@@ -11,8 +11,8 @@ from functools import cache
 from lab.compare.stagecode import ClassCode, Piece, SourceFile, Stage
 
 Key = tuple[str, str]
-"""Two pieces stand side by side if they have the same key: the family of their classes (for a piece outside classes,
-the file), and the name."""
+"""Two pieces are shown side by side if they have the same key: the family of their classes (for a piece outside
+classes, the file), and the name."""
 
 
 class Inheritance:

@@ -44,7 +44,7 @@ class _Paper:
         self.is_numbered = any(len(clean(name)) >= self.step for name in names[:-1])
 
     def legend(self) -> list[str]:
-        """What the numbers above the columns mean, if names are too long to stand there."""
+        """What the numbers above the columns mean, if names are too long to fit there."""
         if not self.is_numbered:
             return []
         entries, lines = [f"{number} = {clean(name)}" for number, name in enumerate(self.names, 1)], [""]

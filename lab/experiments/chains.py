@@ -34,7 +34,7 @@ WITHIN_SLOT = 0.1
 """How long a frame travels in addition to the delay, as a share of a slot. It arrives within a slot, and so does an
 answer to it."""
 
-HASHED = ("A keyed hash takes the place of RSA, so that a run takes seconds; anybody could forge it, and no node of the"
+HASHED = ("A keyed hash takes the place of RSA, so that a run takes seconds; anybody could forge it, but no node of the"
           " experiment does.")
 """What each page of these experiments says."""
 
@@ -100,7 +100,7 @@ class Chain:
         return [*self.honest, self.attacker] if self.attacker is not None else self.honest
 
     def run(self, slots: int) -> None:
-        """Let time pass until the middle of the slot of this number, the first of which is 1."""
+        """Let time pass until the middle of slot number `slots`. The first slot is number 1."""
         self.world.run(FORMING_SECONDS + (slots + 0.5) * SLOT_SECONDS - self.world.now)
 
     def settle(self) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 from lab.nodes.processes import ROOT
 
 CONNECT_SECONDS = 10
-"""How long a scheduler may take to answer, and then a first worker to be there."""
+"""How long a scheduler may take to answer, and then the first worker to appear."""
 
 _ALONE = threading.Lock()
 """Held by a run: it may swap functions of the whole process (`rules_of`), and a worker may have several threads."""
@@ -49,7 +49,8 @@ def open_cluster(address: str) -> Iterator[Executor]:
         except CancelledError:
             raise ClusterError(f"the Dask scheduler at {address} is gone; the same command goes on from here") from None
         except KilledWorker:
-            raise ClusterError(f"a run has ended several workers of {address}; their logs say more") from None
+            raise ClusterError(f"several workers of {address} ended while doing the same run; their logs say"
+                               " more") from None
         except (ImportError, RuntimeError) as error:
             missing = error.__cause__ or error  # the scheduler's is the cause of what Dask raises
             if not isinstance(missing, ImportError):
@@ -82,7 +83,7 @@ def do_with_code(code: str, work: Callable[..., Any], *arguments: Any) -> Any:
 @lru_cache
 def find_code() -> str:
     """What tells versions of the code apart, as it was when this was first asked: a hash of all files of the project
-    that an experiment may run. It takes some milliseconds, and needs no git, which a container may lack."""
+    that an experiment may run. It takes a few milliseconds, and needs no git, which a container may lack."""
     digest = hashlib.sha256()
     for path in sorted(path for folder in ("common", "lab", "stage*") for path in ROOT.glob(f"{folder}/**/*.py")):
         digest.update(f"{path.relative_to(ROOT)}\n".encode() + path.read_bytes())

@@ -128,7 +128,7 @@ def count_copies(nodes: int) -> int:
 
 
 def seconds_of_a_copy(rows: Sequence[Row]) -> float:
-    """How long a copy of a message keeps all cores busy, by the earliest stage that was measured."""
+    """How long a copy of a message keeps all cores busy, judging by the earliest stage that was measured."""
     some = where(rows, stage=min(int(row["stage"]) for row in rows))
     return sum(column(some, "busy")) / sum(TRANSACTIONS * count_copies(int(row["nodes"])) for row in some)
 
@@ -180,7 +180,7 @@ class Tries:
         return {"seconds": end - start, "round": taken, "busy": (self.cpu_seconds() - before) / count_cores()}
 
     def cpu_seconds(self) -> float:
-        """The time of the cores that the nodes have used so far; 0 where the system has no /proc."""
+        """The time of the cores that the nodes have used so far; 0 if the system has no /proc."""
         try:
             return sum(node.cpu_seconds for node in self.nodes)
         except OSError:

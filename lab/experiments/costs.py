@@ -26,10 +26,10 @@ NODES = [10, 10_000, 1_000_000]
 HOUR, DAY, YEAR = 3_600, 86_400, 365 * 86_400
 
 PER_USER = 1 / HOUR
-"""Messages that the user of each node sends in a second: one an hour."""
+"""Messages that the user of each node sends per second: one an hour."""
 
 REJOINS = 1 / DAY
-"""How often a node joins again, in a second: it is switched off once a day."""
+"""How often a node joins again, per second: it is switched off once a day."""
 
 HOP_SECONDS = 0.1
 """From a node to its neighbour, anywhere on the internet."""
@@ -61,7 +61,7 @@ class Cost(NamedTuple):
     processor: float
     """The share of one core."""
     seconds: float
-    """From when a message was sent until it counts at most nodes."""
+    """Seconds from when a message was sent until it counts at a majority of nodes."""
     history: float
     """Bytes that are kept from one year."""
     newcomer: float
@@ -101,7 +101,8 @@ def copies_of(stage: int, nodes: float) -> float:
 
 
 def seconds_until_it_counts(stage: int, nodes: float) -> float:
-    """In stages 1 to 3, until a message has come to most nodes; later, a block must come and spread, too. In a tree
+    """Seconds: in stages 1 to 3, until a message has come to most nodes; in later stages, a block must be made and
+    spread, too. In a tree
     where each node has called one of those before it, two nodes are 2 ln n hops apart on average (Dobrow, "On the
     distribution of distances in recursive trees", 1996)."""
     hops = 2 * math.log(nodes) if stage == 1 else max(1.0, ring_and_random_hops(nodes))

@@ -1,4 +1,4 @@
-"""How a chain forks where blocks take long to arrive."""
+"""How a chain forks when blocks take a long time to arrive."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -46,7 +46,7 @@ class Forks(Experiment):
         return sockets.RUNS if point["how"] == "sockets" else self.runs(is_quick)
 
     def is_alone(self, point: Point) -> bool:
-        """Real nodes are."""
+        """Points with real nodes are."""
         return point["how"] == "sockets"
 
     def run(self, point: Point, seed: int) -> list[Row]:
@@ -111,7 +111,7 @@ def growth(delay: float) -> float:
 
 
 def growth_with_own(delay: float) -> float:
-    """The same, where the creator of a block extends it meanwhile, with chance p in each of the Δ slots."""
+    """The same, if the creator of a block extends it meanwhile, with chance p in each of the Δ slots."""
     alone = chance_of(1 / HOLDERS)
     slots = (1 - (1 - alone) ** delay) / alone + (1 - alone) ** delay / F
     return float(1 / slots)

@@ -34,7 +34,7 @@ class Sizes(NamedTuple):
     message: int
     """A chat message in stage 1, a transaction later."""
     presence: int
-    """That of a node that has joined; from stage 2 on."""
+    """The presence of a node that has joined; from stage 2 on."""
     address: int
     """What an entry adds to a list of peers."""
     upkeep: float
@@ -49,7 +49,7 @@ class Pair:
     """Two nodes of a stage, and what they have sent each other."""
 
     def __init__(self, stage: int, keys: Sequence[PrivateKey], slot_ms: int = 1_000) -> None:
-        """In stage 5 the first node makes a block in nearly each slot."""
+        """In stage 5 the first node makes a block in nearly every slot."""
         self.world = World(1)
         self.world.delivered = deque()  # keeps all deliveries, not only the latest
         make_node = _maker(stage, keys, self.world.start_ms, slot_ms)
@@ -111,7 +111,8 @@ def _block_sizes(pair: Pair) -> tuple[int, int]:
 
 
 def _slope(sizes: dict[int, int]) -> int:
-    """How much one more entry adds, by the shortest and the longest list. (The number of a slot may have a digit more.)
+    """How much one more entry adds, judging by the shortest and the longest list. (The number of a slot may have a
+    digit more.)
     """
     fewest, most = min(sizes), max(sizes)
     return (sizes[most] - sizes[fewest]) // (most - fewest)

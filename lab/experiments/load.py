@@ -19,14 +19,14 @@ EXTRA = 0.25
 """Transactions that nobody can execute, as a share of the others."""
 
 END_SECONDS = 10.0
-"""Time for a thread that sends to end."""
+"""Time for a sending thread to end."""
 
 
 class Load(NamedTuple):
     """What the nodes are sent."""
 
     shares: list[bytes]
-    """Well signed transactions, as frames: a share for each node, which passes them on."""
+    """Properly signed transactions, as frames: a share for each node, which passes them on."""
     forged: list[bytes]
     """Badly signed ones, for all nodes, since no node passes them on."""
 
@@ -55,7 +55,7 @@ def make_load(stage: int, kind: str, network: str, nodes: int, number: int, keys
 
 
 def split_frames(data: bytes) -> Iterator[bytes]:
-    """Frames that stand one after the other."""
+    """Split bytes into the frames that they consist of."""
     start = 0
     while start < len(data):
         end = start + 4 + int.from_bytes(data[start:start + 4], "big")
@@ -101,7 +101,7 @@ class Forger(threading.Thread):
                 self.refused += len(some)
 
     def stop(self) -> None:
-        """It is over."""
+        """Make `run` return soon."""
         self._is_over.set()
 
 

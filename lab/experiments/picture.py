@@ -26,7 +26,7 @@ STYLE: Any = {
     "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.color": "#dddddd",
     "grid.linewidth": 1.2, "legend.framealpha": 0.9,
     "svg.hashsalt": "experiments", "svg.fonttype": "path", "font.family": "DejaVu Sans"}
-"""A slide of 16:9. Letters in an SVG are paths: they look the same where the font is missing."""
+"""A slide of 16:9. Letters in an SVG are paths: they look the same even if the font is missing."""
 
 
 def save_pictures(folder: Path, title: str, draw: Callable[[Figure], None]) -> None:

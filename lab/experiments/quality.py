@@ -77,8 +77,8 @@ class Quality(Experiment):
             parts = [f"{NAMES[name]} {np.mean(column(group, name)):.3f} (theory {theory:.3f})"
                      for name, theory in expected.items()]
             found.append(f"φ = {phi:.0%}: {'; '.join(parts)}; upper bound {quality_bound(blocks):.3f}.")
-        found.append("Theory: where it loses all ties, withholding pays from a third of the stake on; where it wins"
-                     " half of them, as by the contract's rule, from a quarter on.")
+        found.append("Theory: if it loses all ties, withholding pays from a third of the stake on; if it wins half"
+                     " of them, as under the contract's rule, from a quarter on.")
         return found
 
 

@@ -37,11 +37,11 @@ class Rollbacks(Experiment):
         " builds with each ticket on the second longest chain and on the longest side branch, in the open. The one that"
         " withholds builds in secret, shows its branch when it is about to lose its lead, and shows what it has at the"
         " end. The best private fork is found in hindsight: of all slots in which an attacker might have split, and"
-        " might have shown its branch, those that undo most. Where ties are as in the contract, a second run then"
+        " might have shown its branch, those that undo most. If ties are as in the contract, a second run then"
         " carries that out. Ties: of two chains of the same length, the one with the smaller draw wins by the contract;"
         f" in other series the attacker wins all ties, or loses all. {HASHED} {sockets.METHOD}")
-    MEASURED: ClassVar[dict[str, str]] = {"contract": "longest rollback, blocks", "won": "where the attacker wins ties",
-                                          "lost": "where it loses them"}
+    MEASURED: ClassVar[dict[str, str]] = {"contract": "longest rollback, blocks", "won": "if the attacker wins ties",
+                                          "lost": "if it loses them"}
 
     def points(self, is_quick: bool) -> list[Point]:
         """Attacks, and tenths of the stake."""
@@ -64,7 +64,7 @@ class Rollbacks(Experiment):
         return sockets.RUNS if point["how"] == "sockets" else self.runs(is_quick)
 
     def is_alone(self, point: Point) -> bool:
-        """Real nodes are."""
+        """Points with real nodes are."""
         return point["how"] == "sockets"
 
     def run(self, point: Point, seed: int) -> list[Row]:

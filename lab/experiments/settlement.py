@@ -105,7 +105,7 @@ def share_of_slots(share: float) -> float:
 
 def draw_shares(axes: Axes, rows: Sequence[Row], label: str, place: int) -> None:
     """The share undone of all tries of a point, and two standard errors. These come from how much the runs differ,
-    since the tries of one run depend on each other. Where nothing was undone, there is no point."""
+    since the tries of one run depend on each other. If nothing was undone, no point is drawn."""
     xs, ys, low, high = [], [], [], []
     for (depth,), group in groups(rows, "depth"):
         tries, undone = np.array(column(group, "tries")), np.array(column(group, "successes"))

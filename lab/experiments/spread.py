@@ -18,7 +18,7 @@ from stage2_ledger.limits import RANDOM_LINKS, RING_LINKS
 
 SIZES = [10, 30, 100, 300, 1_000, 3_000, 10_000]
 FAILING = 1_000
-"""Nodes of the networks of which some fail."""
+"""The size of the networks in which some nodes fail."""
 FAILED = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8]
 
 NAMES = {"ring": "10 successors", "ring and random": "10 successors, 2 random", "random": "random 10-regular"}
@@ -41,7 +41,7 @@ class Spread(Experiment):
         " node, and how often the message comes to a node. Up to 1,000 nodes, the node classes in memory do the"
         " same: the lists of peers of stage 2 say whom each one calls, and stage 1 floods. In networks of 1,000 nodes"
         " some fail at random, all at once. Then the message begins in the largest part, before anybody has called"
-        " others in place of the lost. What is left out: where nodes join one after the other, early ones keep the"
+        " others in place of the lost. What is left out: when nodes join one after the other, early ones keep the"
         " links that they had when the network was small, so they have more links than others, and news"
         " spreads a little faster.")
     MEASURED: ClassVar[dict[str, str]] = {
@@ -62,7 +62,7 @@ class Spread(Experiment):
         return 2 if is_quick else 20
 
     def runs_of(self, point: Point, is_quick: bool) -> int:
-        """Fewer with the node classes, of which a thousand take seconds."""
+        """Fewer with the node classes: a thousand nodes take seconds."""
         return 5 if point["how"] == "classes" and not is_quick else self.runs(is_quick)
 
     def run(self, point: Point, seed: int) -> list[Row]:

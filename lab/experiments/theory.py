@@ -56,8 +56,8 @@ def withholding(bad: float, good: float, slots: int, wins_ties: bool) -> int:
 def best_private_fork(bad: float, good: float, slots: int) -> int:
     """An upper bound of the median of the longest rollback in `slots` slots by the best private fork, which wins ties.
 
-    The longest one begins where the attacker has fallen behind the others further than ever before. That happens
-    (good − bad) times a slot. Where the chances of all these races to reach a depth add up to less than one half,
+    The longest one begins when the attacker has fallen behind the others further than ever before. That happens
+    (good − bad) times a slot. If the chances of all these races to reach a depth add up to less than one half,
     fewer than half of all runs reach it.
     """
     share = bad / (bad + good)
@@ -68,9 +68,10 @@ def best_private_fork(bad: float, good: float, slots: int) -> int:
 
 
 def settlement(most: int, share: float) -> list[float]:
-    """The chance that the best attack there is can undo a slot when k slots have followed it that somebody won, for k
-    from 0 to `most`, by the margin recurrence of Blum, Kiayias, Moore, Quader and Russell, "The Combinatorics of the
-    Longest-Chain Rule" (2020). The attacker wins each such slot with chance `share`, below one half."""
+    """The chance that the best attack there is can undo a slot when it has been followed by k slots that somebody
+    won, for k from 0 to `most`, by the margin recurrence of Blum, Kiayias, Moore, Quader and Russell, "The
+    Combinatorics of the Longest-Chain Rule" (2020). The attacker wins each such slot with chance `share`, below one
+    half."""
     size = 2 + round(60 / math.log((1 - share) / share))
     return [float(state[:, size:].sum()) for state in _margins(most, share, size)]
 
@@ -88,7 +89,7 @@ def _margins(most: int, share: float, size: int) -> Iterator["np.ndarray[tuple[i
         bad[1:, 1:] = state[:-1, :-1]
         good[:-1, :-1] = state[1:, 1:]
         good[0, :-1] += state[0, 1:]
-        # The margin stays at 0 where the reach is above it.
+        # The margin stays at 0 if the reach is above it.
         good[:-1, size] += state[1:, size]
         good[:-1, size - 1] -= state[1:, size]
         state = share * bad + (1 - share) * good

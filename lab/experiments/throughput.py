@@ -31,7 +31,7 @@ SECONDS = 8.0
 """How long a run takes in which blocks are the limit, on average."""
 
 MOST = 8_000
-"""Transactions in a run. Signing them takes some seconds."""
+"""Transactions in a run. Signing them takes a few seconds."""
 
 PATIENCE = 40.0
 """Seconds after which a run ends in any case."""

@@ -1,8 +1,8 @@
 """Grades anybody's node, in any language: `python -m lab.grade --stage 3 --node "./theirs --stage 3"`, or `make grade`.
 
-In: a command that starts a node by the command line of contract §4, and a stage. Out: a verdict for each criterion, the
-points, and a folder with the evidence. For other programs: `lab.grade.runner.grade(command, stage, folder, seed=…) ->
-Result`, `lab.grade.formats.write_all(result)` for the files of Gradescope and others, and
+In: a command that starts a node and takes the command line of contract §4, and a stage. Out: a verdict for each
+criterion, the points, and a folder with the evidence. For other programs: `lab.grade.runner.grade(command, stage,
+folder, seed=…) -> Result`, `lab.grade.formats.write_all(result)` for the files of Gradescope and others, and
 `lab.grade.runner.list_criteria(stage, folder)`.
 
 A criterion is a test with a marker in a file `tests/stageN_*/test_criteria*.py`, so `make test` runs it on our own

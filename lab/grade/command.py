@@ -46,7 +46,7 @@ def make_options(name: str = "python -m lab.grade", description: str = "Grade a 
                          default=os.environ.get("TIMEOUT_FACTOR", ""),
                          help="multiply all time limits by F, for a slow machine (or set TIMEOUT_FACTOR)")
     options.add_argument("--workers", type=integer_from(0, 64), default=WORKERS, metavar="N",
-                         help=f"criteria at a time (default: {WORKERS}); 0: all in this process")
+                         help=f"criteria at a time (default: {WORKERS}); 0: all in one process")
     options.add_argument("--slow", action="store_true", help="also check what takes a minute or more")
     return options
 

@@ -10,7 +10,7 @@
 | points | its weight among the criteria of its stage, and of a later stage if `later` is set |
 | clause | the paragraph of docs/contract.md |
 | hint | one sentence for a student whose node fails |
-| hardening | it is counted apart from the basics |
+| hardening | it is counted separately from the basics |
 | cli | it needs the command line only, so that nodes with a wire format of their own can be graded |
 | later | later stages must still meet it |
 | slow | it takes a minute or more, and runs only with SLOW=1 |

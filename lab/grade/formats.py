@@ -3,8 +3,8 @@
 Each function makes the content of one file; `write_all` writes them into the folder of the run. The tests check the
 formats against lab/grade/schemas/.
 
-The points of a submission are those of the basics. Hardening is counted apart. Gradescope shows it test by test, and
-the `score` at the top replaces the sum of all tests. Classroom 50 adds all tests up, so hardening is 0 of 0 there.
+The points of a submission are those of the basics. Hardening is counted separately. Gradescope shows it test by test,
+and the `score` at the top replaces the sum of all tests. Classroom 50 adds all tests up, so hardening is 0 of 0 there.
 """
 
 import json

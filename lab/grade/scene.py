@@ -39,7 +39,7 @@ WALLETS = (11, 12, 13, 14)
 """The numbers of these wallets in tests/keys."""
 WATCH_SECONDS = 0.2
 STAYS_SECONDS = 0.5
-"""For how long a state must not change; in stage 4 these are five blocks of the criteria that ask for it."""
+"""How long a state must not change. In the criteria of stage 4 that ask for it, that is the time of five blocks."""
 IN_ORDER = (0, -signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT)
 """The exit statuses of a node that the grader has ended, whether the node handles the signal or not."""
 FILES = "GRADED_FILES"
@@ -185,7 +185,7 @@ class Scene:
         """An address on loopback where nobody listens right now, with a port from this range. By default the range lies
         below the ports that systems choose for port 0."""
         ports = list(range(first, last + 1))
-        random.shuffle(ports)  # not seeded: criteria that run at once must not get the same port
+        random.shuffle(ports)  # not seeded: criteria that run at the same time must not get one port
         for port in ports:
             with socket.socket() as probe, contextlib.suppress(OSError):
                 probe.bind(("127.0.0.1", port))

@@ -14,7 +14,7 @@ from lab.blackbox.node_process import STAGES
 ROOT = Path(__file__).resolve().parents[2]
 """The folder that holds lab/, tests/ and our stages."""
 KEYS = ROOT / "tests" / "keys"
-"""Keys and wallets that all runs share, since making them takes long."""
+"""Keys and wallets that all runs share, since making them takes a long time."""
 
 PATIENCE = 15.0
 """Seconds to wait for what takes a fraction of one. TIMEOUT_FACTOR multiplies this, and the next two."""

@@ -2,7 +2,7 @@
 
 It finds them in three ways: as descendants of this process, which after `adopt_orphans` include those whose parents
 have ended; by the sessions that were opened for the nodes; and by a mark in the environment, which a child inherits
-unless its parent removes it. Where there is no /proc, only the sessions are left.
+unless its parent removes it. Without /proc, only the sessions are left.
 """
 
 import contextlib

@@ -4,8 +4,8 @@
     make grade-all STAGE=1 SUBMISSIONS=folder                     again: only what is new or was not finished
     make grade-all STAGE=1 SUBMISSIONS=folder POINTS=points.toml  with the teacher's points
 
-The exit status is 0 when all were graded, whatever came out, 2 if an option is wrong, 3 if the grader has failed at
-one, and 130 when it was interrupted.
+The exit status is 0 when all were graded, whatever came out, 2 if an option is wrong, 3 if the grader itself has
+failed on one, and 130 when it was interrupted.
 """
 
 import json
@@ -35,7 +35,8 @@ from lab.surroundings import columns, takes_escapes
 
 GRADER_HAS_FAILED, INTERRUPTED = 3, 130
 FIRST_UID = 50_001
-"""As root, the grader runs each submission as a user of its own. Their numbers begin here; nobody creates them."""
+"""As root, the grader runs each submission as a user of its own. The numbers of these users begin here; no such user is
+ever created."""
 LONGEST_SECONDS = 1800.0
 """The longest that one submission may take, times TIMEOUT_FACTOR. Then it is ended, and the next one is graded."""
 DONE = "done.json"

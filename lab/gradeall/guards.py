@@ -70,7 +70,8 @@ def make_guard(directory: Path, uid: int) -> tuple[Guard, list[str]]:
     """The best guard that this machine allows, and what is missing, in sentences. `directory` belongs to that user."""
     guard, missing = Guard(str(directory), uid, threads=2048 if uid else 0), []
     if not uid:
-        missing.append("The submission ran as the user that graded it, and could change the results: run as root.")
+        missing.append("The submission ran as the same user as the grader, and could change the results: run the"
+                       " grader as root.")
     guard.bwrap = shutil.which("bwrap") or ""
     if not guard.bwrap or not guard.holds("true"):
         why = "does not work here" if guard.bwrap else "is not installed"

@@ -58,7 +58,8 @@ def main(job: Job) -> None:
     """Grade a submission, even one that cannot be built or started, and write its files."""
     if job.uid:
         open_way([*needed_paths(Path(job.folder)), Path(job.source)])
-    missing = [] if cut_off() else ["This machine does not let the grader take the network away from the submission."]
+    missing = [] if cut_off() else ["This machine does not let the grader cut the submission off from the network, so"
+                                    " it could reach other machines."]
     folder = Path(job.folder)
     work = folder / "work"
     try:

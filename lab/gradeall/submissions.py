@@ -1,7 +1,7 @@
 """Submissions: how they are found, what is copied, and which commands build and start them.
 
 There are three kinds. A folder with a `grade.toml` says itself how it is built and started. A folder with a file `node`
-is started by that file. A folder with the folder of the stage, such as `stage3_signed`, is a filled-in handout: only
+is started by that file. A folder that contains the stage, such as `stage3_signed`, is a filled-in handout: only
 this folder is taken, and laid over our own earlier stages and common/. So edited tests gain nothing.
 """
 

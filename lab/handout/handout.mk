@@ -32,7 +32,7 @@ $(NAMES): $(VENV)/installed
 		$(call option,--host,$(call given,HOST)) $(call option,--port,$(call given,PORT)) \
 		$(call option,--announce,$(call given,ANNOUNCE)) $(call option,--wait,$(call given,WAIT)) $(value ARGS)
 
-# If two makes run at once, one waits, and then checks again. The lock is on the open Makefile, and ends with the recipe.
+# If two makes run together, one waits, and then checks again. The lock is on the open Makefile, and ends with the recipe.
 # Python takes it, since macOS has no flock(1).
 $(VENV)/installed: requirements.txt
 	@if [ -w Makefile ]; then exec 9<>Makefile; else exec 9<Makefile; fi; lock='import fcntl; fcntl.flock(9, fcntl.LOCK_EX'; \

@@ -70,7 +70,7 @@ sent it. Any other exception that leaves a function is a defect.
     make test ALL=1                                 # all tests with their whole output, many lines
 
 **As a grader sees it.** `make grade` starts nodes of yours, types at them and talks to them over sockets. It prints a
-table of criteria with points, and writes a page that shows what was said where a criterion has failed.
+table of criteria with points, and writes a page that shows what was said when a criterion failed.
 
 | task | points | time, about |
 |---|---|---|

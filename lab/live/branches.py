@@ -20,7 +20,7 @@ LEAST_CELLS = 3
 """Even the narrowest drawing has room for this many blocks next to each other: a common block, a gap, a tip."""
 
 WIDE_GAP = 2
-"""The cells of a gap in which `… 27 blocks …` stands. If room is short, a gap has one cell."""
+"""The cells of a gap that says `… 27 blocks …`. If room is short, a gap has one cell."""
 
 DEEP = 4
 """A branch of at least this many blocks is drawn even if it ended long ago: leaving it was a deep rollback."""
@@ -38,7 +38,7 @@ class Known(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """A text in one colour; None is no colour."""
+    """A text in one colour; None means no colour."""
 
     text: str
     colour: int | None = None

@@ -140,7 +140,7 @@ def account_of(playground: Playground, text: str) -> str:
     """The account of the node with this number."""
     view = playground.view(read_node(playground, text))
     if not view.account:
-        raise PlaygroundError(f"the account of node {text} is not known, since it has never started")
+        raise PlaygroundError(f"the account of node {text} is not known, since the node has never started")
     return view.account
 
 
@@ -187,7 +187,7 @@ def partition(playground: Playground, words: list[str]) -> None:
     named = [number for group in groups for number in group]
     twice = sorted({number for number in named if named.count(number) > 1})
     if twice:
-        raise PlaygroundError(f"expected groups that share no node, but {shown_nodes(twice)} is in two of them")
+        raise PlaygroundError(f"expected groups that share no node; in two of them: {shown_nodes(twice)}")
     if not groups or (len(groups) == 1 and len(named) == playground.settings.nodes):
         raise PlaygroundError(f"expected {COMMANDS['partition'].usage}; a single group must leave out a node")
     playground.wiring.partition(groups)

@@ -1,4 +1,4 @@
-"""The log of the playground. If many nodes report the same, the log has one line for all of them."""
+"""The log of the playground. If many nodes report the same thing, the log has one line for all of them."""
 
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -10,7 +10,7 @@ from lab.blackbox.peer import Event
 from lab.live.words import SHOWN_DIGITS, Line, Names, announce, people_lines, shown_nodes
 
 GATHER_SECONDS = 0.3
-"""How long the log waits for other nodes to report the same, in seconds."""
+"""How long the log waits for other nodes to report the same thing, in seconds."""
 
 OLD_SECONDS = 2.0
 """A node that reports a block this many seconds after the first one is catching up. Then the log says so, and does not
@@ -47,7 +47,7 @@ class Newsroom:
         self._on_line(Line(kind, shown_nodes(who), "".join(piece.text for piece in pieces), tuple(pieces)))
 
     def say_answer(self, number: int, event: Event | None) -> None:
-        """Write a node's answer; None is no answer."""
+        """Write a node's answer; None means no answer."""
         for line in people_lines(event, self.names, NODES[self._stage].EVENTS) if event is not None else []:
             self.say("answer", line, [number])
 
@@ -110,7 +110,7 @@ class Newsroom:
         return news is not None
 
     def _tell(self, number: int, event: Event, kind: str, text: str) -> None:
-        """Write an answer at once. Gather anything else, since other nodes may report the same."""
+        """Write an answer at once. Gather anything else, since other nodes may report the same thing."""
         if kind == "answer":
             self.say(kind, text, [number])
         else:
@@ -124,7 +124,7 @@ class Newsroom:
 
     def _is_for_log(self, view: NodeView, event: Event) -> bool:
         """Should the log have this? Not a second connection between the same two nodes, not a block that others have
-        reported long ago, and not the refused hellos of a network in which all join at once."""
+        reported long ago, and not the refused hellos of a network in which all join at the same time."""
         match event["event"]:
             case "peer":
                 count = view.neighbours[event["address"]]

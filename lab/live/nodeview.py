@@ -40,7 +40,7 @@ class NodeView:
             on_answer(None)
 
     def expect(self, event: str, on_answer: OnAnswer) -> None:
-        """The node was asked something, and will answer with such an event."""
+        """The node was asked something, and will answer with an event of this name."""
         self._asked.setdefault(event, deque()).append(on_answer)
 
     def is_waiting(self) -> bool:

@@ -277,7 +277,7 @@ class Playground:
         self.wait_until(lambda: time.monotonic() >= end, seconds + 1, "time to pass")
 
     def wait_for_log(self) -> None:
-        """Wait until all reports are in the log, at most `LOG_SECONDS`, so that the next command stands below them."""
+        """Wait until all reports are in the log, at most `LOG_SECONDS`, so that the next command appears below them."""
         with suppress(NodeError):
             self.wait_until(lambda: not self.log.is_gathering, LOG_SECONDS, "the log")
 

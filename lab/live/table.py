@@ -134,7 +134,7 @@ def on_one_branch(playground: Playground) -> list[list[int]]:
 
 def summarize(groups: list[list[int]], stage: int) -> str:
     """Which nodes agree, in one line."""
-    one, some = {1: ("all have read the same", "groups have read different messages"),
+    one, some = {1: ("all have read the same messages", "groups have read different messages"),
                  5: ("all are on one branch", "BRANCHES")}.get(stage, ("all ledgers are equal", "DIFFERENT ledgers"))
     if not groups:
         return "no node is up"

@@ -31,7 +31,7 @@ class Wiring:
     def mend(self, one: int, other: int) -> None:
         """End one cut; NotCut if there is none."""
         if frozenset((one, other)) not in self.cuts:
-            raise NotCut(f"{one} and {other} are not cut")
+            raise NotCut(f"{one} and {other} are not cut off from each other")
         self.cuts.remove(frozenset((one, other)))
         self._faults.mend(str(one), str(other))
         self._say("fault", f"{one} and {other} can reach each other again, and try within 30 seconds", [])

@@ -38,7 +38,7 @@ class Member:
 
     @property
     def resident_mib(self) -> int:
-        """The memory that it uses (VmRSS of /proc); 0 where the system has no /proc."""
+        """The memory that it uses (VmRSS of /proc); 0 if the system has no /proc."""
         with contextlib.suppress(OSError, StopIteration):
             return self.running.resident_kib // 1024
         return 0

@@ -1,4 +1,4 @@
-"""Real nodes for the tools of the lab: started by the command line of contract §4, typed to, read, ended.
+"""Real nodes for the tools of the lab: started with the command line of contract §4, typed to, read, ended.
 
     with running_network(stage=3, count=10) as nodes:
         nodes[4].type("hi")

@@ -115,7 +115,7 @@ class _Reader:
         return Chapter(plan.title, plan.about, [one for one in passages if one.entries or one.docstring])
 
     def _passage(self, file: SourceFile) -> Passage:
-        """What a file has outside of the node. Its docstring is shown once, and only if something of the file runs."""
+        """What a file has outside the node. Its docstring is shown once, and only if something of the file runs."""
         is_shown = file not in self._introduced and any(piece in self._runs for piece in file.all_pieces())
         self._introduced.add(file)
         return Passage(file.path, file.docstring if is_shown else "", list(self._take(self._pieces_of(file))))
@@ -155,7 +155,7 @@ class _Reader:
     # --- files ----------------------------------------------------------------------------------
 
     def _pieces_of(self, file: SourceFile) -> Iterator[Entry]:
-        """What a file has outside of the node. A base class is left out: it is shown with the class that extends it."""
+        """What a file has outside the node. A base class is left out: it is shown with the class that extends it."""
         for piece in file.all_pieces():
             if not piece.owner:
                 yield from [Entry(piece, False, "")] if piece in self._runs else []

@@ -31,7 +31,7 @@ LUCK = 3
 do little."""
 
 NEWCOMERS = 3
-"""The most late joiners. Each of them gets the whole chain, which takes long to simulate."""
+"""The most late joiners. Each of them gets the whole chain, which takes a long time to simulate."""
 
 GETTING_READY = 3
 """Slots in which the honest nodes join each other, before the attack begins."""
@@ -182,7 +182,7 @@ class HonestNodes:
         self.start(address, peer)
 
     def restart(self, who: int, number: int) -> None:
-        """A node loses all its data, and joins again some seconds later."""
+        """A node loses all its data, and joins again a few seconds later."""
         node = self.pick(who)
         if len(self.joined()) == len(self.nodes) >= len(self.stakes):
             self.world.kill(node)

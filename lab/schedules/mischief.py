@@ -14,7 +14,7 @@ from lab.schedules.honest import ADVERSARY, KEYS, MILLION, sign_block
 from lab.schedules.puppet import MANNERS, Adversary, Puppet
 
 MANY = [1, 1, 2, 3, 6, 12]
-"""How many times something is done at once is drawn from this list."""
+"""How many times in a row something is done is drawn from this list."""
 
 
 def audience(adversary: Adversary, puppet: Puppet, choose: random.Random) -> list[Connection]:

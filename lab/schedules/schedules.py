@@ -32,7 +32,7 @@ STRONG = ["extend", "fill_pools", "make_orphans", "make_twins", "release"]
 """The kinds of mischief that found the most failures. Every schedule has three of them."""
 
 HONEST = ["pay", "cut", "join", "restart"]
-"""What happens to honest nodes. `restart` is left out where nodes form a line: if two neighbours forgot each other,
+"""What happens to honest nodes. `restart` is left out if nodes form a line: if two neighbours forgot each other,
 one after the other, the network would stay partitioned without any adversary."""
 
 MOST_BEHIND = 6

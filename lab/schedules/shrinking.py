@@ -7,8 +7,8 @@ Step = TypeVar("Step")
 
 
 def shrink_list(steps: list[Step], fails: Callable[[list[Step]], bool]) -> list[Step]:
-    """A part of `steps` that still fails, and does not fail without any one of its steps. `fails` may answer no because
-    its time is over; then the part is longer than necessary."""
+    """A part of `steps` that still fails, but no longer fails if any one of its steps is left out. `fails` may answer
+    no because its time is over; then the part is longer than necessary."""
     piece = max(1, len(steps) // 2)
     while piece:
         before = steps

@@ -1,6 +1,6 @@
 """A network in trouble for as long as you like: `python -m lab.soak --minutes 30`, or `make soak MINUTES=30`.
 
-While transactions are made, nodes are killed or sleep, connections are cut, stalled and delayed, and the network is
+While transactions are made, nodes are killed or suspended, connections are cut, stalled and delayed, and the network is
 partitioned (trial.py). The seed, which is printed, decides all of this. Every few minutes the network heals; then every
 node must have every acknowledged transaction and the same ledger. One line a minute reports progress (`lost` is what
 the checks so far have found); the last line is the verdict. Ctrl-C ends all nodes, and prints the verdict so far.

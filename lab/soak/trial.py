@@ -1,7 +1,7 @@
 """A trial: a network works while things go wrong. Then all faults end, and it must have lost nothing.
 
     with Trial(Settings(stage=5, nodes=10, per_second=20, seed=7), keys, folder) as trial:
-        trial.trouble(180)          # nodes are killed and sleep, the network is cut; transactions are made
+        trial.trouble(180)          # nodes are killed and suspended, the network is cut; transactions are made
         complaints = trial.settle() # all faults end; what was lost or differs, one line each
 
 A transaction is acknowledged when its node has printed `sent`. From then on it must survive everything. At the end
@@ -183,7 +183,7 @@ class Trial:
             self._after(seconds + self._random.uniform(1, 15), self._network_trouble)
 
     def kill(self, member: Member) -> None:
-        """`kill -9` a node, and start it again some seconds later."""
+        """`kill -9` a node, and start it again a few seconds later."""
         member.kill()
         self.kills += 1
         self._after(self._random.uniform(1, 10), member.restart)

@@ -123,7 +123,7 @@ class Child:
                     return
 
     def _await_end(self) -> None:
-        """All tests are over: the process has some seconds to end."""
+        """All tests are over: the process has a few seconds to end."""
         if self.failures and self.failures[-1][0] == self.running != "":
             return
         try:

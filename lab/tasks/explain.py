@@ -22,7 +22,7 @@ LONGEST = 100_000
 """The most characters of a value that are compared."""
 LINES_SAID = 4
 LINES_CAME = 2
-"""How many lines are shown of a message, and of what a process or a connection has said last."""
+"""How many lines of a message are shown, and how many of what a process or a connection said last."""
 
 WHAT_CAME = re.compile(r" *node \d+ \(|\d+ messages came")
 """How the notes begin that lab/blackbox adds to an error: NodeProcess.describe and Peer.describe."""

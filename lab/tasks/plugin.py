@@ -1,7 +1,8 @@
 """The part of pytest that runs one task: it picks and orders its tests, stops at the first that fails, and says why.
 
 Loaded by `-p lab.tasks.plugin`. The environment says which task it is, and where to report what happens (child.py).
-After the first failure the other cases of the same test still run for some seconds, to count those with the same cause.
+After the first failure the other cases of the same test still run for a few seconds, to count those with the same
+cause.
 """
 
 import faulthandler
