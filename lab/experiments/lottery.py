@@ -41,9 +41,9 @@ class Lottery(Experiment):
         "The lottery of stage 5 itself: its draws, its tickets, and the thresholds of its genesis. One holder has a"
         " given share of the stake, in 1, 4 or 20 keys; nine others share the rest, one key each. A draw is a keyed"
         " hash in place of an RSA signature. The second rule takes the same tickets, and lets a key win whose stake"
-        " times its ticket is at least a hardness, which is set so that a tenth of the slots has a winner, too. The share won"
-        " is the number of slots that the holder wins over the number of slots that anybody wins. The share made counts"
-        " only the slots in which the holder's ticket is also the best, so that its block counts.")
+        " times its ticket is at least a hardness, which is set so that a tenth of the slots has a winner, too. The"
+        " share won is the number of slots that the holder wins over the number of slots that anybody wins. The share"
+        " made counts only the slots in which the holder's ticket is also the best, so that its block counts.")
     MEASURED: ClassVar[dict[str, str]] = {"won": "share of slots won", "made": "share of blocks made"}
 
     def points(self, is_quick: bool) -> list[Point]:
