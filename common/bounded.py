@@ -34,7 +34,7 @@ class Recent:
         return entry in self._young or entry in self._old
 
     def add(self, entry: str | int) -> None:
-        """Remember `entry` while the next `generation` other ones come, or longer."""
+        """Remember `entry`, at least until `generation` others have been added after it."""
         if len(self._young) >= self._generation:
             self._old, self._young = self._young, set()
         self._young.add(entry)

@@ -1,6 +1,6 @@
 """The command line of every stage: options, questions, lines in, events out (contract §4).
 
-Programs get one JSON object a line. People get one line an event, with
+Programs get one JSON object per line. People get one line per event, with
 fingerprints for keys, and a prompt that arriving messages do not tear apart.
 """
 
@@ -41,7 +41,7 @@ class Options(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """End with one line: argparse alone would also print the usage, which is longer."""
-        self.exit(2, f"{self.prog}: {message}; --help shows what there is\n")
+        self.exit(2, f"{self.prog}: {message}; --help lists the options\n")
 
 
 def make_options(program: str, description: str) -> Options:
@@ -54,8 +54,8 @@ def make_options(program: str, description: str) -> Options:
     options.add_argument("--port", type=integer_from(0, 65_535), default=0, metavar="N",
                          help="port to listen on; 0 picks a free one (default)")
     options.add_argument("--announce", type=read_address, metavar="HOST:PORT",
-                         help="the address that others are told, if it is not the one listened on")
-    options.add_argument("--json", action="store_true", help="one JSON object a line on standard output")
+                         help="the address to tell other nodes, if it is not the one that this node listens on")
+    options.add_argument("--json", action="store_true", help="print one JSON object per line on standard output")
     options.add_argument("--daemon", action="store_true", help="go on when standard input ends")
     options.add_argument("--wait", type=thousandths_from(0, 3_600_000, "seconds"), default=5_000, metavar="SECONDS",
                          help="how long to call the peer before founding a network (default: 5)")

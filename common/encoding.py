@@ -66,11 +66,11 @@ def decode_frame(frame: bytes) -> Message:
     except FrameError:
         raise
     except UnicodeDecodeError:
-        raise FrameError("a frame holds UTF-8") from None
+        raise FrameError("a frame must hold UTF-8") from None
     except (ValueError, RecursionError):
-        raise FrameError("a frame holds JSON (RFC 8259)") from None
+        raise FrameError("a frame must hold JSON (RFC 8259)") from None
     if not isinstance(message, dict) or not isinstance(message.get("type"), str):
-        raise FrameError("a frame holds a JSON object with a string member `type`")
+        raise FrameError("a frame must hold a JSON object with a string member `type`")
     return message
 
 
@@ -80,7 +80,7 @@ def encode_frame(message: Message) -> bytes:
 
 
 def without_padding(frame: bytes, message: Message) -> bytes:
-    """The frame of `message` to keep: as it came, or written again if it is long, since most of it may be spaces."""
+    """The frame to keep for `message`: as it came, or, if it is long, encoded again: most of it may be spaces."""
     return frame if len(frame) <= MAX_KEPT_UNCHANGED else encode_frame(message)
 
 
@@ -121,7 +121,7 @@ def encode_base64(data: bytes) -> str:
 
 
 def fingerprint(account: str) -> str:
-    """How people are shown an account that is a key: 16 hex digits of the SHA-256 of its DER (contract §4)."""
+    """An account that is a key, as people see it: the first 16 hex digits of the SHA-256 of its DER (contract §4)."""
     return hashlib.sha256(decode_base64(account)).hexdigest()[:16]
 
 

@@ -15,7 +15,7 @@ from common.turns import Turns
 
 
 class Customer(Protocol):
-    """A connection, as far as fairness is concerned with it."""
+    """A connection, as `Fairness` sees it."""
 
     @property
     def is_own(self) -> bool:
@@ -93,7 +93,8 @@ class Fairness:
         for customer in customers:
             if held > most:
                 held -= held_by(customer)
-                customer.drop(f"all connections hold more than {most} bytes, and this one gives way first")
+                customer.drop(f"all connections together hold more than {most} bytes, and this one gives way"
+                              " first")
 
     def tidy_later(self) -> None:
         """Something large came or waits: tidy the memory after `TIDY_SECONDS`, once for everything until then."""

@@ -14,7 +14,7 @@ LOOK_SECONDS = 0.1
 
 
 def is_in_background() -> bool:
-    """Does the terminal on standard input belong to another job? False if standard input is no terminal of ours."""
+    """Does the terminal on standard input belong to another job? False if standard input is not a terminal of ours."""
     try:
         return os.tcgetpgrp(0) != os.getpgrp()
     except OSError:  # no terminal, one that is not this session's, or one that is gone

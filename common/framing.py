@@ -11,13 +11,13 @@ MAX_BODY = 4_194_304
 
 
 class FrameError(ValueError):
-    """The bytes are no frame: the length is 0 or too large, or the body is not a JSON object as §1 asks."""
+    """The bytes are not a frame: the length is 0 or too large, or the body is not a JSON object as §1 asks."""
 
 
 def make_frame(body: bytes) -> bytes:
     """Put its length in front of `body`; FrameError if it is empty or longer than `MAX_BODY`."""
     if not 1 <= len(body) <= MAX_BODY:
-        raise FrameError(f"a frame holds 1 to {MAX_BODY} bytes, not {len(body)}")
+        raise FrameError(f"a frame must hold 1 to {MAX_BODY} bytes, not {len(body)}")
     return len(body).to_bytes(LENGTH_BYTES, "big") + body
 
 
@@ -45,7 +45,7 @@ class Splitter:
         while len(self._rest) - start >= LENGTH_BYTES:
             length = int.from_bytes(self._rest[start:start + LENGTH_BYTES], "big")
             if not 1 <= length <= MAX_BODY:
-                error = FrameError(f"a frame's length is 1 to {MAX_BODY}, not {length}")
+                error = FrameError(f"a frame's length must be 1 to {MAX_BODY}, not {length}")
                 break
             end = start + LENGTH_BYTES + length
             if end > len(self._rest):

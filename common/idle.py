@@ -19,7 +19,7 @@ class Idle:
         self._refuse = refuse
 
     def watch(self) -> None:
-        """From now on, ping links that have been silent for long, and close those that do not answer (contract §2)."""
+        """From now on, ping links that have long been silent, and close those that do not answer (contract §2)."""
         self._network.after(PING_AFTER / 4, self._check_silence)
 
     def _check_silence(self) -> None:
@@ -36,7 +36,8 @@ class Idle:
         there is none."""
         useless = self._most_useless()
         if useless is not None:
-            self._refuse(useless, "BUSY", f"brought nothing new for {USELESS_SECONDS:.0f} seconds, and others call")
+            self._refuse(useless, "BUSY", f"brought nothing new for {USELESS_SECONDS:.0f} seconds, and another caller"
+                                          " needs the place")
         return useless is not None
 
     def _most_useless(self) -> Connection | None:

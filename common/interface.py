@@ -1,4 +1,4 @@
-"""What stands between a node and the world: the verbs it uses and the words it gets back."""
+"""Between a node and the world: the verbs of a network, a connection and its states, and the errors."""
 
 import random
 from abc import ABC, abstractmethod
@@ -10,8 +10,8 @@ from common.limits import HELLO_SECONDS
 
 
 class HandshakeError(Exception):
-    """The two nodes do not belong together: the reason goes to the peer, with HANDSHAKE, and the connection ends
-    (contract §2)."""
+    """The two nodes do not belong together: the reason goes to the peer, with the code HANDSHAKE, and the
+    connection ends (contract §2)."""
 
 
 class Invalid(Exception):
@@ -67,7 +67,7 @@ _OPEN = (State.LINKED, State.GREETING)
 
 
 class Setup:
-    """What a node is given when it is made. A stage that needs more adds it to the record of the stage before.
+    """What a node is given when it is made. A stage that needs more extends the class of the stage before.
 
     (A dataclass would say the same, and its import would take a tenth of the time that a node takes to start.)
     """
@@ -102,20 +102,20 @@ class Connection(ABC):
         self.address: str | None = None
         """The address that the peer listens on, as its hello says; None before."""
         self.said_network: str | None = None
-        """The network that this node's own hello has named on it; None if it was still joining when it said hello."""
+        """The network in this node's own hello on this connection; None if this node was still joining then."""
         self.claimed_address: str | None = None
-        """The address in its hello, even if that hello was refused. It names the peer to the user, since `remote` has
-        another port at each call."""
+        """The address in the peer's hello, even if that hello was refused. The user is shown the peer by this address,
+        since `remote` has another port at each call."""
         self.opened = self.heard = now
         """When it was opened, and when its last whole frame came, in seconds of `Network.now`."""
         self.useful_at = now
         """When it last brought something that was new and valid, in seconds of `Network.now`; at first when it was
-        opened. A presence (stage 2) does not count: anybody can make any number of them, and nobody reads them."""
+        opened. A presence (stage 2) does not count: anybody can make any number of them, and no user sees them."""
         self.invalid = 0
         """How many invalid messages it has brought."""
         self.state = State.GREETING
         self.was_refused = False
-        """Has this node ended it for what the peer did? Then it does not call that peer again."""
+        """Has this node ended the connection because of what the peer did? Then it does not call that peer again."""
         self.was_reported = False
         """Has the user been told that it brings invalid messages?"""
 

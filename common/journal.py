@@ -48,7 +48,7 @@ its connections after a minute."""
 LOG_PAGES = 10_000
 """How long SQLite's log may grow, in pages of 4 KiB: merging it into the file waits for the disk."""
 
-PUT_BACK = "put a copy of the folder back, or name an empty one to fetch all from the peers; nothing was replaced"
+PUT_BACK = "restore the folder from a backup, or name an empty one to fetch all from the peers; nothing was replaced"
 
 NO_LOCKS = "this disk cannot lock files, which a node with --data must do; name a folder on another disk"
 
@@ -282,7 +282,7 @@ ADVICE = {
     sqlite3.SQLITE_IOERR: "check the disk; nothing was replaced",
     sqlite3.SQLITE_CORRUPT: PUT_BACK,
     sqlite3.SQLITE_NOTADB: PUT_BACK,
-    sqlite3.SQLITE_ERROR: f"it lacks what this version needs; {OTHER_VERSION}, or put a copy of this one back",
+    sqlite3.SQLITE_ERROR: f"it lacks what this version needs; {OTHER_VERSION}, or restore this one from a backup",
 }
 """What the user can do about an error of SQLite."""
 

@@ -38,8 +38,8 @@ MAX_INVALID = 10
 # --- whose turn it is -----------------------------------------------------------------------------
 
 BATCHES_AHEAD = 2
-"""Batches that one connection may have in the inbox: one that is being handled and the next. Then its reader
-waits, so a flood fills its sender's TCP window and not our memory, and everyone gets a turn."""
+"""Batches that one connection may have in the inbox: one that is being handled and the next. While it has two, its
+reader waits, so a flood fills its sender's TCP window and not our memory, and everyone gets a turn."""
 
 TURN_SECONDS = 0.01
 """Seconds after which a turn of a connection begins no further message. Sixty bytes can ask for megabytes."""
@@ -53,8 +53,8 @@ MAX_POSTPONED_SECONDS = 1.0
 """Seconds that a turn may be postponed, even if other connections always have work."""
 
 OWN_SHARE = 6.0
-"""While both have work, connections that this node has opened get six seconds of processor time for each second that
-strangers get. Why so many? Strangers take more than their share: they also get turns while the others wait for an
+"""Seconds of processor time that connections opened by this node get for each second that strangers get, while both
+have work. Why so many? Strangers take more than their share: they also get turns while the others wait for an
 answer, and their reader threads slow down the others. With six, all strangers together cost a newcomer less time than
 its own connections do."""
 
@@ -85,7 +85,7 @@ take 512 MiB. With it, a dozen neighbours can still send the largest block at th
 less than a mebibyte, nothing is counted."""
 
 MAX_OUTBOX = 64 * MEBIBYTE
-"""Bytes that may wait for one peer to read them (contract §2); then it is too slow and is closed."""
+"""Bytes that may wait for one peer to read them (contract §2). With more, its connection is closed: it is too slow."""
 
 MAX_OUTBOXES = 96 * MEBIBYTE
 """Bytes that may wait for all peers together; then connections are closed until it is less: strangers that

@@ -27,7 +27,7 @@ def describe_missing(module: str) -> str | None:
     if root in sys.stdlib_module_names:
         return f"this Python was built without {root}, a part of its standard library: use another build of Python"
     return (f"the package {PACKAGES.get(root, root)} is missing:"
-            " start this by make or by .venv/bin/python, where make has put it")
+            " start this with make or with .venv/bin/python, where make has put it")
 
 
 def explain(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

@@ -44,7 +44,7 @@ class Sockets(Protocol):
         """Begin to accept; OSError if that fails."""
 
     def call(self, address: str) -> None:
-        """Call a node; `on_open` or `on_dial_failed` of this one follows."""
+        """Call a node; `on_open` or `on_dial_failed` of this node follows."""
 
     def close(self) -> None:
         """Take no more callers."""
@@ -161,7 +161,7 @@ class ThreadedNetwork:
             self.hand_over()
 
     def _run_timers(self) -> None:
-        due = self.now()  # what becomes due later waits for a turn of the inbox: a slow timer must not starve it
+        due = self.now()  # what becomes due later waits until the inbox has had a turn: a slow timer must not starve it
         while self._is_running and (action := self._timers.pop_due(due)):
             self.do(action)
             self.hand_over()

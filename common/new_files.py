@@ -22,7 +22,7 @@ WITHOUT_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, err
 this user may make files in the folder, but not open it."""
 
 PATIENCE, PAUSE = 1.0, 0.01
-"""How long a reader waits for the content of a file that is empty, and how long between two looks, in seconds."""
+"""How long a reader waits for the content of a file that is empty, and the pause between two attempts, in seconds."""
 
 
 def write_new(path: Path, content: bytes) -> bool:

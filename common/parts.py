@@ -7,7 +7,7 @@ from common.encoding import Message, Shape, encode_frame
 from common.interface import Connection
 
 Handler = Callable[[Any, Message, bytes], None]
-"""Handles a message: the connection it came from (None: the node itself), what it says, and its frame as it came."""
+"""A method for one type of message. It gets the connection (None: the node itself), what it says, and its frame."""
 
 
 class Part:

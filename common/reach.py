@@ -22,8 +22,8 @@ def host_of(address: str) -> str:
 
 def own_address_words(address: str) -> str:
     """Why a hello that names this node's own address is refused."""
-    return (f"this node has reached itself, or one that announces the same address, {address}; if that is on another"
-            f" machine, start each with {HOW_TO_ANNOUNCE}")
+    return (f"this node has reached itself, or one that announces the same address, {address}; if that node is on"
+            f" another machine, start each with {HOW_TO_ANNOUNCE}")
 
 
 class Reach:

@@ -14,7 +14,7 @@ MAX_REASON = 4_096
 
 
 class Joining(Protocol):
-    """How the node joins its network, as far as refusals are concerned with it."""
+    """How the node joins its network, as `Refusals` sees it."""
 
     def is_by(self, connection: Connection) -> bool:
         """Is this the connection that the node joins by?"""
@@ -54,7 +54,7 @@ class Refusals(Part):
         self._joining.on_refused(connection, "the connection was closed before the node had joined")
 
     def hang_up(self, connection: Connection, reason: str) -> None:
-        """End a connection between two nodes that both join. The caller calls again, so no user is told."""
+        """End a connection between two nodes that are both joining. The caller calls again, so no user is told."""
         self._joining.on_not_ready(connection, reason)
         self.close_with_error(connection, "HANDSHAKE", reason)
 
@@ -126,4 +126,4 @@ def another_network_words(connection: Connection, is_lost: bool, how_to_change: 
         return f"{connection.dialled} is in another network by now; {how_to_change} to join it"
     if connection.dialled is None:
         return f"{connection.claimed_address} calls from another network; start it again there to join this one"
-    return f"{connection.remote} belongs to another network, expected this one"
+    return f"{connection.remote} belongs to another network, not to this node's"

@@ -50,9 +50,9 @@ _MAX_ACCOUNT = len(encode_base64(_encode_key(2**MAX_BITS - 1)))
 
 
 def _read_account(account: str) -> int:
-    """The modulus of an account; InvalidAccount if the text is none."""
+    """The modulus of an account; InvalidAccount if the text is not an account."""
     if len(account) > _MAX_ACCOUNT:
-        raise InvalidAccount(f"an account has at most {_MAX_ACCOUNT} characters")
+        raise InvalidAccount(f"an account can have at most {_MAX_ACCOUNT} characters")
     try:
         encoded = decode_base64(account)
     except ValueError as error:
@@ -63,12 +63,12 @@ def _read_account(account: str) -> int:
         raise InvalidAccount(f"an account is the DER of an RSA key of {MIN_BITS} to {MAX_BITS} bits"
                              f" with exponent {EXPONENT}")
     if modulus % 2 == 0:
-        raise InvalidAccount("an RSA modulus is odd")
+        raise InvalidAccount("an RSA modulus must be odd")
     return modulus
 
 
 def _find_modulus(encoded: bytes) -> int:
-    """The modulus in a SubjectPublicKeyInfo; 0 if the bytes are none."""
+    """The modulus in a SubjectPublicKeyInfo; 0 if the bytes are not one."""
     try:
         key = DerBitString().decode(DerSequence().decode(encoded)[1]).value
         return max(0, int(DerSequence().decode(key)[0]))
@@ -81,7 +81,7 @@ def _modulus_of(account: str) -> Integer:
     """The modulus as the library's number, which keeps what it prepares at its first use.
 
     Cached, since reading a key costs about four times as much as verifying with it. The cache is bounded, since anybody
-    can make keys. A text that is no key raises InvalidAccount, which is not cached.
+    can make keys. A text that is not a key raises InvalidAccount, which is not cached.
     """
     return Integer(_read_account(account))
 
@@ -111,13 +111,13 @@ def _pad_hash(canonical: bytes, size: int) -> bytes:
 def _read_signature(signature: str, size: int) -> Integer:
     """A signature as a number. InvalidSignature unless it is `size` bytes in base64, in its one encoding."""
     if len(signature) != 4 * ((size + 2) // 3):
-        raise InvalidSignature("a signature is as long as the modulus of its key")
+        raise InvalidSignature("a signature must be as long as the modulus of its key")
     try:
         data = decode_base64(signature)
     except ValueError as error:
-        raise InvalidSignature(f"a signature is a number in base64: {error}") from None
+        raise InvalidSignature(f"a signature must be a number in base64: {error}") from None
     if len(data) != size:
-        raise InvalidSignature("a signature is as long as the modulus of its key")
+        raise InvalidSignature("a signature must be as long as the modulus of its key")
     return Integer.from_bytes(data)
 
 
@@ -128,13 +128,13 @@ _PUBLIC_EXPONENT = Integer(EXPONENT, public=True)
 def verify(account: str, canonical: bytes, signature: str) -> None:
     """Check the signature of `account` over `canonical`: RSASSA-PKCS1-v1_5 with SHA-256 (RFC 8017 §8.2.2).
 
-    InvalidAccount if `account` is no key, InvalidSignature if the signature does not hold.
+    InvalidAccount if `account` is not a key, InvalidSignature if the signature does not hold.
     """
     modulus = _modulus_of(account)
     size = modulus.size_in_bytes()
     number = _read_signature(signature, size)
     if number >= modulus:  # otherwise s + n would be a second signature, if it fits into as many bytes
-        raise InvalidSignature("a signature is smaller than the modulus of its key")
+        raise InvalidSignature("a signature must be smaller than the modulus of its key")
     # Why compare the whole padded hash, and not look for the hash in it? A lenient parser of the padding accepts
     # signatures that were made without the key (Bleichenbacher, 2006).
     # The library's numbers are up to five times as fast as Python's.
@@ -211,7 +211,7 @@ def load_or_make_keys(folder: Path, count: int, on_progress: Callable[[str], Non
         keys.append(load_or_make_key(path))
         for other, key in enumerate(keys[:-1], start=1):
             if key.account == keys[-1].account:
-                raise WalletError(f"{path}: the same key as key-{other}.pem, expected another one")
+                raise WalletError(f"{path}: the same key as key-{other}.pem; remove one, and a new one is made")
     return keys
 
 
@@ -226,7 +226,7 @@ def _passphrase_bytes(path: Path, passphrase: str) -> bytes:
     """The passphrase in UTF-8; the library would use Latin-1. WalletError if it is empty."""
     if not passphrase:
         raise WalletError(f"{path}: an empty passphrase would protect nothing; choose another one")
-    return passphrase.encode(errors="surrogateescape")  # an environment may hold what is no UTF-8
+    return passphrase.encode(errors="surrogateescape")  # an environment may hold bytes that are not UTF-8
 
 
 def _accept(key: RSA.RsaKey | None) -> PrivateKey:

@@ -65,7 +65,7 @@ class Turns:
 
     def __init__(self, now: Callable[[], float], spent: Callable[[], float]) -> None:
         """`now` gives the time in seconds, `spent` the processor time that the thread has taken. Why not the time on a
-        clock? While the thread waits for the interpreter lock, which strangers' readers may hold, nobody is charged."""
+        clock? It also runs while the thread waits for the interpreter lock, which strangers' readers may hold."""
         self._now = now
         self._spent = spent
         self._inbox: queue.SimpleQueue[tuple[bool, Item]] = queue.SimpleQueue()
@@ -213,8 +213,8 @@ class Batches:
         self._was_counted.put(None)
 
     def _wait_until_counted(self, connection: Connection) -> None:
-        """Have the node count what all connections hold, and wait for that: it may be busy for a second, while 128
-        readers go on. Called by the reader."""
+        """Have the node count what all connections hold, and wait for that. The node may be busy for a second, and
+        meanwhile 128 readers would go on reading. Called by the reader."""
         self._turns.put(connection.is_own, self._count)
         self._was_counted.get()
 

@@ -13,7 +13,7 @@ WORDS_SECONDS = 0.3
 
 
 class Reader(Protocol):
-    """The node, as far as standard input is concerned with it."""
+    """The node, as standard input sees it."""
 
     def on_line(self, line: str) -> None:
         """A line was typed."""

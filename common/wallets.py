@@ -48,7 +48,7 @@ def read_key(path: Path, expected: str, secret: bytes | None, accept: Callable[[
     if block is not None and block.kind == expected:
         return _unwrap(path, _decode_pem(path, block.text), secret, accept)
     if block is not None and block.kind == PLAIN:
-        _unwrap(path, _decode_pem(path, block.text), None, accept)  # do not advise to convert a key that is no use
+        _unwrap(path, _decode_pem(path, block.text), None, accept)  # advise nobody to convert a key that is of no use
     raise WalletError(f"{path}: {describe_other(path, content, block, expected)}")
 
 
@@ -58,7 +58,7 @@ def _decode_pem(path: Path, text: str) -> bytes:
         container = PEM.decode(text)[0]
         DerSequence().decode(container)
     except (ValueError, TypeError, IndexError):
-        raise WalletError(f"{path}: the file is damaged; put a copy of it back") from None
+        raise WalletError(f"{path}: the file is damaged; restore it from a backup") from None
     return container
 
 
@@ -78,7 +78,7 @@ def _unwrap(path: Path, container: bytes, secret: bytes | None, accept: Callable
     except WalletError as error:
         raise WalletError(f"{path}: {error}") from None
     except (ValueError, TypeError, IndexError, ZeroDivisionError):
-        raise WalletError(f"{path}: the key in it is damaged; put a copy of it back") from None
+        raise WalletError(f"{path}: the key in it is damaged; restore the file from a backup") from None
 
 
 def _decode_key(encoded: bytes) -> RSA.RsaKey:
@@ -97,7 +97,7 @@ def _name_fault(path: Path, container: bytes, secret: bytes | None) -> str:
             return f"it is encrypted by {scheme}, which is not read here; {by_openssl(path, ENCRYPTED)}"
     except (ValueError, TypeError, IndexError):
         pass
-    return "the file is damaged; put a copy of it back"
+    return "the file is damaged; restore it from a backup"
 
 
 def _name_scheme(container: bytes) -> str:

@@ -82,7 +82,7 @@ class Joining:
             self.give_up(reason)
 
     def give_up(self, reason: str) -> None:
-        """There is nobody to join, or nobody of this kind: call this peer no longer, and found a network. Then tell the
+        """There is nobody to join, or nobody of this kind: stop calling this peer, and found a network. Then tell the
         user why, in the last line that is printed at the start: NETWORK, "PEER: REASON; this is a network of its own;
         nobody else is in it" (contract §4)."""
         if not self._is_over():

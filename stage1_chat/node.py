@@ -107,7 +107,7 @@ class ChatNode(PeeringNode):
             self.report_error(error.code, str(error))
 
     def say(self, text: str) -> None:
-        """Send a chat message; CommandError if a text cannot be one. Nothing in it tells who wrote it."""
+        """Send a chat message; CommandError if `text` cannot be one. Nothing in it tells who wrote it."""
         if len(text) > MAX_TEXT:
             raise CommandError(f"a message has 1 to {MAX_TEXT} characters, this one has {len(text)}")
         if not is_text(text, 1, MAX_TEXT):
@@ -123,7 +123,7 @@ class ChatNode(PeeringNode):
         """Carry out a command; CommandError if there is none of this name, or its arguments are wrong."""
         name = words[0] if words else ""
         if name not in self.COMMANDS:
-            raise CommandError(f"no command /{shorten(name)}; /help lists what there is")
+            raise CommandError(f"no command /{shorten(name)}; /help lists the commands")
         getattr(self, f"command_{name}")(words[1:])
 
     def command_help(self, arguments: list[str]) -> None:

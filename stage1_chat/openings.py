@@ -48,7 +48,7 @@ class Openings:
             sock.close()
 
     def call(self, address: str) -> None:
-        """Call a node; `on_open` or `on_dial_failed` of this one follows."""
+        """Call a node; `on_open` or `on_dial_failed` of this node follows."""
         try:
             start_thread(f"dial {address}", lambda: self._dial(address))
         except OSError as error:
@@ -94,7 +94,7 @@ class Openings:
             self._network.shortages.on_error(error)
         reason = f"cannot connect: {describe_call_error(error)}"
         if isinstance(error, ConnectionRefusedError) and not is_loopback(address):
-            reason += "; a node there hears other machines if it was started with --host 0.0.0.0 (make: HOST=0.0.0.0)"
+            reason += "; other machines reach a node there if it was started with --host 0.0.0.0 (make: HOST=0.0.0.0)"
         self._network.node.on_dial_failed(address, reason)
 
     def _open(self, sock: socket.socket, dialled: str | None) -> None:

@@ -237,8 +237,8 @@ class PeeringNode(ABC):
         return name in ("hello", "error")
 
     def flood(self, frame: bytes, source: Connection | None) -> None:
-        """Send a new and valid frame on every link but the one it came from, and note that this one was useful. A hook:
-        the attackers of the lab override it."""
+        """Send a new and valid frame on every link but the one it came from, and note that its source was useful. A
+        hook: the attackers of the lab override it."""
         if source is not None:
             source.useful_at = source.heard
         self.neighbours.pass_on(frame, source)

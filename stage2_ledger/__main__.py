@@ -22,7 +22,7 @@ class LedgerClient(ChatClient):
     DESCRIPTION = "A replicated ledger: transactions are flooded, and every node ends up with the same balances."
 
     def add_options(self, options: Options) -> None:
-        """Add where the node keeps what it must still know after a crash."""
+        """Add the option for the folder that keeps what the node must still know after a crash."""
         super().add_options(options)
         options.add_argument("--data", type=read_path, metavar="DIR",
                              help="folder for what a restart needs; if it holds a network, go on with that")

@@ -44,7 +44,7 @@ class Fetcher(Part):
                  on_fetched: Callable[[Connection, bool], None], on_forsaken: Callable[[str], None]) -> None:
         """`find_frame` gives the frame with an id that others ask for, None if it is not here. `is_peer` tells whether
         an address is that of `--peer`. `on_fetched` is called when a question was answered, with whether that brought
-        something; `on_forsaken` with an id when no neighbour is left that has named it and was not asked."""
+        something; `on_forsaken` with an id, when all neighbours that have named it were asked in vain."""
         self._find_frame = find_frame
         self._now = now
         self._generator = generator
@@ -178,8 +178,8 @@ class Fetcher(Part):
     # --- who is asked ---------------------------------------------------------------------------
 
     def _note_named_by(self, missing_id: str, connection: Connection) -> bool:
-        """Note that a connection has named an id, and queue it there unless another one is asked. A connection that
-        was asked and did not bring it no longer counts. False if there is no room."""
+        """Note that a connection has named an id, and queue the id there unless another one is asked. A connection
+        that was asked and did not bring the id no longer counts. False if there is no room."""
         missing = self._missing.get(missing_id)
         if missing is not None and (connection in missing.named_by or connection in missing.failed):
             return True
@@ -201,8 +201,8 @@ class Fetcher(Part):
 
     def _try_to_take_over(self, missing_id: str, asked: Connection, connection: Connection) -> bool:
         """Let `connection` take over an id from the queue of `asked`, if its own queue is shorter and it is trusted no
-        less; True if it did. So a neighbour that names very many ids, and brings them one by one, keeps no others
-        waiting."""
+        less; True if it did. So a neighbour that names very many ids, and brings them one by one, does not keep
+        others waiting."""
         queue = self._sources[asked].queue
         if (missing_id not in queue or self.trust(asked) > self.trust(connection)
                 or len(queue) <= len(self._sources[connection].queue)):

@@ -17,7 +17,7 @@ names up."""
 
 NOTED_BYTES_PER_SECOND = 1_024
 """How fast the list of peers may be written to the journal. It is written as a whole, may take 2.6 MB, and any hello
-can change it. A list of some dozen is written every 5 s while it changes, the longest one every 45 minutes."""
+can change it. A list of a few dozen is written every 5 s while it changes, the longest one every 45 minutes."""
 
 MAX_DIALS, DIALS_PER_SECOND = 24, 1.0
 """Calls to addresses that this node has only heard of: the first number at once, then the second number in each second.
@@ -76,5 +76,5 @@ MAX_TRIES = 20
 again."""
 
 MAX_NAMED = 4_000
-"""If a connection has named this many missing ids, it is not asked to name more. As many fit into four wants. What it
+"""If a connection has named this many missing ids, it is not asked to name more. Four wants hold as many. What it
 names without being asked is bounded by `MAX_MISSING`."""

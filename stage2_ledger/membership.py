@@ -26,7 +26,7 @@ class Membership:
         self._aliases = Recent(MAX_ALIASES)
         """Other names of nodes in the list. While a name is remembered here, it does not come into the list again."""
         self._unreachable: set[str] = set()
-        """Addresses in the list that do not answer: a linked caller has named them as its own."""
+        """Addresses that do not answer. They stay in the list, since a linked caller has named them as its own."""
 
     def __contains__(self, address: str) -> bool:
         place = self._place(address)

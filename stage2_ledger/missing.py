@@ -50,6 +50,6 @@ class Missing:
         self.failed: tuple[Connection, ...] = ()
         """Those that had named it, but did not bring it when they were asked."""
         self.rounds = 0
-        """How many rounds of questions have failed since somebody named it: each next round asks twice as many."""
+        """How many rounds of questions have failed since somebody named it. Each further round asks twice as many."""
         self.tries = 1
         """The number of this try. A try ends when no neighbour is left that has named the id."""

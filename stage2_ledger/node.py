@@ -104,7 +104,7 @@ class LedgerNode(ChatNode):
         self.ring.members.cross_out(str(connection.dialled))
 
     def greetings(self) -> list[Callable[[Connection], None]]:
-        """Two more: this node's presence, if it was the one that called, and then the comparison of the two stores."""
+        """Two more: this node's presence, if this node called, and then the comparison of the two stores."""
         return [*super().greetings(), self.ring.greet, self.reconciliation.greet]
 
     def is_redialled(self, connection: Connection) -> bool:
@@ -268,7 +268,7 @@ class LedgerNode(ChatNode):
     LOWEST_AMOUNT = 0
 
     def read_amount(self, text: str) -> int:
-        """Read an amount that was typed; CommandError if it is none."""
+        """Read an amount that was typed; CommandError if it is not one."""
         if not (text.isascii() and text.isdigit() and len(text) <= 16 and is_integer(int(text), self.LOWEST_AMOUNT)):
             raise CommandError(f"expected an amount from {self.LOWEST_AMOUNT} to {MAX_INTEGER}")
         return int(text)

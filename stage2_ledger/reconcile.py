@@ -147,7 +147,7 @@ class Reconciliation(Part):
     # --- telling sums ---------------------------------------------------------------------------
 
     def greet(self, connection: Connection) -> None:
-        """There is a new neighbour: the one that called compares the two stores first."""
+        """There is a new neighbour: the node that called begins the comparison."""
         if connection.dialled is not None:
             self.begin(connection)
 

@@ -1,8 +1,8 @@
 """Every lost neighbour is called again, for an hour (contract §2).
 
 Unlike stage 1, where it is `--peer` alone:
-- how many, and for how long, is bounded: anybody can name any address as its own, and nobody must be able to make a
-  node call strangers;
+- the number of addresses and the time are bounded: anybody can name any address as its own, and nobody must be able to
+  make a node call strangers;
 - peers that were known before a crash are called as if they had been lost.
 """
 

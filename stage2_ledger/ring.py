@@ -181,7 +181,7 @@ class Ring(Part):
         if connection.dialled is not None and not self._is_at_its_address(connection):
             self._call([str(connection.address)])  # does that name lead there, too?
         if connection.dialled is not None and self.presence:
-            connection.send(self.presence)  # the peer of the join may have gone before it passed this on
+            connection.send(self.presence)  # the peer that this node joined by may have ended before it passed this on
         self.note_peers()
         if self._redials.was_lost(connection):
             # The network may have been split. Each half has then discarded addresses of the other: merge the lists.
@@ -243,8 +243,8 @@ class Ring(Part):
         """Update which inbound links count as proven, from a call that has just ended.
 
         If this node's call was closed right after the handshake, the other side had two links to this node. So the
-        other one, which it opened, is genuine: the closed call has proven its address. If instead a proven inbound link
-        has ended, other inbound links that claim its address lose their proof.
+        one that the other side opened is genuine: the closed call has proven its address. If instead a proven inbound
+        link has ended, other inbound links that claim its address lose their proof.
         """
         lasted = self._network.now() - connection.opened
         was_double = (connection.dialled is not None and not connection.was_refused and lasted < HELLO_SECONDS

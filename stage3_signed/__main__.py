@@ -29,7 +29,7 @@ class SignedClient(LedgerClient):
     DESCRIPTION = "A ledger of signed transactions: only the owner of an account can spend from it."
 
     def add_options(self, options: Options) -> None:
-        """Add where the key is kept."""
+        """Add the option for the file that keeps the key."""
         super().add_options(options)
         options.add_argument("--wallet", type=read_path, metavar="FILE",
                              help=f"the private key of this node's account, made if missing; the passphrase comes"
@@ -57,8 +57,8 @@ class SignedClient(LedgerClient):
 
 
 def find_kept_key(options: argparse.Namespace) -> PrivateKey:
-    """The key that is kept in the folder of `--data`. It is encrypted if there is a passphrase when it is made.
-    Otherwise the file is not, and only its owner may read it."""
+    """The key that is kept in the folder of `--data`. It is encrypted if there was a passphrase when it was
+    made. Otherwise only the mode of the file protects it."""
     wallet, key_file = options.data / WALLET_FILE, options.data / KEY_FILE
     try:
         if wallet.exists() or (os.environ.get(PASSPHRASE) and not key_file.exists()):
@@ -83,14 +83,14 @@ def find_passphrase(wallet: Path, is_new: bool) -> str:
     if passphrase is not None:
         return passphrase
     if not sys.stdin.isatty():
-        raise CannotStart(f"the passphrase of {wallet} is expected in {PASSPHRASE}, as there is no terminal to ask")
+        raise CannotStart(f"there is no terminal to ask for the passphrase of {wallet}; put it into {PASSPHRASE}")
     if is_in_background():
         print(f"to type the passphrase of {wallet}, bring this program to the foreground (fg)", file=sys.stderr)
         wait_for_foreground()
     try:
         return choose_passphrase(wallet) if is_new else getpass.getpass(f"passphrase of {wallet}: ")
     except (EOFError, OSError):  # the end of input, or the process went to the background during the question
-        raise CannotStart(f"the passphrase of {wallet} is expected, not the end of input") from None
+        raise CannotStart(f"the input ended before the passphrase of {wallet} was typed; start again") from None
 
 
 def choose_passphrase(wallet: Path) -> str:
@@ -99,7 +99,7 @@ def choose_passphrase(wallet: Path) -> str:
         passphrase = getpass.getpass(f"new passphrase for the new wallet {wallet}: ")
         if not passphrase or getpass.getpass("the same passphrase again: ") == passphrase:
             return passphrase  # an empty one is refused, with the reason
-        print("the two are not the same; once more", file=sys.stderr)
+        print("the two are not the same; type both again", file=sys.stderr)
 
 
 if __name__ == "__main__":

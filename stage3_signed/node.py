@@ -107,8 +107,8 @@ class SignedNode(LedgerNode):
         if is_fingerprint_prefix(text):
             found = [account for account in self.known_accounts() if fingerprint(account).startswith(text)]
             if len(found) != 1:
-                raise CommandError(f"{len(found)} known accounts begin with {text}, expected one; "
-                                   "or the whole key, as /account shows it at its node", "ACCOUNT")
+                raise CommandError(f"{len(found)} known accounts begin with {text}, expected one; type other digits, "
+                                   "or the whole key, which /account shows at the receiver's node", "ACCOUNT")
             return found[0]
         try:
             check_account(text)

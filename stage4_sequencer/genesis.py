@@ -26,7 +26,7 @@ SHAPE: Shape = {"nonce": NONCE, "sequencer": STRING, "interval_ms": MILLISECONDS
 
 
 class StageGenesis:
-    """A genesis, in stages 4 and 5 alike. Each has members of its own, in the order of the contract."""
+    """A genesis, in stages 4 and 5 alike. Each stage adds its members, in the order of the contract."""
 
     STAGE: ClassVar[int]
     accounts: list[str]
@@ -61,9 +61,9 @@ class Genesis(StageGenesis):
 
 def read_genesis(message: Message) -> Genesis:
     """Read a genesis that has its shape; FormatError for lists of different lengths, ValueError for a
-    sequencer or an account that is no key."""
+    sequencer or an account that is not a key."""
     if len(message["accounts"]) != len(message["balances"]):
-        raise FormatError("genesis: as many balances as accounts are expected")
+        raise FormatError("genesis: expected as many balances as accounts")
     for account in [message["sequencer"], *message["accounts"]]:
         check_account(account)
     return Genesis(**{member: message[member] for member in SHAPE})

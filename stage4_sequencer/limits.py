@@ -17,7 +17,7 @@ MAX_WAITING = 1_000
 """Blocks that wait for an earlier one or for transactions (contract §3, stages 4 and 5)."""
 
 MAX_WAITING_IDS = 60_000
-"""Transactions that the early blocks of stage 4 may name together: one block of the largest size, and some. A missing
+"""Transactions that the early blocks of stage 4 may name together: the largest block, and a fifth more. A missing
 transaction takes 700 bytes of memory."""
 
 MAX_ANSWER_BLOCKS = 500

@@ -253,7 +253,7 @@ class SequencedNode(TotalOrderNode):
     # --- the user -------------------------------------------------------------------------------
 
     def known_accounts(self) -> set[str]:
-        """The sequencer's too, which people see with every block."""
+        """The sequencer's account, too, which people see with every block."""
         return super().known_accounts() | {self.sequencer}
 
     def _describe_block(self, block: Block) -> dict[str, Any]:

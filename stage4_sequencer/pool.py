@@ -69,7 +69,7 @@ class Pool:
         self._is_in_order = False
 
     def _in_order(self) -> dict[str, Transaction]:
-        """What waits, sorted only now: one rollback after the other must not sort a full pool each time."""
+        """What waits, sorted only when asked for: several rollbacks in a row must not each sort a full pool."""
         if not self._is_in_order:
             self._waiting = {waiting: self._waiting[waiting]
                              for waiting in sorted(self._waiting, key=self._places.__getitem__)}
@@ -104,7 +104,7 @@ class Refused:
         self._by_sender.setdefault(transaction.sender, set()).add(transaction.id)
 
     def on_paid(self, account: str) -> None:
-        """An account has received something: forget what was refused of it, so that it can come again."""
+        """An account has received something: forget its refused transactions, so that they can come again."""
         self._ids -= self._by_sender.pop(account, set())
 
     def clear(self) -> None:

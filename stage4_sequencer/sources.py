@@ -23,7 +23,7 @@ class Source:
         self.has_brought = False
         """Has its last answer brought something new?"""
         self.asked_from: int | None = None
-        """The number from which on it was asked for blocks; None if no question is open."""
+        """The number of the first block that it was asked for; None if no question is open."""
         self.asked_at = 0.0
         self.is_late = False
         """Was its question given up, since nothing new has come for a while? Others are then asked as well."""

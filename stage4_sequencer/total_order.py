@@ -80,7 +80,7 @@ class TotalOrderNode(SignedNode):
     def found_network(self) -> None:
         """Found a network: make its genesis. Not if the user wants one network and no other."""
         if self.only_network is not None:
-            self.report_error("NETWORK", f"nobody of network {self.only_network} answers; check --peer, and whether"
+            self.report_error("NETWORK", f"no node of network {self.only_network} answers; check --peer, and whether"
                                          " that node is running")
             self.network.stop(status=1)
             return
@@ -179,7 +179,7 @@ class TotalOrderNode(SignedNode):
     # --- the pool -------------------------------------------------------------------------------
 
     def on_new_transaction(self, transaction: Transaction) -> None:
-        """A new transaction waits in the pool until a block orders it; balances do not count yet."""
+        """A new transaction waits in the pool until a block orders it; before that it changes no balance."""
         self.pool.add(transaction)
         self.waiting_blocks.on_arrived(transaction.id)
 

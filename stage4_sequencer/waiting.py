@@ -1,6 +1,6 @@
 """Blocks that wait until everything they need is here, and which neighbours can be asked for it.
 
-A neighbour that sends a block claims by that to have what the block lists. So a node asks the senders of a block for
+By sending a block, a neighbour claims to have what the block lists. So a node asks the senders of a block for
 what is still lacking. A block may list fifty thousand transactions, so the node asks for some, and for more as the
 answers come.
 """
@@ -38,7 +38,7 @@ class WaitingBlock:
 
 
 class Waiting:
-    """Which block lacks which ids, and the other way round. Both are ids as strings."""
+    """Which block lacks which ids, and the other way round. Blocks are given by their ids, too."""
 
     def __init__(self) -> None:
         self._blocks: dict[str, WaitingBlock] = {}
@@ -113,7 +113,7 @@ class Waiting:
     # --- who is asked ---------------------------------------------------------------------------
 
     def on_sent(self, block_id: str, connection: Connection) -> None:
-        """A connection has sent a block that waits, or says that it has it: it can be asked for what that lacks."""
+        """A connection has sent a block that waits, or says that it has it: ask it for what the block lacks."""
         block = self._blocks[block_id]
         if connection not in block.senders:
             block.is_forsaken = False
@@ -139,7 +139,7 @@ class Waiting:
         return self._blocks[block_id].senders
 
     def to_ask(self, connection: Connection) -> Iterator[str]:
-        """What a connection is to be asked for next, since it has sent blocks which lack that."""
+        """What a connection is to be asked for next: what the blocks lack that it has sent."""
         for block_id in list(self._sent_by.get(connection, ())):
             # Not `yield from`: a caller that takes only some would close that iterator, and ask for the rest late.
             for one in self._blocks[block_id].senders[connection]:  # noqa: UP028

@@ -31,7 +31,7 @@ class StakeClient(SequencedClient):
     DESCRIPTION = "Signed transactions in the order of a proof-of-stake blockchain."
 
     def add_founding_options(self, options: Options) -> None:
-        """Add the lottery's numbers, and which genesis accounts this node plays: it draws and makes blocks for them."""
+        """Add the options for the lottery, and for the genesis accounts that this node makes blocks for."""
         options.add_argument("--slot", type=thousandths_from(1, MAX_MILLISECONDS, "seconds"), default=1000,
                              metavar="SECONDS", help="founding: length of a slot (default: 1)")
         options.add_argument("--rate", type=thousandths_from(1, 999, "a probability"), default=100, metavar="F",
@@ -39,7 +39,7 @@ class StakeClient(SequencedClient):
         options.add_argument("--keys", type=read_path, default=Path("run/keys"), metavar="DIR",
                              help="the private keys of the genesis accounts, made when founding (default: %(default)s)")
         options.add_argument("--forge", type=read_numbers, metavar="all|none|1,3,…",
-                             help="the genesis accounts that this node plays (default: all if founding, or else none)")
+                             help="genesis accounts to make blocks for (default: all when founding, none when joining)")
 
     def make_node(self, network: ThreadedNetwork, address: str, options: argparse.Namespace) -> StakeNode:
         """Make the node, with the keys of the accounts that it plays if it joins."""
@@ -71,7 +71,7 @@ def load_stakes(options: argparse.Namespace, is_resuming: bool) -> dict[int, Pri
     elif options.peer == "none":
         numbers = []  # a founder makes its keys, or loads them, with the genesis
     else:
-        # Without --peer the user is asked later, and the answer may be to found a network: keys may be missing still.
+        # Without --peer the user is asked later, and the answer may be to found a network: keys may still be missing.
         numbers = present(named) if options.peer is None else named
     try:
         return {number: load_key(options.keys / f"key-{number}.pem") for number in numbers}
@@ -80,7 +80,7 @@ def load_stakes(options: argparse.Namespace, is_resuming: bool) -> dict[int, Pri
 
 
 def tell_progress(options: argparse.Namespace) -> Callable[[str], None]:
-    """Tell people why they wait: ten keys take some seconds, once."""
+    """What tells people why they wait: making ten keys takes some seconds, once. With --json it tells nothing."""
     return (lambda text: None) if options.json else lambda text: print(text, file=sys.stderr)
 
 

@@ -24,7 +24,7 @@ class SlotClock(Part):
         """The user is not told of others' clocks before this time, in seconds of the network's clock."""
         self._told_of_slot = 0
         """The last slot that the user was told about by `tell_if_it_went_back`. It starts with 0, the slot of the
-        genesis: for that one, `tell_if_genesis_is_ahead` does it."""
+        genesis: of that one, `tell_if_genesis_is_ahead` tells the user."""
 
     def slot(self) -> int:
         """The current slot."""

@@ -84,10 +84,10 @@ def make_genesis(seed: str, start_ms: int, slot_ms: int, block_permille: int,
 
 def read_genesis(message: Message) -> Genesis:
     """Read a genesis that has its shape; FormatError for lists of different lengths, InvalidAccount for an
-    account that is no key, InvalidGenesis for a threshold that is off by more than 2^216 (contract §3)."""
+    account that is not a key, InvalidGenesis for a threshold that is off by more than 2^216 (contract §3)."""
     genesis = Genesis(**{member: message[member] for member in SHAPE})
     if not len(genesis.accounts) == len(genesis.balances) == len(genesis.thresholds):
-        raise FormatError("genesis: as many balances and thresholds as accounts are expected")
+        raise FormatError("genesis: expected as many balances and thresholds as accounts")
     for account in genesis.accounts:
         check_account(account)
     _check_thresholds(genesis)

@@ -63,7 +63,7 @@ class Branch:
         self.tip = self.tip.parent
 
     def balances_at(self, height: int, accounts: Set[str]) -> dict[str, int]:
-        """What these accounts have after the block at this height; without those that no block up to there names."""
+        """What these accounts have after the block at this height; without accounts that no block up to it names."""
         found = {}
         for account in accounts & self.balances.keys():
             if self._changed_at[account] <= height:
@@ -118,8 +118,8 @@ class TreeLedger(Ledger):
     def execute(self, block: Block) -> None:
         """Execute a block after its parent; InvalidBlock, and nothing has changed, if it is not valid there.
 
-        The balances stay those of the best chain, unless the block continues that. The caller then puts a
-        valid one into the tree.
+        The balances stay those of the best chain, unless the block continues it. The caller then puts a
+        valid block into the tree.
         """
         assert block.parent is not None, "the genesis is not executed"
         transactions = [self._transactions[transaction_id] for transaction_id in block.transactions]

@@ -18,8 +18,8 @@ MAX_ASIDE = 64 * MEBIBYTE
 best chain. It is what the largest block needs with keys of the usual size. One block may always wait."""
 
 ENTERED_AT_ONCE, COST_OF_A_BLOCK = 4_000, 50
-"""How much enters the tree in one turn, which takes some milliseconds: a block counts as its transactions and
-`COST_OF_A_BLOCK` more."""
+"""How much enters the tree in one turn, which takes some milliseconds. A block counts as the number of its
+transactions plus `COST_OF_A_BLOCK`."""
 
 MAX_SOLO_BYTES = 16 * MEBIBYTE
 """Bytes, for each creator, of its blocks that are off the best chain and that nobody else has built on. If there are

@@ -24,7 +24,7 @@ from stage5_pos.tree import Block, Tree
 
 
 class PostponedBlock(NamedTuple):
-    """A block that waits, the connection it came by, and since when it waits, in seconds of the network's clock."""
+    """A block that waits, the connection it came by, and when it began to wait, in seconds of the network's clock."""
 
     block: Block
     connection: Connection | None
@@ -170,7 +170,7 @@ class PostponedBlocks(WaitingBlocks):
 
     def _enter_ready(self) -> None:
         """Let the blocks that lack nothing enter the tree. A thousand blocks may have waited for one transaction. So
-        after some, connections have their turns before the next."""
+        after some of them, other work has its turn before the next."""
         self.is_entering = True
         left = ENTERED_AT_ONCE
         while self._ready and left > 0:
@@ -236,9 +236,9 @@ class PostponedBlocks(WaitingBlocks):
 
     def _giving_way(self) -> list[str]:
         """The ids of the waiting blocks, the least likely to enter the tree first. First go blocks that lack something
-        that none of the neighbours asked has, then orphans and the blocks that build on them, then those of strangers,
+        that no neighbour could bring, then orphans and the blocks that build on them, then those of strangers,
         then those of the neighbour that has sent the most. Of orphans the oldest goes first. Of others the newest goes
-        first, since it is no use without the blocks before it."""
+        first, since it is of no use without the blocks before it."""
         orphaned = self._orphaned()
 
         def order(numbered: tuple[int, PostponedBlock]) -> tuple[bool, bool, bool, int, int]:

@@ -24,7 +24,7 @@ class SoloBlocks:
         self._held: dict[str, int] = {}
 
     def add(self, block: Block, size: int) -> None:
-        """A block has entered the tree, off the best chain; `size` are the bytes that are kept for it alone."""
+        """A block has entered the tree, off the best chain; `size` is the number of bytes kept for it alone."""
         self._sizes.setdefault(block.creator, {})[block] = size
         self._held[block.creator] = self._held.get(block.creator, 0) + size
 
@@ -73,7 +73,7 @@ class SoloBlocks:
 class Aside:
     """Transactions for which the pool had no room, and which came in for blocks that need them.
 
-    They leave with the last of these blocks, unless one of them becomes part of the best chain.
+    They leave with the last of these blocks, unless one of the blocks becomes part of the best chain.
     """
 
     def __init__(self, transactions: dict[str, Transaction], frames: dict[str, bytes], pool: Pool, refused: Refused,

@@ -21,5 +21,5 @@ def advise_on_funds(stakes: Mapping[int, PrivateKey], amount: int, available: Ca
         return "; --from N needs a genesis account that is played here (see --forge), and none is"
     able = [str(number) for number, stake in stakes.items() if available(stake.account) >= amount]
     if not able:
-        return "; and no genesis account that is played here has that"
+        return "; and no genesis account that is played here has that much"
     return f"; genesis accounts that are played here and have it: {', '.join(able)}; add --from {able[0]}"

@@ -33,8 +33,8 @@ class Block:
         """Smaller is better: the longer chain, then the smaller lottery value, then the smaller id."""
         # Why does the draw decide a tie, and not the id? A creator can choose the id, by choosing transactions, but
         # not the draw. Why not simply keep the block that came first? Each half of a network would keep its own,
-        # perhaps for long. By this rule, nodes with the same blocks have the same best chain, in whatever order the
-        # blocks came.
+        # perhaps for a long time. By this rule, nodes with the same blocks have the same best chain, in whatever order
+        # the blocks came.
         return -self.height, self.value, self.id
 
 
@@ -85,7 +85,7 @@ class Tree:
         _parent(block).children.remove(block)
 
     def path(self, start: Block, end: Block) -> Path:
-        """The way from one block to another. It takes as many steps as the fork is long, not as the chain is."""
+        """The way from one block to another. The work grows with the length of the fork, not of the chain."""
         undone, done = [], []
         while start is not end:
             if start.height >= end.height:

@@ -128,7 +128,7 @@ def test_a_disk_that_cannot_lock_files_is_named_for_that(
     (sqlite3.SQLITE_PROTOCOL, "another program holds it: end that one, and start again"),
     (sqlite3.SQLITE_IOERR_FSYNC, "check the disk"),
     (sqlite3.SQLITE_INTERNAL, "start again; nothing was replaced"),
-    (sqlite3.SQLITE_CORRUPT_INDEX, "put a copy of the folder back")])
+    (sqlite3.SQLITE_CORRUPT_INDEX, "restore the folder from a backup")])
 def test_an_error_of_sqlite_comes_with_advice(code: int, expected: str, tmp_path: Path) -> None:
     journal = fill(tmp_path)
     with pytest.raises(JournalError, match=f"it said so; {expected}"), journal._as_journal_errors():

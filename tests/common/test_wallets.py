@@ -197,7 +197,7 @@ def test_a_key_that_cannot_sign_is_damaged(tmp_path: Path, numbers: tuple[int, i
     container = PKCS8.wrap(encoded, wallets.RSA_OID, key_params=DerNull())
     path = tmp_path / "key-1.pem"
     path.write_text(PEM.encode(container, "PRIVATE KEY"))
-    assert fault_of(lambda: load_key(path), path) == "the key in it is damaged; put a copy of it back"
+    assert fault_of(lambda: load_key(path), path) == "the key in it is damaged; restore the file from a backup"
 
 
 def test_a_wallet_with_the_line_ends_of_another_system_is_a_wallet(wallet: Path) -> None:

@@ -94,7 +94,7 @@ MUTANTS = make_list(1, [
     mutant("counts-bytes", "counts bytes and not characters", "1.longest-text",
            (NODE, "if len(text) > MAX_TEXT:", "if len(text.encode()) > MAX_TEXT:")),
     mutant("wrong-command-said", "sends an unknown command to the room", "1.wrong-command",
-           (NODE, 'raise CommandError(f"no command /{shorten(name)}; /help lists what there is")',
+           (NODE, 'raise CommandError(f"no command /{shorten(name)}; /help lists the commands")',
             'return self.say(f"/{name}")')),
     mutant("wrong-option-status", "ends with status 1 at a wrong option", "1.wrong-option",
            (CONSOLE, "self.exit(2,", "self.exit(1,")),

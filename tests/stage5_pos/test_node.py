@@ -206,7 +206,7 @@ def test_a_user_without_the_money_is_told_which_account_of_the_node_has_it(
     node.on_line(f"/send {X} 2000000")
     reasons = [event["reason"] for event in world.reported(node, "error")]
     assert reasons[0] == f"the account needs 5 and has 0 (its pending payments are subtracted){advice}"
-    assert not played or reasons[1].endswith("; and no genesis account that is played here has that")
+    assert not played or reasons[1].endswith("; and no genesis account that is played here has that much")
 
 
 def test_pending_transactions_count_against_the_funds() -> None:
