@@ -104,7 +104,7 @@ class Journal:
 
     def _sync(self) -> None:
         """Make sure that all that is read here is on the disk, since this process tells others about it. An earlier
-        process may have been killed before its last write got there. (SQLite takes care of the names of its files.)"""
+        process may have been killed before its last write got there. (SQLite itself syncs the folder of its files.)"""
         log = self._path.with_name(LOG)
         if log.exists():
             sync_file(log)

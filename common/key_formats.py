@@ -18,13 +18,13 @@ _BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]{1,40})-----.*?(?:-----END \1-----|\Z
 
 _NAMES = {
     "RSA PRIVATE KEY": "a key in PKCS#1",
-    "EC PRIVATE KEY": "a key of an elliptic curve",
-    "DSA PRIVATE KEY": "a key of DSA",
+    "EC PRIVATE KEY": "an elliptic-curve key",
+    "DSA PRIVATE KEY": "a DSA key",
     "PUBLIC KEY": "a public key",
     "RSA PUBLIC KEY": "a public key",
     "SSH2 PUBLIC KEY": "a public key",
     "CERTIFICATE": "a certificate, which has a public key only",
-    "PGP PRIVATE KEY BLOCK": "a key of OpenPGP",
+    "PGP PRIVATE KEY BLOCK": "an OpenPGP key",
 }
 _CONVERTIBLE = {PLAIN, ENCRYPTED, "RSA PRIVATE KEY"}
 
@@ -110,9 +110,9 @@ def _describe_binary(path: Path, content: bytes, expected: str) -> str:
     if content.startswith(b"\x30\x82"):  # a DER SEQUENCE with two bytes of length, as any key has
         return f"a binary file (DER), {wanted}; if it is a key, {by_openssl(path, expected, '-inform', 'DER')}"
     if content.startswith(b"PuTTY-User-Key-File"):
-        return f"a key of PuTTY, {wanted}; PuTTYgen exports it in the format of OpenSSH"
+        return f"a PuTTY key, {wanted}; PuTTYgen exports it in OpenSSH's format"
     if re.match(rb"(ssh|ecdsa)-[a-z0-9-]+ AAAA", content):
-        return f"a public key of OpenSSH, {wanted}"
+        return f"an OpenSSH public key, {wanted}"
     return f"not {_called(expected)}"
 
 
@@ -120,11 +120,11 @@ def _describe_openssh(path: Path, block: Block, expected: str) -> str:
     """For a file that ssh-keygen has made: what it is. Only RSA keys can be converted."""
     kind = _read_openssh_kind(block)
     if kind != "ssh-rsa":
-        return f"a key of OpenSSH, of the kind {kind}, expected {_called(expected)}"
+        return f"an OpenSSH key of the kind {kind}, expected {_called(expected)}"
     plain = ["-N", ""] if expected == PLAIN else []
     copy = f"cp {shlex.quote(str(path))} NEW.pem && "
     command = shlex.join(["ssh-keygen", "-p", "-m", "PKCS8", *plain, "-f", "NEW.pem"])
-    return f"a key in the format of OpenSSH, expected {_called(expected)}; to convert it: {copy}{command}"
+    return f"a key in OpenSSH's format, expected {_called(expected)}; to convert it: {copy}{command}"
 
 
 def _read_openssh_kind(block: Block) -> str:

@@ -37,7 +37,7 @@ class SocketWire:
         try:
             self._reader = start_thread(f"reader {connection.remote}", partial(self._read, connection))
         except OSError:
-            connection.outbox.close()  # the writer thread runs already, and would wait forever
+            connection.outbox.close()  # the writer thread is already running, and would wait forever
             raise
 
     def _read(self, connection: BufferedConnection) -> None:

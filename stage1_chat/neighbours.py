@@ -5,7 +5,7 @@ from common.interface import Connection, State
 
 
 class Neighbours:
-    """The connections of one node; those whose handshake is done are its links."""
+    """The connections of one node. Those whose handshake is done are its links; they lead to its neighbours."""
 
     def __init__(self) -> None:
         self.connections: set[Connection] = set()

@@ -36,7 +36,7 @@ class ChatNode(PeeringNode):
 
     COMMANDS: dict[str, Command] = {
         "help": Command("/help", "list the commands"),
-        "peers": Command("/peers", "list the nodes known, this one included"),
+        "peers": Command("/peers", "list the known nodes, this one included"),
         "quit": Command("/quit", "end this node"),
     }
     """What can be typed: name -> usage. The method `command_NAME` carries it out."""

@@ -56,7 +56,7 @@ class Openings:
             self._network.after(0, partial(self._on_dial_failed, address, error))
 
     def _accept(self) -> None:
-        # One place for each new caller that may wait in the inbox. While none is free, callers wait in the system.
+        # One place for each new caller that may wait in the inbox. While none is free, callers wait in the backlog.
         places = threading.Semaphore(ACCEPTS_AHEAD)
 
         def welcome(sock: socket.socket) -> None:

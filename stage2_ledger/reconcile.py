@@ -96,7 +96,7 @@ class Comparison:
         self.is_listing = False
         """Has this node asked for ids?"""
         self.differing: list[Claim] = []
-        """What differs and is to be asked about, the last first: so the small parts go before the large ones."""
+        """What differs and is to be asked about. The newest is taken first: so small parts go before large ones."""
         self.untold: list[str] = []
         """Prefixes that differ from the neighbour's summary, and whose ids it has not been told yet."""
 

@@ -118,7 +118,7 @@ class Ring(Part):
         self._call(self.members.wanted())
 
     def _call(self, addresses: Iterable[str]) -> None:
-        """Call those of these addresses that are not linked. If they are too many at once, the wanted ones are called
+        """Call those of these addresses that are not linked. If there are too many at once, the wanted ones are called
         later."""
         for address in addresses:
             if address not in self._dialling and not self._neighbours.is_linked(address):

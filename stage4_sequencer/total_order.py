@@ -57,8 +57,8 @@ class TotalOrderNode(SignedNode):
         self.refused = Refused()
         """The transactions for which the pool had no room."""
         self.waiting_blocks: WaitingBlocks
-        """The blocks that lack something. Each stage sets this, and `sync`, the way to catch up, at the latest in
-        `begin_with`."""
+        """The blocks that lack something. Each stage sets this, and `sync` (how to catch up), in `begin_with` or
+        before."""
         self.sync: BlockSync
         self.made_here: set[str] = set()
         """The ids of the transactions that this node's user has made and wants to hear about."""

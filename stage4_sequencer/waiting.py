@@ -139,7 +139,7 @@ class Waiting:
         return self._blocks[block_id].senders
 
     def to_ask(self, connection: Connection) -> Iterator[str]:
-        """What a connection is to be asked for next: what the blocks lack that it has sent."""
+        """What a connection is to be asked for next: what is lacking in the blocks that it has sent."""
         for block_id in list(self._sent_by.get(connection, ())):
             # Not `yield from`: a caller that takes only some would close that iterator, and ask for the rest late.
             for one in self._blocks[block_id].senders[connection]:  # noqa: UP028

@@ -68,7 +68,7 @@ class BestChain:
         self._report("rollback", depth=depth, **{"from": path.undone[0].id, "to": path.done[-1].id})
 
     def _take_in(self, block: Block) -> None:
-        """A block is part of the best chain. The transactions that came in for it alone are kept for good. The
+        """A block is part of the best chain. The transactions that came in for it alone are kept permanently. The
         accounts that it pays may now be able to pay what they could not pay before."""
         self._aside.take_in(block)
         for transaction_id in block.transactions:

@@ -244,12 +244,12 @@ class StakeNode(TotalOrderNode):
         return super().is_kept(transaction_id) and transaction_id not in self.aside
 
     def keep_transaction(self, transaction: Transaction, frame: bytes) -> None:
-        """Keep a transaction for good, whatever becomes of the blocks that it has come in for."""
+        """Keep a transaction permanently, whatever becomes of the blocks that it has come in for."""
         self.aside.take([transaction.id])
         super().keep_transaction(transaction, frame)
 
     def on_no_room(self, transaction: Transaction, frame: bytes) -> None:
-        """What a block needs comes in all the same, for as long as the block is here."""
+        """What a block needs comes in nevertheless, for as long as the block is here."""
         super().on_no_room(transaction, frame)
         needed_by = self.waiting_blocks.needed_by(transaction.id)
         if needed_by:

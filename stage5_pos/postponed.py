@@ -145,7 +145,7 @@ class PostponedBlocks(WaitingBlocks):
         self.ask_sender(connection)
 
     def is_to_be_fetched(self, lacking: str) -> bool:
-        """A parent that waits itself has been fetched already."""
+        """A parent that is itself waiting has been fetched already."""
         return lacking not in self._blocks
 
     def _pop(self, block_id: str) -> PostponedBlock:

@@ -10,7 +10,7 @@ def find_stake(stakes: Mapping[int, PrivateKey], number: str) -> PrivateKey:
     """The key of the genesis account with this number; CommandError if it is not played here."""
     played = {str(number): key for number, key in stakes.items()}
     if number not in played:
-        raise CommandError(f"expected a genesis account that is played here: {', '.join(played) or 'none is'}",
+        raise CommandError(f"expected a genesis account played here: {', '.join(played) or 'none is (see --forge)'}",
                            "ACCOUNT")
     return played[number]
 

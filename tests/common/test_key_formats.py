@@ -60,7 +60,7 @@ def pkcs12(folder: Path) -> Path:
 
 OTHERS: dict[str, tuple[Callable[[Path], Path], str]] = {
     "PKCS#1": (pkcs1, "a key in PKCS#1, expected a wallet"),
-    "OpenSSH": (openssh, "a key in the format of OpenSSH, expected a wallet"),
+    "OpenSSH": (openssh, "a key in OpenSSH's format, expected a wallet"),
     "PKCS#12": (pkcs12, "a file in PKCS#12, expected a wallet"),
     "PBES1": (lambda folder: made(folder, *TO_PKCS8, "-v1", "PBE-SHA1-3DES"), "it is encrypted by PBE-SHA1-3DES (PBES1)"),
     "Camellia": (lambda folder: made(folder, *TO_PKCS8, "-v2", "camellia-256-cbc"), "it is encrypted by Camellia-256"),
@@ -129,10 +129,10 @@ def test_a_wallet_may_begin_anywhere_in_its_file(tmp_path: Path, change: Callabl
 
 
 @pytest.mark.parametrize(("words", "fault"), [
-    (["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out"], "a key of an elliptic curve, expected"),
+    (["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out"], "an elliptic-curve key, expected"),
     (["openssl", "genpkey", "-algorithm", "ed25519", "-out"], "not an RSA key of 2048 to 4096 bits"),
     (["openssl", "rsa", "-in", str(KEY), "-pubout", "-out"], "a public key, expected"),
-    (["ssh-keygen", "-q", "-t", "ed25519", "-N", "secret", "-f"], "a key of OpenSSH, of the kind ssh-ed25519, expected"),
+    (["ssh-keygen", "-q", "-t", "ed25519", "-N", "secret", "-f"], "an OpenSSH key of the kind ssh-ed25519, expected"),
 ], ids=["elliptic curve", "Ed25519", "public", "OpenSSH Ed25519"])
 def test_a_key_that_cannot_be_an_account_is_named_without_advice(tmp_path: Path, words: list[str], fault: str) -> None:
     path = tmp_path / "key.pem"
