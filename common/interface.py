@@ -141,7 +141,7 @@ class Connection(ABC):
 
 class Network(Protocol):
     """The verbs that a node uses: `common.network` has them for a node that runs, `lab.simulation` in memory. (The
-    network of nodes, which `network_name` names, is another thing.)"""
+    network of nodes, which `network_name` names, is something else.)"""
 
     random: random.Random
 

@@ -7,7 +7,7 @@ from common.encoding import Message, Shape, encode_frame
 from common.interface import Connection
 
 Handler = Callable[[Any, Message, bytes], None]
-"""A method for one type of message. It gets the connection (None: the node itself), what it says, and its frame."""
+"""Handles messages of one type. It gets the connection (None: the node itself), the message, and its frame."""
 
 
 class Part:

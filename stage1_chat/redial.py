@@ -78,6 +78,6 @@ class Redials:
             return  # it has come back since
         redial.is_planned = False
         if self._is_linked(address):
-            self._plan(address, redial)  # the link is under another name of that peer; this one may lead elsewhere
+            self._plan(address, redial)  # the link may be under another name, and this one may lead elsewhere
         else:
             self._network.connect(address)

@@ -44,7 +44,7 @@ class Fetcher(Part):
                  on_fetched: Callable[[Connection, bool], None], on_forsaken: Callable[[str], None]) -> None:
         """`find_frame` gives the frame with an id that others ask for, None if it is not here. `is_peer` tells whether
         an address is that of `--peer`. `on_fetched` is called when a question was answered, with whether that brought
-        something; `on_forsaken` with an id, when all neighbours that have named it were asked in vain."""
+        something; `on_forsaken` with an id, when each neighbour that has named it was asked in vain, or is gone."""
         self._find_frame = find_frame
         self._now = now
         self._generator = generator

@@ -83,7 +83,7 @@ def find_passphrase(wallet: Path, is_new: bool) -> str:
     if passphrase is not None:
         return passphrase
     if not sys.stdin.isatty():
-        raise CannotStart(f"there is no terminal to ask for the passphrase of {wallet}; put it into {PASSPHRASE}")
+        raise CannotStart(f"no terminal to ask for the passphrase of {wallet}; set the variable {PASSPHRASE} to it")
     if is_in_background():
         print(f"to type the passphrase of {wallet}, bring this program to the foreground (fg)", file=sys.stderr)
         wait_for_foreground()

@@ -63,7 +63,7 @@ class Branch:
         self.tip = self.tip.parent
 
     def balances_at(self, height: int, accounts: Set[str]) -> dict[str, int]:
-        """What these accounts have after the block at this height; without accounts that no block up to it names."""
+        """What these accounts have after the block at this height. Those that no block up to it names are left out."""
         found = {}
         for account in accounts & self.balances.keys():
             if self._changed_at[account] <= height:

@@ -24,4 +24,4 @@ def test_it_ends_cleanly_at_once_and_its_data_is_kept(closed: str, options: str,
         events = [json.loads(line) for line in done.stdout.splitlines()]
         assert events[0] == {"event": "founded", "resumed": True}
     else:
-        assert b"goes on with the network that it knows" in done.stdout
+        assert b"resumed its network" in done.stdout

@@ -23,7 +23,7 @@ CASES: list[tuple[int, str, dict[str, Any], list[str]]] = [
     (1, "peers", {"addresses": ["a:1", "b:2"], "connections": 1}, ["a:1", "b:2", "2 nodes known, 1 connection up"]),
     (1, "error", {"code": "COMMAND", "reason": "gone"}, ["error COMMAND: gone"]),
     (2, "founded", {}, ["founded a network"]),
-    (2, "founded", {"resumed": True}, ["goes on with the network that it knows"]),
+    (2, "founded", {"resumed": True}, ["resumed its network"]),
     (2, "sent", {"id": "0" * 64}, [f"sent {SHOWN}"]),
     (2, "transaction", {"id": "0" * 64, "state": "applied"}, [f"transaction {SHOWN} applied"]),
     (2, "ledger", {"accounts": {"bob": 5, "alice": -5}}, ["alice                     -5", "bob                        5"]),
