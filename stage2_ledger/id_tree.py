@@ -2,7 +2,7 @@
 
 The ids are in a tree by their hex digits (a trie): the root holds all, its sixteen children those that begin with
 0 … f, and so on, down to leaves of a few ids. Each part of the tree knows how many ids are in it and what their sum
-is. So if two stores of a million ids differ in one, the sums on the way down lead to it.
+is. So if two stores of a million ids differ in one id, the sums on the way down lead to it.
 
 Why are ids added, and not XORed? With linear algebra, anybody can make a few hundred ids that have any XOR they like,
 and then two stores that differ look equal. (Meyer, "Range-Based Set Reconciliation", 2023; negentropy, which Nostr

@@ -24,13 +24,13 @@ class SequencedClient(SignedClient):
     DESCRIPTION = "Signed transactions in one order, which the founder of the network sets as its sequencer."
 
     def add_options(self, options: Options) -> None:
-        """Add the options for which network is wanted, and for what a founder decides."""
+        """Add the options that say which network is wanted, and what a founder decides."""
         super().add_options(options)
         options.add_argument("--network", type=read_id, metavar="ID", help="join only this network, never found one")
         self.add_founding_options(options)
 
     def add_founding_options(self, options: Options) -> None:
-        """Add the options for what a founder decides: here, how often it makes a block."""
+        """Add the options that only a founder needs: here, how often it makes a block."""
         options.add_argument("--interval", type=thousandths_from(1, MAX_MILLISECONDS, "seconds"), default=10_000,
                              metavar="SECONDS", help="founding: time between blocks (default: 10)")
 
