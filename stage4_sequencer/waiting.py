@@ -113,7 +113,7 @@ class Waiting:
     # --- who is asked ---------------------------------------------------------------------------
 
     def on_sent(self, block_id: str, connection: Connection) -> None:
-        """A connection has sent a block that waits, or says that it has it: it can be asked for what the block lacks."""
+        """A connection has sent a waiting block, or says that it has it: it can be asked for what the block lacks."""
         block = self._blocks[block_id]
         if connection not in block.senders:
             block.is_forsaken = False
