@@ -16,7 +16,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parents[2]
 
 PATTERNS = ("*.md", "docs/*.md", "common/**/*.py", "stage*/*.md", "stage*/**/*.py", "lab/**/*.md", "lab/**/*.py",
-            "tests/**/*.md", "tests/**/*.py")
+            "tests/**/*.md", "tests/**/*.py", "Makefile", "lab/**/*.mk", "lab/**/*.toml")
 
 
 class Unused(NamedTuple):
@@ -115,6 +115,15 @@ def prose_of_code(text: str, has_strings: bool = True) -> str:
     return prose + blank(text[end:])
 
 
+def prose_of_settings(text: str) -> str:
+    """A Makefile or TOML without all that is neither a comment nor a string of several words."""
+    prose, end = "", 0
+    for found in re.finditer(r'(?<![^\s])#+ [^\n]*|"(?:[^"\\\n]|\\.)* (?:[^"\\\n]|\\.)*"', text):
+        prose += blank(text[end:found.start()]) + hide_all(r"`[^`\n]+`", re.sub("[\"#]", " ", found[0]))
+        end = found.end()
+    return prose + blank(text[end:])
+
+
 def prose_of_token(text: str) -> str:
     """A comment, or a string of several words, without its marks, its pictures, what is quoted as code, and what is
     filled in. A string ends a sentence."""
@@ -135,6 +144,8 @@ def prose_of(path: Path) -> str:
     text = path.read_text("utf-8")
     if path.suffix == ".md":
         return prose_of_page(text)
+    if path.suffix != ".py":
+        return prose_of_settings(text)
     return prose_of_code(text, has_strings=path.relative_to(ROOT).parts[0] != "tests")
 
 
@@ -155,7 +166,7 @@ def lint(paths: Iterable[Path]) -> Iterator[str]:
                   Fast(RegexOptions(case_insensitive=False)), "words", "this project does not write '{1}'; write: {0}")
     CheckRegistry().register_many((*__register__, words))
     for path in paths:
-        left_out = LEFT_OUT + (LEFT_OUT_OF_CODE if path.suffix == ".py" else ())
+        left_out = LEFT_OUT + (() if path.suffix == ".md" else LEFT_OUT_OF_CODE)
         checks = {**DEFAULT["checks"], **dict.fromkeys(left_out, False), "words": True}
         for found in LintFile(path, prose_of(path)).lint({"max_errors": 100, "checks": checks}):
             row, column = found.pos

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.house.prose import WORDS, Unused, as_pattern, prose_of_code, prose_of_page
+from tests.house.prose import WORDS, Unused, as_pattern, prose_of_code, prose_of_page, prose_of_settings
 
 
 @pytest.mark.parametrize("unused", WORDS, ids=lambda one: one.pattern)
@@ -35,6 +35,13 @@ def test_comments_docstrings_and_strings_of_words_in_code_are_prose() -> None:
     prose = prose_of_code(CODE)
     assert len(prose) == len(CODE) and [line.count("shall") for line in prose.splitlines()] == [1, 2, 1, 0]
     assert prose.splitlines()[0] == "   A docstring with …       and shall.   "
+
+
+def test_comments_and_strings_of_words_in_settings_are_prose() -> None:
+    text = 'shall = "it shall `shall`" # shall\nshall: "shall" ## and shall#\n'
+    prose = prose_of_settings(text)
+    assert len(prose) == len(text) and [line.count("shall") for line in prose.splitlines()] == [2, 1]
+    assert '"' not in prose, "proselint does not read what is quoted"
 
 
 def test_only_comments_and_docstrings_of_tests_are_prose() -> None:
