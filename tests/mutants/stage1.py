@@ -83,7 +83,7 @@ MUTANTS = make_list(1, [
            (NETWORK, "signals.wait_for_end(self.console.on_continued)\n            self.put(self.stop)",
             "signals.wait_for_end(self.console.on_continued)")),
     mutant("exits-at-once", "exits at the end of its input, before the last line is sent", "1.last-words",
-           (TYPED, "self._put(self._on_end)", "__import__('os')._exit(0)")),
+           (TYPED, "self._put(self._stop)", "__import__('os')._exit(0)")),
     mutant("peers-without-itself", "leaves itself out of /peers", "1.peers",
            (NODE, "{self.address} | {link", "{link")),
     mutant("no-double-slash", "takes every line that begins with a slash for a command", "1.slashes",
