@@ -11,7 +11,7 @@ import math
 
 from common.client import run_client
 from common.encoding import Message, make_id
-from common.interface import Connection
+from common.interface import Command, Connection
 from common.rsa import PrivateKey
 from lab.adversaries.dishonest_nodes import Evil, Forger, ForgersMaker
 from lab.adversaries.evil import EvilClient
@@ -34,13 +34,23 @@ class WatchingMaker(ForgersMaker):
 class Watcher(Forger):
     """A node that tells its block maker of others' blocks."""
 
+    COMMANDS: dict[str, Command] = {
+        **Forger.COMMANDS, "finish": Command("/finish", "the last slot is over: show the branch, if that is worth it")}
+
     BLOCK_MAKER = WatchingMaker
+
+    maker: WatchingMaker
+
+    def command_finish(self, arguments: list[str]) -> None:
+        """`/finish`: the last slot is over. The answer is that of `/status`."""
+        self.COMMANDS["finish"].expect(arguments)
+        self.maker.finish()
+        self.command_status([])
 
     def on_block(self, connection: Connection | None, message: Message, frame: bytes) -> None:
         """A block has come. The tree takes it before the block maker hears of it."""
         super().on_block(connection, message, frame)
         if connection is not None:
-            assert isinstance(self.maker, WatchingMaker)
             self.maker.on_others_block()
 
 

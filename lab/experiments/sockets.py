@@ -1,10 +1,11 @@
 """The network of chains.py with real nodes: ten stakes, processes on this machine, sockets, RSA, and real time."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
+from lab.blackbox.node_process import NodeError
 from lab.experiments.chains import F, HOLDERS
 from lab.nodes.processes import ROOT, NodeProcess, end_all, wait_until_linked
 from stage2_ledger.limits import RING_LINKS
@@ -56,6 +57,16 @@ def running_stakes(bad_stakes: int) -> Iterator[list[NodeProcess]]:
         end_all(nodes)
 
 
+def wait_for_height(nodes: Sequence[NodeProcess], height: int) -> None:
+    """Wait until the best chain of each node has that many blocks; NodeError after 10 s."""
+    ends = time.monotonic() + 10
+    for node in nodes:
+        while node.ask("/status", "status")["height"] < height:
+            if time.monotonic() > ends:
+                raise NodeError(f"{node.name} does not reach height {height}")
+            time.sleep(SLOT_SECONDS)
+
+
 def watch(slots: int, bad_stakes: int = 0) -> Seen:
     """Let a network run for `slots` slots after all its nodes are linked, and count the blocks."""
     with running_stakes(bad_stakes) as nodes:
@@ -64,6 +75,8 @@ def watch(slots: int, bad_stakes: int = 0) -> Seen:
         for node in honest:
             node.take()  # what was rolled back before does not count
         time.sleep((slots + 0.5) * SLOT_SECONDS)
+        if bad_stakes:
+            wait_for_height(honest, nodes[-1].ask("/finish", "status")["height"])
         made = honest[0].ask("/tree", "tree")["blocks"]
         counted = honest[0].ask("/blocks", "blocks")["blocks"]
         events = [event for node in honest for event in node.take()]
