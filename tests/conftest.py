@@ -6,6 +6,7 @@ import os
 import shutil
 import sqlite3
 import signal
+import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,8 @@ def databases(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[sqlite3.Connecti
     connect = sqlite3.connect
 
     def remember(*arguments: Any, **how: Any) -> sqlite3.Connection:
+        if threading.current_thread() is not threading.main_thread():
+            how["check_same_thread"] = False  # it may be closed here
         opened.append(connect(*arguments, **how))
         return opened[-1]
 
