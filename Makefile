@@ -50,7 +50,7 @@ stage1 stage2 stage3 stage4 stage5: $(VENV)/installed-run
 
 # --- tests, lint, bench ------------------------------------------------------------------------------------------
 
-test: ## all tests; ARGS="-k fork" goes to pytest, here and below
+test: ## all tests but those that take minutes; ARGS="-k fork" goes to pytest, here and below
 test1: ## the tests of stage 1
 test2: ## the tests of stage 2
 test3: ## the tests of stage 3
@@ -118,7 +118,7 @@ grade-all: $(VENV)/installed-test ## grade every submission of STAGE=3 in SUBMIS
 		$(call option,--only,$(call given,ONLY)) $(if $(call is_set,CLI_ONLY),--cli-only) \
 		$(if $(call is_set,ONLY_THIS_STAGE),--only-this-stage) $(if $(call is_set,SLOW),--slow) $(value ARGS)
 
-mutants: $(VENV)/installed-test ## check that the grader notices 200 wrong programs, and write docs/mutants.md; STAGE=2 ONLY=name WHOLE=1
+mutants: $(VENV)/installed-test ## check that the grader notices 249 wrong programs, and write docs/mutants.md; STAGE=2 ONLY=name WHOLE=1
 	@exec $(RUN) tests.mutants $(call option,--stage,$(call given,STAGE)) $(call option,--only,$(call given,ONLY)) \
 		$(if $(call is_set,WHOLE),--whole) $(value ARGS)
 

@@ -187,7 +187,7 @@ class Journal:
 
     def commit(self) -> None:
         """Make permanent what was added since the last `commit`. JournalError if the disk does not take it: then
-        nothing was added."""
+        nothing was added, unless only the number of entries could not be written into the lock file."""
         if self._new_entries or self._new_notes:
             with self._as_journal_errors():
                 self._write()

@@ -46,11 +46,11 @@ TURN_SECONDS = 0.01
 
 LONG_TURN_SECONDS = 0.05
 """If a turn of a connection took longer, in seconds, its next turn is postponed until nothing else waits in its line
-(for a stranger: in both lines), for at most `MAX_POSTPONED_SECONDS`.
+(for a stranger: in both lines), or until it is taken out by `MAX_POSTPONED_SECONDS`.
 Parsing 4 MiB of brackets takes half a second, and breaks no rule."""
 
 MAX_POSTPONED_SECONDS = 1.0
-"""Seconds that a turn may be postponed, even if other connections always have work."""
+"""Seconds after which one of the postponed turns of a line is taken, even if other connections always have work."""
 
 OWN_SHARE = 6.0
 """Seconds of processor time that connections opened by this node get for each second that strangers get, while both
@@ -63,8 +63,8 @@ MAX_DEBT, MAX_CREDIT = 1.0, 0.1
 message may take half a second, so the first bound is above that. The bounds keep either side from waiting for long."""
 
 PACE_SECONDS = 1.0
-"""In a `Pace`, bytes that moved this many seconds ago count about a third (1/e). So two seconds after a fast transfer
-has stopped, its pace is below that of a steady 100 KiB/s."""
+"""In a `Pace`, bytes that moved this many seconds ago count about a third (1/e). So two and a half seconds
+after a fast transfer has stopped, its pace is below that of a steady 100 KiB/s."""
 
 HAND_OVER_SECONDS = 0.005
 """How long a busy node goes on with its inbox before the writers get what it has sent."""
@@ -94,7 +94,7 @@ hold much first, and among equals those that make the least progress."""
 TIDY_SECONDS = 15.0
 """Seconds from a costly message, or a large outbox, to the tidying of memory (`tidy_memory`). Tidying is not done at
 once, since it takes a quarter of a second at a node that keeps a million transactions. It is needed, since
-Python keeps up to eighty freed lists for reuse, and each can keep a whole mebibyte of the heap in use until then."""
+Python keeps up to eighty freed lists for reuse, and until the tidying each can keep a whole mebibyte in use."""
 
 MAX_KEPT_UNCHANGED = 4_096
 """Bytes of the longest frame that is kept as it came. A longer one is written again, without the spaces that JSON

@@ -1,7 +1,7 @@
 """Says in one line what this project needs and does not find, in place of a traceback that ends in a module's name.
 
-Every stage and every tool of lab/ imports this file before all others, so it imports nothing but `sys` until it can
-explain what is missing.
+Every stage and every tool of lab/ imports this file before all others, so it imports nothing but `sys` and `types`
+until it can explain what is missing.
 """
 
 import sys

@@ -28,7 +28,7 @@ PATIENCE, PAUSE = 1.0, 0.01
 def write_new(path: Path, content: bytes) -> bool:
     """Write a file that only its owner may read; False, and nothing is changed, if `path` is there already.
 
-    OSError if the disk does not take it: then `path` is not there either.
+    OSError if the disk does not take it: then `path` is not there either, unless only the sync of its folder failed.
     """
     import tempfile  # here, since it takes some milliseconds, and few starts of a node make a file
 

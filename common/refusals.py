@@ -125,5 +125,6 @@ def another_network_words(connection: Connection, is_lost: bool, how_to_change: 
     if is_lost:
         return f"{connection.dialled} is in another network by now; {how_to_change} to join it"
     if connection.dialled is None:
-        return f"{connection.claimed_address} calls from another network; start it again there to join this one"
+        return (f"{connection.claimed_address} calls from another network; to have it join this one, start that node"
+                " again (with another folder, if it has --data)")
     return f"{connection.remote} belongs to another network, not to this node's"

@@ -26,5 +26,5 @@ class Shortages:
         lacking = SHORTAGES.get(error.errno or 0)
         if lacking and self._now() >= self._told.get(lacking, -math.inf) + TELL_AGAIN_SECONDS:
             self._told[lacking] = self._now()
-            self._report_error("BUSY", f"the system gives this process no more {lacking} (ulimit -a shows how many"
-                                       " it may have): no new connections until some have ended")
+            self._report_error("BUSY", f"the system gives this process no more {lacking} (ulimit -a shows its"
+                                       " limits): no new connections until some have ended")

@@ -11,7 +11,7 @@ The life of a batch, which is what one `recv` has brought, cut into frames (`Bat
            └─> Turns.put ──────────────────────────────> Turns.do_next
                                                           └─> Batches._take_or_postpone_turn
                                                                was its last turn costly? Then its next one is postponed
-                                                               (Turns.postpone), for at most a second
+                                                               (Turns.postpone); each second one of these is taken
                                                                └─> Batches._take_turn
                                                                     handles frames for 10 ms
                                                                     └─> Batches._end_turn
@@ -49,7 +49,7 @@ class Line:
         """Since when nothing of `postponed` has been done, in seconds."""
 
     def is_overdue(self, now: float) -> bool:
-        """Has something postponed waited for longer than `MAX_POSTPONED_SECONDS`?"""
+        """Is something postponed, and has nothing of it been done for longer than `MAX_POSTPONED_SECONDS`?"""
         return bool(self.postponed) and now > self.postponed_since + MAX_POSTPONED_SECONDS
 
     def take(self, now: float) -> Item:
@@ -80,8 +80,8 @@ class Turns:
         self._inbox.put((is_own, (handler, arguments, spent)))
 
     def postpone(self, is_own: bool, handler: Callable[..., None], *arguments: Any) -> None:
-        """Have `handler` called when nothing else in its line waits, or after `MAX_POSTPONED_SECONDS`. The handler of a
-        stranger waits for both lines."""
+        """Have `handler` called when nothing else in its line waits; a stranger's waits for both lines. If other work
+        never ends, one postponed handler of each line is called every `MAX_POSTPONED_SECONDS`."""
         line = self._own if is_own else self._strangers
         if not line.postponed:
             line.postponed_since = self._now()
@@ -147,7 +147,7 @@ class Batches:
 
     def __init__(self, turns: Turns, now: Callable[[], float], on_frame: Callable[[Any, bytes], None],
                  on_large: Callable[[], None], on_costly: Callable[[], None]) -> None:
-        """`on_frame` is called with the connection and each frame, in the node's thread. So are `on_large`, when
+        """All three are called in the node's thread: `on_frame` with the connection and each frame, `on_large` when
         another mebibyte of this connection waits, and `on_costly` after a turn that took long.
 
         Why is the connection given to the other methods, and not kept here? If it and this object referred to each

@@ -54,7 +54,7 @@ class Redials:
             self._plan(address, self._redials[address])
 
     def on_linked(self, connection: Connection) -> None:
-        """The other end of this connection is no longer lost, if it is proven to be at that address."""
+        """There is a new link: a lost address that it is proven to lead to is no longer lost."""
         for address in (connection.address, connection.dialled):
             if address in self._redials and self._is_linked(address):
                 redial = self._redials.pop(address)

@@ -17,7 +17,7 @@ names up."""
 
 NOTED_BYTES_PER_SECOND = 1_024
 """How fast the list of peers may be written to the journal. It is written as a whole, may take 2.6 MB, and any hello
-can change it. A list of a few dozen is written every 5 s while it changes, the longest one every 45 minutes."""
+can change it. While it changes, a list of a few dozen is written every 5 to 10 s, the longest one every 43 minutes."""
 
 MAX_DIALS, DIALS_PER_SECOND = 24, 1.0
 """Calls to addresses that this node has only heard of: the first number at once, then the second number in each second.

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 from common.encoding import (INTEGER, MAX_INTEGER, NONCE, Field, Message, Shape, canon, decode_frame, encode_frame,
-                             is_address, is_integer, is_matching, make_id, make_nonce, without_padding)
+                             is_address, is_integer, is_matching, make_id, make_nonce, shorten, without_padding)
 from common.fetch_limits import MAX_FLOODED
 from common.ledger import Ledger, Transaction
 from common.interface import Command, CommandError, Connection, Network
@@ -29,7 +29,7 @@ from stage2_ledger.reconcile import Reconciliation
 from stage2_ledger.redial import LostPeers
 from stage2_ledger.ring import Ring
 
-NAME = Field(is_matching("[\x21-\x7e]{1,64}"), "a name of 1 to 64 characters from U+0021 to U+007E")
+NAME = Field(is_matching("[\x21-\x7e]{1,64}"), "a name of 1 to 64 ASCII characters without spaces (U+0021 to U+007E)")
 
 
 class LedgerNode(ChatNode):
@@ -262,7 +262,7 @@ class LedgerNode(ChatNode):
         sender, receiver, amount = arguments
         for name in (sender, receiver):
             if not NAME.is_good(name):
-                raise CommandError(f"expected {NAME.expected}", "ACCOUNT")
+                raise CommandError(f"expected {NAME.expected}, not {shorten(name)}", "ACCOUNT")
         self.send_transaction(self.transaction_message(sender, receiver, self.read_amount(amount)))
 
     LOWEST_AMOUNT = 0

@@ -21,7 +21,7 @@ class SequencedClient(SignedClient):
     """The client of stage 3, for a network with a genesis."""
 
     PROGRAM = "stage4_sequencer"
-    DESCRIPTION = "Signed transactions in one order, which the founder of the network sets as its sequencer."
+    DESCRIPTION = "Signed transactions in one order, set by the founder of the network, who is its sequencer."
 
     def add_options(self, options: Options) -> None:
         """Add the options that say which network is wanted, and what a founder decides."""

@@ -55,7 +55,7 @@ class SequencedNode(TotalOrderNode):
         "block": lambda m: [block_line(m, f"number {m['number']}")],
         "blocks": lambda m: [block_line(block, f"number {block['number']}") for block in m["blocks"]]
                             or ["no blocks yet"],
-        "equivocation": lambda m: [equivocation_line(m, f"number {m['number']}")],
+        "equivocation": lambda m: [equivocation_line(m, f"with number {m['number']}")],
     }
 
     def __init__(self, network: Network, address: str, setup: TotalOrderSetup, make_key: Callable[[], PrivateKey],

@@ -146,8 +146,8 @@ class Waiting:
                 yield one
 
     def start_over(self, before: float, now: float) -> list[str]:
-        """Ask again for all that a block lacks, from the beginning, if its senders were last asked at time `before` or
-        earlier. Give the ids of these blocks; the caller asks. Times are in seconds."""
+        """Go back to the beginning of what a block lacks, if its senders were last asked at time `before` or earlier.
+        Give the ids of these blocks; the caller then asks for all of it again. Times are in seconds."""
         due = [block_id for block_id, block in self._blocks.items() if block.asked_at <= before]
         for block_id in due:
             block = self._blocks[block_id]
@@ -224,8 +224,8 @@ class WaitingBlocks(Part):
         return True
 
     def ask_again(self) -> None:
-        """Ask again for what blocks lack if they were last asked for 5 s ago: their senders, or a random neighbour for
-        blocks whose senders are all gone."""
+        """Ask again for what blocks lack, if it was last asked for 5 s ago or earlier. The senders of a block are
+        asked or, if all of them are gone, a random neighbour."""
         now = self._network.now()
         due = self.lacks.start_over(now - WANT_AGAIN, now)
         for connection in dict.fromkeys(sender for block_id in due for sender in self.lacks.senders(block_id)):

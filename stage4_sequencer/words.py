@@ -16,7 +16,7 @@ def block_line(block: Members, place: str) -> str:
             f" by {shown_account(block['creator'])}")
 
 
-def equivocation_line(members: Members, place: str) -> str:
-    """What people are told of somebody who has signed two blocks for this place."""
-    return (f"equivocation: {shown_account(members['creator'])} has signed two blocks of {place}:"
+def equivocation_line(members: Members, of_what: str) -> str:
+    """What people are told of somebody who has signed two blocks `of_what`, as in "of slot 9"."""
+    return (f"equivocation: {shown_account(members['creator'])} has signed two blocks {of_what}:"
             f" {' and '.join(map(shown_id, members['ids']))}")

@@ -24,7 +24,7 @@ class SlotClock(Part):
         """The user is not told of others' clocks before this time, in seconds of the network's clock."""
         self._told_of_slot = 0
         """The last slot that the user was told about by `tell_if_it_went_back`. It starts with 0, the slot of the
-        genesis: of that one, `tell_if_genesis_is_ahead` tells the user."""
+        genesis: if that is still to come, it is `tell_if_genesis_is_ahead` that tells the user."""
 
     def slot(self) -> int:
         """The current slot."""
@@ -65,7 +65,7 @@ class SlotClock(Part):
         if ahead > 0:
             self._tell_from = self._network.now() + TELL_CLOCK_SECONDS
             self._report_error("NETWORK", f"this network begins in {_seconds(ahead)} by this machine's clock, and no"
-                                          " block is taken before; look at this clock, and at that of the founder")
+                                          " block is taken before then; look at this clock, and at that of the founder")
 
     def tell_if_it_went_back(self, last_slot: int) -> None:
         """Tell the user once if the clock has gone back, so that the last slot that was drawn for is in the future.

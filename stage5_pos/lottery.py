@@ -1,7 +1,7 @@
 """The lottery: in each slot, every stake holder draws once, and wins with a chance that follows its stake.
 
 - A draw is a signature over the seed and the slot. It must be unique: a text has one signature, and a
-  signature has one encoding, so a stake holder cannot draw again until it likes what comes out.
+  signature has one encoding, so a stake holder cannot go on drawing until it likes the result.
   `verify` in common/rsa.py sees to both.
 - Somebody may make a key on purpose so that 65,537 divides p - 1, where p is a prime factor of the
   modulus. Then one text in 65,537 has 65,537 signatures, and the others have none. On average that is

@@ -49,7 +49,7 @@ class StakeNode(TotalOrderNode):
         **TotalOrderNode.SHAPES, **ChainSync.SHAPES,
         "genesis": genesis.SHAPE, "block": rules.SHAPE,
     }
-    """A new message belongs to a part, whose `SHAPES` are taken over here; `begin_with` adds the part."""
+    """To add a message, declare it in the `SHAPES` of a part, name these here, and have `begin_with` add the part."""
 
     COMMANDS: dict[str, Command] = {
         **TotalOrderNode.COMMANDS,
@@ -104,7 +104,8 @@ class StakeNode(TotalOrderNode):
         self.clock.tell_if_genesis_is_ahead()
         for number in [number for number, key in self.stakes.items() if key.account not in self.rules.thresholds]:
             self.report_error("ACCOUNT", f"key {number} belongs to no account in this network's genesis;"
-                                         " name others by --forge, or their folder by --keys")
+                                         " name the numbers of other keys by --forge, or the folder with the"
+                                         " right keys by --keys")
             del self.stakes[number]
         if self.stakes:
             self.maker.await_slot()
@@ -284,7 +285,7 @@ class StakeNode(TotalOrderNode):
         return advise_on_funds(self.stakes, amount, self.available)
 
     def command_tree(self, arguments: list[str]) -> None:
-        """`/tree`: draw all blocks, the best chain marked."""
+        """`/tree`: draw the newest blocks for people, the best chain marked; programs get all blocks."""
         self.COMMANDS["tree"].expect(arguments)
         blocks = [block.describe() for block in self.tree.blocks.values() if block is not self.tree.root]
         self.network.report("tree", {"blocks": blocks}, lambda _: draw_tree(self.tree))

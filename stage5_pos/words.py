@@ -7,7 +7,7 @@ from stage4_sequencer.words import block_line, equivocation_line
 EVENTS: dict[str, Lines] = {
     "block": lambda m: [block_line(m, place_of(m))],
     "blocks": lambda m: [block_line(block, place_of(block)) for block in m["blocks"]] or ["no blocks yet"],
-    "equivocation": lambda m: [equivocation_line(m, f"slot {m['slot']}")],
+    "equivocation": lambda m: [equivocation_line(m, f"of slot {m['slot']}")],
     "rollback": lambda m: [f"rollback of {count(m['depth'], 'block')}, from {shown_id(m['from'])}"
                            f" to {shown_id(m['to'])}"],
 }

@@ -38,7 +38,7 @@ CASES: list[tuple[int, str, dict[str, Any], list[str]]] = [
     (4, "blocks", {"blocks": [BLOCK]}, [f"block {SHOWN}  number 3, 1 transaction, by the sequencer"]),
     (4, "blocks", {"blocks": []}, ["no blocks yet"]),
     (4, "equivocation", {**TWINS, "number": 3},
-     [f"equivocation: node-1 has signed two blocks of number 3: {SHOWN} and {'1' * 16}"]),
+     [f"equivocation: node-1 has signed two blocks with number 3: {SHOWN} and {'1' * 16}"]),
     (5, "block", STAKE_BLOCK, [f"block {SHOWN}  slot 9, height 4, 2 transactions, by node-1"]),
     (5, "blocks", {"blocks": [STAKE_BLOCK]}, [f"block {SHOWN}  slot 9, height 4, 2 transactions, by node-1"]),
     (5, "blocks", {"blocks": []}, ["no blocks yet"]),

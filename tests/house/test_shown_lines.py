@@ -228,7 +228,7 @@ def test_words_of_the_project_are_not_foreign(body: str) -> None:
 
 def test_the_texts_of_the_makefile_are_found() -> None:
     found = {text for _, text in shown_lines.find_shown_by_make((ROOT / "Makefile").read_text())}
-    assert {"all tests; ARGS=\"-k fork\" goes to pytest, here and below", "making $(VENV) with $(PYTHON)"} <= found
+    assert {"all tests but those that take minutes; ARGS=\"-k fork\" goes to pytest, here and below", "making $(VENV) with $(PYTHON)"} <= found
 
 
 def test_the_failing_test_prints_what_to_change() -> None:

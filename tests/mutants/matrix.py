@@ -9,9 +9,9 @@ from tests.mutants.grading import NOT_MET, Judged
 HEAD = """# Wrong programs, and what the grader says of them
 
 Each row is a *mutant*: one of our stages with one fault. `make mutants` makes this page. It grades each mutant against
-the criteria that name its fault, and with `WHOLE=1` against all criteria of its stage. "Fails in" lists those that name
-the fault, "also without points" the others that the mutant does not pass. The changes are in `tests/mutants/`. A name
-in **bold** has survived: a criterion that names its fault has not noticed it.
+the criteria that are about its fault, and with `WHOLE=1` against all criteria of its stage. "Fails in" lists those that
+are about the fault, "also without points" the others that the mutant does not pass. The changes are in
+`tests/mutants/`. A name in **bold** has survived: a criterion that is about its fault has not noticed it.
 """
 
 

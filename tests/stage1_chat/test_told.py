@@ -27,7 +27,7 @@ def test_a_founder_that_founds_a_new_network_is_reported_once_at_each_end_and_st
     for other in others:
         assert reasons(world, other) == [f"{founder.address} is in another network by now; start this node again to join it"]
         assert other.network_name == first_network
-    assert sorted(reasons(world, restarted)) == [f"{other.address} calls from another network; start it again there to join this one"
+    assert sorted(reasons(world, restarted)) == [f"{other.address} calls from another network; to have it join this one, start that node again (with another folder, if it has --data)"
                                             for other in others]
     world.kill(restarted)
     back = world.add(ChatNode, address=founder.address)
