@@ -3,6 +3,7 @@
 The proxy of lab/nodes/faults.py causes the faults. `make test-long` runs the long tests.
 """
 
+import itertools
 import signal
 import time
 from collections.abc import Callable
@@ -12,7 +13,7 @@ import pytest
 
 from lab.nodes.faults import Faults
 from tests.network.small_network import SmallNetwork
-from tests.processes import eventually
+from tests.processes import NodeProcess, eventually
 from tests.sizes import and_long
 
 Start = Callable[..., SmallNetwork]
@@ -114,7 +115,6 @@ def test_a_node_that_is_heard_but_hears_nothing_gives_up_its_connections(
 def test_a_half_open_connection_is_found_by_ping(stage: int, small_network: Start, faults: Faults) -> None:
     """Neither an end nor a reset arrives: only silence shows that nobody is there (contract §2: 20 s and 60 s)."""
     network = small_network(stage)
-    already = [len(node.all_of("peer", state="down")) for node in network.nodes]
     start = time.monotonic()
     faults.stall("0", "2")
     for here, there in ((0, 2), (2, 0)):
@@ -123,12 +123,20 @@ def test_a_half_open_connection_is_found_by_ping(stage: int, small_network: Star
     network.pay(0, 5)
     network.pay(2, 3)
     network.wait_until_all_agree()
-    downs = [len(node.all_of("peer", state="down")) for node in network.nodes]
-    assert downs == [already[0] + 1, already[1], already[2] + 1, already[3]], "a peer that answers pings stays"
+    others = [(here, there) for here, there in itertools.permutations(range(4), 2) if {here, there} != {0, 2}]
+    assert [(here, there) for here, there in others
+            if not stayed_linked(network.nodes[here], faults.places[str(there)].address)] == []
     faults.heal()
     for here, there in ((0, 2), (2, 0)):
         eventually(lambda here=here, there=there: len(network.nodes[here].all_of(  # type: ignore[misc]
             "peer", address=faults.places[str(there)].address, state="up")) > 1, 60, network.nodes[here].describe)
+
+
+def stayed_linked(node: NodeProcess, address: str) -> bool:
+    """Has this node had a link to that address all the time, from the first one on? It may have had two for a moment:
+    a node calls a neighbour that has called it, to prove its address, and one of the two calls is closed."""
+    states = [event["state"] for event in node.all_of("peer", address=address)]
+    return bool(states) and all(itertools.accumulate(1 if state == "up" else -1 for state in states))
 
 
 # --- the sequencer ----------------------------------------------------------------------------------
@@ -173,7 +181,8 @@ def test_stake_holders_whose_clocks_are_two_seconds_apart_agree(
     height = network.status(0, "height")
     eventually(lambda: len(common_chain(network)) >= height + 2, state=network.describe)
     told = [error["reason"] for node in network.nodes for error in node.all_of("error")]
-    assert [reason for reason in told if "ahead of this machine's clock" not in reason] == []
+    assert [reason for reason in told
+            if "ahead of this machine's clock" not in reason and "by this machine's clock" not in reason] == []
     assert [faults.count_links(str(number), "2") for number in (0, 1, 3)] == [1] * 3, "nobody was disconnected"
 
 
