@@ -150,7 +150,7 @@ abilities = $(shell $(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11)
 	import venv, ensurepip; print("venv")' 2>/dev/null)
 advice = or name another Python, as in: make $(MAKECMDGOALS) PYTHON=python3.12
 
-# Prints what a group of pyproject.toml needs, one requirement a line; "run" is what every node needs, and its prompt.
+# Prints what a group of pyproject.toml needs, one requirement a line; "run" is what every node and its prompt need.
 print_requirements = import sys, tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
 	optional = project["optional-dependencies"]; \
 	groups = {"run": [*project["dependencies"], *optional["terminal"]], **optional}; \

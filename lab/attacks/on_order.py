@@ -174,7 +174,7 @@ def block_from_an_account_without_stake(scene: Scene) -> Finding:
     with Outsider(scene.target(1)) as outsider:
         made = outsider.make_block(scene.mallory.key)
         if not outsider.barrier():
-            raise Unmeasured("the connection was ended before it was done")
+            raise Unmeasured("the outsider was thrown out before it was done")
     return was_refused(scene, 1, made)
 
 

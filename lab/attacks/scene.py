@@ -1,12 +1,12 @@
 """A small network on which one attack is measured, and what can be asked about it.
 
-    with Scene(stage=4, crew, keys, folder, seed) as scene:
+    with Scene(4, crew, keys, folder, seed) as scene:
         scene.start(2)
         scene.tell(0)                       # a piece of news at node 0: a line of chat, or a coin for alice
         assert scene.all_heard()            # each node has printed it, or executed it
 
-The bank has money, and no node makes blocks with its stake. Alice and bob have none, and only receive. Mallory is
-the attacker. All nodes have the bank's wallet.
+The bank has money, and nodes make no blocks with its stake unless an attack says so. Alice and bob only receive.
+Mallory is the attacker. All nodes have the bank's wallet.
 """
 
 import random
@@ -34,8 +34,8 @@ ACCOUNTS = 11
 """The number of keys besides alice's: ten for the genesis of stage 5, and mallory's."""
 
 STAKES = range(2, 10)
-"""The genesis accounts of stage 5 with which nodes make blocks. The bank's and bob's are not among them, so that
-rewards do not change their balances."""
+"""The genesis accounts of stage 5 with which nodes make blocks, unless an attack names others. The bank's and bob's are
+not among them, so that rewards do not change their balances."""
 
 INTERVAL = ["--interval", "0.2"]
 """The founder's options in stage 4, so that blocks come quickly."""

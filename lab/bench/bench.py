@@ -1,6 +1,6 @@
 """How fast the stages are: `python -m lab.bench`, or `make bench`.
 
-Some nodes run as processes on this machine, over loopback. It measures what they get done together:
+Some nodes run as processes on this machine, over loopback. The benchmark measures what they get done together:
 
 - stage 1: chat messages a second, typed at all nodes and printed by all;
 - stage 3: signed transactions a second, applied by all;

@@ -2,7 +2,7 @@
 
     with NodeProcess(1, "--peer", "none", folder=folder) as node:
         node.type("hi")
-        node.wait_for("sent")
+        node.wait_for("chat", text="hi")
 
 Output is kept as bytes, and parsed as JSON only when somebody asks for an event. So even a thousand events a second
 take hardly any time of this process.

@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = make_options()
     options = parser.parse_args(arguments)
     if (options.A is None) != (options.B is None):
-        parser.error("A and B belong together, as in A=3 B=4; without both, you get the table of all stages")
+        parser.error("A and B belong together, as in A=3 B=4; give neither to get the table of all stages")
     stages = read_stages()
     if options.html is not None:
         try:

@@ -10,6 +10,7 @@ To add an experiment, write one file here with one class, and put an instance of
         TITLE = "…"                         # what the picture shows, as its title
         QUESTION = "…"                      # what the experiment answers
         METHOD = "…"                        # how it is measured, and what is left out
+        MEASURED = {"won": "…"}             # the columns of the page's table: what `run` calls each, and its heading
 
         def points(self, is_quick):         # the parameters of each point: dicts of numbers and strings
         def runs(self, is_quick):           # how many seeds each point is run with

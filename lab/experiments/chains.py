@@ -67,8 +67,8 @@ class Chain:
     """A network of ten stakes in memory."""
 
     def __init__(self, seed: int, delay: int = 0, bad_stakes: int = 0, attacker: type[StakeNode] = StakeNode) -> None:
-        """Each block reaches everybody `delay` slots after the one that it is made in, so that the maker of the
-        next one knows it `delay + 1` slots later. The attacker plays the last `bad_stakes` of the ten."""
+        """Each block reaches everybody `delay` slots after the slot in which it is made: others can build on it
+        from `delay + 1` slots later on. The attacker plays the last `bad_stakes` of the ten."""
         self.world = World(seed, START_MS)
         self.delay = delay
         self.keys = make_keys(seed)

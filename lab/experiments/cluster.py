@@ -52,7 +52,7 @@ def open_cluster(address: str) -> Iterator[Executor]:
             raise ClusterError(f"several workers of {address} ended while doing the same run; their logs say"
                                " more") from None
         except (ImportError, RuntimeError) as error:
-            missing = error.__cause__ or error  # the scheduler's is the cause of what Dask raises
+            missing = error.__cause__ or error  # an ImportError at the scheduler is the cause of what Dask raises here
             if not isinstance(missing, ImportError):
                 raise
             raise ClusterError(f"the scheduler or a worker of {address} cannot load the module {missing.name}; start"

@@ -31,7 +31,7 @@ TRANSACTIONS = 10
 """How many are typed, each at any of the nodes, before the clock starts."""
 
 TRIES = 10
-"""How often that is done in one network."""
+"""How many times that is done in one network."""
 
 PATIENCE = 60.0
 """Seconds until ledgers that differ are a fault."""

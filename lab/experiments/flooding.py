@@ -89,8 +89,8 @@ class NodesOf:
 
 
 def nodes_of(graph: Graph, topology: str, seed: int) -> NodesOf:
-    """Nodes in memory, linked by the lists of stage 2. Those make no random graph, so its nodes are linked as `graph`
-    says."""
+    """Nodes in memory, linked by the lists of stage 2. These make no random graph: for `random`, nodes are linked as
+    `graph` says."""
     if topology != "random":
         graph = Graph(graph.nodes, np.array(list(wanted_pairs(graph.nodes, topology, seed))))
     return NodesOf(graph, seed)

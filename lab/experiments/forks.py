@@ -118,5 +118,6 @@ def growth_with_own(delay: float) -> float:
 
 
 def orphans(delay: float) -> float:
-    """Theory: of the 10 p blocks that are made in a slot, p = 1 − (1 − F)^0.1, the best chain takes the growth."""
+    """Theory: 10 p blocks are made in a slot, p = 1 − (1 − F)^0.1. `growth` of them are on the best chain, and the
+    rest are orphans."""
     return 1 - growth(delay) / (HOLDERS * chance_of(1 / HOLDERS))

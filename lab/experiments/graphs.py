@@ -63,7 +63,7 @@ class Flood(NamedTuple):
     hops: Ints
     """To each node; −1 where it has not come."""
     copies: int
-    """How often it came to a node, summed over all nodes."""
+    """How many copies came to a node, summed over all nodes."""
 
     @property
     def reached(self) -> int:

@@ -70,7 +70,7 @@ def forge(genuine: bytes, number: int, choose: random.Random) -> Iterator[bytes]
         yield frames_of({**message, "nonce": f"{choose.getrandbits(128):032x}"})
 
 
-# --- whoever signs badly ---------------------------------------------------------------------------
+# --- peers that sign badly -------------------------------------------------------------------------
 
 class Forger(threading.Thread):
     """Sends badly signed transactions to one node. The tenth ends the connection (contract §2), and it connects

@@ -65,7 +65,7 @@ def report_page(experiment: Experiment, points: Sequence[Point], rows: Sequence[
 
 def _circumstances(found: Circumstances, points: Sequence[Point], rows: Sequence[Row]) -> Iterator[str]:
     runs = 1 + max((int(row["run"]) for row in rows), default=0)
-    entries = {"Points": f"{len(points)}, {runs} runs each" if runs > 1 else f"{len(points)}, one run each",
+    entries = {"Points": f"{len(points)}, up to {runs} runs each" if runs > 1 else f"{len(points)}, one run each",
                "Size": found.size, "Seed": str(found.seed), "Commit": found.commit, "Machine": found.machine,
                "To repeat it": found.command}
     yield "<dl>"

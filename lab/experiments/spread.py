@@ -38,7 +38,7 @@ class Spread(Experiment):
         "Three networks are compared. In the first, each node opens links to its ten successors on a ring; in the"
         " second, to these and to two random nodes, as in stages 2 to 5; in the third, it has ten links to random"
         " nodes. A link is used in both directions. The links are arrays. Two things are counted: the hops to the last"
-        " node, and how often the message comes to a node. Up to 1,000 nodes, the node classes in memory do the"
+        " node, and how many copies of the message come to a node. Up to 1,000 nodes, the node classes in memory do the"
         " same: the lists of peers of stage 2 say whom each one calls, and stage 1 floods. In networks of 1,000 nodes"
         " some fail at random, all at once. Then the message begins in the largest part, before anybody has called"
         " others in place of the lost. What is left out: when nodes join one after the other, early ones keep the"

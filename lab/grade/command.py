@@ -5,7 +5,8 @@
     make grade STAGE=3 NODE=… SEED=7 ONLY=1.a-line…     one criterion again
 
 The exit status is 0 if all criteria were checked, whatever their verdicts, 2 if an option is wrong, 3 if the grader
-itself has failed in a criterion, which is never the student's fault, and 130 if it was interrupted.
+itself has failed in a criterion or no criterion was checked (as with an ONLY that names none), and 130 if it was
+interrupted.
 """
 
 import argparse

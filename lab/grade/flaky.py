@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Grade a node many times."""
     parser = make_options("python -m lab.grade.flaky", "Grade a node many times; list what changes its verdict.")
     parser.add_argument("--times", type=integer_from(2, 10_000), default=TIMES, metavar="N",
-                        help=f"how often (default: {TIMES})")
+                        help=f"how many times (default: {TIMES})")
     options = parser.parse_args(arguments)
     first = 1 if options.seed is None else options.seed
     where = options.to or Path("run") / "grade" / f"flaky-{options.stage}"
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     for line in describe(changed):
         print(line)
-    print(f"{len(changed)} criteria have changed their verdict in {options.times} runs; the runs are in {where}")
+    print(f"criteria that changed their verdict in {options.times} runs: {len(changed)}; the runs are in {where}")
     return 1 if changed else 0
 
 

@@ -103,5 +103,5 @@ def _section(result: Result, number: int, one: Outcome) -> Iterator[str]:
         if len(notes) > MOST_NOTES:
             yield f'<p class="pale">The last {MOST_NOTES} of {len(notes)} notes.</p>'
         lines = "\n".join(escape(spoken(note)) for note in notes[-200:])
-        yield f"<details><summary>all that was said, word for word</summary><pre>{lines}</pre></details>"
+        yield f"<details><summary>the last 200 notes at most, word for word</summary><pre>{lines}</pre></details>"
     yield "</section>"

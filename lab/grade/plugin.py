@@ -2,7 +2,7 @@
 
 Loaded by `python -m pytest -p lab.grade.plugin --grade FILE`, which lab/grade/runner.py calls.
 The workers of pytest-xdist run criteria side by side; the process that has started them passes each outcome on, one
-JSON object a line. In `make test` only the fixture `scene` is used, by way of tests/conftest.py, with our own nodes.
+JSON object a line. In `make test` tests/conftest.py uses only the fixture `scene`, with our own nodes, and `put_off`.
 """
 
 import dataclasses

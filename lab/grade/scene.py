@@ -36,7 +36,7 @@ PASSPHRASE = "correct horse"
 FIRST = "1.founds-and-listens"
 """The criterion that fails if a node does not start at all."""
 WALLETS = (11, 12, 13, 14)
-"""The numbers of these wallets in tests/keys."""
+"""The numbers of the wallets in tests/keys."""
 WATCH_SECONDS = 0.2
 STAYS_SECONDS = 0.5
 """How long a state must not change. In the criteria of stage 4 that ask for it, that is the time of five blocks."""

@@ -42,7 +42,7 @@ class Settings:
     token: str = ""
     """The mark of all processes that this run starts, see lab/grade/sweep.py."""
     only: str = ""
-    """The key of the one criterion to check, or nothing."""
+    """Keys of the criteria to check, with commas between them; empty: those that the other settings ask for."""
     only_this_stage: bool = False
     cli_only: bool = False
     slow: bool = False

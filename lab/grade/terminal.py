@@ -52,7 +52,7 @@ def draw(result: Result, has_colours: bool) -> str:
     for one, others in groups(result):
         console.print(*reasons(result, one), sep="\n")
         if others:
-            console.print(Text(f"  as well   {others} more criteria, which could not be checked for the same reason"))
+            console.print(Text(f"  as well   {others} more, not checked for the same reason"))
     console.print(*(Text(line) for line in summary(result)), sep="\n")
     assert isinstance(console.file, StringIO)
     return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()) + "\n"

@@ -40,7 +40,7 @@ class Points:
         shown = [one for one in result.outcomes if one.criterion.key not in self.hidden]
         if len(shown) == len(result.outcomes):
             return result
-        remark = f"{len(result.outcomes) - len(shown)} criteria are not shown here, but they count as well."
+        remark = f"Criteria that are not shown here, but count as well: {len(result.outcomes) - len(shown)}."
         return replace(result, outcomes=shown, remarks=[*result.remarks, remark])
 
 

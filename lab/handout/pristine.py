@@ -26,7 +26,7 @@ def make_options() -> Options:
     options.add_argument("--stage", type=read_stage, required=True, metavar="N", help="the stage, 1 to 5")
     options.add_argument("--of", type=read_path, required=True, metavar="FOLDER", help="the student's folder")
     options.add_argument("--with", type=read_path, metavar="FILE", dest="changes",
-                         help="the file that it was handed out with")
+                         help="the file with other points that `make handout WITH=` was given, if any")
     return options
 
 

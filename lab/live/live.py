@@ -245,7 +245,7 @@ def founding_options(options: Any) -> tuple[str, ...]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the network. 0 after an orderly end, 1 if the network could not be started, 2 for wrong options."""
+    """Run the network. 0 after an orderly end, 1 after an error or a refused line of a script, 2 for wrong options."""
     options = make_options().parse_args(arguments)
     seed = secrets.randbits(32) if options.seed is None else options.seed
     settings = Settings(options.stage, options.nodes, seed, founding_options(options))

@@ -2,7 +2,7 @@
 
     playground = Playground(Settings(stage=5, nodes=10, seed=7), keys, folder, print)
     playground.start_all()
-    playground.partition([[1, 2, 3, 4, 5], [6, 7, 8, 9, 10]])
+    playground.wiring.partition([[1, 2, 3, 4, 5], [6, 7, 8, 9, 10]])
     while ...:
         playground.tick()           # several times a second: read what the nodes report, ask for their state
 

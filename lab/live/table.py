@@ -46,7 +46,7 @@ class Snapshot(NamedTuple):
 
 
 class Colours:
-    """Gives each group of nodes that agree a colour. The group keeps it while its members change."""
+    """Gives a colour to each group of nodes that agree. The group keeps it while its members change."""
 
     def __init__(self) -> None:
         self._before: dict[int, int] = {}

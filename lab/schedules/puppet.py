@@ -16,7 +16,8 @@ from lab.simulation import World
 from stage1_chat.node import ChatNode
 
 MANNERS = ["open", "late", "pong", "mute", "prefix", "reversed", "old", "relay", "herald", "mirror", "greeter"]
-"""How a puppet answers. open: truly. late: after a few seconds, even with what is withheld. pong: only with pongs.
+"""How a puppet answers. All answer get_peers.
+open: truly. late: after a few seconds, even with what is withheld. pong: only with pongs.
 mute: not at all. prefix: only with the first blocks. reversed: in the wrong order. old: only with old blocks. relay: it
 passes on what honest nodes send. herald: it announces blocks that it does not send. mirror: whenever it hears of a tip,
 it claims to know one more block. greeter: it sends all the adversary's own blocks on each new connection."""

@@ -16,7 +16,7 @@ from tests.stage1_chat.scenes import errors, founded_world, is_reading, texts
 # --- joining and calling again ----------------------------------------------------------------------
 
 def calls_of(world: World, node: ChatNode) -> list[float]:
-    """A list that grows by the time of each call that `node` makes from now on."""
+    """A list to which the time of each call that `node` makes from now on is added."""
     network, times = world.networks[node.address], []
     connect = network.connect
 

@@ -112,7 +112,7 @@ def errors(world: World, node: ChatNode) -> list[str]:
 
 
 def calls_of(world: World, node: ChatNode) -> list[tuple[float, str]]:
-    """A list that grows by time and address of each call that `node` makes from now on."""
+    """A list to which time and address of each call that `node` makes from now on are added."""
     network = world.networks[node.address]
     calls: list[tuple[float, str]] = []
     connect = network.connect

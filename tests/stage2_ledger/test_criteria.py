@@ -185,7 +185,7 @@ def test_gone_leaves_the_list(scene: Scene) -> None:
 @criterion("The network outlives its founder", points=4, clause="§3 stage 2", cli=True, later=True,
            hint="Connect to the others on the list, not to the founder alone.")
 def test_founder_dies(scene: Scene) -> None:
-    """When the founder is killed, the others are still linked, and a new one can join by any of them."""
+    """When the founder is killed, the others are still linked, and a new one can join through any of them."""
     founder = scene.found_network()
     bob, carol = scene.join(founder), scene.join(founder)
     scene.eventually(lambda: len(peers_of(carol)) == len(peers_of(bob)) == 3, "three addresses at both",

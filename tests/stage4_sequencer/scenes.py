@@ -183,7 +183,7 @@ TOY_KEYS: list[Any] = [ToyKey(kept_key(number).account) for number in range(1, 9
 
 
 def note_arrivals(node: SequencedNode) -> list[str]:
-    """A list that grows by the id of each transaction that is new to `node` from now on."""
+    """A list to which the id of each transaction that is new to `node` from now on is added."""
     arrivals: list[str] = []
     on_new_transaction: Callable[..., None] = node.on_new_transaction
 

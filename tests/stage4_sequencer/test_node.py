@@ -25,7 +25,7 @@ def test_without_transactions_no_block_is_made_and_no_number_used() -> None:
     assert [block["number"] for block in peer.news("block")] == [0]
 
 
-def test_what_is_signed_of_a_block_are_its_canonical_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_blocks_signature_is_over_its_canonical_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     world, founder = founded_world()
     founder.on_line(f"/send {BOB.account} 1")
     signed = note_signed(monkeypatch)

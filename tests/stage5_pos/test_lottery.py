@@ -68,7 +68,7 @@ def assert_fair(wins: int, trials: int, chance: Fraction) -> None:
 
 
 def test_the_interval_is_that_of_the_binomial() -> None:
-    """Computed by hand: ten tosses of a coin are all heads with 1/1024, more than 0.0005; eleven with 1/2048."""
+    """Computed by hand: ten tosses are all heads with probability 1/1024, more than 0.0005; eleven with 1/2048."""
     assert binomial_interval(10, Fraction(1, 2)) == (0, 10)
     assert binomial_interval(11, Fraction(1, 2)) == (1, 10)
     assert binomial_interval(100, Fraction(1, 2)) == (34, 66)
