@@ -65,6 +65,13 @@ class Inheritance:
         is_named = not isinstance(piece.statements[0], ast.Import | ast.ImportFrom | ast.If | ast.Expr)
         return ("" if is_named else piece.file), piece.name
 
+    def is_kin(self, piece: Piece, other: Piece) -> bool:
+        """Do two pieces have the same key and, in classes, an ancestor in common?"""
+        return self.key(piece) == self.key(other) and self._root_of(piece) is self._root_of(other)
+
+    def _root_of(self, piece: Piece) -> ClassCode | None:
+        return self.lineage_of(self.class_of(piece))[-1] if piece.owner else None
+
     def age(self, piece: Piece) -> tuple[int, int]:
         """A sort key for pieces with the same key: what overrides comes before what it overrides."""
         return -piece.stage, -len(self.lineage_of(self.class_of(piece))) if piece.owner else 0

@@ -133,11 +133,14 @@ def _fill(inheritance: Inheritance, rows: list[Row], left_runs: list[Piece],
     """Give each piece without a partner what the other stage runs in its place, whichever file that comes from. A piece
     that already has a partner is not used again."""
     shown = {piece for row in rows for piece in (row.left, row.right) if piece is not None}
+    # What the earlier stage runs, too, by `super()`, is not new in the later one: it is no partner for a piece that is
+    # gone.
+    instead = [piece for piece in right_runs if piece in shown or piece not in left_runs]
     for row in rows:
         known = row.right or row.left
         assert known is not None
         if row.left is None or row.right is None:
-            found = _counterpart(inheritance, known, left_runs if row.left is None else right_runs)
+            found = _counterpart(inheritance, known, left_runs if row.left is None else instead)
             if found is known or (found is not None and found not in shown and not _is_head(known)):
                 shown.add(found)
                 row = row._replace(left=found) if row.left is None else row._replace(right=found)
@@ -145,9 +148,9 @@ def _fill(inheritance: Inheritance, rows: list[Row], left_runs: list[Piece],
 
 
 def _counterpart(inheritance: Inheritance, known: Piece, others: list[Piece]) -> Piece | None:
-    """What a stage runs in the place of a piece: the piece itself, or the first piece with its key."""
-    key = inheritance.key(known)
-    return known if known in others else next((one for one in others if inheritance.key(one) == key), None)
+    """What a stage runs in the place of a piece: the piece itself, or the first piece with its key. Two classes that
+    only have the same name have nothing to do with each other."""
+    return known if known in others else next((one for one in others if inheritance.is_kin(known, one)), None)
 
 
 def _judge(inheritance: Inheritance, row: Row, left_runs: list[Piece], right_runs: list[Piece]) -> Row:

@@ -206,6 +206,8 @@ KNOWN = [
     (3, 4, "SequencedNode.make_block", Status.NEW, None),
     (4, 5, "BlockMaker.make_block", Status.NEW, None),
     (4, 5, "SequencedNode._execute_blocks", Status.GONE, "SequencedNode._execute_blocks"),
+    (4, 5, "SequencedNode.unlink", Status.GONE, "SequencedNode.unlink"),
+    (4, 5, "Source.__init__", Status.GONE, "Source.__init__"),
     (4, 5, "TotalOrderNode.keep_genesis", Status.UNCHANGED, "TotalOrderNode.keep_genesis"),
     (4, 5, "Waiting.add", Status.UNCHANGED, "Waiting.add"),
     (2, 5, "StakeNode.check_transaction", Status.CHANGED, "LedgerNode.check_transaction"),
@@ -217,6 +219,13 @@ KNOWN = [
 def test_known_facts_about_our_stages(left: int, right: int, name: str, status: Status, beside: str | None) -> None:
     row = row_of(compare(STAGES, left, right), name)
     assert (row.status, title(row.left)) == (status, beside)
+
+
+def test_what_both_stages_run_is_not_shown_as_new_beside_what_only_the_earlier_one_adds_to_it() -> None:
+    rows = [row for row in rows_of(compare(STAGES, 4, 5)) if row.left is not None and row.right is None]
+    remarks = {row.title: row.remark for row in rows}
+    assert remarks["SequencedNode.unlink"] == "in its place: PeeringNode.unlink"
+    assert remarks["Source.__init__"] == remarks["Comparison.__init__"] == "", "stage 2 has classes of these names"
 
 
 def test_only_methods_lose_the_indentation_that_all_methods_have() -> None:
