@@ -295,5 +295,5 @@ class LedgerNode(ChatNode):
         self.report("ledger", accounts=self.balances())
 
     def balances(self) -> dict[str, int]:
-        """The balance of every account named so far. A hook."""
+        """The balance of every account named so far."""
         return self.ledger.balances

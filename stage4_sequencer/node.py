@@ -20,7 +20,7 @@ from common.encoding import (INTEGER, STRING, Message, Shape, canon, decode_fram
                              make_nonce, without_padding)
 from common.ledger import Ledger, Transaction
 from common.rsa import PrivateKey, verify
-from common.interface import Connection, Invalid, Lines, Network
+from common.interface import Connection, Invalid, Network
 from stage4_sequencer import genesis
 from stage4_sequencer.block import Block
 from stage4_sequencer.catching_up import HeightSync
@@ -29,7 +29,6 @@ from stage4_sequencer.limits import MAX_BLOCK_IDS, MAX_EVIDENCE, MAX_WAITING, MA
 from stage4_sequencer.order import Comparison, Order
 from stage4_sequencer.total_order import TotalOrderNode, TotalOrderSetup
 from stage4_sequencer.waiting import WaitingBlocks
-from stage4_sequencer.words import block_line, equivocation_line
 
 
 class SequencedNode(TotalOrderNode):
@@ -48,14 +47,6 @@ class SequencedNode(TotalOrderNode):
         **Comparison.SHAPES,
         "genesis": genesis.SHAPE,
         "block": {"number": INTEGER, "transactions": ids_field(MAX_BLOCK_IDS), "signature": STRING},
-    }
-
-    EVENTS: dict[str, Lines] = {
-        **TotalOrderNode.EVENTS,
-        "block": lambda m: [block_line(m, f"number {m['number']}")],
-        "blocks": lambda m: [block_line(block, f"number {block['number']}") for block in m["blocks"]]
-                            or ["no blocks yet"],
-        "equivocation": lambda m: [equivocation_line(m, f"with number {m['number']}")],
     }
 
     def __init__(self, network: Network, address: str, setup: TotalOrderSetup, make_key: Callable[[], PrivateKey],

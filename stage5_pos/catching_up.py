@@ -59,10 +59,6 @@ class ChainSync(BlockSync):
         self._after = after
         self._questions: dict[Connection, ChainQuestion] = {}
 
-    def __len__(self) -> int:
-        """How many neighbours are asked."""
-        return len(self._questions)
-
     def is_asking(self, connection: Connection) -> bool:
         """Is this neighbour asked for blocks, so that what it sends may be the answer?"""
         return connection in self._questions
@@ -82,14 +78,11 @@ class ChainSync(BlockSync):
         tip = message["id"]
         if self._tree.best.height > message["height"]:
             self.send_progress(connection)
-        elif tip in self._waiting and not self._waiting.is_orphaned(tip):
-            self._waiting.on_block_sent(tip, connection)  # it lacks transactions only, and that neighbour has them
+        elif self._waiting.lacks_only_transactions(tip):
+            self._waiting.on_block_sent(tip, connection)  # that neighbour has them
         elif not self._waiting.is_settled(tip) and connection not in self._questions:
             self._questions[connection] = ChainQuestion(tip, len(self._tree))
-            self._ask_after(connection, self._tree.locator())
-
-    def _ask_after(self, connection: Connection, locator: list[str]) -> None:
-        self.ask_for_blocks(connection, {"type": "get_chain", "locator": locator})
+            self.ask_for_blocks(connection, {"type": "get_chain", "locator": self._tree.locator()})
 
     def on_get_chain(self, connection: Connection, message: Message, frame: bytes) -> None:
         """Answer with the best chain after the newest block that both have."""
@@ -114,7 +107,7 @@ class ChainSync(BlockSync):
         if connection in self._questions:
             self._questions[connection].had_no_room = True
 
-    def on_no_longer_waiting(self, connection: Connection) -> None:
+    def on_no_longer_waiting(self, connection: Connection | None) -> None:
         """A block of this neighbour has entered the tree: when the last one has, there is room for the next answer."""
         if connection in self._questions and not self._waiting.count_of(connection):
             self._ask_on(connection, self._questions[connection])
@@ -125,7 +118,8 @@ class ChainSync(BlockSync):
         if question is None or question.is_paused:
             return
         last, waiting = question.last, self._waiting.count_of(connection)
-        if last is None or self._is_on_its_way(question.tip):
+        if last is None or (self._waiting.is_settled(question.tip)
+                            or self._waiting.lacks_only_transactions(question.tip)):
             del self._questions[connection]
         elif waiting and (question.had_no_room or waiting + MAX_ANSWER_BLOCKS > MAX_WAITING):
             # So many blocks wait that there was no room for the last one, or will be none for the next answer.
@@ -138,12 +132,7 @@ class ChainSync(BlockSync):
             locator = [last] * self._waiting.is_known(last) + self._tree.locator()
             question.last_before, question.last = last, None
             question.tree_size, question.had_no_room = len(self._tree), False
-            self._ask_after(connection, list(dict.fromkeys(locator)))
-
-    def _is_on_its_way(self, block_id: str) -> bool:
-        """Does this block, with all that it builds on, lack only transactions?"""
-        return self._waiting.is_settled(block_id) or (block_id in self._waiting
-                                                      and not self._waiting.is_orphaned(block_id))
+            self.ask_for_blocks(connection, {"type": "get_chain", "locator": list(dict.fromkeys(locator))})
 
     def _ask_on(self, connection: Connection, question: ChainQuestion) -> None:
         """Ask the question that was postponed, if it has not been asked since and the neighbour is still there."""

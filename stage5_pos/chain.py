@@ -4,9 +4,8 @@ When another tip is the best, `TreeLedger.follow` undoes the blocks that only th
 had executed returns to the pool, and what the new branch has executed leaves it. The user is told of the rollback.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 
-from common.ledger import Transaction
 from stage4_sequencer.pool import Pool, Refused
 from stage5_pos.ledger import TreeLedger
 from stage5_pos.side import Aside, SoloBlocks
@@ -16,14 +15,12 @@ from stage5_pos.tree import Block, Path, Tree
 class BestChain:
     """Keeps the ledger and the pool as the best chain of the tree leaves them."""
 
-    def __init__(self, tree: Tree, ledger: TreeLedger, transactions: Mapping[str, Transaction], pool: Pool,
-                 refused: Refused, aside: Aside, report: Callable[..., None],
-                 report_made_here: Callable[[str, str], None]) -> None:
+    def __init__(self, tree: Tree, ledger: TreeLedger, pool: Pool, refused: Refused, aside: Aside,
+                 report: Callable[..., None], report_made_here: Callable[[str, str], None]) -> None:
         """`report` tells the user of an event and its members, `report_made_here` of the new state of a transaction, if
         it was made here."""
         self._tree = tree
         self._ledger = ledger
-        self._transactions = transactions
         self._pool = pool
         self._refused = refused
         self._aside = aside
@@ -47,21 +44,17 @@ class BestChain:
         self._solo_blocks.on_best_changed(path)
         for block in path.done:
             self._take_in(block)
-        executed = [transaction for block in path.done for transaction in block.transactions]
-        for transaction in executed:
-            if self._pool.remove(transaction):
-                self._report_made_here(transaction, "applied")
         if path.undone:
-            self._after_rollback(path, executed)
+            self._after_rollback(path)
 
-    def _after_rollback(self, path: Path, executed: list[str]) -> None:
+    def _after_rollback(self, path: Path) -> None:
         """Blocks were undone. What they had executed, and the new branch has not, returns to the pool."""
-        abandoned = [transaction for block in reversed(path.undone) for transaction in block.transactions]
-        back = set(abandoned) - set(executed)
-        self._pool.put_back(self._transactions[transaction] for transaction in back)
-        for transaction in abandoned:
-            if transaction in back:
-                self._report_made_here(transaction, "pending")
+        executed = {transaction_id for block in path.done for transaction_id in block.transactions}
+        abandoned = [one for block in reversed(path.undone) for one in self._ledger.transactions_of(block)]
+        back = [transaction for transaction in abandoned if transaction.id not in executed]
+        self._pool.put_back(back)
+        for transaction in back:
+            self._report_made_here(transaction.id, "pending")
         depth = len(path.undone)
         self.rollbacks += 1
         self.longest_rollback = max(self.longest_rollback, depth)
@@ -71,8 +64,10 @@ class BestChain:
         """A block is part of the best chain. The transactions that came in for it alone are kept permanently. The
         accounts that it pays may now be able to pay what they could not pay before."""
         self._aside.take_in(block)
-        for transaction_id in block.transactions:
-            self._refused.on_paid(self._transactions[transaction_id].receiver)
+        for transaction in self._ledger.transactions_of(block):
+            self._refused.on_paid(transaction.receiver)
+            if self._pool.remove(transaction.id):
+                self._report_made_here(transaction.id, "applied")
         self._refused.on_paid(block.creator)
 
     def remove_surplus(self, newest: Block) -> Iterator[Block]:

@@ -30,9 +30,9 @@ class SlotClock(Part):
         """The current slot."""
         return self.genesis.slot_at(self._network.unix_ms())
 
-    def seconds_until(self, slot: int) -> float:
-        """How long it is until a slot begins; negative after it has begun."""
-        return self._milliseconds_until(slot) / 1000
+    def call_at(self, slot: int, action: Callable[[], None]) -> None:
+        """Call `action` when a slot begins."""
+        self._network.after(self._milliseconds_until(slot) / 1000, action)
 
     def _milliseconds_until(self, slot: int) -> int:
         return self.genesis.slot_start(slot) - self._network.unix_ms()

@@ -30,10 +30,6 @@ class Evidence:
         self._convicted: set[str] = set()
         """The creators against whom evidence is kept."""
 
-    def has_signed(self, creator: str, slot: int) -> bool:
-        """Has a block of this creator for this slot been seen?"""
-        return (creator, slot) in self.signed
-
     def note_signed(self, message: Message, block_id: str, frame: bytes) -> None:
         """Remember who has signed this block: two in one slot are evidence against their creator."""
         creator, slot = message["creator"], message["slot"]

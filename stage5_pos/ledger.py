@@ -122,7 +122,7 @@ class TreeLedger(Ledger):
         valid block into the tree.
         """
         assert block.parent is not None, "the genesis is not executed"
-        transactions = [self._transactions[transaction_id] for transaction_id in block.transactions]
+        transactions = self.transactions_of(block)
         view = self._view(block.parent, transactions, block.creator)
         for transaction in transactions:
             reason = view.execute(transaction)
@@ -165,6 +165,10 @@ class TreeLedger(Ledger):
         """A block has left the tree: it was off the best chain, and the last of its branch."""
         branch = self.side_branches.pop(block.id)
         branch.pop(self._left_by(block, branch))
+
+    def transactions_of(self, block: Block) -> list[Transaction]:
+        """What a block executes, in order."""
+        return [self._transactions[transaction_id] for transaction_id in block.transactions]
 
     def _view(self, block: Block, transactions: Sequence[Transaction], *others: str) -> View:
         """The state after a block of the tree, as far as it concerns these transactions and these other accounts."""
@@ -211,7 +215,7 @@ class TreeLedger(Ledger):
 
     def _left_by(self, block: Block, branch: Branch) -> dict[str, int]:
         """The balances after a block of this branch, for the accounts that the block names."""
-        accounts = _named([self._transactions[transaction_id] for transaction_id in block.transactions])
+        accounts = _named(self.transactions_of(block))
         return branch.balances_at(block.height, accounts | {block.creator})
 
 

@@ -1,6 +1,6 @@
 """Makes blocks: it draws in each slot for the stakes that are played here, and signs a block if one of them wins."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 
 from common.encoding import Message
 from common.rsa import PrivateKey
@@ -16,21 +16,19 @@ from stage5_pos.tree import Block, Tree
 class BlockMaker:
     """Makes the blocks of one node."""
 
-    def __init__(self, after: Callable[[float, Callable[[], None]], None], clock: SlotClock, rules: Rules,
-                 stakes: dict[int, PrivateKey], tree: Tree, ledger: TreeLedger, pool: Pool,
-                 has_signed: Callable[[str, int], bool], keep: Callable[[str, bytes], None],
+    def __init__(self, clock: SlotClock, rules: Rules, stakes: dict[int, PrivateKey], tree: Tree, ledger: TreeLedger,
+                 pool: Pool, signed: Container[tuple[str, int]], keep: Callable[[str, bytes], None],
                  commit: Callable[[], None], publish: Callable[[Message], None]) -> None:
-        """`stakes` has the keys of the genesis accounts that are played here, by their number. `has_signed` says if a
-        block of an account for a slot has been seen. `keep` puts something into the journal, and `commit` makes it
-        outlast a crash. `publish` gives a block to the node, as if it had come from a peer."""
-        self.after = after
+        """`stakes` has the keys of the genesis accounts that are played here, by their number. `signed` has creator and
+        slot of each block that has been seen. `keep` puts something into the journal, and `commit` makes it outlast a
+        crash. `publish` gives a block to the node, as if it had come from a peer."""
         self.clock = clock
         self.rules = rules
         self.stakes = stakes
         self.tree = tree
         self.ledger = ledger
         self.pool = pool
-        self._has_signed = has_signed
+        self._signed = signed
         self._keep = keep
         self._commit = commit
         self.publish = publish
@@ -64,7 +62,7 @@ class BlockMaker:
 
     def await_slot(self) -> None:
         """Schedule `on_slot` for the beginning of the next slot."""
-        self.after(self.clock.seconds_until(self.clock.slot() + 1), self.on_slot)
+        self.clock.call_at(self.clock.slot() + 1, self.on_slot)
 
     def on_slot(self) -> None:
         """A slot has begun: draw for each stake played here, and make a block with the best draw that wins."""
@@ -94,7 +92,7 @@ class BlockMaker:
     def make_block(self, slot: int, value: int, draw: str, key: PrivateKey) -> None:
         """Make a block on the best chain. Make none if it would rank below another block of this slot, or if the
         account has already signed one for this slot (another node may play it, too)."""
-        if self._has_signed(key.account, slot):
+        if (key.account, slot) in self._signed:
             return
         parent = self.find_parent(slot)
         if (-parent.height - 1, value) <= self.tree.best.rank[:2]:

@@ -12,12 +12,13 @@ Unlike stage 4:
 from collections.abc import Callable
 from typing import Any
 
+from common.console import count, shown_id
 from common.encoding import Message, Shape, decode_frame, encode_frame, make_id, without_padding
 from common.ledger import Transaction
 from common.rsa import PrivateKey
-from common.interface import Command, Connection, Invalid, Network
+from common.interface import Command, CommandError, Connection, Invalid, Lines, Network
 from stage4_sequencer.total_order import TotalOrderNode, TotalOrderSetup
-from stage5_pos import genesis, rules, words
+from stage5_pos import genesis, rules
 from stage5_pos.catching_up import ChainSync
 from stage5_pos.chain import BestChain
 from stage5_pos.clock import SlotClock
@@ -30,7 +31,6 @@ from stage5_pos.maker import BlockMaker
 from stage5_pos.postponed import PostponedBlock, PostponedBlocks
 from stage5_pos.rules import InvalidBlock, Rules
 from stage5_pos.side import Aside
-from stage5_pos.stakes import advise_on_funds, find_stake
 from stage5_pos.tree import Block, Tree
 
 
@@ -58,7 +58,11 @@ class StakeNode(TotalOrderNode):
         "tree": Command("/tree", "draw the tree of blocks"),
     }
 
-    EVENTS = {**TotalOrderNode.EVENTS, **words.EVENTS}
+    EVENTS: dict[str, Lines] = {
+        **TotalOrderNode.EVENTS,
+        "rollback": lambda m: [f"rollback of {count(m['depth'], 'block')}, from {shown_id(m['from'])}"
+                               f" to {shown_id(m['to'])}"],
+    }
 
     LOWEST_AMOUNT = rules.FEE
 
@@ -87,15 +91,15 @@ class StakeNode(TotalOrderNode):
         self.tree = Tree(genesis.id)
         self.ledger: TreeLedger = TreeLedger(self.tree, genesis.starting_balances(), self.transactions)
         self.aside = Aside(self.transactions, self.frames, self.pool, self.refused, self.ids.add)
-        self.chain = BestChain(self.tree, self.ledger, self.transactions, self.pool, self.refused, self.aside,
-                               self.report, self.report_made_here)
+        self.chain = BestChain(self.tree, self.ledger, self.pool, self.refused, self.aside, self.report,
+                               self.report_made_here)
         self.clock = self.parts.add(self.SLOT_CLOCK(self.network, genesis, self.report_error))
         self.waiting_blocks: PostponedBlocks = self.parts.add(self.WAITING_BLOCKS(
             self.network, self.links, self.fetcher, self.tree, self.aside, self.fetcher.trust, self._enter_waiting))
         self.evidence = Evidence(self.waiting_blocks.frame_of, self.keeper.keep, self.report)
         self.sync: ChainSync = self.parts.add(self.CHAIN_SYNC(self.tree, self.waiting_blocks, self.network.after))
-        self.maker = self.BLOCK_MAKER(self.network.after, self.clock, self.rules, self.stakes, self.tree, self.ledger,
-                                      self.pool, self.evidence.has_signed, self.keeper.keep, self.commit,
+        self.maker = self.BLOCK_MAKER(self.clock, self.rules, self.stakes, self.tree, self.ledger, self.pool,
+                                      self.evidence.signed, self.keeper.keep, self.commit,
                                       lambda message: self.on_block(None, message, encode_frame(message)))
 
     def on_ready(self) -> None:
@@ -141,10 +145,7 @@ class StakeNode(TotalOrderNode):
                       without_padding(frame, message))
         self.evidence.note_signed(message, block_id, block.frame)
         self.aside.hold(block)
-        if self._can_be_judged(block):
-            self._enter(block, connection)
-        else:
-            self._postpone(block, connection)
+        self._enter(block, connection)
 
     def _on_known_block(self, connection: Connection | None, block_id: str, message: Message, canonical: bytes) -> None:
         """A block has come again: check a new signature. If it waits, this neighbour can be asked for what it lacks."""
@@ -185,20 +186,14 @@ class StakeNode(TotalOrderNode):
         except Invalid as error:
             if entry.connection is not None:
                 self.refusals.report_invalid(entry.connection, str(error))
-        if entry.connection is not None:
-            self.sync.on_no_longer_waiting(entry.connection)
-
-    def fetch_again(self) -> None:
-        """Every second: give up the blocks that have waited for too long, ask again for the others."""
-        self.waiting_blocks.give_up_old()
-        super().fetch_again()
+        self.sync.on_no_longer_waiting(entry.connection)
 
     # --- blocks enter the tree ------------------------------------------------------------------
 
     def _enter(self, block: Block, connection: Connection | None) -> None:
-        """A block can be judged: it enters the tree if it is valid, and those that waited for it follow."""
+        """A block has come, or what it lacked: it enters the tree if it is valid, and those that wait for it follow."""
         if not self._can_be_judged(block):
-            self._postpone(block, connection)  # what it needs has left since, to make room
+            self._postpone(block, connection)  # even if it has waited: what it needs may have left, to make room
         elif self._is_surplus(block.id, block.creator, block.slot):
             self.aside.release(block)  # others of its slot have entered while it waited
         else:
@@ -269,20 +264,25 @@ class StakeNode(TotalOrderNode):
 
     # --- the user -------------------------------------------------------------------------------
 
-    def balances(self) -> dict[str, int]:
-        """The balances on the best chain."""
-        return self.ledger.balances
-
     def command_send(self, arguments: list[str]) -> None:
         """`/send TO AMOUNT [--from N]`: make a transaction, perhaps from a genesis account played here."""
-        if len(arguments) == 4 and arguments[2] == "--from":
-            self.send_from(find_stake(self.stakes, arguments[3]), arguments[:2])
-        else:
+        if len(arguments) != 4 or arguments[2] != "--from":
             super().command_send(arguments)
+            return
+        played = {str(number): key for number, key in self.stakes.items()}
+        if arguments[3] not in played:
+            raise CommandError(f"expected a genesis account that is played here: {', '.join(played) or 'none is'}",
+                               "ACCOUNT")
+        self.send_from(played[arguments[3]], arguments[:2])
 
     def advise_on_funds(self, key: PrivateKey, amount: int) -> str:
-        """Name the genesis accounts played here that have the amount."""
-        return advise_on_funds(self.stakes, amount, self.available)
+        """Name the genesis accounts played here that have the amount: a new node's own account has nothing."""
+        if not self.stakes:
+            return "; --from N needs a genesis account that is played here (see --forge), and none is"
+        able = [str(number) for number, stake in self.stakes.items() if self.available(stake.account) >= amount]
+        if not able:
+            return "; and no genesis account that is played here has that"
+        return f"; genesis accounts that are played here and have it: {', '.join(able)}; add --from {able[0]}"
 
     def command_tree(self, arguments: list[str]) -> None:
         """`/tree`: draw the newest blocks for people, the best chain marked; programs get all blocks."""

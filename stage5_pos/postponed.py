@@ -10,8 +10,8 @@ equals it is one of the neighbour that fills the most room: a hundred orphans of
 another.
 """
 
-from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Collection, Iterable
 from typing import NamedTuple
 
 from common.bounded import Recent
@@ -32,7 +32,7 @@ class PostponedBlock(NamedTuple):
 
 
 class PostponedBlocks(WaitingBlocks):
-    """The blocks that wait, longest wait first."""
+    """The blocks that wait, each with who has sent it and since when it waits."""
 
     def __init__(self, network: Network, links: Collection[Connection], fetcher: Fetcher, tree: Tree, aside: Aside,
                  trust: Callable[[Connection], int], enter: Callable[[PostponedBlock], None]) -> None:
@@ -43,10 +43,8 @@ class PostponedBlocks(WaitingBlocks):
         self._aside = aside
         self._trust = trust
         self._enter = enter
-        self._blocks: dict[str, PostponedBlock] = {}
-        self._bytes = 0
-        self._counts: dict[Connection | None, int] = {}
-        """How many blocks of each connection wait."""
+        self.blocks: dict[str, PostponedBlock] = {}
+        """The blocks by their ids, longest wait first."""
         self._ready: OrderedDict[str, PostponedBlock] = OrderedDict()
         """The blocks that lack nothing any more, and enter the tree when it is their turn."""
         self.is_entering = False
@@ -54,25 +52,13 @@ class PostponedBlocks(WaitingBlocks):
         self.invalid = Recent()
         """The ids of blocks that were properly signed, and found invalid."""
 
-    def __len__(self) -> int:
-        return len(self._blocks)
-
-    def __contains__(self, block_id: str) -> bool:
-        return block_id in self._blocks
-
-    def __getitem__(self, block_id: str) -> PostponedBlock:
-        return self._blocks[block_id]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._blocks)
-
     def count(self) -> int:
         """How many blocks wait, or are about to enter."""
-        return len(self._blocks) + len(self._ready)
+        return len(self.blocks) + len(self._ready)
 
-    def count_of(self, connection: Connection) -> int:
+    def count_of(self, connection: Connection | None) -> int:
         """How many of the blocks that wait count as sent by this connection."""
-        return self._counts.get(connection, 0)
+        return sum(entry.connection is connection for entry in self.blocks.values())
 
     # --- what is known of a block ---------------------------------------------------------------
 
@@ -86,11 +72,11 @@ class PostponedBlocks(WaitingBlocks):
 
     def is_known(self, block_id: str) -> bool:
         """Has this block come before, with a proper signature?"""
-        return self._is_here(block_id) or block_id in self._blocks or block_id in self.invalid
+        return self._is_here(block_id) or block_id in self.blocks or block_id in self.invalid
 
-    def is_orphaned(self, block_id: str) -> bool:
-        """Does this block wait for an ancestor that is not here, whether its parent or one further up?"""
-        return block_id in self._orphaned()
+    def lacks_only_transactions(self, block_id: str) -> bool:
+        """Does this block wait, but for no ancestor that is not here, whether its parent or one further up?"""
+        return block_id in self.blocks and block_id not in self._orphaned()
 
     def is_built_upon(self, block_id: str, creator: str) -> bool:
         """Does a waiting block of another creator build on this one, directly or through other waiting blocks?"""
@@ -98,7 +84,7 @@ class PostponedBlocks(WaitingBlocks):
         while branch:
             parent_id = branch.pop()
             for waiting in self.needed_by(parent_id):
-                child = self._blocks[waiting].block
+                child = self.blocks[waiting].block
                 if child.parent_id == parent_id:  # not if it only names it as a transaction, which anybody can do
                     if child.creator != creator:
                         return True
@@ -109,7 +95,7 @@ class PostponedBlocks(WaitingBlocks):
         """The frame of a block that is in the tree or waits; empty for one that was given up, or is invalid."""
         if block_id in self._tree:
             return self._tree.blocks[block_id].frame
-        entry = self._blocks.get(block_id) or self._ready.get(block_id)
+        entry = self.blocks.get(block_id) or self._ready.get(block_id)
         return entry.block.frame if entry is not None else b""
 
     # --- blocks come, and wait ------------------------------------------------------------------
@@ -117,54 +103,39 @@ class PostponedBlocks(WaitingBlocks):
     def postpone(self, block: Block, lacking: Iterable[str], connection: Connection | None) -> bool:
         """Let a block wait while what it lacks is fetched. If too many wait, the least promising are given up: False if
         this is one of them."""
-        self._blocks[block.id] = PostponedBlock(block, connection, self._network.now())
-        self._bytes += len(block.frame)
-        self._count(connection, 1)
+        self.blocks[block.id] = PostponedBlock(block, connection, self._network.now())
         self.wait_for(block.id, lacking, connection)
         self.make_room()
-        return block.id in self._blocks
+        return block.id in self.blocks
 
     def on_copy(self, block_id: str, connection: Connection) -> None:
         """A block that waits has come again, by another connection: it counts as sent by the one that fills less
         room."""
-        entry = self._blocks[block_id]
-        if entry.connection is None or self.count_of(connection) < self._counts[entry.connection]:
-            self._count(entry.connection, -1)
-            self._count(connection, 1)
-            self._blocks[block_id] = entry._replace(connection=connection)
+        entry = self.blocks[block_id]
+        if entry.connection is None or self.count_of(connection) < self.count_of(entry.connection):
+            self.blocks[block_id] = entry._replace(connection=connection)
         self.on_block_sent(block_id, connection)
 
     def on_block_sent(self, block_id: str, connection: Connection) -> None:
         """A connection has sent a block that waits, so it also has all blocks that this one builds on."""
         branch = []
-        while block_id in self._blocks and connection not in self.lacks.senders(block_id):
+        while block_id in self.blocks and connection not in self.lacks.senders(block_id):
             branch.append(block_id)
-            block_id = self._blocks[block_id].block.parent_id
+            block_id = self.blocks[block_id].block.parent_id
         for waiting in reversed(branch):
             self.lacks.on_sent(waiting, connection)
         self.ask_sender(connection)
 
     def is_to_be_fetched(self, lacking: str) -> bool:
         """A parent that is itself waiting has been fetched already."""
-        return lacking not in self._blocks
-
-    def _pop(self, block_id: str) -> PostponedBlock:
-        entry = self._blocks.pop(block_id)
-        self._bytes -= len(entry.block.frame)
-        self._count(entry.connection, -1)
-        return entry
-
-    def _count(self, connection: Connection | None, change: int) -> None:
-        self._counts[connection] = self._counts.get(connection, 0) + change
-        if not self._counts[connection]:
-            del self._counts[connection]
+        return lacking not in self.blocks
 
     # --- blocks wait no longer ------------------------------------------------------------------
 
     def _get_ready(self, complete: list[str]) -> None:
         """These blocks lack nothing any more: they enter the tree, then the blocks that wait for them, and so on."""
         for block_id in complete:
-            self._ready[block_id] = self._pop(block_id)
+            self._ready[block_id] = self.blocks.pop(block_id)
         if not self.is_entering:
             self._enter_ready()
 
@@ -189,20 +160,21 @@ class PostponedBlocks(WaitingBlocks):
             refused += self.needed_by(refused_id)
             self.invalid.add(refused_id)
             self._fetcher.forget([refused_id])
-            if refused_id in self._blocks:
+            if refused_id in self.blocks:
                 self.give_up(refused_id)
 
     def give_up(self, block_id: str) -> None:
         """Let a block wait no longer, and no longer ask for what only it needed."""
-        block = self._pop(block_id).block
+        block = self.blocks.pop(block_id).block
         self._fetcher.forget(self.lacks.discard(block_id))
         self._aside.release(block)
 
-    def give_up_old(self) -> None:
-        """Give up the blocks that have waited for too long."""
+    def ask_again(self) -> None:
+        """Give up the blocks that have waited for too long, and ask again for what the others lack."""
         too_old = self._network.now() - MAX_WAITING_SECONDS
-        for block_id in [block_id for block_id, entry in self._blocks.items() if entry.since < too_old]:
+        for block_id in [block_id for block_id, entry in self.blocks.items() if entry.since < too_old]:
             self.give_up(block_id)
+        super().ask_again()
 
     # --- what gives way -------------------------------------------------------------------------
 
@@ -218,18 +190,18 @@ class PostponedBlocks(WaitingBlocks):
     @property
     def _is_overfull(self) -> bool:
         """Must a waiting block be given up? One may always wait."""
-        return len(self) > 1 and (len(self) > MAX_WAITING or self._bytes > MAX_WAITING_BYTES
-                                  or self._aside.size > MAX_ASIDE)
+        count, size = len(self.blocks), sum(len(entry.block.frame) for entry in self.blocks.values())
+        return count > 1 and (count > MAX_WAITING or size > MAX_WAITING_BYTES or self._aside.size > MAX_ASIDE)
 
     def _orphaned(self) -> set[str]:
         """The ids of orphans and of the blocks that build on them. From parent to parent, each leads to a block that is
         not here."""
         known: dict[str, bool] = {}
-        for block_id in self._blocks:
+        for block_id in self.blocks:
             branch = []
-            while block_id in self._blocks and block_id not in known:
+            while block_id in self.blocks and block_id not in known:
                 branch.append(block_id)
-                block_id = self._blocks[block_id].block.parent_id
+                block_id = self.blocks[block_id].block.parent_id
             is_orphaned = known.get(block_id, not self._is_here(block_id))
             known.update(dict.fromkeys(branch, is_orphaned))
         return {block_id for block_id, is_orphaned in known.items() if is_orphaned}
@@ -240,11 +212,12 @@ class PostponedBlocks(WaitingBlocks):
         then those of the neighbour that has sent the most. Of orphans the oldest goes first. Of others the newest goes
         first, since it is of no use without the blocks before it."""
         orphaned = self._orphaned()
+        counts = Counter(entry.connection for entry in self.blocks.values())
 
         def order(numbered: tuple[int, PostponedBlock]) -> tuple[bool, bool, bool, int, int]:
             number, (block, connection, _) = numbered
             is_strangers = connection is not None and self._trust(connection) == 0
-            return (self.lacks.is_forsaken(block.id), block.id in orphaned, is_strangers, self._counts[connection],
+            return (self.lacks.is_forsaken(block.id), block.id in orphaned, is_strangers, counts[connection],
                     -number if block.id in orphaned else number)
 
-        return [entry.block.id for _, entry in sorted(enumerate(self._blocks.values()), key=order, reverse=True)]
+        return [entry.block.id for _, entry in sorted(enumerate(self.blocks.values()), key=order, reverse=True)]

@@ -53,7 +53,7 @@ PLANS = (
     Plan("The user", "What can be typed, and what people are told.",
          ("ChatNode: the user", "LedgerNode: the user", "SignedNode: the user", "TotalOrderNode: the user",
           "SequencedNode: the user", "StakeNode: the user"),
-         ("words.py", "stakes.py", "drawing.py")),
+         ("words.py", "drawing.py")),
     Plan("Bounds", "How much a node holds, and does for others.", (), ("limits.py",)),
 )
 

@@ -1,6 +1,7 @@
 """What tests of nodes in memory begin with: a node, and a peer that says what the test wants."""
 
 from common.encoding import Message
+from common.interface import Connection
 from lab.simulation import World
 from stage5_pos.node import StakeNode
 from tests.fixtures import kept_key
@@ -27,6 +28,11 @@ def tell(world: World, peer: Stranger, *messages: Message) -> None:
 def balances(node: StakeNode) -> dict[str, int]:
     """The ledger of the best chain."""
     return dict(node.balances())
+
+
+def asked_by(node: StakeNode) -> list[Connection]:
+    """The neighbours that the node asks for blocks."""
+    return [link for link in node.links if node.sync.is_asking(link)]
 
 
 def chain(length: int, parent: str = GENESIS, first_slot: int = 1) -> list[Message]:

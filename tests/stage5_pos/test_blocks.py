@@ -42,12 +42,12 @@ def test_a_block_with_an_invalid_transaction_is_refused_with_all_that_builds_on_
     tell(world, peer, child, first, overdraft)
     before = balances(node)
     tell(world, peer, bad)
-    assert len(node.tree) == 0 and balances(node) == before and not node.waiting_blocks
+    assert len(node.tree) == 0 and balances(node) == before and not node.waiting_blocks.blocks
     assert len(world.reported(node, "error")) == 1
     for _ in range(12):
         tell(world, peer, bad, child, block(3, block_id(child)))
     assert not peer.is_closed, "repeats of a signed block that is known to be invalid do not count"
-    assert not node.waiting_blocks, "blocks that build on it need not wait for it"
+    assert not node.waiting_blocks.blocks, "blocks that build on it need not wait for it"
     assert all(block_id(one) in node.waiting_blocks.invalid for one in (bad, child, block(3, block_id(child))))
     tell(world, peer, block(1, GENESIS, [transaction_id(first)]))
     assert node.tree.best.height == 1
@@ -60,9 +60,9 @@ def test_a_block_that_lists_another_blocks_id_as_a_transaction_is_refused_with_a
     bad = block(2, GENESIS, [transaction_id(paid), block_id(named)])
     child = block(3, block_id(bad))
     tell(world, peer, paid, bad, child)
-    assert len(node.waiting_blocks) == 2 and len(node.tree) == 0
+    assert len(node.waiting_blocks.blocks) == 2 and len(node.tree) == 0
     tell(world, peer, named)
-    assert not node.waiting_blocks and all(block_id(one) in node.waiting_blocks.invalid for one in (bad, child))
+    assert not node.waiting_blocks.blocks and all(block_id(one) in node.waiting_blocks.invalid for one in (bad, child))
     assert node.tree.best.id == block_id(named) and sum(balances(node).values()) == 10 * MILLION + 10
     assert X not in balances(node) and list(node.pool) == [transaction_id(paid)], "none of its transactions counts"
     tell(world, peer, block(4, block_id(named), [transaction_id(paid)]))
@@ -75,7 +75,7 @@ def test_a_block_that_lists_a_block_of_the_tree_as_a_transaction_is_refused_at_o
     for slot, wrong in ((10, GENESIS), (11, block_id(named[0])), (12, block_id(named[2]))):
         bad = block(slot, block_id(named[2]), [wrong])
         tell(world, peer, *named, bad, block(20, block_id(bad)))
-        assert block_id(bad) in node.waiting_blocks.invalid and not node.waiting_blocks
+        assert block_id(bad) in node.waiting_blocks.invalid and not node.waiting_blocks.blocks
     assert peer.messages("want") == [] and node.tree.best.height == 3
 
 
@@ -110,7 +110,7 @@ def test_a_bad_block_is_ignored_counted_and_not_remembered(name: str) -> None:
     neighbour = add_linked_stranger(world, node, 5)
     for _ in range(9):
         tell(world, peer, bad_blocks()[name])
-    assert len(node.tree) == 0 and not node.waiting_blocks and not peer.is_closed
+    assert len(node.tree) == 0 and not node.waiting_blocks.blocks and not peer.is_closed
     tell(world, peer, block(1, GENESIS))
     assert len(node.tree) == 1, "the genuine block is not shut out"
     tell(world, peer, bad_blocks()[name])

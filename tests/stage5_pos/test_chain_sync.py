@@ -33,9 +33,9 @@ class Waits:
         """Is it in the tree, or postponed?"""
         return block_id in self.tree or block_id in self.waiting
 
-    def is_orphaned(self, block_id: str) -> bool:
-        """The named blocks lack only transactions, so they do not hang."""
-        return False
+    def lacks_only_transactions(self, block_id: str) -> bool:
+        """No postponed block lacks an ancestor."""
+        return block_id in self.waiting
 
     def count_of(self, connection: Any) -> int:
         """How many are postponed."""
@@ -88,7 +88,7 @@ def test_a_node_that_is_behind_asks_until_it_knows_the_tip() -> None:
     assert scene.sync.is_asking(scene.peer)
     assert scene.told(6) == [], "one question at a time"
     assert scene.answered(1, 3) == question("b3", "b2", "b1", "b0")
-    assert scene.answered(4, 5) == [] and len(scene.sync) == 0
+    assert scene.answered(4, 5) == [] and not scene.sync.is_asking(scene.peer)
 
 
 def test_a_node_that_is_ahead_tells_its_own_tip_and_answers() -> None:
@@ -107,10 +107,10 @@ def test_nobody_is_asked_for_a_tip_that_lacks_only_transactions() -> None:
 def test_an_answer_that_brings_nothing_or_a_lost_neighbour_ends_it() -> None:
     scene = Scene()
     scene.told(5)
-    assert scene.answered(1, 0) == [] and len(scene.sync) == 0
+    assert scene.answered(1, 0) == [] and not scene.sync.is_asking(scene.peer)
     scene.told(5)
     scene.sync.on_lost(scene.peer)
-    assert len(scene.sync) == 0
+    assert not scene.sync.is_asking(scene.peer)
 
 
 def test_the_pong_of_another_question_ends_nothing() -> None:

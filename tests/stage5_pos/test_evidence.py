@@ -30,7 +30,6 @@ def test_the_second_block_of_a_slot_is_proof_and_a_third_adds_nothing() -> None:
     assert scene.reported == [{"creator": "eve", "slot": 7, "ids": ["first", "second"]}]
     assert scene.kept == [b"the first", b"second"]
     assert scene.evidence.signed == {("eve", 7): ["first", "second"]}
-    assert scene.evidence.has_signed("eve", 7) and not scene.evidence.has_signed("eve", 8)
 
 
 def test_each_slot_is_reported_and_one_proof_is_kept_of_each_creator() -> None:

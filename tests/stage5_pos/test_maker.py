@@ -1,5 +1,6 @@
 """The block maker, without a node: when it draws, what it signs, and why it never signs twice in a slot."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -21,21 +22,34 @@ SLOT = next(slot for slot in range(100, 200) if wins(PLAYED, slot) and wins(PLAY
 """A slot that the account wins, as it does the next one."""
 
 
+class TimedNetwork(MemoryNetwork):
+    """A network that only notes what is to be called later."""
+
+    def __init__(self, world: World, address: str) -> None:
+        super().__init__(world, address)
+        self.timers: list[tuple[float, Any]] = []
+
+    def after(self, seconds: float, action: Callable[[], None]) -> None:
+        """Note it."""
+        self.timers.append((seconds, action))
+
+
 class Scene:
     """A maker that plays one stake, on a clock that the test sets. `done` lists what it does, in order."""
 
     def __init__(self, slot: int, has_signed: bool = False) -> None:
         self.world = World(1, genesis().start_ms)
         self.world.now = float(slot)  # a slot takes a second
-        self.timers: list[tuple[float, Any]] = []
         self.done: list[Any] = []
-        network, tree = MemoryNetwork(self.world, "here"), Tree(GENESIS)
+        network, tree = TimedNetwork(self.world, "here"), Tree(GENESIS)
+        self.timers = network.timers
         clock = SlotClock(network, genesis(), lambda code, reason: self.done.append(reason))
         self.maker = BlockMaker(
-            lambda seconds, action: self.timers.append((seconds, action)), clock,
-            Rules(genesis()), {PLAYED: kept_key(PLAYED)}, tree, TreeLedger(tree, genesis().starting_balances(), {}),
-            Pool(len), lambda creator, slot: has_signed, lambda kind, content: self.done.append((kind, content)),
-            lambda: self.done.append("committed"), self.done.append)
+            clock, Rules(genesis()), {PLAYED: kept_key(PLAYED)}, tree,
+            TreeLedger(tree, genesis().starting_balances(), {}), Pool(len),
+            [(kept_key(PLAYED).account, SLOT)] if has_signed else [],
+            lambda kind, content: self.done.append((kind, content)), lambda: self.done.append("committed"),
+            self.done.append)
 
     def at(self, slot: float) -> list[Any]:
         """Set the clock to that slot, and call `on_slot`. Return what the maker does."""

@@ -12,7 +12,7 @@ from tests.memory import add_linked_stranger
 from tests.sizes import and_long
 from tests.stage5_pos.builder import (MILLION, add_node, block, block_id, new_world, next_slot, transaction,
                                       transaction_id, value, winner, wins)
-from tests.stage5_pos.scenes import GENESIS, X, Y, balances, chain, is_counted, scene, tell
+from tests.stage5_pos.scenes import GENESIS, X, Y, asked_by, balances, chain, is_counted, scene, tell
 
 # --- the same tree in every order ---------------------------------------------------------------
 
@@ -64,7 +64,7 @@ def test_a_tree_delivered_in_any_order_gives_every_node_the_same_tip_and_ledger(
                     world.settle()
             world.settle()
         assert node.tree.best.id == expected_tip(messages), f"seed {seed}"
-        assert not node.waiting_blocks and not is_counted(world, node), f"seed {seed}"
+        assert not node.waiting_blocks.blocks and not is_counted(world, node), f"seed {seed}"
         ledgers.append(balances(node))
         assert sum(ledgers[-1].values()) == 10 * MILLION + 10 * node.tree.best.height, f"seed {seed}"
         on_chain = {one for link in node.tree.chain for one in link.transactions}
@@ -265,4 +265,4 @@ def test_makers_end_up_with_one_chain_after_cuts_partitions_and_late_joining(see
     assert len(tips) == 1 and all(ledger == ledgers[0] for ledger in ledgers), f"seed {seed}: {tips}"
     assert sum(ledgers[0].values()) == 10 * MILLION + 10 * nodes[0].tree.best.height, f"seed {seed}"
     assert len({tuple(sorted(node.pool)) for node in nodes}) == 1, f"seed {seed}"
-    assert not any(node.waiting_blocks or node.sync for node in nodes), f"seed {seed}"
+    assert not any(node.waiting_blocks.blocks or asked_by(node) for node in nodes), f"seed {seed}"

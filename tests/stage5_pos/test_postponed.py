@@ -38,7 +38,7 @@ def test_a_branch_enters_from_its_beginning_once_it_lacks_nothing() -> None:
     for number in (3, 2):
         scene.postpone(number)
     scene.postpone(1, "t")
-    assert len(scene.waits) == scene.waits.count_of(scene.peer) == 3 and scene.waits.frame_of("b2") == b"frame 2"
+    assert len(scene.waits.blocks) == scene.waits.count_of(scene.peer) == 3 and scene.waits.frame_of("b2") == b"frame 2"
     scene.waits.on_arrived("t")
     assert scene.entered == ["b1", "b2", "b3"] and scene.waits.count() == 0
     assert scene.waits.frame_of("b2") == b"frame 2" and scene.waits.is_settled("b2"), "it is in the tree"
@@ -54,10 +54,10 @@ def test_a_postponed_block_is_not_asked_for() -> None:
 def test_a_block_hangs_until_all_its_ancestors_are_here() -> None:
     scene = Scene()
     scene.postpone(3)
-    assert scene.waits.is_orphaned("b3")
+    assert not scene.waits.lacks_only_transactions("b3")
     scene.postpone(2)
     scene.postpone(1, "t")
-    assert not scene.waits.is_orphaned("b3") and scene.waits.is_known("b3") and not scene.waits.is_settled("b3")
+    assert scene.waits.lacks_only_transactions("b3") and scene.waits.is_known("b3") and not scene.waits.is_settled("b3")
 
 
 def test_an_invalid_block_is_refused_with_all_that_builds_on_it() -> None:
@@ -65,7 +65,7 @@ def test_an_invalid_block_is_refused_with_all_that_builds_on_it() -> None:
     for number in (4, 3, 2):
         scene.postpone(number)
     scene.waits.refuse_branch("b1")
-    assert len(scene.waits) == 0 and all(scene.waits.is_settled(f"b{number}") for number in (1, 2, 3, 4))
+    assert len(scene.waits.blocks) == 0 and all(scene.waits.is_settled(f"b{number}") for number in (1, 2, 3, 4))
 
 
 def test_a_block_that_another_creator_builds_on_is_built_upon() -> None:

@@ -56,7 +56,7 @@ class Mischief:
             made = self.build(node.tree.best.id)
             return [made] * (self.random.random() < 0.7)
         if what == "payment":
-            lacking = [one for waiting in node.waiting_blocks for one in sorted(node.waiting_blocks.lacks.lacking(waiting))]
+            lacking = [one for waiting in node.waiting_blocks.blocks for one in sorted(node.waiting_blocks.lacks.lacking(waiting))]
             return [self.payments[one] for one in lacking if one in self.payments][:1]
         if what == "pay":
             return [self.pay()]
@@ -78,10 +78,10 @@ def expected_balances(node: StakeNode) -> dict[str, int]:
 def check(node: StakeNode) -> None:
     """Check that the node's data is consistent."""
     assert node.balances() == expected_balances(node)
-    assert set(node.waiting_blocks.lacks) == set(node.waiting_blocks) and len(node.waiting_blocks) <= 8
-    assert not set(node.waiting_blocks) & set(node.tree.blocks)
+    assert set(node.waiting_blocks.lacks) == set(node.waiting_blocks.blocks) and len(node.waiting_blocks.blocks) <= 8
+    assert not set(node.waiting_blocks.blocks) & set(node.tree.blocks)
     off = [one for one in node.tree.blocks.values() if not node.tree.is_on_best_chain(one)]
-    waiting = [node.waiting_blocks[one].block for one in node.waiting_blocks]
+    waiting = [node.waiting_blocks.blocks[one].block for one in node.waiting_blocks.blocks]
     executed = {one for link in node.tree.chain for one in link.transactions}
     pooled = set(node.pool)
     aside = set(node.transactions) - executed - pooled

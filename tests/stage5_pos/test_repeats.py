@@ -61,9 +61,9 @@ def test_a_postponed_block_is_refused_with_its_branch_when_the_transaction_that_
     child = block(2, block_id(bad))
     grandchild = block(3, block_id(child))
     tell(world, peer, bad, child, grandchild)
-    assert len(node.waiting_blocks) == 3 and not is_counted(world, node)
+    assert len(node.waiting_blocks.blocks) == 3 and not is_counted(world, node)
     tell(world, peer, TOO_MUCH)
-    assert not node.waiting_blocks and len(node.tree) == 0 and len(node.fetcher) == 0
+    assert not node.waiting_blocks.blocks and len(node.tree) == 0 and len(node.fetcher) == 0
     assert all(block_id(one) in node.waiting_blocks.invalid for one in (bad, child, grandchild))
     for _ in range(12):
         tell(world, peer, bad, child, grandchild)
@@ -77,7 +77,7 @@ def test_a_transaction_twice_in_a_list_of_ids_is_format(spent: list[int]) -> Non
     world, node, peer = scene()
     ids = [transaction_id(transaction(1, X, 5, nonce)) for nonce in range(2)]
     tell(world, peer, block(1, GENESIS, [ids[number] for number in spent]))
-    assert peer.is_closed and world.reported(node, "error")[-1]["code"] == "FORMAT" and not node.waiting_blocks
+    assert peer.is_closed and world.reported(node, "error")[-1]["code"] == "FORMAT" and not node.waiting_blocks.blocks
 
 
 def test_a_transaction_of_an_ancestor_must_not_come_again_but_may_on_another_branch() -> None:

@@ -45,7 +45,7 @@ def test_orphans_give_way_to_blocks_that_continue_the_tree(monkeypatch: pytest.M
     assert [one for one in ids_of(continuing) if one in node.waiting_blocks] == ids_of(continuing)
     tell(world, peer, *orphans(12)[4:])
     assert [one for one in ids_of(continuing) if one in node.waiting_blocks] == ids_of(continuing)
-    assert len(node.waiting_blocks) == 4
+    assert len(node.waiting_blocks.blocks) == 4
 
 
 def test_a_peer_that_has_sent_most_gives_way_to_one_that_has_sent_little(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,7 +55,7 @@ def test_a_peer_that_has_sent_most_gives_way_to_one_that_has_sent_little(monkeyp
     tell(world, modest, block(2, NOWHERE[0], number=winner(2)))
     tell(world, greedy, *orphans(20))
     assert block_id(block(2, NOWHERE[0], number=winner(2))) in node.waiting_blocks
-    assert len(node.waiting_blocks) == 6
+    assert len(node.waiting_blocks.blocks) == 6
 
 
 def test_a_stranger_gives_way_to_those_that_this_node_has_called(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,7 +67,7 @@ def test_a_stranger_gives_way_to_those_that_this_node_has_called(monkeypatch: py
     late.on_frame(called, encode_frame(block(3, GENESIS, [NOWHERE[3]])))
     late.on_frame(called, encode_frame(block(4, GENESIS, [NOWHERE[4]])))
     tell(world, stranger, *[block(slot, GENESIS, [NOWHERE[slot]]) for slot in (11, 12, 13)])
-    assert late.waiting_blocks.count_of(called) == 2 and len(late.waiting_blocks) == 3
+    assert late.waiting_blocks.count_of(called) == 2 and len(late.waiting_blocks.blocks) == 3
 
 
 def test_blocks_that_lack_what_nobody_has_give_way_first(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,18 +77,18 @@ def test_blocks_that_lack_what_nobody_has_give_way_first(monkeypatch: pytest.Mon
     tell(world, peer, unknown, {"type": "pong", "nonce": "want"})
     others = [block(slot, GENESIS, [NOWHERE[slot]]) for slot in (2, 3)]
     tell(world, peer, *others)
-    assert list(node.waiting_blocks) == ids_of(others)
+    assert list(node.waiting_blocks.blocks) == ids_of(others)
 
 
 def test_fewer_large_blocks_are_postponed_but_one_always_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stage5_pos.postponed.MAX_WAITING_BYTES", 20_000)
     world, node, peer = scene()
     tell(world, peer, *orphans(30))
-    kept = [node.waiting_blocks[one].block for one in node.waiting_blocks]
+    kept = [node.waiting_blocks.blocks[one].block for one in node.waiting_blocks.blocks]
     assert len(kept) > 10 and sum(len(one.frame) for one in kept) <= 20_000
     large = block(1, GENESIS, NOWHERE)
     tell(world, peer, large)
-    assert list(node.waiting_blocks) == [block_id(large)]
+    assert list(node.waiting_blocks.blocks) == [block_id(large)]
 
 
 def test_two_orphans_of_a_slot_do_not_keep_out_the_block_that_continues_the_chain() -> None:
@@ -228,7 +228,7 @@ def test_transactions_let_in_for_a_block_leave_with_it_when_it_is_invalid(monkey
     tell(world, peer, block(1, GENESIS, ids), *too_much[:4])
     assert [one for one in ids if one in node.transactions] == ids[:4] and len(node.pool) == 0
     tell(world, peer, too_much[4])
-    assert not node.waiting_blocks and not node.transactions and not node.frames
+    assert not node.waiting_blocks.blocks and not node.transactions and not node.frames
     assert not any(map(node.is_lacking, ids)), "nor are they asked for when a peer lists them"
 
 
@@ -240,7 +240,7 @@ def test_transactions_let_in_for_a_block_leave_with_it_when_it_is_given_up(monke
     node.waiting_blocks.give_up(block_id(block(1, GENESIS, ids)))
     assert list(node.transactions) == ids[:1], "another block needs it"
     node.waiting_blocks.give_up(block_id(block(2, NOWHERE[0], ids[:1])))
-    assert not node.transactions and not node.frames and not node.waiting_blocks
+    assert not node.transactions and not node.frames and not node.waiting_blocks.blocks
 
 
 def test_a_payment_of_money_that_comes_in_the_same_block_is_executed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -297,8 +297,8 @@ def test_only_so_many_bytes_are_let_in_for_blocks_and_then_blocks_give_way(monke
     ids = [transaction_id(one) for one in too_much]
     blocks = [block(1 + number, GENESIS, [*ids[3 * number:3 * number + 3], NOWHERE[number]]) for number in range(4)]
     tell(world, peer, *blocks, *too_much)
-    assert 0 < len(node.waiting_blocks) < 4 and node.aside.size == sum(map(len, node.frames.values()))
-    assert node.aside.size <= 3_000 or len(node.waiting_blocks) == 1
+    assert 0 < len(node.waiting_blocks.blocks) < 4 and node.aside.size == sum(map(len, node.frames.values()))
+    assert node.aside.size <= 3_000 or len(node.waiting_blocks.blocks) == 1
 
 
 def test_if_very_many_blocks_waited_for_one_transaction_only_some_enter_in_a_turn(
@@ -309,7 +309,7 @@ def test_if_very_many_blocks_waited_for_one_transaction_only_some_enter_in_a_tur
     paid = transaction(1, X, 5)
     slots = list(islice(slots_of(2), 10))
     tell(world, peer, *[block(slot, GENESIS, [transaction_id(paid)], number=2) for slot in slots])
-    assert len(node.waiting_blocks) == 10
+    assert len(node.waiting_blocks.blocks) == 10
     node.on_frame(next(iter(node.links)), encode_frame(paid))
     assert len(node.tree) == 2 and node.describe_status()["waiting"] == 8
     made = [block(slot, GENESIS, [transaction_id(paid)], number=2) for slot in slots]

@@ -67,7 +67,7 @@ def test_blocks_that_name_one_another_as_transactions_are_looked_at_once() -> No
     for _ in range(60):
         branch.append(block(second, block_id(branch[-1]), [block_id(one) for one in branch[-2:-1]], number=1))
     tell(world, peer, *branch[1:], third)
-    assert len(node.tree) == MAX_TWINS and len(node.waiting_blocks) == 60
+    assert len(node.tree) == MAX_TWINS and len(node.waiting_blocks.blocks) == 60
 
 
 # --- twins --------------------------------------------------------------------------------------
@@ -78,9 +78,9 @@ def test_two_of_several_twins_that_waited_for_one_parent_enter() -> None:
     parent = block(1, GENESIS)
     paid, many = twins(10, block_id(parent), slot)
     tell(world, peer, *paid, *many)
-    assert len(node.waiting_blocks) == 10
+    assert len(node.waiting_blocks.blocks) == 10
     tell(world, peer, parent)
-    assert len(node.tree) == 1 + MAX_TWINS and not node.waiting_blocks
+    assert len(node.tree) == 1 + MAX_TWINS and not node.waiting_blocks.blocks
 
 
 def test_a_third_twin_that_was_postponed_enters_if_somebody_else_builds_on_it() -> None:
@@ -91,7 +91,7 @@ def test_a_third_twin_that_was_postponed_enters_if_somebody_else_builds_on_it() 
     after = next(one for one in range(slot + 1, slot + 99) if winner(one) != 1)
     theirs = block(after, block_id(many[3]))
     tell(world, peer, *paid, *many, theirs, parent)
-    assert block_id(theirs) in node.tree and len(node.tree) == 5 and not node.waiting_blocks
+    assert block_id(theirs) in node.tree and len(node.tree) == 5 and not node.waiting_blocks.blocks
 
 
 # --- what leaves, and comes back ----------------------------------------------------------------

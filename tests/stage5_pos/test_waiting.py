@@ -7,7 +7,7 @@ from stage4_sequencer.catching_up import BLOCKS_PING
 from stage4_sequencer.limits import MAX_WAITING
 from tests.memory import add_linked_stranger
 from tests.stage5_pos.builder import MILLION, add_node, block, block_id, next_slot, transaction, transaction_id
-from tests.stage5_pos.scenes import GENESIS, X, balances, chain, scene, tell
+from tests.stage5_pos.scenes import GENESIS, X, asked_by, balances, chain, scene, tell
 
 # --- waiting ------------------------------------------------------------------------------------
 
@@ -41,7 +41,7 @@ def test_a_block_on_an_invalid_one_is_refused_at_once_and_nothing_is_fetched_for
     bad = block(1, GENESIS, [transaction_id(too_much)])
     child = block(2, block_id(bad), [f"{number:064x}" for number in range(1_000)])
     tell(world, peer, too_much, bad, child)
-    assert block_id(child) in node.waiting_blocks.invalid and not node.waiting_blocks
+    assert block_id(child) in node.waiting_blocks.invalid and not node.waiting_blocks.blocks
     assert peer.messages("want") == [] and len(node.fetcher) == 0
 
 
@@ -50,7 +50,7 @@ def test_a_postponed_block_that_was_asked_for_is_not_asked_for_again() -> None:
     parent = block(1, GENESIS, [transaction_id(transaction(1, X, 10))])
     tell(world, peer, block(2, block_id(parent)))
     tell(world, peer, parent)
-    assert len(node.waiting_blocks) == 2
+    assert len(node.waiting_blocks.blocks) == 2
     world.run(seconds=12)
     asked = [one for message in peer.messages("want") for one in message["ids"]]
     assert asked == [block_id(parent), *parent["transactions"] * 3], "every five seconds for what it lacks"
@@ -70,7 +70,7 @@ def test_only_so_many_blocks_are_postponed_and_the_oldest_goes_first(monkeypatch
     world, node, peer = scene()
     orphans = chain(53)[1:]
     tell(world, peer, *orphans)
-    assert list(node.waiting_blocks) == [block_id(message) for message in orphans[2:]]
+    assert list(node.waiting_blocks.blocks) == [block_id(message) for message in orphans[2:]]
 
 
 def test_no_block_waits_for_longer_than_ten_minutes() -> None:
@@ -80,11 +80,11 @@ def test_no_block_waits_for_longer_than_ten_minutes() -> None:
     later = add_linked_stranger(world, node, 5)  # the first one was closed, since it was silent for too long
     tell(world, later, block(2, GENESIS, ["2" * 64]))
     world.run(seconds=290)
-    assert len(node.waiting_blocks) == 2
+    assert len(node.waiting_blocks.blocks) == 2
     world.run(seconds=15)
-    assert list(node.waiting_blocks) == [block_id(block(2, GENESIS, ["2" * 64]))], "each has its own ten minutes"
+    assert list(node.waiting_blocks.blocks) == [block_id(block(2, GENESIS, ["2" * 64]))], "each has its own ten minutes"
     world.run(seconds=300)
-    assert not node.waiting_blocks and len(node.fetcher) == 0
+    assert not node.waiting_blocks.blocks and len(node.fetcher) == 0
 
 
 # --- catching up --------------------------------------------------------------------------------
@@ -100,7 +100,7 @@ def test_a_late_joiner_fetches_more_blocks_than_may_wait_and_their_transactions(
     late = add_node(world, node.address)
     world.run(seconds=30)
     assert late.tree.best.id == node.tree.best.id and balances(late) == balances(node)
-    assert not late.waiting_blocks
+    assert not late.waiting_blocks.blocks
 
 
 def test_a_node_that_catches_up_asks_for_no_more_than_may_wait_and_goes_on_later() -> None:
@@ -114,9 +114,9 @@ def test_a_node_that_catches_up_asks_for_no_more_than_may_wait_and_goes_on_later
     tell(world, peer, {"type": "tip", "id": ids[-1], "height": 1_003})
     answer(1)  # the first block is missing, so the others wait
     answer(501)
-    assert len(node.waiting_blocks) == 1_000 and len(peer.messages("get_chain")) == 2
+    assert len(node.waiting_blocks.blocks) == 1_000 and len(peer.messages("get_chain")) == 2
     world.run(seconds=11)
-    assert len(node.waiting_blocks) == 1_000 and len(peer.messages("get_chain")) == 2, "there is no room"
+    assert len(node.waiting_blocks.blocks) == 1_000 and len(peer.messages("get_chain")) == 2, "there is no room"
     tell(world, peer, blocks[0])
     assert node.tree.best.height == 1_001
     world.run(seconds=6)
@@ -124,7 +124,7 @@ def test_a_node_that_catches_up_asks_for_no_more_than_may_wait_and_goes_on_later
         if node.tree.best.height < 1_003:
             assert len(peer.messages("get_chain")) == asked
             answer(ids.index(peer.messages("get_chain")[-1]["locator"][0]))
-    assert node.tree.best.height == 1_003 and not node.waiting_blocks
+    assert node.tree.best.height == 1_003 and not node.waiting_blocks.blocks
 
 
 @pytest.mark.parametrize("known", [0, 500])
@@ -174,12 +174,12 @@ def test_a_node_asks_again_at_once_after_an_answer_whose_last_block_had_no_room(
     blocks = [block(1, GENESIS, [transaction_id(paid)])]
     blocks += chain(3, block_id(blocks[0]), first_slot=2)
     tell(world, peer, {"type": "tip", "id": block_id(blocks[3]), "height": 4}, *blocks[:3])
-    assert list(node.waiting_blocks) == [block_id(message) for message in blocks[:2]]
+    assert list(node.waiting_blocks.blocks) == [block_id(message) for message in blocks[:2]]
     tell(world, peer, paid, {"type": "pong", "nonce": BLOCKS_PING})
     assert len(peer.messages("get_chain")) == 2
     assert peer.messages("get_chain")[1]["locator"] == [*map(block_id, blocks[1::-1]), GENESIS]
     tell(world, peer, *blocks[2:], {"type": "pong", "nonce": BLOCKS_PING})
-    assert node.tree.best.height == 4 and not node.sync
+    assert node.tree.best.height == 4 and not asked_by(node)
 
 
 @pytest.mark.parametrize("behind_ms, at_first", [(10_000, 2), (20_000, 0)], ids=["not for all", "for none"])
@@ -192,7 +192,7 @@ def test_a_node_whose_clock_is_slow_does_not_ask_without_pause_and_gets_the_chai
     clock = world.networks[late.address]
     clock.unix_ms = lambda: world.start_ms + round(world.now * 1_000) - behind_ms  # type: ignore[method-assign]
     world.run(seconds=0.9)
-    assert late.tree.best.height == at_first and not late.sync, "it asks again only when it hears of the chain again"
+    assert late.tree.best.height == at_first and not asked_by(late), "it asks again only when it hears of the chain again"
     world.run(seconds=behind_ms / 1_000)
     assert late.tree.best.id == node.tree.best.id
 
@@ -215,10 +215,10 @@ def test_one_postponed_block_does_not_keep_a_node_from_catching_up(monkeypatch: 
 def test_a_question_ends_with_its_connection() -> None:
     world, node, peer = scene()
     tell(world, peer, {"type": "tip", "id": "1" * 64, "height": 5})
-    assert len(node.sync) == 1
+    assert len(asked_by(node)) == 1
     peer.connection.close()
     world.settle()
-    assert not node.sync
+    assert not asked_by(node)
 
 
 def test_get_chain_is_answered_from_after_the_first_id_that_is_on_the_best_chain() -> None:
