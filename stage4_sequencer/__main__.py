@@ -5,8 +5,7 @@ import argparse
 from common.client import run_client
 from common.console import CannotStart, Options, read_id, thousandths_from
 from common.network import ThreadedNetwork
-from common.rsa import PrivateKey, make_key
-from common.rsa import load_key, load_or_make_key
+from common.rsa import PrivateKey, load_key, load_or_make_key, make_key
 from common.wallets import WalletError
 from stage3_signed.__main__ import SignedClient
 from stage4_sequencer.genesis import MAX_MILLISECONDS

@@ -1,6 +1,9 @@
-"""A block of stage 4."""
+"""A block of stage 4, and the check of a signature, which blocks of stage 5 have, too."""
 
 from typing import NamedTuple
+
+from common.interface import Invalid
+from common.rsa import verify
 
 
 class Block(NamedTuple):
@@ -10,3 +13,11 @@ class Block(NamedTuple):
     number: int
     transactions: list[str]
     frame: bytes
+
+
+def check_signed(what: str, account: str, signed: bytes, signature: str) -> None:
+    """Invalid unless this is the account's signature over these bytes; the reason begins with `what`."""
+    try:
+        verify(account, signed, signature)
+    except ValueError as error:
+        raise Invalid(f"{what}: {error}") from None

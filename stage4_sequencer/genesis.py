@@ -41,6 +41,13 @@ class StageGenesis:
         """The genesis as it goes over the wire."""
         return {"type": "genesis", **vars(self)}
 
+    def check_accounts(self) -> None:
+        """FormatError unless there are as many balances as accounts, InvalidAccount for an account that is no key."""
+        if len(self.accounts) != len(self.balances):
+            raise FormatError("genesis: expected as many balances as accounts")
+        for account in self.accounts:
+            check_account(account)
+
     def starting_balances(self) -> dict[str, int]:
         """What every account has before the first block. In stage 5 the same numbers are the stakes."""
         return dict(zip(self.accounts, self.balances, strict=True))
@@ -62,8 +69,7 @@ class Genesis(StageGenesis):
 def read_genesis(message: Message) -> Genesis:
     """Read a genesis that has its shape; FormatError for lists of different lengths, ValueError for a
     sequencer or an account that is not a key."""
-    if len(message["accounts"]) != len(message["balances"]):
-        raise FormatError("genesis: expected as many balances as accounts")
-    for account in [message["sequencer"], *message["accounts"]]:
-        check_account(account)
-    return Genesis(**{member: message[member] for member in SHAPE})
+    genesis = Genesis(**{member: message[member] for member in SHAPE})
+    genesis.check_accounts()
+    check_account(genesis.sequencer)
+    return genesis

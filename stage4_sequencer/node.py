@@ -19,10 +19,10 @@ from typing import Any
 from common.encoding import (INTEGER, STRING, Message, Shape, canon, decode_frame, encode_frame, ids_field, make_id,
                              make_nonce, without_padding)
 from common.ledger import Ledger, Transaction
-from common.rsa import PrivateKey, verify
+from common.rsa import PrivateKey
 from common.interface import Connection, Invalid, Network
 from stage4_sequencer import genesis
-from stage4_sequencer.block import Block
+from stage4_sequencer.block import Block, check_signed
 from stage4_sequencer.catching_up import HeightSync
 from stage4_sequencer.genesis import FOUNDERS_BALANCE, Genesis
 from stage4_sequencer.limits import MAX_BLOCK_IDS, MAX_EVIDENCE, MAX_WAITING, MAX_WAITING_IDS
@@ -123,7 +123,8 @@ class SequencedNode(TotalOrderNode):
         rival = self._find_block(block.number)
         if rival is not None and decode_frame(rival.frame) == message:
             return
-        self._check_signature(message, canonical)
+        if not self.keeper.is_replaying:
+            check_signed(f"block {block.number}", self.sequencer, canonical, message["signature"])
         if rival is not None and rival.id != block.id:
             self._keep_evidence(rival, block, connection)
         elif block.number == len(self.blocks):
@@ -137,15 +138,6 @@ class SequencedNode(TotalOrderNode):
         if number < len(self.blocks):
             return self.blocks[number]
         return self.early[number][0] if number in self.early else None
-
-    def _check_signature(self, message: Message, canonical: bytes) -> None:
-        """Invalid unless the sequencer has signed the block."""
-        if self.keeper.is_replaying:
-            return
-        try:
-            verify(self.sequencer, canonical, message["signature"])
-        except ValueError as error:
-            raise Invalid(f"block {message['number']}: {error}") from None
 
     def _accept_block(self, block: Block, connection: Connection | None) -> None:
         """Take the next block: pass it on, fetch what it orders, execute it when that is there."""

@@ -10,12 +10,12 @@ from pathlib import Path
 from common.client import run_client
 from common.console import CannotStart, Options, read_path, thousandths_from
 from common.network import ThreadedNetwork
-from common.rsa import PrivateKey
-from common.rsa import load_key, load_or_make_keys
+from common.rsa import PrivateKey, load_key, load_or_make_keys
 from common.wallets import WalletError
 from stage4_sequencer.__main__ import SequencedClient
+from stage4_sequencer.genesis import MAX_MILLISECONDS
 from stage4_sequencer.total_order import TotalOrderSetup
-from stage5_pos.genesis import MAX_MILLISECONDS, Genesis, make_genesis
+from stage5_pos.genesis import Genesis, make_genesis
 from stage5_pos.node import StakeNode
 
 STAKE_HOLDERS = 10
@@ -53,9 +53,9 @@ class StakeClient(SequencedClient):
             return genesis, {number: keys[number - 1] for number in played}
 
         journal = self.open_journal(options, StakeNode.STAGE)
-        stakes = load_stakes(options, is_resuming=journal is not None and journal.read_note("network") is not None)
         setup = TotalOrderSetup(join_seconds=options.wait / 1000, journal=journal, key=self.find_key(options),
                                 only_network=options.network)
+        stakes = load_stakes(options, is_resuming=setup.remembers_network)
         return StakeNode(network, address, setup, stakes, make_genesis_and_keys)
 
 

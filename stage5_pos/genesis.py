@@ -5,10 +5,7 @@ from decimal import Context, Decimal, localcontext
 from typing import ClassVar
 
 from common.encoding import ID, INTEGER, Field, FormatError, Message, Shape, is_id, is_integer
-from common.rsa import check_account
-from stage4_sequencer.genesis import ACCOUNTS, BALANCES, MAX_MILLISECONDS, MILLISECONDS, StageGenesis
-
-__all__ = ["MAX_MILLISECONDS", "SHAPE", "Genesis", "InvalidGenesis", "make_genesis", "read_genesis", "threshold"]
+from stage4_sequencer.genesis import ACCOUNTS, BALANCES, MILLISECONDS, StageGenesis
 
 TICKETS = 2**256
 """How many values a ticket can have."""
@@ -86,10 +83,9 @@ def read_genesis(message: Message) -> Genesis:
     """Read a genesis that has its shape; FormatError for lists of different lengths, InvalidAccount for an
     account that is not a key, InvalidGenesis for a threshold that is off by more than 2^216 (contract §3)."""
     genesis = Genesis(**{member: message[member] for member in SHAPE})
-    if not len(genesis.accounts) == len(genesis.balances) == len(genesis.thresholds):
-        raise FormatError("genesis: expected as many balances and thresholds as accounts")
-    for account in genesis.accounts:
-        check_account(account)
+    genesis.check_accounts()
+    if len(genesis.accounts) != len(genesis.thresholds):
+        raise FormatError("genesis: expected as many thresholds as accounts")
     _check_thresholds(genesis)
     return genesis
 

@@ -14,7 +14,7 @@ balances is in stage5_pos/ledger.py.
 from common.encoding import ID, MAX_INTEGER, STRING, Field, Message, Shape, canon, ids_field, is_integer
 from common.interface import Invalid
 from common.ledger import Transaction
-from common.rsa import verify
+from stage4_sequencer.block import check_signed
 from stage4_sequencer.limits import MAX_BLOCK_IDS
 from stage5_pos import lottery
 from stage5_pos.genesis import Genesis
@@ -57,13 +57,10 @@ class Rules:
         """Invalid unless its creator holds stake, has won the slot, and has signed; give the draw's value. A block from
         the journal (`was_kept`) had its signatures checked before it was written."""
         value = self._check_ticket(message)
-        if was_kept:
-            return value
-        try:
-            verify(message["creator"], lottery.lottery_bytes(self.seed, message["slot"]), message["draw"])
-        except ValueError as error:
-            raise Invalid(f"block of slot {message['slot']}: its draw: {error}") from None
-        self.check_signature(message, canonical)
+        if not was_kept:
+            drawn = lottery.lottery_bytes(self.seed, message["slot"])
+            check_signed(f"block of slot {message['slot']}: its draw", message["creator"], drawn, message["draw"])
+            self.check_signature(message, canonical)
         return value
 
     def _check_ticket(self, message: Message) -> int:
@@ -79,10 +76,7 @@ class Rules:
 
     def check_signature(self, message: Message, canonical: bytes) -> None:
         """Invalid unless the creator has signed the block."""
-        try:
-            verify(message["creator"], canonical, message["signature"])
-        except ValueError as error:
-            raise Invalid(f"block of slot {message['slot']}: {error}") from None
+        check_signed(f"block of slot {message['slot']}", message["creator"], canonical, message["signature"])
 
 
 def is_from_the_future(slot: int, present: int) -> bool:

@@ -174,7 +174,7 @@ def _verify_toy(account: str, message: bytes, signature: str) -> None:
 @contextmanager
 def toy_signatures() -> Iterator[None]:
     """Let nodes verify the signatures of `ToyKey` instead of RSA. It can be used as a decorator."""
-    with patch("stage3_signed.node.verify", _verify_toy), patch("stage4_sequencer.node.verify", _verify_toy):
+    with patch("stage3_signed.node.verify", _verify_toy), patch("stage4_sequencer.block.verify", _verify_toy):
         yield
 
 
