@@ -16,14 +16,16 @@ class BestChain:
     """Keeps the ledger and the pool as the best chain of the tree leaves them."""
 
     def __init__(self, tree: Tree, ledger: TreeLedger, pool: Pool, refused: Refused, aside: Aside,
-                 report: Callable[..., None], report_made_here: Callable[[str, str], None]) -> None:
-        """`report` tells the user of an event and its members, `report_made_here` of the new state of a transaction, if
-        it was made here."""
+                 add_id: Callable[[str], None], report: Callable[..., None],
+                 report_made_here: Callable[[str, str], None]) -> None:
+        """`add_id` puts the id of a transaction among those that neighbours compare. `report` tells the user of an
+        event and its members, `report_made_here` of the new state of a transaction, if it was made here."""
         self._tree = tree
         self._ledger = ledger
         self._pool = pool
         self._refused = refused
         self._aside = aside
+        self._add_id = add_id
         self._report = report
         self._report_made_here = report_made_here
         self._solo_blocks = SoloBlocks()
@@ -61,9 +63,12 @@ class BestChain:
         self._report("rollback", depth=depth, **{"from": path.undone[0].id, "to": path.done[-1].id})
 
     def _take_in(self, block: Block) -> None:
-        """A block is part of the best chain. The transactions that came in for it alone are kept permanently. The
-        accounts that it pays may now be able to pay what they could not pay before."""
-        self._aside.take_in(block)
+        """A block is part of the best chain. The transactions that came in for it alone are kept permanently, and none
+        of its transactions stays in the pool. Their receivers may now be able to pay what they could not pay
+        before."""
+        for transaction in self._aside.take(block.transactions):
+            self._add_id(transaction.id)
+            self._pool.add(transaction)
         for transaction in self._ledger.transactions_of(block):
             self._refused.on_paid(transaction.receiver)
             if self._pool.remove(transaction.id):

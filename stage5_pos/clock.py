@@ -32,10 +32,10 @@ class SlotClock(Part):
 
     def call_at(self, slot: int, action: Callable[[], None]) -> None:
         """Call `action` when a slot begins."""
-        self._network.after(self._milliseconds_until(slot) / 1000, action)
+        self._network.after(self._seconds_until(slot), action)
 
-    def _milliseconds_until(self, slot: int) -> int:
-        return self.genesis.slot_start(slot) - self._network.unix_ms()
+    def _seconds_until(self, slot: int) -> float:
+        return (self.genesis.slot_start(slot) - self._network.unix_ms()) / 1000
 
     def on_lost(self, connection: Connection) -> None:
         """A neighbour is gone."""
@@ -55,16 +55,16 @@ class SlotClock(Part):
         except Invalid:
             return
         self._tell_from = now + TELL_CLOCK_SECONDS
-        ahead = _seconds(self._milliseconds_until(slot))
-        self._report_error("NETWORK", f"{connection.address}: its blocks are not taken, since they are {ahead}"
-                                      " ahead of this machine's clock; look at the clocks of both")
+        ahead = self._seconds_until(slot)
+        self._report_error("NETWORK", f"{connection.address}: its blocks are not taken, since they are {ahead:,.1f}"
+                                      " seconds ahead of this machine's clock; look at the clocks of both")
 
     def tell_if_genesis_is_ahead(self) -> None:
         """Tell the user if the network begins in the future, by this machine's clock."""
-        ahead = self._milliseconds_until(0)
+        ahead = self._seconds_until(0)
         if ahead > 0:
             self._tell_from = self._network.now() + TELL_CLOCK_SECONDS
-            self._report_error("NETWORK", f"this network begins in {_seconds(ahead)} by this machine's clock, and no"
+            self._report_error("NETWORK", f"this network begins in {ahead:,.1f} seconds by this machine's clock, and no"
                                           " block is taken before then; look at this clock, and at that of the founder")
 
     def tell_if_it_went_back(self, last_slot: int) -> None:
@@ -72,11 +72,6 @@ class SlotClock(Part):
         There is one draw for each slot, so no block is made until the clock has passed that slot again."""
         if self.slot() < last_slot != self._told_of_slot:
             self._told_of_slot = last_slot
-            left = _seconds(self._milliseconds_until(last_slot + 1))
-            self._report_error("NETWORK", f"this machine's clock has gone back: no block is made for {left}, until"
-                                          f" it is past slot {last_slot} again; look at the clock")
-
-
-def _seconds(milliseconds: int) -> str:
-    """A time for people."""
-    return f"{milliseconds / 1000:,.1f} seconds"
+            left = self._seconds_until(last_slot + 1)
+            self._report_error("NETWORK", f"this machine's clock has gone back: no block is made for {left:,.1f}"
+                                          f" seconds, until it is past slot {last_slot} again; look at the clock")

@@ -9,6 +9,7 @@ becomes the best chain.
 
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence, Set
+from typing import NamedTuple
 
 from common.ledger import Ledger, Transaction
 from stage5_pos.rules import FEE, REWARD, InvalidBlock, why_invalid
@@ -80,24 +81,23 @@ class Branch:
         return {found for found in transactions & self._executed_at.keys() if self._executed_at[found] <= height}
 
 
-class View:
+class View(NamedTuple):
     """What some transactions need to know of the state after one block of the tree, so that they can be tried out."""
 
-    def __init__(self, balances: dict[str, int], executed: set[str]) -> None:
-        self.balances = balances
-        """The balances of the accounts that the transactions name."""
-        self._executed = executed
-        """Those of the transactions that have been executed."""
+    balances: dict[str, int]
+    """The balances of the accounts that the transactions name."""
+    executed: set[str]
+    """Those of the transactions that have been executed."""
 
     def execute(self, transaction: Transaction) -> str | None:
         """Let a transaction take effect, or say why it is not valid here."""
         transaction_id, sender, receiver, amount = transaction
         balances = self.balances
-        reason = why_invalid(transaction, balances[sender], transaction_id in self._executed)
+        reason = why_invalid(transaction, balances[sender], transaction_id in self.executed)
         if reason is None:
             balances[sender] -= amount
             balances[receiver] += amount - FEE  # the fee is not lost: `TreeLedger.execute` gives it to the creator
-            self._executed.add(transaction_id)
+            self.executed.add(transaction_id)
         return reason
 
 
@@ -197,14 +197,12 @@ class TreeLedger(Ledger):
         """Put a block into the branch that it continues, or into a new one."""
         parent = block.parent
         assert parent is not None
-        if parent is self.best.tip:
-            self.best.push(block, parent.height + 1, balances)
-            return
         branch = self._branch(parent)
         if parent is not branch.tip:
             branch = Branch(parent)
         branch.push(block, parent.height + 1, balances)
-        self.side_branches[block.id] = branch
+        if branch is not self.best:
+            self.side_branches[block.id] = branch
 
     def _undo(self, block: Block) -> dict[str, int]:
         """Undo the tip of the best chain: the ledger is exactly what it was before. Give the balances that the block

@@ -90,9 +90,9 @@ class StakeNode(TotalOrderNode):
         self.rules = Rules(genesis)
         self.tree = Tree(genesis.id)
         self.ledger: TreeLedger = TreeLedger(self.tree, genesis.starting_balances(), self.transactions)
-        self.aside = Aside(self.transactions, self.frames, self.pool, self.refused, self.ids.add)
-        self.chain = BestChain(self.tree, self.ledger, self.pool, self.refused, self.aside, self.report,
-                               self.report_made_here)
+        self.aside = Aside(self.transactions, self.frames, self.refused)
+        self.chain = BestChain(self.tree, self.ledger, self.pool, self.refused, self.aside, self.ids.add,
+                               self.report, self.report_made_here)
         self.clock = self.parts.add(self.SLOT_CLOCK(self.network, genesis, self.report_error))
         self.waiting_blocks: PostponedBlocks = self.parts.add(self.WAITING_BLOCKS(
             self.network, self.links, self.fetcher, self.tree, self.aside, self.fetcher.trust, self._enter_waiting))

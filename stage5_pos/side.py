@@ -6,11 +6,11 @@ the lowest blocks leave first: a branch that nobody else builds on will not beco
 after all, it comes again in an answer to `get_chain`, or is asked for because somebody else's block builds on it.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from heapq import heapify, heappop, heappush
 
 from common.ledger import Transaction
-from stage4_sequencer.pool import Pool, Refused
+from stage4_sequencer.pool import Refused
 from stage5_pos.limits import MAX_SOLO_BYTES
 from stage5_pos.tree import Block, Path
 
@@ -76,15 +76,12 @@ class Aside:
     They leave with the last of these blocks, unless one of the blocks becomes part of the best chain.
     """
 
-    def __init__(self, transactions: dict[str, Transaction], frames: dict[str, bytes], pool: Pool, refused: Refused,
-                 add_id: Callable[[str], None]) -> None:
-        """While transactions are here, they are among the node's `transactions` and `frames`. When they leave, they go
-        to `refused` or to the pool; for the pool, `add_id` puts their ids among those that neighbours compare."""
+    def __init__(self, transactions: dict[str, Transaction], frames: dict[str, bytes], refused: Refused) -> None:
+        """While transactions are here, they are among the node's `transactions` and `frames`. Those that nobody needs
+        any more go to `refused`."""
         self._transactions = transactions
         self._frames = frames
-        self._pool = pool
         self._refused = refused
-        self._add_id = add_id
         self._held_by: dict[str, set[str]] = {}
         """Transaction -> the blocks that need it, both as ids."""
         self.size = 0
@@ -126,15 +123,9 @@ class Aside:
                 self._refused.add(self._transactions.pop(transaction_id))
                 del self._frames[transaction_id]
 
-    def take(self, ids: Iterable[str]) -> list[str]:
-        """These transactions are now kept permanently: remove those that were here, and give their ids."""
+    def take(self, ids: Iterable[str]) -> list[Transaction]:
+        """These transactions are now kept permanently: remove those that were here, and give them."""
         taken = self.among(ids)
         for transaction_id in taken:
             self._remove(transaction_id)
-        return taken
-
-    def take_in(self, block: Block) -> None:
-        """A block is part of the best chain: what had come in for it is now kept permanently."""
-        for transaction_id in self.take(block.transactions):
-            self._add_id(transaction_id)
-            self._pool.add(self._transactions[transaction_id])
+        return [self._transactions[transaction_id] for transaction_id in taken]

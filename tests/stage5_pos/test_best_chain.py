@@ -21,8 +21,8 @@ class Scene:
         self.pool, refused = Pool(len), Refused()
         for one in self.transactions.values():
             self.pool.add(one)
-        aside = Aside(dict(self.transactions), {}, self.pool, refused, lambda one: None)
-        self.chain = BestChain(self.tree, self.ledger, self.pool, refused, aside,
+        aside = Aside(dict(self.transactions), {}, refused)
+        self.chain = BestChain(self.tree, self.ledger, self.pool, refused, aside, lambda one: None,
                                lambda event, **members: self.told.append((event, members)),
                                lambda one, state: self.told.append((one, state)))
 

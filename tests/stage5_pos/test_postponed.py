@@ -1,7 +1,7 @@
 """Postponed blocks, without a node: how they wait, enter in order, and are refused with their branch."""
 
 from lab.simulation import MemoryNetwork, World
-from stage4_sequencer.pool import Pool, Refused
+from stage4_sequencer.pool import Refused
 from stage5_pos.postponed import PostponedBlock, PostponedBlocks
 from stage5_pos.side import Aside
 from stage5_pos.tree import Block, Tree
@@ -16,7 +16,7 @@ class Scene:
         self.entered: list[str] = []
         self.peer, self.fetcher = LastingConnection(), FakeFetcher()
         self.refused = Refused()
-        self.aside = Aside({}, {}, Pool(len), self.refused, lambda one: None)
+        self.aside = Aside({}, {}, self.refused)
         self.waits = PostponedBlocks(MemoryNetwork(World(1), "here"), [self.peer], self.fetcher, self.tree, self.aside,
                                   lambda connection: 1, self.enter)
 
