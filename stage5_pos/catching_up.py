@@ -109,7 +109,8 @@ class ChainSync(BlockSync):
 
     def on_no_longer_waiting(self, connection: Connection | None) -> None:
         """A block of this neighbour has entered the tree: when the last one has, there is room for the next answer."""
-        if connection in self._questions and not self._waiting.count_of(connection):
+        if (connection in self._questions and self._questions[connection].is_paused
+                and not self._waiting.count_of(connection)):
             self._ask_on(connection, self._questions[connection])
 
     def on_answered(self, connection: Connection) -> None:

@@ -40,9 +40,9 @@ class StakeNode(TotalOrderNode):
     STAGE = 5
 
     # The classes of its parts; attackers and tests put others in their place:
-    SLOT_CLOCK = SlotClock
     WAITING_BLOCKS = PostponedBlocks
     CHAIN_SYNC = ChainSync
+    SLOT_CLOCK = SlotClock
     BLOCK_MAKER = BlockMaker
 
     SHAPES: dict[str, Shape] = {

@@ -45,6 +45,7 @@ class PostponedBlocks(WaitingBlocks):
         self._enter = enter
         self.blocks: dict[str, PostponedBlock] = {}
         """The blocks by their ids, longest wait first."""
+        self._bytes = 0
         self._ready: OrderedDict[str, PostponedBlock] = OrderedDict()
         """The blocks that lack nothing any more, and enter the tree when it is their turn."""
         self.is_entering = False
@@ -72,10 +73,10 @@ class PostponedBlocks(WaitingBlocks):
 
     def is_known(self, block_id: str) -> bool:
         """Has this block come before, with a proper signature?"""
-        return self._is_here(block_id) or block_id in self.blocks or block_id in self.invalid
+        return self.is_settled(block_id) or block_id in self.blocks
 
     def lacks_only_transactions(self, block_id: str) -> bool:
-        """Does this block wait, but for no ancestor that is not here, whether its parent or one further up?"""
+        """Does this block wait, and is no ancestor of it missing, neither its parent nor one further up?"""
         return block_id in self.blocks and block_id not in self._orphaned()
 
     def is_built_upon(self, block_id: str, creator: str) -> bool:
@@ -104,6 +105,7 @@ class PostponedBlocks(WaitingBlocks):
         """Let a block wait while what it lacks is fetched. If too many wait, the least promising are given up: False if
         this is one of them."""
         self.blocks[block.id] = PostponedBlock(block, connection, self._network.now())
+        self._bytes += len(block.frame)
         self.wait_for(block.id, lacking, connection)
         self.make_room()
         return block.id in self.blocks
@@ -130,12 +132,17 @@ class PostponedBlocks(WaitingBlocks):
         """A parent that is itself waiting has been fetched already."""
         return lacking not in self.blocks
 
+    def _pop(self, block_id: str) -> PostponedBlock:
+        entry = self.blocks.pop(block_id)
+        self._bytes -= len(entry.block.frame)
+        return entry
+
     # --- blocks wait no longer ------------------------------------------------------------------
 
     def _get_ready(self, complete: list[str]) -> None:
         """These blocks lack nothing any more: they enter the tree, then the blocks that wait for them, and so on."""
         for block_id in complete:
-            self._ready[block_id] = self.blocks.pop(block_id)
+            self._ready[block_id] = self._pop(block_id)
         if not self.is_entering:
             self._enter_ready()
 
@@ -165,7 +172,7 @@ class PostponedBlocks(WaitingBlocks):
 
     def give_up(self, block_id: str) -> None:
         """Let a block wait no longer, and no longer ask for what only it needed."""
-        block = self.blocks.pop(block_id).block
+        block = self._pop(block_id).block
         self._fetcher.forget(self.lacks.discard(block_id))
         self._aside.release(block)
 
@@ -190,8 +197,8 @@ class PostponedBlocks(WaitingBlocks):
     @property
     def _is_overfull(self) -> bool:
         """Must a waiting block be given up? One may always wait."""
-        count, size = len(self.blocks), sum(len(entry.block.frame) for entry in self.blocks.values())
-        return count > 1 and (count > MAX_WAITING or size > MAX_WAITING_BYTES or self._aside.size > MAX_ASIDE)
+        count = len(self.blocks)
+        return count > 1 and (count > MAX_WAITING or self._bytes > MAX_WAITING_BYTES or self._aside.size > MAX_ASIDE)
 
     def _orphaned(self) -> set[str]:
         """The ids of orphans and of the blocks that build on them. From parent to parent, each leads to a block that is
