@@ -38,11 +38,11 @@ CASES: list[tuple[int, str, dict[str, Any], list[str]]] = [
     (4, "blocks", {"blocks": [BLOCK]}, [f"block {SHOWN}  number 3, 1 transaction, by the sequencer"]),
     (4, "blocks", {"blocks": []}, ["no blocks yet"]),
     (4, "equivocation", {**TWINS, "number": 3},
-     [f"equivocation: node-1 has signed two blocks with number 3: {SHOWN} and {'1' * 16}"]),
+     [f"equivocation: node-1 has signed two blocks for number 3: {SHOWN} and {'1' * 16}"]),
     (5, "block", STAKE_BLOCK, [f"block {SHOWN}  slot 9, height 4, 2 transactions, by node-1"]),
     (5, "blocks", {"blocks": [STAKE_BLOCK]}, [f"block {SHOWN}  slot 9, height 4, 2 transactions, by node-1"]),
     (5, "blocks", {"blocks": []}, ["no blocks yet"]),
-    (5, "equivocation", {**TWINS, "slot": 9}, [f"equivocation: node-1 has signed two blocks of slot 9: {SHOWN} and {'1' * 16}"]),
+    (5, "equivocation", {**TWINS, "slot": 9}, [f"equivocation: node-1 has signed two blocks for slot 9: {SHOWN} and {'1' * 16}"]),
     (5, "rollback", {"depth": 1, "from": "0" * 64, "to": "1" * 64}, [f"rollback of 1 block, from {SHOWN} to {'1' * 16}"]),
 ]
 
