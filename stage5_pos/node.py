@@ -281,7 +281,7 @@ class StakeNode(TotalOrderNode):
             return "; --from N needs a genesis account that is played here (see --forge), and none is"
         able = [str(number) for number, stake in self.stakes.items() if self.available(stake.account) >= amount]
         if not able:
-            return "; and no genesis account that is played here has that"
+            return "; and no genesis account that is played here has that much"
         return f"; genesis accounts that are played here and have it: {', '.join(able)}; add --from {able[0]}"
 
     def command_tree(self, arguments: list[str]) -> None:
