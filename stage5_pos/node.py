@@ -271,8 +271,8 @@ class StakeNode(TotalOrderNode):
             return
         played = {str(number): key for number, key in self.stakes.items()}
         if arguments[3] not in played:
-            raise CommandError(f"expected a genesis account that is played here: {', '.join(played) or 'none is'}",
-                               "ACCOUNT")
+            raise CommandError("expected a genesis account played here:"
+                               f" {', '.join(played) or 'none is (see --forge)'}", "ACCOUNT")
         self.send_from(played[arguments[3]], arguments[:2])
 
     def advise_on_funds(self, key: PrivateKey, amount: int) -> str:
