@@ -143,7 +143,7 @@ class Turns:
 
 class Batches:
     """What the reader of one connection has brought, and the node has not handled yet. The reader calls `add`, and the
-    node's thread calls the rest."""
+    node's thread calls the rest, unless a docstring says otherwise."""
 
     def __init__(self, turns: Turns, now: Callable[[], float], on_frame: Callable[[Any, bytes], None],
                  on_large: Callable[[], None], on_costly: Callable[[], None]) -> None:

@@ -39,7 +39,8 @@ class BlockMaker:
     # --- no slot is signed for twice ------------------------------------------------------------
     # Why are there two guards? Without a journal, a node that is started again does not remember for which slots it has
     # signed a block. Two blocks for one slot would count as cheating. Each guard stops a case that the other one lets
-    # through. (A third one, in `make_block`, is for a stake that another node plays, too.)
+    # through. (A third one, in `make_block`, is for a stake that another node plays, too, and the last one if there is
+    # no journal and the clock was set back.)
 
     def _skip_current_slot(self) -> None:
         """Draw from the next slot on. This is for a node that is started again within a slot. It may have no journal,

@@ -114,7 +114,8 @@ def why_invalid(transaction: Transaction, balance: int, is_executed: bool) -> st
     """Why a transaction is not valid at its point in a block, where its sender has this balance; None if it is valid.
     Its signature was checked when it arrived.
 
-    `TreeLedger.execute` asks this through `View.execute`, for each transaction of a block that may enter the tree.
+    `TreeLedger.execute` asks this through `View.execute`, for each transaction of a block that may enter the tree;
+    `TreeLedger.choose_valid` for each one that an own block may take.
     """
     if is_executed:
         return "it is in an earlier block or earlier in this one"

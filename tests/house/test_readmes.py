@@ -70,6 +70,13 @@ def test_every_class_and_member_that_is_named_exists(page: str) -> None:
     assert [f"{owner}.{member}" for owner, member in named if not is_member(owner, member)] == []
 
 
+@pytest.mark.parametrize("page", PAGES)
+def test_every_private_name_that_is_named_exists(page: str) -> None:
+    named = set(re.findall(r"`(_[a-z]\w+)`", (ROOT / page).read_text()))
+    everything = "\n".join(SOURCES.values())
+    assert [name for name in sorted(named) if not re.search(rf"(def |self\.){name}\b", everything)] == []
+
+
 def test_a_member_that_does_not_exist_is_noticed() -> None:
     assert is_member("ChatNode", "seen_ids") and is_member("Tree", "locator")
     assert not is_member("ChatNode", "seen_idx") and not is_member("Trees", "locator")
