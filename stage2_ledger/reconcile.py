@@ -239,14 +239,14 @@ class Reconciliation(Part):
             connection.send(encode_frame({"type": "get_ids", "prefixes": listed}))
 
     def on_ids(self, connection: Connection, message: Message, frame: bytes) -> None:
-        """The answer to `get_ids`: ask the next question, then fetch those that are lacking here.
+        """The answer to `get_ids`: fetch those that are lacking here, then ask the next question.
 
-        Why in this order? Otherwise the answer to that question would come only after all that is fetched. This way
-        there is something to fetch while it is on its way.
+        Why in this order? Answers come in the order of the questions. On a slow line, thousands of ids take longer than
+        the 5 s after which a neighbour that brings nothing counts as stalled. This way no want is open meanwhile.
         """
         self._with(connection).is_listing = False
-        self.go_on(connection)
         self._fetch(connection, message["ids"])
+        self.go_on(connection)
 
     # --- telling ids ----------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ from lab.simulation import MemoryConnection, World
 
 
 class SlowWorld(World):
-    """A world in which some nodes receive slowly."""
+    """A world in which some nodes receive slowly: one frame after the other, each when its last byte is there."""
 
     def __init__(self, seed: int = 1, longest_delay: float = 0.0) -> None:
         super().__init__(seed, longest_delay=longest_delay)
@@ -12,28 +12,40 @@ class SlowWorld(World):
         """Address of a node -> the bytes a second that it can receive."""
         self.received: dict[str, int] = {}
         """Address of such a node -> the bytes that it has received so far."""
-        self._free_at: dict[str, float] = {}
+        self._on_line: dict[str, tuple[MemoryConnection, float]] = {}
+        """Address of such a node -> the connection whose next frame its line carries, and when all of that is there."""
 
     def step(self) -> bool:
-        """Deliver one frame on a random connection whose line is free."""
-        busy = [end for end in self.connections if end.arriving and self._is_free(end)]
-        if not busy:
+        """Deliver one frame on a random connection for which one is there."""
+        waiting = [end for end in self.connections if end.arriving]
+        self._carry([end for end in waiting if end.owner.address in self.rates])
+        there = [end for end in waiting if self._is_there(end)]
+        if not there:
             return False
-        end = self.random.choice(busy)
+        end = self.random.choice(there)
         address = end.owner.address
         if address in self.rates:
-            self._carry(address, len(end.arriving[0] or b""))
+            self.received[address] = self.received.get(address, 0) + len(end.arriving[0] or b"")
+            del self._on_line[address]
         if self.networks[address].is_running:
             end.deliver()
         else:
             end.arriving.clear()
         return True
 
-    def _is_free(self, end: MemoryConnection) -> bool:
-        return self._free_at.get(end.owner.address, 0.0) <= self.now
+    def _carry(self, waiting: list[MemoryConnection]) -> None:
+        """Let each line that is free carry the next frame of a random connection."""
+        for address in dict.fromkeys(end.owner.address for end in waiting):
+            ends = [end for end in waiting if end.owner.address == address]
+            if address in self._on_line and self._on_line[address][0] in ends:
+                continue
+            end = self.random.choice(ends)
+            seconds = len(end.arriving[0] or b"") / self.rates[address]
+            self._on_line[address] = end, self.now + seconds
+            self.after(seconds, lambda: None)  # so that time passes until the frame is there
 
-    def _carry(self, address: str, size: int) -> None:
-        """A frame has arrived. The next one comes when the line has carried `size` bytes."""
-        self.received[address] = self.received.get(address, 0) + size
-        self._free_at[address] = self.now + size / self.rates[address]
-        self.after(size / self.rates[address], lambda: None)  # so that time passes until the line is free
+    def _is_there(self, end: MemoryConnection) -> bool:
+        if end.owner.address not in self.rates:
+            return True
+        carried, at = self._on_line[end.owner.address]
+        return carried is end and at <= self.now
