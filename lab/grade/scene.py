@@ -16,6 +16,7 @@ import random
 import shutil
 import signal
 import socket
+import struct
 import stat
 import sys
 import threading
@@ -172,14 +173,24 @@ class Scene:
 
     def accept(self, listener: socket.socket, network: str | None) -> GradedPeer:
         """The peer that a node has called at this socket; Shortcoming if no node calls."""
-        try:
-            connection = listener.accept()[0]
-        except TimeoutError:
-            raise Shortcoming("a call to the address of --peer", "nobody has called") from None
         self._peers += 1
         return self._open.enter_context(GradedPeer(
-            f"peer-{self._peers}", self.conversation, connection, self.stage, network, self.patience,
+            f"peer-{self._peers}", self.conversation, self._await_call(listener), self.stage, network, self.patience,
             listen=address_of(listener)))
+
+    def turn_away(self, listener: socket.socket) -> None:
+        """Accept one call, reset it, and listen no longer; Shortcoming if no node calls."""
+        connection = self._await_call(listener)
+        # A reset leaves nothing behind that would keep a node from listening at this address.
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.close()
+        listener.close()
+
+    def _await_call(self, listener: socket.socket) -> socket.socket:
+        try:
+            return listener.accept()[0]
+        except TimeoutError:
+            raise Shortcoming("a call to the address of --peer", "nobody has called") from None
 
     def unused_address(self, first: int = 20_000, last: int = 32_000) -> str:
         """An address on loopback where nobody listens right now, with a port from this range. By default the range lies

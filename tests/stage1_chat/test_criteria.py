@@ -203,10 +203,11 @@ def test_daemon(scene: Scene) -> None:
 def test_last_words(scene: Scene) -> None:
     """A line right before the end of input reaches the others."""
     alice = scene.found_network()
-    bob = scene.join(alice)
-    bob.type("\n".join(["a long speech"] * 500 + ["last words"]))
-    bob.end_input()
-    alice.wait_for("chat", text="last words")
+    for name in ("bob", "carol", "dave"):
+        node = scene.join(alice)
+        node.type("\n".join([f"a long speech of {name}"] * 500 + [f"last words of {name}"]))
+        node.end_input()
+        alice.wait_for("chat", text=f"last words of {name}")
 
 
 @criterion("The questions are answered on standard input: {answers}", points=2, clause="§4", cli=True)
@@ -234,8 +235,10 @@ def test_nobody(scene: Scene) -> None:
            hint="Call again every half second until --wait is over.")
 def test_waits_for_peer(scene: Scene) -> None:
     """A node that has not joined calls its peer again every half second, until `--wait` is over."""
-    address = scene.unused_address()
+    listener = scene.listen()
+    address = address_of(listener)
     node = scene.start(address, "--wait", "60")
+    scene.turn_away(listener)  # so that it has called in vain, however slow the machine is
     founder = scene.found_network("--port", address.rpartition(":")[2])
     node.wait_for("joined", peer=founder.address)
 
