@@ -99,7 +99,7 @@ def test_a_teachers_points_replace_ours(result: Result, tmp_path: Path) -> None:
     changed = points.apply(result)
     assert [one.points for one in changed.outcomes] == [75, 25]
     shown = points.for_students(changed)
-    assert [one.criterion.key for one in shown.outcomes] == ["1.c0"] and "1 criteria are not shown" in shown.remarks[0]
+    assert [one.criterion.key for one in shown.outcomes] == ["1.c0"] and "not shown here, but count as well: 1" in shown.remarks[0]
     assert Points().for_students(result) is result
 
 
