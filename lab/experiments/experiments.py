@@ -81,6 +81,9 @@ def do_experiment(experiment: Experiment, options: argparse.Namespace) -> Path:
     if options.draw and (before := read_header(path)) is not None:
         found = before
     finished = Finished(path, found)
+    if finished.moved_to is not None:
+        print(f"{experiment.NAME}: the earlier rows are of another seed, size, commit or machine, so they do not count"
+              f" here; they are kept in {finished.moved_to}", file=sys.stderr)
     rows = measure(experiment, options, finished)
     write_csv(folder / "data.csv", rows)
     save_pictures(folder, experiment.TITLE, lambda figure: experiment.draw(figure, rows))

@@ -2,10 +2,12 @@
 
 `finished.jsonl` has a line for each finished run. Its first line says what the rows depend on: the seed, the size,
 the commit and the machine. A sweep that is interrupted, by Ctrl-C or by a power cut, continues where it stopped.
-If the first line differs, the sweep starts over.
+If the first line differs, the sweep starts over. The rows that are there are moved to another file next to it, and come
+back when that seed, size, commit and machine are asked for again.
 """
 
 import csv
+import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -42,14 +44,24 @@ class Finished:
     """The rows of the finished runs, on disk."""
 
     def __init__(self, path: Path, depends_on: dict[str, Any]) -> None:
-        """Read what is there, if it was measured with the same `depends_on`."""
+        """Read what is there, if it was measured with the same `depends_on`. Otherwise move it aside."""
         self._path = path
-        self.rows: dict[str, list[Row]] = {}
-        """By the key of the task."""
+        self.moved_to: Path | None = None
+        """Where rows that were measured with something else are now."""
         lines = list(_read_lines(path))
-        if lines and lines[0] == depends_on:
-            self.rows = {line["task"]: line["rows"] for line in lines[1:]}
-        self._rewrite(depends_on)  # without what does not count, and without a last line that was cut by a kill
+        if lines and lines[0] != depends_on:
+            if len(lines) > 1:
+                self.moved_to = self._aside(lines[0])
+                os.replace(path, self.moved_to)
+            lines = list(_read_lines(self._aside(depends_on)))
+        self.rows: dict[str, list[Row]] = {line["task"]: line["rows"] for line in lines[1:]}
+        """By the key of the task."""
+        self._rewrite(depends_on)  # without a last line that was cut by a kill
+        self._aside(depends_on).unlink(missing_ok=True)
+
+    def _aside(self, depends_on: dict[str, Any]) -> Path:
+        digest = hashlib.sha256(json.dumps(depends_on, sort_keys=True).encode()).hexdigest()
+        return self._path.with_name(f"{self._path.stem}-{digest[:8]}{self._path.suffix}")
 
     def _rewrite(self, depends_on: dict[str, Any]) -> None:
         entries = [depends_on, *({"task": key, "rows": rows} for key, rows in self.rows.items())]

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from lab.experiments.experiment import Experiment, Point, Row, seed_of
 from lab.experiments.experiments import main
-from lab.experiments.sweep import Finished, make_tasks, sweep, write_csv
+from lab.experiments.sweep import Finished, Task, make_tasks, sweep, write_csv
 from tests.lab.experiments.inline import Inline, measure
 from tests.processes import ROOT
 
@@ -71,6 +71,18 @@ def test_rows_of_another_seed_or_commit_do_not_count(tmp_path: Path) -> None:
     measure(Seeds(), tmp_path, seed=1)
     assert {row["seed"] for row in measure(Seeds(), tmp_path, seed=2)}.isdisjoint(
         row["seed"] for row in measure(Seeds(), tmp_path / "other", seed=1))
+
+
+def test_rows_of_another_seed_are_kept_aside_and_come_back(tmp_path: Path) -> None:
+    path, task = tmp_path / "finished.jsonl", Task({"delay": 1}, 0)
+    Finished(path, {"seed": 1}).add(task, [{"a": 1}])
+    other = Finished(path, {"seed": 2})
+    assert other.rows == {} and other.moved_to is not None and other.moved_to.exists()
+    other.add(task, [{"a": 2}])
+    assert Finished(path, {"seed": 1}).rows == {task.key: [{"a": 1}]}
+    assert Finished(path, {"seed": 2}).rows == {task.key: [{"a": 2}]}
+    assert Finished(path, {"seed": 2}).moved_to is None
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_the_table_is_written_for_other_programs(tmp_path: Path) -> None:
