@@ -8,8 +8,8 @@ WANT_AGAIN = 5.0
 """Seconds after which an id that did not come is asked for again (contract §3, stage 2)."""
 
 MAX_FORSAKEN_WANT = 200
-"""Ids that a node asks for in each second when no neighbour is left that has named them. It asks one that has not
-named them; perhaps nobody has them."""
+"""Ids that a node asks for in each second when no neighbour is left that has named them. It asks a random one;
+perhaps nobody has them."""
 
 MAX_MISSING = 100_000
 """Ids that are asked for at a time (contract §3, stage 2), counted once for each connection that has named them: some

@@ -46,7 +46,7 @@ TURN_SECONDS = 0.01
 
 LONG_TURN_SECONDS = 0.05
 """If a turn of a connection took longer, in seconds, its next turn is postponed until nothing else waits in its line
-(for a stranger: in both lines), or until it is taken out by `MAX_POSTPONED_SECONDS`.
+(for a stranger: in both lines), or until it is its turn among the postponed ones (`MAX_POSTPONED_SECONDS`).
 Parsing 4 MiB of brackets takes half a second, and breaks no rule."""
 
 MAX_POSTPONED_SECONDS = 1.0

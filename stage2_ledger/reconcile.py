@@ -241,8 +241,8 @@ class Reconciliation(Part):
     def on_ids(self, connection: Connection, message: Message, frame: bytes) -> None:
         """The answer to `get_ids`: fetch those that are lacking here, then ask the next question.
 
-        Why in this order? Answers come in the order of the questions. On a slow line, thousands of ids take longer than
-        the 5 s after which a neighbour that brings nothing counts as stalled. This way no want is open meanwhile.
+        Why in this order? Answers come in the order of the questions. On a slow line, thousands of ids take longer to
+        come than the 5 s after which a neighbour that brings nothing counts as stalled. So the wants are sent first.
         """
         self._with(connection).is_listing = False
         self._fetch(connection, message["ids"])

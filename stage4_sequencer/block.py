@@ -1,4 +1,4 @@
-"""A block of stage 4, and the check of a signature, which blocks of stage 5 have, too."""
+"""A block of stage 4, and the check of a signature, which stage 5 uses, too."""
 
 from typing import NamedTuple
 

@@ -42,7 +42,7 @@ class StakeClient(SequencedClient):
                              help="genesis accounts to make blocks for (default: all when founding, none when joining)")
 
     def make_node(self, network: ThreadedNetwork, address: str, options: argparse.Namespace) -> StakeNode:
-        """Make the node, with the keys of the accounts that it plays if it joins."""
+        """Make the node, with the keys of the accounts that it plays if it joins, or goes on with a network."""
 
         def make_genesis_and_keys() -> tuple[Genesis, dict[int, PrivateKey]]:
             keys = load_or_make_keys(options.keys, STAKE_HOLDERS, on_progress=tell_progress(options))

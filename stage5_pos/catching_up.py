@@ -108,7 +108,8 @@ class ChainSync(BlockSync):
             self._questions[connection].had_no_room = True
 
     def on_no_longer_waiting(self, connection: Connection | None) -> None:
-        """A block of this neighbour has entered the tree: when the last one has, there is room for the next answer."""
+        """A block of this neighbour was judged: when none of its blocks waits any longer, there is room for the next
+        answer."""
         if (connection in self._questions and self._questions[connection].is_paused
                 and not self._waiting.count_of(connection)):
             self._ask_on(connection, self._questions[connection])

@@ -63,8 +63,8 @@ class BestChain:
         self._report("rollback", depth=depth, **{"from": path.undone[0].id, "to": path.done[-1].id})
 
     def _take_in(self, block: Block) -> None:
-        """A block is part of the best chain. The transactions that came in for it alone are kept permanently, and none
-        of its transactions stays in the pool. Their receivers may now be able to pay what they could not pay
+        """A block is part of the best chain. Its transactions that came in only for blocks are kept permanently, and
+        none of its transactions stays in the pool. Their receivers may now be able to pay what they could not pay
         before."""
         for transaction in self._aside.take(block.transactions):
             self._add_id(transaction.id)

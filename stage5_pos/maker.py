@@ -39,8 +39,8 @@ class BlockMaker:
     # --- no slot is signed for twice ------------------------------------------------------------
     # Why are there two guards? Without a journal, a node that is started again does not remember for which slots it has
     # signed a block. Two blocks for one slot would count as cheating. Each guard stops a case that the other one lets
-    # through. (A third one, in `make_block`, is for a stake that another node plays, too, and the last one if there is
-    # no journal and the clock was set back.)
+    # through. (A third guard, in `make_block`, is for a stake that another node plays, too. It is also the only one
+    # that helps if there is no journal and the clock was set back.)
 
     def _skip_current_slot(self) -> None:
         """Draw from the next slot on. This is for a node that is started again within a slot. It may have no journal,
@@ -91,8 +91,9 @@ class BlockMaker:
     # --- blocks ---------------------------------------------------------------------------------
 
     def make_block(self, slot: int, value: int, draw: str, key: PrivateKey) -> None:
-        """Make a block on the best chain. Make none if it would rank below another block of this slot, or if the
-        account has already signed one for this slot (another node may play it, too)."""
+        """Make a block on the best chain. Make none if it would rank below the tip of that chain (which may
+        be of this slot or a later one), or if the account has already signed one for this slot (another node may play
+        it, too)."""
         if (key.account, slot) in self._signed:
             return
         parent = self.find_parent(slot)

@@ -108,8 +108,7 @@ class StakeNode(TotalOrderNode):
         self.clock.tell_if_genesis_is_ahead()
         for number in [number for number, key in self.stakes.items() if key.account not in self.rules.thresholds]:
             self.report_error("ACCOUNT", f"key {number} belongs to no account in this network's genesis;"
-                                         " name the numbers of other keys by --forge, or the folder with the"
-                                         " right keys by --keys")
+                                         " name other keys by --forge, or the folder with the right ones by --keys")
             del self.stakes[number]
         if self.stakes:
             self.maker.await_slot()

@@ -2,7 +2,7 @@
 
     postpone ──> waits ──> on_arrived: it lacks nothing ──> ready ──> enters the tree, or is refused
                   │
-                  └──> give_up: too many wait, or it has waited for too long
+                  └──> give_up: too many wait, it has waited for too long, or it builds on an invalid block
 
 A node cannot know whether a block that lacks something will ever enter the tree (contract §3, stage 5). So when there
 is no more room, it gives up neither the oldest block nor the newest, but the one that is least likely to enter. Among
@@ -32,7 +32,7 @@ class PostponedBlock(NamedTuple):
 
 
 class PostponedBlocks(WaitingBlocks):
-    """The blocks that wait, each with who has sent it and since when it waits."""
+    """The blocks that wait, each with the connection that it came by, and the time at which it began to wait."""
 
     def __init__(self, network: Network, links: Collection[Connection], fetcher: Fetcher, tree: Tree, aside: Aside,
                  trust: Callable[[Connection], int], enter: Callable[[PostponedBlock], None]) -> None:
@@ -160,7 +160,8 @@ class PostponedBlocks(WaitingBlocks):
             self._network.after(0, self._enter_ready)
 
     def refuse_branch(self, block_id: str) -> None:
-        """Remember that a block is invalid, and with it all waiting blocks that build on it."""
+        """Remember that a block is invalid, and with it all waiting blocks that need it: as a parent, or because they
+        name it as a transaction."""
         refused = [block_id]
         while refused:
             refused_id = refused.pop()

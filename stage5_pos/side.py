@@ -24,7 +24,7 @@ class SoloBlocks:
         self._held: dict[str, int] = {}
 
     def add(self, block: Block, size: int) -> None:
-        """A block has entered the tree, off the best chain; `size` is the number of bytes kept for it alone."""
+        """A block has entered the tree, off the best chain; `size` is the number of bytes that it takes."""
         self._sizes.setdefault(block.creator, {})[block] = size
         self._held[block.creator] = self._held.get(block.creator, 0) + size
 
@@ -111,7 +111,8 @@ class Aside:
             self._held_by[transaction_id].add(block.id)
 
     def size_of(self, block: Block) -> int:
-        """The bytes that are kept for a block alone: its own, and those of the transactions here that it needs."""
+        """The bytes that a block takes: its own, and those of the transactions here that it needs. Other blocks may
+        need them, too; they count for each."""
         return len(block.frame) + sum(len(self._frames[one]) for one in self.among(block.transactions))
 
     def release(self, block: Block) -> None:

@@ -19,7 +19,7 @@ class Block:
         self.transactions = transactions
         self.frame = frame
         self.parent: Block | None = None
-        """The parent block. It is None, and `height` is 0, until the block is in the tree."""
+        """The parent block; None until `check_place` has found it. `height` is 0 until the block is in the tree."""
         self.height = 0
         self.children: list[Block] = []
 
