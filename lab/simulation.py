@@ -24,7 +24,8 @@ from stage1_chat.node import ChatNode
 Node = TypeVar("Node", bound=ChatNode)
 
 MAX_STEPS = 2_000_000
-"""The most deliveries in one `run`. If there are more, nodes send each other messages without end."""
+"""The most steps in one `settle`: deliveries, and timers that are due. If there are more, nodes send each other
+messages without end."""
 
 LAST_DELIVERED = 400
 """The number of deliveries that a world remembers. They show what led to a failure."""

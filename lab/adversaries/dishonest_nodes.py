@@ -199,7 +199,8 @@ class ForkingMaker(ForgersMaker):
         tips = self.find_tips(slot)
         for tip in tips:
             self.publish(self.sign_block(slot, tip.id, draw, key, self.choose_transactions(tip)))
-        self.node.confess(f"builds on {len(tips)} branches in slot {slot}", branches=len(tips), slot=slot)
+        branches = "1 branch" if len(tips) == 1 else f"{len(tips)} branches"
+        self.node.confess(f"builds on {branches} in slot {slot}", branches=len(tips), slot=slot)
 
     def find_tips(self, slot: int) -> list[Block]:
         """The blocks of earlier slots on which nobody has built."""
@@ -231,7 +232,7 @@ class CensoringMaker(ForgersMaker):
         left_out = [one for one in waiting if one.sender == self.node.victim]
         if left_out:
             ids = [one.id for one in left_out]
-            self.node.confess(f"leaves {len(left_out)} transactions out of a block", ids=ids)
+            self.node.confess(f"leaves {count(len(left_out), 'transaction')} out of a block", ids=ids)
         return self.ledger.choose_valid(parent, [one for one in waiting if one not in left_out], MAX_BLOCK_IDS)
 
 

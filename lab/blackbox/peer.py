@@ -273,7 +273,7 @@ def frames_of(*messages: Event) -> bytes:
 
 
 def make_hello(stage: int, network: str | None, listen: str) -> Event:
-    """The first message of a peer (contract §3)."""
+    """The first message of a peer (contract §2)."""
     return {"type": "hello", "version": 1, "stage": stage, "network": network, "listen": listen}
 
 

@@ -26,7 +26,7 @@ class Forks(Experiment):
     METHOD: ClassVar[str] = (
         "Ten nodes of stage 5, each with a tenth of the stake, run in memory for 3,600 slots. A slot has a block with"
         " chance F = 0.1. A block of slot t is known to all others in slot t + Δ + 1. Growth is the height of the best"
-        f" chain over the slots; orphans are the blocks that are not on it. {HASHED} {sockets.METHOD}")
+        f" chain, divided by the number of slots; orphans are the blocks that are not on it. {HASHED} {sockets.METHOD}")
     MEASURED: ClassVar[dict[str, str]] = {"growth": "growth, blocks a slot", "orphans": "orphan share",
                                           "rollback": "longest rollback, blocks"}
 

@@ -75,10 +75,10 @@ def ring_and_random_together(failed: float) -> float:
     """The same for a ring with random links: a graph of pieces of the ring that random links join.
 
     A piece goes on after a survivor with the chance 1 − c, c = f^10. Between survivors, a random link leads into a dead
-    end with the chance v if it is followed from the node that has opened it, and w from the other one. All links that a
-    node has opened lead into dead ends with the chance (f + (1 − f) v)², all that others have opened to it with
-    exp(2 (1 − f) (w − 1)). All nodes on one side of it in its piece do so with c / (1 − (1 − c) g), where g is the
-    product of the two.
+    end with the chance v if it is followed from the node that has opened it, and w from the other one. The links
+    that a node has opened all lead into dead ends with the chance (f + (1 − f) v)², those that others have opened to it
+    with the chance exp(2 (1 − f) (w − 1)); g is the product of the two. The links of all nodes on one side of it in its
+    piece all lead into dead ends with the chance c / (1 − (1 − c) g).
     """
     alive, cut = 1 - failed, failed**RING_LINKS
     by_own = by_other = 0.0

@@ -30,7 +30,7 @@ class Note:
     source: str
     target: str
     kind: str
-    """message, bytes, typed, output, started, signal, ended or closed."""
+    """message, typed, output, started, signal, ended or closed."""
     text: str
 
 

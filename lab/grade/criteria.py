@@ -13,7 +13,7 @@
 | hardening | it is counted separately from the basics |
 | cli | it needs the command line only, so that nodes with a wire format of their own can be graded |
 | later | later stages must still meet it |
-| slow | it takes a minute or more, and runs only with SLOW=1 |
+| slow | it takes a minute or more, and runs only with SLOW=1, or if ONLY names it |
 
 The docstring is the rule. `make test` runs the basics with the most points on our own nodes, `make test-long` the rest.
 """

@@ -51,7 +51,7 @@ def grade_many(seeds: Iterable[int], grade_once: Callable[[int], Result]) -> lis
     for seed in seeds:
         results.append(result := grade_once(seed))
         failed = sum(one.verdict != "passed" for one in result.outcomes)
-        print(f"seed {seed}: basics {result.score()}, hardening {result.score(True)}, {failed} criteria not passed, "
+        print(f"seed {seed}: basics {result.score()}, hardening {result.score(True)}, criteria not passed: {failed}, "
               f"{result.seconds:g} s", file=sys.stderr, flush=True)
     return results
 

@@ -61,7 +61,7 @@ def _top(result: Result) -> Iterator[str]:
     yield "</div>"
     counts = {verdict: sum(one.verdict == verdict for one in result.outcomes) for verdict in MARKS}
     said = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
-    yield f"<p>{len(result.outcomes)} criteria: {said}.</p>"
+    yield f"<p>Criteria checked: {len(result.outcomes)} ({said}).</p>"
     if counts[INCONCLUSIVE]:
         yield ("<p>Inconclusive means that what a criterion begins with could not be set up. It earns no points."
                " What is wrong is said above, or by another criterion.</p>")

@@ -37,7 +37,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Read the settings. Before there are workers, start the submission once, and note in them what it can do."""
+    """Read the settings. Before there are workers, start the submission once, and write into the
+    settings what it can do."""
     if config.getoption("grade"):
         adopt_orphans()
         path = Path(config.getoption("grade"))

@@ -1,7 +1,7 @@
 """The points that a teacher wants: `points.toml`.
 
     leave_out = ["1.busy"]                    # criteria that do not count, and are not shown
-    hidden = ["1.forwards"]                   # criteria that count, but that students do not see
+    hidden = ["1.not-back"]                   # criteria that count, but that students do not see
     [weights]
     "1.founds-and-listens" = 10               # other weights, 1 or more; the other criteria keep theirs
 """
@@ -64,5 +64,6 @@ def check_points(members: dict[str, Any], path: Path, known: Collection[str]) ->
         raise PointsError(f"{path}: a weight must be 1, 2, 3 …; put a criterion that does not count into leave_out")
     for name in [*weights, *leave_out, *hidden]:
         if name not in known:
-            raise PointsError(f"{path}: there is no criterion {name!r} in this stage")
+            raise PointsError(f"{path}: there is no criterion {name!r} in this stage; criteria.json in the"
+                              " folder of the results has all names")
     return Points(weights, frozenset(leave_out), frozenset(hidden))

@@ -201,7 +201,7 @@ def imported_files(root: Path, source: str) -> Iterator[str]:
 # --- texts --------------------------------------------------------------------------------------
 
 def without_later_stages(contract: str, stage: int) -> str:
-    """The contract without the sections, the rows of tables and the decisions of later stages."""
+    """The contract without the sections and the rows of tables that only later stages have."""
     sections = re.split(r"(?m)^(?=##)", contract)
     kept = [section for section in sections if not is_later(r"### Stage (\d)", section, stage)]
     return "\n".join(line for line in "".join(kept).split("\n") if not is_later_row(line, stage))

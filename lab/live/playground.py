@@ -131,7 +131,7 @@ class Playground:
         if gone := [number for number in self.numbers if self.is_down(number)]:
             raise NodeError(f"node {gone[0]} has not started: {self.launcher.last_error_line(gone[0])}")
         if lost := [view.number for view in self.views if view.network != self.view(1).network]:
-            raise NodeError(f"nodes {shown_nodes(lost)} have not joined the network")
+            raise NodeError(f"{'node' if len(lost) == 1 else 'nodes'} {shown_nodes(lost)} could not join the network")
 
     def _share_out(self) -> None:
         """Stage 4: share the money out, since only the founder has any at first."""
