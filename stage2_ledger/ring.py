@@ -40,7 +40,7 @@ class Ring(Part):
         self._network_name = network_name
         self.members = Membership(address, network.random)
         self.presence = b""
-        """The frame by which this node tells everyone its address. It goes first on every link that this node opens.
+        """The frame by which this node tells everyone its address. It goes on every link that this node opens.
         Empty until this node has the list of peers."""
         self._dialling: set[str] = set()
         """Addresses that are being called for a new connection."""
