@@ -97,7 +97,7 @@ class ChainSync(BlockSync):
     def on_block_came(self, connection: Connection | None, block_id: str, parent_id: str) -> None:
         """A block has come, known or not: remember the last one of an answer. An orphan (a block with an unknown
         parent) was flooded, and is not part of the answer."""
-        if connection in self._questions and (parent_id in self._tree or parent_id in self._waiting):
+        if connection in self._questions and (self._waiting.is_here(parent_id) or parent_id in self._waiting):
             self._questions[connection].last = block_id
             self._questions[connection].brought += 1
 

@@ -63,13 +63,13 @@ class PostponedBlocks(WaitingBlocks):
 
     # --- what is known of a block ---------------------------------------------------------------
 
-    def _is_here(self, block_id: str) -> bool:
+    def is_here(self, block_id: str) -> bool:
         """Is this block in the tree, or does it lack nothing to enter it?"""
         return block_id in self._tree or block_id in self._ready
 
     def is_settled(self, block_id: str) -> bool:
         """Is this block judged, or about to be? One that still lacks something is neither."""
-        return self._is_here(block_id) or block_id in self.invalid
+        return self.is_here(block_id) or block_id in self.invalid
 
     def is_known(self, block_id: str) -> bool:
         """Has this block come before, with a proper signature?"""
@@ -129,8 +129,8 @@ class PostponedBlocks(WaitingBlocks):
         self.ask_sender(connection)
 
     def is_to_be_fetched(self, lacking: str) -> bool:
-        """A parent that is itself waiting has been fetched already."""
-        return lacking not in self.blocks
+        """A parent that waits itself, or is about to enter the tree, has been fetched already."""
+        return not self.is_known(lacking)
 
     def _pop(self, block_id: str) -> PostponedBlock:
         entry = self.blocks.pop(block_id)
@@ -210,7 +210,7 @@ class PostponedBlocks(WaitingBlocks):
             while block_id in self.blocks and block_id not in known:
                 branch.append(block_id)
                 block_id = self.blocks[block_id].block.parent_id
-            is_orphaned = known.get(block_id, not self._is_here(block_id))
+            is_orphaned = known.get(block_id, not self.is_here(block_id))
             known.update(dict.fromkeys(branch, is_orphaned))
         return {block_id for block_id, is_orphaned in known.items() if is_orphaned}
 

@@ -20,18 +20,23 @@ class Waits:
     def __init__(self, tree: Tree) -> None:
         self.tree = tree
         self.waiting: set[str] = set()
+        self.ready: set[str] = set()
         self.sent: list[str] = []
 
     def __contains__(self, block_id: str) -> bool:
         return block_id in self.waiting
 
+    def is_here(self, block_id: str) -> bool:
+        """Is it in the tree, or about to enter?"""
+        return block_id in self.tree or block_id in self.ready
+
     def is_settled(self, block_id: str) -> bool:
-        """Is it in the tree?"""
-        return block_id in self.tree
+        """No block is invalid here."""
+        return self.is_here(block_id)
 
     def is_known(self, block_id: str) -> bool:
-        """Is it in the tree, or postponed?"""
-        return block_id in self.tree or block_id in self.waiting
+        """Is it here, or postponed?"""
+        return self.is_here(block_id) or block_id in self.waiting
 
     def lacks_only_transactions(self, block_id: str) -> bool:
         """No postponed block lacks an ancestor."""
@@ -111,6 +116,25 @@ def test_an_answer_that_brings_nothing_or_a_lost_neighbour_ends_it() -> None:
     scene.told(5)
     scene.sync.on_lost(scene.peer)
     assert not scene.sync.is_asking(scene.peer)
+
+
+def test_the_child_of_a_block_that_is_about_to_enter_belongs_to_the_answer() -> None:
+    scene = Scene()
+    scene.told(5)
+    scene.waits.ready.add("b1")
+    scene.sync.on_block_came(scene.peer, "b2", "b1")
+    scene.waits.waiting.add("b2")
+    scene.sync.on_pong(scene.peer, BLOCKS_PING)
+    assert scene.peer.news() == question("b2", "b0")
+
+
+def test_an_orphan_does_not_belong_to_the_answer() -> None:
+    scene = Scene()
+    scene.told(5)
+    scene.sync.on_block_came(scene.peer, "b9", "b8")
+    scene.waits.waiting.add("b9")
+    scene.sync.on_pong(scene.peer, BLOCKS_PING)
+    assert scene.peer.news() == [] and not scene.sync.is_asking(scene.peer)
 
 
 def test_the_pong_of_another_question_ends_nothing() -> None:

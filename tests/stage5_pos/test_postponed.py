@@ -51,6 +51,15 @@ def test_a_postponed_block_is_not_asked_for() -> None:
     assert [ids for _, ids in scene.fetcher.needed] == [["t"], ["u"]]
 
 
+def test_a_block_that_is_about_to_enter_is_not_asked_for() -> None:
+    scene = Scene()
+    scene.postpone(1, "t")
+    scene.waits.is_entering = True  # the turn in which it will enter is due
+    scene.waits.on_arrived("t")
+    scene.postpone(2, "u")
+    assert [ids for _, ids in scene.fetcher.needed] == [["t"], ["u"]] and scene.entered == []
+
+
 def test_a_block_hangs_until_all_its_ancestors_are_here() -> None:
     scene = Scene()
     scene.postpone(3)
