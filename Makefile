@@ -158,7 +158,7 @@ print_requirements = import sys, tomllib; project = tomllib.load(open("pyproject
 
 # The first lines of a recipe that only one make at a time may run in this folder. Another make waits, and then checks
 # again what is left to do. The shell holds the lock, on the open Makefile, so the lock ends when the recipe ends.
-# Python takes it, since macOS has no flock(1). Where the disk has no locks, both makes go on.
+# Python takes it, since macOS has no flock(1). Where the disk has no locks, a make says the same, and goes on at once.
 define alone
 if [ -w Makefile ]; then exec 9<>Makefile; else exec 9<Makefile; fi; lock='import fcntl; fcntl.flock(9, fcntl.LOCK_EX'; \
 	$(PYTHON) -c "$$lock | fcntl.LOCK_NB)" 2>/dev/null || { \

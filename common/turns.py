@@ -11,7 +11,7 @@ The life of a batch, which is what one `recv` has brought, cut into frames (`Bat
            └─> Turns.put ──────────────────────────────> Turns.do_next
                                                           └─> Batches._take_or_postpone_turn
                                                                was its last turn costly? Then its next one is postponed
-                                                               (Turns.postpone); each second one of these is taken
+                                                               (Turns.postpone); one of these is taken every second
                                                                └─> Batches._take_turn
                                                                     handles frames for 10 ms
                                                                     └─> Batches._end_turn

@@ -252,7 +252,7 @@ class World:
         for _ in range(MAX_STEPS):
             if not self._run_due() and not self.step():
                 return
-        raise AssertionError(f"seed {self.seed}: nodes still talk after {MAX_STEPS} deliveries")
+        raise AssertionError(f"seed {self.seed}: nodes still talk after {MAX_STEPS} steps")
 
     def run(self, seconds: float) -> None:
         """Let time pass, from timer to timer. All that is on its way arrives before each timer runs."""

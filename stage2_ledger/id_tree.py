@@ -9,7 +9,8 @@ and then two stores that differ look equal. (Meyer, "Range-Based Set Reconciliat
 uses, adds for the same reason.) Only older and minimal nodes, which do not know `sums`, still compare XORs.
 """
 
-from collections.abc import Iterator
+import struct
+from collections.abc import Iterable, Iterator
 
 HEX_DIGITS = "0123456789abcdef"
 
@@ -18,6 +19,8 @@ MAX_LEAF = 32
 
 Sum = tuple[int, int]
 """How many ids, and their sum. Sums are compared modulo 2^256."""
+
+_LAST_256_BITS = 2**256 - 1
 
 
 class _Part:
@@ -101,7 +104,7 @@ class IdTree:
         for part in path:
             part.count -= 1
             part.sum -= value
-        # Merge at 16, not already at 32: otherwise the next id would split the leaf again.
+        # Merge at 16, and not as soon as 32 are left: otherwise the next id would split the leaf again.
         small = next((part for part in path if part.children is not None and part.count <= MAX_LEAF // 2), None)
         if small is not None:
             small.merge()
@@ -173,3 +176,14 @@ class IdTree:
         """The two-digit prefixes in which another node's summary differs from this one's."""
         own = self.summary()
         return sorted(bucket for bucket in own.keys() | summary.keys() if own.get(bucket) != summary.get(bucket))
+
+
+def make_digests(sums: Iterable[Sum], salt: int) -> str:
+    """The digests of the sums in one text, 8 hex digits each: the highest 32 of the 256 bits of the sum times the
+    salt.
+
+    Two different sums have the same digest for at most one in 2^31 of the odd salts (Dietzfelbinger et al., "A Reliable
+    Randomized Algorithm for the Closest-Pair Problem", 1997), and the next comparison has another salt.
+    """
+    highest = [(total * salt & _LAST_256_BITS) >> 224 for _, total in sums]
+    return struct.pack(f">{len(highest)}I", *highest).hex()

@@ -49,6 +49,10 @@ MAX_INVENTORY = 62_600
 MAX_TOLD_IDS = 3_900
 """Ids in one answer, which makes it 256 KiB. More ids come in several answers, each after the one before was read."""
 
+SLOW_ANSWER_SECONDS, MAX_IDS_IF_SLOW = 2.5, 1_000
+"""If ids take longer than so many seconds to come, only so many are asked for next time. At 20 kB/s they come in 3.4 s,
+well before the neighbour counts as stalled (`WANT_AGAIN`)."""
+
 MAX_COMPARED, MAX_LISTED = 64, 1_000
 """Prefixes in one question for their sums, and for their ids: an answer takes some milliseconds."""
 

@@ -74,7 +74,7 @@ class LedgerNode(ChatNode):
         self.fetcher = self.parts.add(self.FETCHER(self.find_frame, network.now, network.random,
                                                    self.neighbours.is_peer, self.on_fetched, self.on_forsaken))
         self.reconciliation = self.parts.add(
-            self.RECONCILIATION(self.ids, self.fetch, self.fetcher.has_room, network.random))
+            self.RECONCILIATION(self.ids, self.fetch, self.fetcher.has_room, network.now, network.random))
         self.gossip = Gossip(network, self.neighbours, self.gossip_with)
 
     # --- the network and the neighbours ---------------------------------------------------------

@@ -21,21 +21,20 @@ Nothing here knows what the ids stand for, or how a frame travels: any store of 
 """
 
 import random
-import struct
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, NamedTuple
 
 from common.encoding import (FLAG, ID, Field, Message, Shape, encode_frame, ids_field, is_id, is_integer, is_list_of,
                              is_matching)
 from common.interface import Connection
 from common.parts import Part
-from stage2_ledger.id_tree import HEX_DIGITS, IdTree, Sum
-from stage2_ledger.limits import LISTED_AT_ONCE, MAX_COMPARED, MAX_DIFFERING, MAX_INVENTORY, MAX_LISTED, MAX_TOLD_IDS
+from stage2_ledger.id_tree import HEX_DIGITS, IdTree, Sum, make_digests
+from stage2_ledger.limits import (LISTED_AT_ONCE, MAX_COMPARED, MAX_DIFFERING, MAX_IDS_IF_SLOW, MAX_INVENTORY,
+                                  MAX_LISTED, MAX_TOLD_IDS, SLOW_ANSWER_SECONDS)
 
 SUMMARY_PING = "summary"
 """The nonce of the ping after a piece of the answer to a summary; its pong brings the next."""
 
-_LAST_256_BITS = 2**256 - 1
 _is_bucket = is_matching("[0-9a-f]{2}")
 _is_parent = is_matching("[0-9a-f]{0,63}")
 _is_digests = is_matching("[0-9a-f]{128}")
@@ -55,17 +54,6 @@ def _is_sixteen_sums(value: Any) -> bool:
             and isinstance(value[0], list) and len(value[0]) == len(HEX_DIGITS) and all(map(is_integer, value[0])))
 
 
-def make_digests(sums: Iterable[Sum], salt: int) -> str:
-    """The digests of the sums in one text, 8 hex digits each: the highest 32 of the 256 bits of the sum times the
-    salt.
-
-    Two different sums have the same digest for at most one in 2^31 of the odd salts (Dietzfelbinger et al., "A Reliable
-    Randomized Algorithm for the Closest-Pair Problem", 1997), and the next comparison has another salt.
-    """
-    highest = [(total * salt & _LAST_256_BITS) >> 224 for _, total in sums]
-    return struct.pack(f">{len(highest)}I", *highest).hex()
-
-
 class Claim(NamedTuple):
     """What a neighbour says that it has with one prefix: the number of its ids, and the digest of their sum."""
 
@@ -77,10 +65,11 @@ class Claim(NamedTuple):
         """Does this node have the same?"""
         return self.size == own[0] and self.digest == make_digests([own], salt)
 
-    def is_to_be_listed(self, own: Sum) -> bool:
-        """Should the ids be asked for, and not the sums? Yes if they are few, or if most of them are lacking here."""
+    def is_to_be_listed(self, own: Sum, most: int) -> bool:
+        """Should the ids be asked for, and not the sums? Yes if they are few, or if most of them are lacking here; but
+        not if they are more than `most`."""
         lacking = self.size - own[0]
-        return self.size <= MAX_TOLD_IDS and self.size <= max(LISTED_AT_ONCE, 2 * lacking)
+        return self.size <= min(most, max(LISTED_AT_ONCE, 2 * lacking))
 
 
 class Comparison:
@@ -95,6 +84,10 @@ class Comparison:
         """The prefixes whose sums this node has asked for."""
         self.is_listing = False
         """Has this node asked for ids?"""
+        self.asked_at = 0.0
+        """When the open question was asked, in seconds of the clock."""
+        self.most_ids = MAX_TOLD_IDS
+        """How many ids this node asks for at a time: fewer when the last answer was slow to come."""
         self.differing: list[Claim] = []
         """What differs and is to be asked about. The newest is taken first: so small parts go before large ones."""
         self.untold: list[str] = []
@@ -129,11 +122,12 @@ class Reconciliation(Part):
     }
 
     def __init__(self, ids: IdTree, fetch: Callable[[Connection, list[str]], None],
-                 has_room: Callable[[Connection], bool], generator: random.Random) -> None:
+                 has_room: Callable[[Connection], bool], now: Callable[[], float], generator: random.Random) -> None:
         """`fetch` gets those of the ids that are lacking. `has_room` says if a neighbour may name more of them."""
         self._ids = ids
         self._fetch = fetch
         self.has_room = has_room
+        self._now = now
         self._generator = generator
         self.comparisons: dict[Connection, Comparison] = {}
 
@@ -213,14 +207,14 @@ class Reconciliation(Part):
         """The prefixes whose sums to ask for, and those whose ids to ask for."""
         compared: list[str] = []
         listed: list[str] = []
-        room = MAX_TOLD_IDS
+        room = comparison.most_ids
         salt = int(comparison.salt, 16)
         while comparison.differing and len(compared) < MAX_COMPARED and len(listed) < MAX_LISTED:
             claim = comparison.differing.pop()
             own = self._ids.sum(claim.prefix)
             if claim.is_true_of(own, salt):
                 continue  # what was lacking has come since
-            if not claim.is_to_be_listed(own):
+            if not claim.is_to_be_listed(own, comparison.most_ids):
                 compared.append(claim.prefix)
             elif claim.size <= room:
                 listed.append(claim.prefix)
@@ -232,21 +226,23 @@ class Reconciliation(Part):
 
     def _ask(self, connection: Connection, compared: list[str], listed: list[str]) -> None:
         comparison = self._with(connection)
-        comparison.asked, comparison.is_listing = compared, bool(listed)
+        comparison.asked, comparison.is_listing, comparison.asked_at = compared, bool(listed), self._now()
         if compared:
             connection.send(encode_frame({"type": "get_sums", "salt": comparison.salt, "prefixes": compared}))
         if listed:
             connection.send(encode_frame({"type": "get_ids", "prefixes": listed}))
 
     def on_ids(self, connection: Connection, message: Message, frame: bytes) -> None:
-        """The answer to `get_ids`: fetch those that are lacking here, then ask the next question.
-
-        Why in this order? Answers come in the order of the questions. On a slow line, thousands of ids take longer to
-        come than the 5 s after which a neighbour that brings nothing counts as stalled. So the wants are sent first.
-        """
-        self._with(connection).is_listing = False
-        self._fetch(connection, message["ids"])
+        """The answer to `get_ids`: ask the next question, then fetch those that are lacking here."""
+        # Why in this order? Answers come in the order of the questions. So there is something to fetch while the next
+        # ids are on their way. But nothing of it comes before them, and a neighbour that brings nothing for 5 s counts
+        # as stalled. So they must be few on a slow line.
+        comparison = self._with(connection)
+        comparison.is_listing = False
+        is_slow = self._now() > comparison.asked_at + SLOW_ANSWER_SECONDS
+        comparison.most_ids = MAX_IDS_IF_SLOW if is_slow else MAX_TOLD_IDS
         self.go_on(connection)
+        self._fetch(connection, message["ids"])
 
     # --- telling ids ----------------------------------------------------------------------------
 

@@ -133,8 +133,9 @@ class Ring(Part):
                 self._network.connect(address)
 
     def _has_just_called(self, address: str) -> bool:
-        """Has a peer that claims to listen there called within the last second? If this node called back now, to check
-        the claim, that would count as two simultaneous calls. The link by which the peer is joining might be closed."""
+        """Is there a link to a peer that claims to listen there, opened by either side within the last second? If the
+        peer has called, and this node called back now to check the claim, that would count as two simultaneous calls.
+        The link by which the peer is joining might be closed."""
         too_new = self._network.now() - SIMULTANEOUS_SECONDS
         return any(link.address == address and link.opened > too_new for link in self._neighbours.links)
 

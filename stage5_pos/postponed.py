@@ -2,7 +2,7 @@
 
     postpone ──> waits ──> on_arrived: it lacks nothing ──> ready ──> enters the tree, or is refused
                   │
-                  └──> give_up: too many wait, it has waited for too long, or it builds on an invalid block
+                  └──> give_up: too many wait, it has waited for too long, or it needs an invalid block
 
 A node cannot know whether a block that lacks something will ever enter the tree (contract §3, stage 5). So when there
 is no more room, it gives up neither the oldest block nor the newest, but the one that is least likely to enter. Among

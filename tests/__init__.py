@@ -1,1 +1,2 @@
-"""Tests: one folder for each stage, and folders for common/, lab/, hostile peers, networks and the house rules."""
+"""Tests: one folder for each stage, and folders for common/, lab/, hostile peers, networks, wrong programs (mutants)
+and the house rules."""

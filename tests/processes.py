@@ -10,7 +10,7 @@
 fails the test if a node wrote to standard error.
 
 This file imports only lab/blackbox, which knows nothing of the rest of the project. A node is any program that follows
-contract §4 on its command line and §1 and §2 on its socket, so the same tests grade nodes that others wrote.
+contract §4 on its command line and §1 and §2 on its socket, so in a handout the same tests run on a student's node.
 """
 
 import contextlib
@@ -36,7 +36,7 @@ def eventually(question: Callable[[], bool], timeout: float = DEADLINE,
                state: Callable[[], object] = lambda: "") -> None:
     """Ask until the answer is yes. AssertionError with `state()` if that takes more than `timeout` seconds.
 
-    This is the only place that polls. It is for states that no event announces, such as a ledger.
+    It is only for states that no event announces, such as a ledger.
     """
     deadline = time.monotonic() + timeout
     while not question():

@@ -159,8 +159,8 @@ class Tamper(LedgerNode, Confessing):
 class Strangers(LedgerNode, Confessing):
     """Announces three hundred nodes that do not exist.
 
-    It starts in stage 2, which introduces the list of peers. It does no harm: nodes keep their real neighbours, call
-    one address a second, and drop an address that does not answer.
+    It starts in stage 2, which introduces the list of peers. It does no harm: nodes keep their real neighbours, make
+    only 24 such calls at once and then one a second, and drop an address that does not answer.
     """
 
     COUNT = 300

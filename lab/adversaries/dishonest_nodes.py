@@ -3,8 +3,8 @@
     world.add(make_node)                         in memory, where make_node gives a `Withhold` (lab/simulation.py)
     python -m lab.adversaries.evil withhold …    as a process, with the options of the stage's client (evil.py)
 
-This file has the attackers of stages 4 and 5 that make blocks. Those of bad_neighbour.py work in any stage, and those
-of raw_peers.py only send frames and need no node; all can be imported from here, too.
+This file has the attackers of stages 4 and 5 that make blocks. Those of bad_neighbour.py also work in stages later than
+their own, and those of raw_peers.py only send frames and need no node; all can be imported from here, too.
 
 An attacker reports each of its deeds as an event `evil`. So an attack that did not take place is not mistaken for one
 that was withstood.

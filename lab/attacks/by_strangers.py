@@ -38,8 +38,8 @@ def orphans_that_hold_up_a_newcomer(scene: Scene) -> Finding:
         height, waiting = scene.status(newcomer, "height"), scene.status(newcomer, "waiting")
     if scene.status(0, "height") != LENGTH:
         raise Unmeasured("there is no chain to catch up with")
-    return holds_if(caught_up, f"{2 * ORPHAN_SLOTS} orphans were sent to node {newcomer}; linked to a chain of {LENGTH}"
-                               f" blocks it has {height}, and {waiting} wait")
+    return holds_if(caught_up, f"{2 * ORPHAN_SLOTS} orphans were sent to node {newcomer}; linked again, it has {height}"
+                               f" of {LENGTH} blocks, and {waiting} wait")
 
 
 STRANGERS = 20

@@ -185,8 +185,9 @@ def count_dropped(scene: Scene) -> int:
 
 def invented_peers(scene: Scene) -> Finding:
     """A node announces three hundred nodes that do not exist. They enter the list of peers, which is new in stage 2,
-    and a node calls the next ones on the ring. Stage 2 already withstands it: a node keeps its real neighbours, calls
-    one address a second, and drops an address that does not answer. A newcomer keeps the peer that it has joined."""
+    and a node calls the next ones on the ring. Stage 2 already withstands it: a node keeps its real neighbours, makes
+    only 24 such calls at once and then one a second, and drops an address that does not answer. A newcomer keeps the
+    peer that it has joined."""
     scene.start(2)
     evil = scene.add(evil="strangers")
     scene.wait_for(evil, "evil")

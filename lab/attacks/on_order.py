@@ -22,7 +22,7 @@ def evil_deeds(scene: Scene, number: int, seconds: float, is_enough: Callable[[l
     """What an attacker has confessed, as soon as `is_enough` says yes; Unmeasured if that takes too long."""
     if not scene.eventually(lambda: is_enough(scene.reported(number, "evil")), seconds):
         deeds = len(scene.reported(number, "evil"))
-        raise Unmeasured(f"the attack has not taken place: {deeds} actions in {seconds:g} seconds")
+        raise Unmeasured(f"the attack has not taken place: {count(deeds, 'action')} in {seconds:g} seconds")
     return scene.reported(number, "evil")
 
 

@@ -6,7 +6,7 @@
         assert scene.all_heard()            # each node has printed it, or executed it
 
 The bank has money, and nodes make no blocks with its stake unless an attack says so. Alice and bob only receive.
-Mallory is the attacker. All nodes have the bank's wallet.
+Mallory is the attacker. All nodes have the bank's wallet, except one that an attack gives mallory's.
 """
 
 import random

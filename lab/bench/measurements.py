@@ -183,7 +183,7 @@ class LedgerMeasurement:
         self.stage = stage
         self.settings = settings
         self.key_ring = key_ring
-        # In stage 4 only the founder has money at the start. In stage 5 the fee is taken from the amount that arrives.
+        # In stage 4 only the founder has money at the start. In stage 5 the fee is taken out of the amount sent.
         self.senders = key_ring.keys[:1] if stage == 4 else key_ring.keys
         self.amount = 1 + FEE if stage == 5 else 1
         self.timer = VerificationTimer(key_ring.keys[0].key)

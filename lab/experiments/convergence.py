@@ -52,7 +52,8 @@ class Convergence(Experiment):
     METHOD: ClassVar[str] = (
         f"Real nodes on this machine, with sockets, and RSA from stage 3 on. {TRANSACTIONS} transactions are typed,"
         " each at any of the nodes. The clock starts with the last of them. Then all nodes are asked for their ledgers,"
-        " again and again, until all have executed all and all are equal. That is done in each network"
+        " again and again, until each has executed all of them and all ledgers are equal."
+        " That is done in each network"
         f" {TRIES} times. Answering costs the nodes some time: the table says how long a round of questions takes. A"
         f" block comes every {INTERVAL:g} s in stage 4, and on average in stage 5, with F = {F}.")
     MEASURED: ClassVar[dict[str, str]] = {"seconds": "until all are equal, s", "round": "one round of questions, s",

@@ -14,7 +14,7 @@ from lab.experiments.cluster import open_cluster
 
 def open_engine(is_alone: bool = False, cluster: str | None = None) -> AbstractContextManager[Executor]:
     """An executor for the runs. `cluster` is the address of a Dask scheduler. Runs that need a machine to themselves
-    stay on this one: the others might share a machine there."""
+    stay on this one: workers of a cluster may share a machine."""
     return open_processes(is_alone) if cluster is None or is_alone else open_cluster(cluster)
 
 

@@ -64,6 +64,6 @@ def check_points(members: dict[str, Any], path: Path, known: Collection[str]) ->
         raise PointsError(f"{path}: a weight must be 1, 2, 3 …; put a criterion that does not count into leave_out")
     for name in [*weights, *leave_out, *hidden]:
         if name not in known:
-            raise PointsError(f"{path}: there is no criterion {name!r} in this stage; criteria.json in the"
-                              " folder of the results has all names")
+            raise PointsError(f"{path}: there is no criterion {name!r} in this stage;"
+                              " criteria/criteria.json in the folder of the results has all names")
     return Points(weights, frozenset(leave_out), frozenset(hidden))

@@ -98,7 +98,7 @@ def plain(text: str) -> str:
 
 def make_class_page(rows: Sequence[Row], stage: int, folder: Path) -> str:
     """The page of a class; it needs nothing else, and links to the pages of the submissions."""
-    title = f"Stage {stage}: {len(rows)} submissions"
+    title = f"Stage {stage}, submissions: {len(rows)}"
     return "\n".join(["<!doctype html>", '<html lang="en">', "<head>", '<meta charset="utf-8">',
                       '<meta name="viewport" content="width=device-width, initial-scale=1">',
                       f"<title>{title}</title>", f"<style>{STYLE}{CSS}</style>", "</head>", "<body>",

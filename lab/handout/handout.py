@@ -51,7 +51,7 @@ or newer, and make.
 **How to work.** Begin with `make test`. It names the next task, what you have to decide, what is given, and the first
 failure. Write what it asks for, and run it again. A task counts when all its tests pass. The run of a task stops at its
 first failure, so each run shows one thing to do: "4 of 37 tests pass" says that the fifth has failed, and the others
-were not run. If a test has run in memory, `failure.svg` shows all messages that were sent before it failed: nodes are
+were not run. If a test has run in memory, `failure.svg` shows the last 400 messages before it failed: nodes are
 columns, time runs down.
 
 **What is fixed.** The names, parameters and docstrings of functions, and the attributes that the skeleton declares

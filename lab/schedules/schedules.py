@@ -97,7 +97,7 @@ class Size(NamedTuple):
 
 SMALL = Size(nodes=[4, 4, 5], strangers=[2, 4, 8], ages=[50, 100], actions=[20, 30])
 LONG = Size(nodes=[4, 7, 10, 10], strangers=[4, 10, 30, 100], ages=[100, 300], actions=[30, 60, 100])
-"""The honest nodes share nine stakes. Of ten nodes, the last has none."""
+"""The honest nodes share nine stakes. Of ten nodes, the first has none."""
 
 
 def make_schedule(seed: int, size: Size) -> Schedule:

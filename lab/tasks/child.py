@@ -174,7 +174,8 @@ class Child:
         text = self.traces.read_text("utf-8", errors="replace") if self.traces.exists() else ""
         own = re.search(r'File "[^"]*?((?:stage\d_\w+|tests)/\w+\.py)", line (\d+) in (\w+)', text)
         place = f", in {own[1]}:{own[2]} {own[3]}" if own else ""
-        return f"It does not end: stopped after {self.limit:g} seconds{place}."
+        seconds = self.limit if self.total else START_SECONDS
+        return f"It does not end: stopped after {seconds:g} seconds{place}."
 
     def _last_output(self) -> list[str]:
         lines = self.output.decode(errors="replace").splitlines()

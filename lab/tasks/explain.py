@@ -235,7 +235,7 @@ def draw_last(world: World | None, is_exception: bool, width: int) -> list[str]:
     used = {name for one in last for name in (one.sender, one.receiver)}
     few = Diagram([name for name in diagram.nodes if name in used], last)
     is_whole = len(last) == len(without_repeats(diagram.messages))
-    head = "What was sent:" if is_whole else "What was sent last (all of it is in failure.svg):"
+    head = "What was sent:" if is_whole else "What was sent last (more of it is in failure.svg):"
     return [head, *draw_text(few, width)]
 
 

@@ -76,7 +76,10 @@ def parse_table(text: str) -> Table:
     try:
         content = tomllib.loads(text)
         tasks = [_read_task(number, entry) for number, entry in enumerate(content["task"], 1)]
-    except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
+    except KeyError as error:
+        raise TableError(f"not a table of tasks: expected a member {error} in each task and group that needs it;"
+                         " lab/tasks/table.py says what each has") from None
+    except (tomllib.TOMLDecodeError, TypeError) as error:
         raise TableError(f"not a table of tasks: {error}") from None
     return Table(tasks, float(content.get("limit", LIMIT_SECONDS)))
 

@@ -90,7 +90,7 @@ EXPONENT = bytes.fromhex("0203010001")
 assert DER[32:] == NUMBER + EXPONENT
 
 SECOND_ENCODINGS = {
-    "a byte behind": DER + b"\0",
+    "a byte after it": DER + b"\0",
     "an element after it": DER + b"\x05\x00",
     "the key twice": DER + DER,
     "a byte after the inner key": der_of(MODULUS, after_key=b"\0"),

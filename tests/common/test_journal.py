@@ -112,7 +112,7 @@ def test_the_folder_and_the_file_are_for_their_owner_only(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL])
-def test_a_disk_that_cannot_lock_files_is_named_for_that(
+def test_a_disk_that_cannot_lock_files_is_named_as_the_cause(
         number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_arguments: object) -> NoReturn:
         raise OSError(number, "No locks here")
@@ -266,7 +266,7 @@ def test_damage_anywhere_is_reported_or_does_not_matter(
         folder = killed(tmp_path / "data", tmp_path / str(number))
         damage(folder / name, choose.randrange(size))
         said += tells_the_truth(folder)
-    assert said > 50, f"{said} of 100: some bytes are free, but most are not"
+    assert said > 50, f"only {said} of 100 damaged copies were reported; some bytes are unused, but not so many"
 
 
 def test_a_journal_that_cannot_be_used_is_closed_again(tmp_path: Path, databases: list[sqlite3.Connection]) -> None:

@@ -179,9 +179,9 @@ def sums_that_differ(filled: FilledNode) -> Round:
 
 @case("sums", "that differ in each part, down to where nobody has anything")
 def sums_that_differ_below(filled: FilledNode) -> Round:
-    # The node asks for the last part that differs, which is in part 0: first 0f, then 0f0 (it has another order).
+    # The node asks for several parts at a time. Those of 00…0 are always among them.
     salt = f"{1:064x}"
-    asked = [[""], list(HEX_DIGITS), below("0"), *(below("0f" + "0" * zeros) for zeros in range(6))]
+    asked = [[""], list(HEX_DIGITS), *(below("0" * zeros) for zeros in range(1, 8))]
     return [sums(filled, prefixes, MAX_INTEGER, salt) for prefixes in asked]
 
 

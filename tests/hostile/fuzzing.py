@@ -1,7 +1,7 @@
 """Valid conversations, and what a seeded random generator makes of them: bytes for a fuzzer.
 
-First the structure is changed (members removed, added and of other types, numbers at their limits, lists
-doubled and nested, another type of message), then, less often, the bytes (flipped, cut, joined, another length).
+First the structure is changed (members removed, added or given another type, numbers set to their limits, lists
+doubled or nested, another type of message), then, less often, the bytes (flipped, cut, joined, another length).
 """
 
 import copy

@@ -65,7 +65,7 @@ class Strangers:
 
 
 def most_knocks(since: float) -> float:
-    """The most knocks since then: a node needs a dozen connections, and may try some in vain, but slowly."""
+    """How many knocks since then are allowed: a node needs a dozen connections, and may try some in vain, slowly."""
     return 40 + 3 * (time.monotonic() - since)
 
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import pytest
 
 from common.encoding import encode_frame
+from tests.hostile import cost_cases
 from tests.hostile.cost_cases import CASES, Case
 from tests.hostile.filled_node import FilledNode, Recorder
 from tests.sizes import and_long
@@ -54,6 +55,16 @@ def test_no_message_costs_more_the_more_is_kept(stage: int, sizes: tuple[int, ..
 def test_every_message_type_has_a_case(stage: int) -> None:
     kinds = {case.kind for case in CASES if stage in case.stages}
     assert kinds == set(FilledNode(stage, 0).node.SHAPES)
+
+
+def test_false_sums_lead_the_node_down_to_where_nobody_has_anything() -> None:
+    filled = FilledNode(2, 5_000)
+    connection = filled.connect()
+    asked = {""}
+    for message in cost_cases.sums_that_differ_below(filled):
+        assert isinstance(message, dict) and asked & message["sums"].keys(), "this answers what the node has asked"
+        filled.node.on_frame(connection, encode_frame(message))
+        asked = set(filled.node.reconciliation.comparisons[connection].asked)
 
 
 # --- measuring ----------------------------------------------------------------------------------

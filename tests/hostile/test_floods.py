@@ -17,7 +17,7 @@ from tests.processes import NodeProcess, RawPeer, eventually
 from tests.hostile.stampede import stampede
 
 WIDE = "漢" * 4_096
-"""The longest text, in the widest characters that JSON does not escape: some 24 KB a frame."""
+"""The longest text, in characters that Python's JSON escapes as six bytes each: some 24 KB a frame."""
 
 
 # --- connections ------------------------------------------------------------------------------------
@@ -159,7 +159,7 @@ def test_a_node_asks_for_the_ids_of_one_peer_despite_a_flood_of_ids_by_another(s
 @quick_and_long("count", 300, 100_000)
 @pytest.mark.parametrize("stage", [4, 5])
 def test_transactions_of_an_account_without_money(stage: int, count: int, start_node: Launch) -> None:
-    """Key 10 has no money in stage 4; keys 11 and 12 have none in stage 5.
+    """Key 9 has no money in stage 4, and key 12 has none in stage 5.
 
     In stage 4 ordered transactions are kept for late joiners, valid or not. Only in stage 5 does the sender pay for it.
     """

@@ -1,4 +1,4 @@
-"""A million frames, each nearly right, to a node of each stage: it lives, serves the others, and keeps its ledger.
+"""A million frames in all, each nearly right, to nodes of all stages: they live, serve others, and keep their ledger.
 
 The seed is printed. FUZZ_SEED=number repeats a sequence.
 """

@@ -27,7 +27,7 @@ NOISE_SECONDS = 0.2
 """Seconds that are allowed in addition: strangers speak before the first word of the honest peer, and the processor's
 clock counts in hundredths of a second."""
 
-POLL_SECONDS = 0.05
+POLL_SECONDS = 0.01
 PATIENCE = 20.0
 SEQUENCER = 3
 PER_BLOCK = 5

@@ -14,7 +14,7 @@ from tests.hostile.minter import Minter
 from tests.processes import NodeProcess, RawPeer, chat_message, eventually
 
 QUESTIONS = 500
-"""How many questions go at once: at most some 64 KiB."""
+"""How many questions go at once: at most some 250 KB."""
 
 
 class Storm(NamedTuple):
@@ -25,6 +25,7 @@ class Storm(NamedTuple):
     """The options of the node."""
     prepare: Callable[[NodeProcess, Villain], bytes]
     """Gives the node the data that is asked for, and returns the questions."""
+    is_answered: bool = True
 
 
 def ask_for_peers(node: NodeProcess, villain: Villain) -> bytes:
@@ -87,8 +88,16 @@ def ask_for_the_chain(node: NodeProcess, villain: Villain) -> bytes:
 
 
 def fall_behind(node: NodeProcess, villain: Villain) -> bytes:
-    """40 bytes with a low height or tip, so that the node answers with its own."""
+    """40 bytes with a height of 0: the node, which has a block, answers with its own height."""
+    villain.insist(frames_of(transaction(node)))
+    eventually(lambda: node.ask("/status", "status")["next"] == 1, state=node.describe)
     return frames_of({"type": "height", "number": 0}) * QUESTIONS
+
+
+def fall_behind_the_chain(node: NodeProcess, villain: Villain) -> bytes:
+    """A hundred bytes with a tip at height 0: the node, which has a block, answers with its own tip."""
+    villain.insist(frames_of(*Minter(node).chain(1)))
+    return frames_of({"type": "tip", "id": "0" * 64, "height": 0}) * QUESTIONS
 
 
 def ping(node: NodeProcess, villain: Villain) -> bytes:
@@ -115,10 +124,12 @@ def genesis_of(node: NodeProcess) -> dict[str, object]:
         return peer.expect("genesis")
 
 
+CHAIN_OPTIONS = ["--slot", "0.001", "--rate", "0.999", "--forge", "none"]
+"""With these a `Minter` can make a chain at once."""
 
 STORMS = {
     "pings": Storm(1, [], ping),
-    "copies": Storm(1, [], repeat_a_chat),
+    "copies": Storm(1, [], repeat_a_chat, is_answered=False),
     "get_peers": Storm(2, [], ask_for_peers),
     "summary": Storm(2, [], lie_in_a_summary),
     "get_ids": Storm(2, [], ask_for_ids),
@@ -126,10 +137,11 @@ STORMS = {
     "sums": Storm(2, [], begin_comparisons),
     "want": Storm(2, [], want_the_same_again),
     "want-long": Storm(2, [], want_a_long_one),
-    "heights": Storm(4, [], fall_behind),
+    "heights": Storm(4, ["--interval", "0.5"], fall_behind),
     "get_blocks": Storm(4, ["--interval", "0.5"], ask_for_ordered_blocks),
-    "genesis": Storm(5, ["--forge", "none"], repeat_the_genesis),
-    "get_chain": Storm(5, ["--slot", "0.001", "--rate", "0.999", "--forge", "none"], ask_for_the_chain),
+    "tips": Storm(5, CHAIN_OPTIONS, fall_behind_the_chain),
+    "genesis": Storm(5, ["--forge", "none"], repeat_the_genesis, is_answered=False),
+    "get_chain": Storm(5, CHAIN_OPTIONS, ask_for_the_chain),
 }
 
 
@@ -140,10 +152,19 @@ def test_a_storm_of_questions(storm: Storm, seconds: float, start_node: Launch) 
     node = start_node(storm.stage, "none", *storm.options)
     with Villain(node) as reader:
         questions = storm.prepare(node, reader)
-        assert reader.barrier()
+        first = questions[:4 + int.from_bytes(questions[:4])]
+        assert bytes_after(reader, first) > bytes_after(reader, b"") or not storm.is_answered
         with Healthy(node), Villain(node, reads=False) as deaf:
             other = threading.Thread(target=deaf.press, args=(questions, seconds))
             other.start()
             rounds = reader.press(questions, seconds)
             other.join()
     assert rounds > 0 and reader.bytes_received > 0
+
+
+def bytes_after(reader: Villain, question: bytes) -> int:
+    """How many bytes come for a question, and for the ping after it."""
+    assert reader.barrier()
+    before = reader.bytes_received
+    assert reader.send(question) and reader.barrier()
+    return reader.bytes_received - before

@@ -41,8 +41,8 @@ MAX_GROWTH_MIB = 64
 """How much a flood may permanently add to a node's memory, in MiB."""
 
 MAX_PEAK_MIB = 192
-"""How much memory a flood may take while it lasts, in MiB: one full outbox, as much again that waits for it, and both
-joined."""
+"""How much memory a flood may take while it lasts, in MiB: a full outbox that is being written, as
+much again that was collected for it, and the copy made when that is joined."""
 
 PAUSE_SECONDS = 0.02
 """Seconds between two pings of the well-behaved peer."""

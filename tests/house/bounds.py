@@ -47,7 +47,7 @@ class Bound(NamedTuple):
 
 
 def find_bounds(file: str, source: str) -> Iterator[Bound]:
-    """The constants of a limits file that have a reason."""
+    """All constants of a limits file, each with its reason, which is empty if there is none."""
     body = ast.parse(source).body
     for constant, reason in zip(body, [*body[1:], None], strict=True):
         if isinstance(constant, ast.Assign):

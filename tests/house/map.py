@@ -39,7 +39,7 @@ def make_page() -> str:
 
 
 def make_table(folder: Path) -> str:
-    """The heading of one folder, and a row for each of its files that says anything."""
+    """The heading of one folder, and a row for each of its files except `__init__.py`; empty if there are no others."""
     name = folder.relative_to(ROOT).as_posix()
     rows = [f"| [`{name}/{path.name}`](../{name}/{path.name}) | {purpose_of(path)} |" for path in sorted(folder.glob("*.py"))
             if path.name != "__init__.py"]

@@ -50,7 +50,7 @@ def write_character(character: str) -> bytes:
 
 
 def array_of(network: str | None, message: Vector) -> list[Any]:
-    """The array of which the hash is a message's id: the table of contract §1."""
+    """The array whose hash is a message's id: the table of contract §1."""
     start, names = [message["type"], network], MEMBERS.get(message["type"], [])
     if message["type"] == "block":
         names = MEMBERS["block 5" if "slot" in message else "block 4"]
@@ -122,7 +122,7 @@ def is_accepted(check: Callable[..., object], *arguments: Any) -> bool:
     return True
 
 
-# --- one function for each part of the file: what it gives is wrong ---------------------------------
+# --- one function for each part of the file; it yields what is wrong there --------------------------
 
 def wrong_frames(rows: list[Vector]) -> Iterator[str]:
     """A frame has its length in front, and holds the message, each member once."""

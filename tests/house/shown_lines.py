@@ -254,7 +254,7 @@ def is_exception(bases: set[str], own: set[str]) -> bool:
 
 
 def _functions(tree: ast.Module) -> Iterator[tuple[str, ast.FunctionDef]]:
-    """All functions by name. `__init__` has the name of its class."""
+    """All functions, each after the name of its class; that name is empty if it is in none."""
     for node in ast.walk(tree):
         for child in ast.iter_child_nodes(node):
             if isinstance(child, ast.FunctionDef):

@@ -92,7 +92,7 @@ def test_nothing_in_a_value_is_executed(name: str, target: str, folder: Path) ->
     value = f"$(shell touch {folder}/mark)"
     if name == "ARGS":
         value = f"'{value}'"
-    assert make(folder, target, f"{name}={value}"), "the program was called"
+    assert make(folder, target, f"{name}={value}"), "the program was not called"
     assert make(folder, target, **{name: value})
     assert not (folder / "mark").exists()
 

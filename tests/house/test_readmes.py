@@ -1,4 +1,4 @@
-"""What README.md, the stages' READMEs and docs/ name is there, and the map of the files is complete."""
+"""All that is named in README.md, the stages' READMEs and docs/ exists, and the map of the files is complete."""
 
 import re
 from collections.abc import Iterator

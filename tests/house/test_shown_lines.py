@@ -13,7 +13,7 @@ from tests.house.shown_lines import ROOT, UPDATE, changes, find_all, find_foreig
 
 HOW = f"""
 These lines are not what tests/house/reviewed_lines.txt has. Review each line with a +: one line of plain English that
-says what was wrong, what was expected and what to do. Then have the list written anew:
+says what was wrong, what was expected and what to do. Then write the list again:
 
     {UPDATE}
 """

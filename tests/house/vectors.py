@@ -14,8 +14,7 @@ from typing import Any
 from common.encoding import Message, canon, decode_base64, encode_base64, encode_frame, fingerprint, make_id
 from common.rsa import PrivateKey
 from stage1_chat.handshake import make_hello
-from stage2_ledger.id_tree import IdTree
-from stage2_ledger.reconcile import make_digests
+from stage2_ledger.id_tree import IdTree, make_digests
 from stage4_sequencer import genesis as stage4
 from stage4_sequencer.order import Order
 from stage5_pos import genesis as stage5
@@ -123,7 +122,7 @@ def make_signature(key: PrivateKey) -> Vectors:
 
 def make_refused_signatures(key: PrivateKey) -> list[Vectors]:
     """Signatures that a careless check would let pass."""
-    # A signature plus the modulus must not be longer than the modulus: one signature in some has room for that.
+    # A signature plus the modulus must not be longer than the modulus: only some signatures have room for that.
     canonical = next(one for one in map(message_to_sign, count()) if number_of(key.sign(one)) + int(key.key.n) < 2**2048)
     genuine = key.sign(canonical)
     number = number_of(genuine)

@@ -1,4 +1,4 @@
--- A journal of stage 2 in the first format: notes had no checksum, and nothing was counted beside SQLite.
+-- A journal of stage 2 in the first format: notes had no checksum, and the lock file held no number of entries.
 PRAGMA journal_mode = WAL;
 PRAGMA application_id = 1818584167;
 PRAGMA user_version = 1;

@@ -1,7 +1,7 @@
 """A right solution with other names: our own stage, with everything renamed that a handout does not name.
 
-Fixed are the names that students see in code: in what is given, and the public ones of the skeleton. Attributes that
-the skeleton does not declare, and all names with an underscore, are a student's to choose.
+The names that students see in code are fixed: those in what is given, and the public ones of the skeleton. Attributes
+that the skeleton does not declare, and all names with an underscore, are a student's to choose.
 """
 
 import ast
@@ -80,8 +80,8 @@ def with_other_names(source: str, names: set[str]) -> str:
 
 
 def read_in(source: str, names: set[str]) -> set[str]:
-    """Those of these names that a file reads and does not define itself. A private name of another object than `self`
-    is never its own."""
+    """Those of these names that a file reads and does not define itself. A private name of an object other than
+    `self` is never its own."""
     tree = ast.parse(source)
     attributes = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
     foreign = {node.attr for node in attributes if is_private(node.attr)

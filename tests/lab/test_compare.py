@@ -349,7 +349,7 @@ def test_a_wrong_option_gives_one_line_and_status_2(words: str, capsys: pytest.C
 
 
 class Page(html.parser.HTMLParser):
-    """Reads a page, and notes tags that are not closed and links that lead nowhere."""
+    """Reads a page: its text, ids and links, the tags that are not closed, and what it would load from elsewhere."""
 
     def __init__(self, text: str) -> None:
         super().__init__()

@@ -21,7 +21,7 @@ def test_two_long_texts_are_shown_around_their_first_difference() -> None:
 
 
 def talk() -> tuple[World, ChatNode]:
-    """Two nodes; one has said the same thing three times, with a nonce each."""
+    """Two nodes; the second one has said `hi`."""
     world = World(seed=1, longest_delay=0.0)
     alice = world.add(ChatNode)
     bob = world.add(ChatNode, alice.address)

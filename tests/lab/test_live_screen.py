@@ -192,7 +192,7 @@ def test_keys_that_leave(key: str) -> None:
     shown.run(step)
 
 
-def test_the_log_can_be_scrolled_and_news_do_not_scroll_it_back() -> None:
+def test_the_log_can_be_scrolled_and_news_does_not_scroll_it_back() -> None:
     shown = Shown(PARTED)
     for number in range(100):
         shown.news.put(Line("block", "", f"block number {number:03}"))

@@ -1,4 +1,4 @@
-"""Which lines the prompt of `make network` accepts, and what it says to others. No node runs here."""
+"""Which lines the prompt of `make network` accepts, and what it answers to all other lines. No node runs here."""
 
 from collections.abc import Iterator
 from pathlib import Path

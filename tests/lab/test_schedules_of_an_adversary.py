@@ -1,4 +1,5 @@
-"""Honest nodes agree, whatever one of ten stakes and connections without a stake do: seeded schedules, in memory.
+"""Honest nodes agree whatever an adversary with one of ten stakes and many connections does: seeded schedules, in
+memory.
 
 Each schedule is an attack of a minute on up to ten honest nodes, with up to a hundred connections (lab/schedules/schedules.py).
 Within the minute after the attack all honest nodes have the same tip. During it no node is more than six blocks behind
@@ -21,7 +22,7 @@ from stage5_pos.node import StakeNode
 from tests.processes import ROOT
 
 SEEDS, CHUNK = 100, 10
-"""Small schedules in one test: they share one past, which is computed once."""
+"""How many small schedules there are, and how many of them one test runs: those share one past, computed once."""
 
 LONG_SEEDS, LONG_CHUNK = 10_000, 1_000
 FIRST_LONG, FIRST_OF_FIVE_MINUTES = 100_000, 200_000

@@ -1,4 +1,4 @@
-"""Surroundings of tools: several kinds of terminals, an old environment, output that is full or closed."""
+"""Surroundings of tools: several kinds of terminals, a COLUMNS that is out of date, output that is full or closed."""
 
 import fcntl
 import os

@@ -155,7 +155,7 @@ def fake(tmp_path: Path) -> Fake:
     return Fake(tmp_path)
 
 
-def test_tasks_are_done_next_and_not_begun_and_a_finished_task_counts(fake: Fake) -> None:
+def test_a_task_is_done_or_next_or_not_begun_and_a_finished_one_counts(fake: Fake) -> None:
     fake.write(two="raise NotImplementedError")
     lines = fake.run()
     assert [line.split() for line in lines[:2]] == [["1", "First", "40", "points", "done"],

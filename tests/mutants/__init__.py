@@ -7,8 +7,8 @@ be looked at again.
     mutant("no-pong", "does not answer a ping", "1.ping",
            (PEERING, 'connection.send(encode_frame({"type": "pong", "nonce": message["nonce"]}))', "pass"))
 
-In: its name, what is wrong, the keys of the criteria that name the fault (all of them must fail), and the changes as
-module, old text and new text. The mutants of a stage are the list MUTANTS in tests/mutants/stageN.py.
+It is given its name, what is wrong, the keys of the criteria that name the fault (all of them must fail), and the
+changes: module, old text and new text. The mutants of a stage are the list MUTANTS in tests/mutants/stageN.py.
 
     python -m tests.mutants.client 1 no-pong --peer none --json      starts one, with the options of a node
     make mutants STAGE=1                                             grades all of a stage

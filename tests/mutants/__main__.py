@@ -32,7 +32,7 @@ def main() -> int:
     stages = STAGES if options.stage is None else [options.stage]
     chosen = [one for stage in stages for one in mutants_of(stage) if options.only in ("", one.name)]
     if not chosen:
-        parser.exit(2, f"{parser.prog}: there is no mutant {options.only}\n")
+        parser.exit(2, f"{parser.prog}: no mutant is called {options.only!r}; tests/mutants/stageN.py has the names\n")
     found = judge_all(chosen, options.to, options.whole, options.side_by_side, tell)
     survivors = [one for one in chosen if found[str(one)].survived(one)]
     if options.stage is None and not options.only:

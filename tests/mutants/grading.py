@@ -19,7 +19,7 @@ from lab.grade.shortcomings import FAILED, INCONCLUSIVE
 from tests.mutants import ROOT, STAGES, Mutant, mutants_of
 
 FACTOR = 0.6
-"""TIMEOUT_FACTOR, below 1: most mutants fail because something never comes, and each time that is waited for."""
+"""TIMEOUT_FACTOR, below 1: most mutants fail because something never comes, and the grader waits for it."""
 AGAIN = 4
 """How many times more patience a criterion gets when it is asked again."""
 

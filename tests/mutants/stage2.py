@@ -43,7 +43,7 @@ MUTANTS = make_list(2, [
            (PEERING, IS_COPY, "return False"),
            (NODE, "        if self.is_kept(transaction.id):\n            return\n",
             "        if self.is_kept(transaction.id):\n            self.ledger.apply(transaction)\n            return\n")),
-    mutant("own-not-counted-as-seen", "floods its own transaction twice and counts it at both ends", "2.own-counts-once",
+    mutant("own-not-counted-as-seen", "applies its own transaction once more", "2.own-counts-once",
            (NODE, "        self.report_sent(transaction_id)\n",
             "        self.ledger.apply(self.transactions[transaction_id])\n        self.report_sent(transaction_id)\n")),
     mutant("constant-nonce", "has one nonce for all its transactions", "2.same-transfer-twice",
@@ -65,7 +65,7 @@ MUTANTS = make_list(2, [
            (NODE, "        known = self.frames.get(transaction.id)\n",
             "        if transaction.id[0] == '0':\n            return\n"
             "        known = self.frames.get(transaction.id)\n")),
-    mutant("ledger-of-the-living", "forgets what a lost node has said", "2.after-kill",
+    mutant("ledger-of-the-living", "crashes when a peer is gone", "2.after-kill",
            (RING, "        self._asked_for_peers.discard(connection)\n        address = str(connection.address)\n",
             "        self._asked_for_peers.discard(connection)\n        __import__('os')._exit(1)\n"
             "        address = str(connection.address)\n")),

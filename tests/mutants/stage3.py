@@ -112,7 +112,7 @@ MUTANTS = make_list(3, [
     mutant("forgiving-base64", "reads base64 that is not in its one form",
            "3.other-form.a-second-base64-of-the-signature",
            (ENCODING, "    if base64.b64encode(data).decode() != text:", "    if False:")),
-    mutant("crash-at-base64", "reads a signature that is not base64 as an empty one, and accepts that",
+    mutant("crash-at-base64", "does not verify a signature that is not base64",
            "3.other-form.the-signature-is-not-base64",
            (NODE, VERIFY, "if ' ' not in message['signature']:\n                " + VERIFY)),
     mutant("names-are-keys", "accepts a name as an account without a key", "3.other-form.the-sender-is-not-a-key",

@@ -44,7 +44,7 @@ def keys(tmp_path: Path) -> KeyRing:
 
 
 def copy_keys(folder: Path, count: int = 11) -> Path:
-    """Put eleven keys, or up to twelve, into a new folder, so that no test waits while a key is made."""
+    """Put `count` of the twelve kept keys into a new folder, so that no test waits while a key is made."""
     folder.mkdir(mode=0o700)
     for number in range(1, count + 1):
         copy = folder / f"key-{number}.pem"

@@ -16,7 +16,7 @@ FORGING = {0: "1,2,3,4,5", 2: "6,7,8,9,10"}
 """Stage 5: place -> the genesis accounts that its node plays."""
 
 SENDERS = {0: "1", 2: "6"}
-"""Places that have money -> in stage 5 the genesis account of that money. In stage 4 all have the same wallet."""
+"""Places that have money -> in stage 5 the genesis account of that money. In stage 4 both have one wallet."""
 
 
 class SmallNetwork:
@@ -58,7 +58,7 @@ class SmallNetwork:
         return self._start_node(self.stage, peer, *options, *([] if number else self._founding), env=env)
 
     def restart(self, number: int) -> None:
-        """Start a node that was killed, and wait until it is linked again."""
+        """Start a node that was killed, and wait until it goes on with its data and listens."""
         self.nodes[number] = self.start(number)
         self.nodes[number].wait_for("founded", resumed=True)
         self.nodes[number].wait_for("listening")

@@ -226,7 +226,7 @@ def test_it_listens_in_less_than_half_a_second(stage: int, start_node: Launch, l
     """A node that joins, with a wallet as nodes make them. (A founder of stage 4 makes a key, which takes longer.)
 
     The limit is half a second of processor time, or on a slow machine three times what bare Python takes. By the clock
-    ten times that is allowed. A node that sleeps, or computes for long, still fails.
+    it is half a second, or ten times what bare Python takes. A node that sleeps, or computes for long, still fails.
     """
     founder = start_node(stage)
     options = ["--peer", founder.address] + (["--wallet", str(tmp_path / "wallet.pem")] if stage >= 3 else [])

@@ -170,7 +170,7 @@ def test_without_the_sequencer_the_order_stops_as_status_shows_and_goes_on_when_
 def test_stake_holders_whose_clocks_are_two_seconds_apart_agree(
         shift_ms: int, small_network: Start, faults: Faults) -> None:
     """With slots of half a second, two seconds are four slots, and only one is allowed: such blocks come too early. A
-    node whose clock is slow may tell its user so, and report no other error."""
+    node whose clock is slow may tell its user so, but no node may report any other error."""
     network = small_network(5, founding=["--slot", "0.5", "--rate", "0.5"], clock_shifts_ms={2: shift_ms},
                             forging={0: "1,2,3,4,5,7,8,9", 2: "6,10"})
     assert abs(network.status(2, "slot") - network.status(0, "slot") - shift_ms // 500) <= 1, "the clock is shifted"

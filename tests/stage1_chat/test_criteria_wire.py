@@ -231,7 +231,7 @@ def test_http(scene: Scene) -> None:
 
 @criterion("The longest frame is accepted", points=2, clause="§1", hardening=True)
 def test_longest_frame(scene: Scene) -> None:
-    """A frame has up to 4,194,304 bytes."""
+    """A frame has up to 4,194,304 bytes after its length."""
     node = scene.found_network()
     peer = scene.link(node)
     peer.send_body(json.dumps(chat_message("in a large frame")).encode().ljust(MAX_FRAME))

@@ -48,7 +48,7 @@ LONG = "a line longer than the screen is wide, " * 3 + "end"
     (LONG, "", LONG[2 * COLUMNS - 2:], len(LONG) + 2 - 2 * COLUMNS),
     (LONG, "\x01", ("> " + LONG)[:COLUMNS].rstrip(), 2),
     ("hal", "\x1b[D\x1b[D", "> hal", 3),
-    ("漢字" * 3, "", "> " + "漢字" * 3, 14)], ids=["short", "long", "begin of long", "cursor inside", "wide"])
+    ("漢字" * 3, "", "> " + "漢字" * 3, 14)], ids=["short", "long", "beginning of long", "cursor inside", "wide"])
 def test_a_half_typed_line_survives_arriving_messages(
         terminal: Start, launch: Launch, typed: str, keys: str, shown: str, cursor: int) -> None:
     one = terminal("--peer", "none")

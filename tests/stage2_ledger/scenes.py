@@ -126,7 +126,7 @@ def calls_of(world: World, node: ChatNode) -> list[tuple[float, str]]:
 
 
 def pairs(world: World) -> Counter[frozenset[str]]:
-    """How many connections are open between each two addresses."""
+    """How many connections are open between each pair of addresses."""
     ends = Counter(frozenset((end.owner.address, end.other.owner.address)) for end in world.open_connections())
     return Counter({pair: count // 2 for pair, count in ends.items()})
 
@@ -197,8 +197,8 @@ class OldReconciliation(Reconciliation):
     """Knows only `summary`, and answers it at once with all that differs, as in the first version of the contract."""
 
     def __init__(self, ids: IdTree, fetch: Callable[[Connection, list[str]], None],
-                 has_room: Callable[[Connection], bool], generator: random.Random) -> None:
-        super().__init__(ids, fetch, has_room, generator)
+                 has_room: Callable[[Connection], bool], now: Callable[[], float], generator: random.Random) -> None:
+        super().__init__(ids, fetch, has_room, now, generator)
         self.own_ids = ids
 
     def begin(self, connection: Connection) -> None:

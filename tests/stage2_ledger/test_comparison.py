@@ -10,7 +10,7 @@ from common.encoding import encode_frame
 from common.interface import Connection, Network
 from common.limits import MEBIBYTE
 from lab.simulation import World
-from stage2_ledger.limits import MAX_DIFFERING, MAX_TOLD_IDS
+from stage2_ledger.limits import MAX_DIFFERING, MAX_IDS_IF_SLOW, MAX_TOLD_IDS, SLOW_ANSWER_SECONDS
 from stage2_ledger.node import LedgerNode
 from tests.memory import Event
 from tests.stage2_ledger.scenes import (PING, PONG, OldNode, PolitePeer, add_linked_peer, errors, founded_world, random_ids,
@@ -125,6 +125,20 @@ def test_a_part_that_is_missing_entirely_is_asked_for_by_its_ids_at_once() -> No
     world, _, peer = holding([])
     [question] = said(world, peer, sums(unknown_ids(500)))
     assert question["type"] == "get_ids" and sorted(question["prefixes"]) == list("0123456789abcdef")
+
+
+def test_after_an_answer_that_was_slow_to_come_fewer_ids_are_asked_for() -> None:
+    claimed = unknown_ids(12_000)
+    world, _, peer = holding([])
+    questions, asked_for = said(world, peer, sums(claimed)), []
+    for seconds in (SLOW_ANSWER_SECONDS / 2, SLOW_ANSWER_SECONDS + 0.5, 0.0, 0.0):
+        [question] = questions
+        ids = [one for one in claimed if one.startswith(tuple(question["prefixes"]))]
+        asked_for.append(len(ids))
+        world.run(seconds)
+        questions = [one for one in said(world, peer, {"type": "ids", "ids": ids}) if one["type"] == "get_ids"]
+    first, after_fast, after_slow, after_fast_again = asked_for
+    assert after_slow <= MAX_IDS_IF_SLOW < min(first, after_fast, after_fast_again)
 
 
 def test_one_question_is_open_on_a_connection() -> None:

@@ -19,7 +19,7 @@ Sent = dict[str, Event]
 def random_sending(seed: int, has_cuts: bool) -> tuple[World, list[LedgerNode], Sent]:
     """Nodes join, send and (with `has_cuts`) lose connections and are split, in an order that `seed` decides.
 
-    A node that is cut off for 5 seconds from the one that it joins by founds another network (contract §4).
+    If a node is cut off for 5 seconds from the peer by which it joins, it founds another network (contract §4).
     """
     world, chance = World(seed), random.Random(seed)
     nodes = [world.add(LedgerNode)]

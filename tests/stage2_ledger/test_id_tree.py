@@ -15,7 +15,7 @@ from tests.stage2_ledger.scenes import random_ids, summary_of
 
 far_ids = st.integers(0, 2**64).map(lambda number: hashlib.sha256(str(number).encode()).hexdigest())
 near_ids = st.integers(0, 200).map(lambda number: f"{'ab' * 15}{number:034x}")
-"""Ids that differ only in their last digits. They are more than a leaf holds, at the deepest possible place."""
+"""Ids that differ only in their last digits. There are more of them than a leaf holds, at the deepest place of all."""
 id_sets = st.sets(st.one_of(far_ids, near_ids), max_size=200)
 prefixes = st.one_of(st.text(HEX_DIGITS, max_size=3), near_ids.flatmap(
     lambda one: st.integers(0, 63).map(lambda length: one[:length])))

@@ -216,7 +216,7 @@ def test_strangers_do_not_take_the_places_of_nodes_that_are_called() -> None:
     assert {link.dialled for link in node.links} >= {other.address for other in nodes}
 
 
-def test_when_a_link_ends_no_impostor_gets_its_address_that_a_closed_call_had_proven() -> None:
+def test_when_a_link_ends_an_impostor_does_not_get_the_address_that_a_closed_call_had_proven() -> None:
     world, alice, bob = linked_pair()
     cut_all(world, alice)
     world.settle()

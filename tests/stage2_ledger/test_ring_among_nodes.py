@@ -313,7 +313,7 @@ def test_addresses_that_do_not_answer_are_not_in_the_list_and_others_are_called_
     assert list_of(world, node) == ring_order([*living, node.address])
     called = [address for _, address in calls]
     assert len(called) == len(set(called)), "each is called once"
-    assert len(set(called) & set(living)) == 11, "twelve links are opened in spite of the dead, one is there already"
+    assert len(set(called) & set(living)) == 11, "twelve links in spite of the dead: one was there, eleven are opened"
 
 
 @pytest.mark.parametrize("says", ["nothing", "another network", "another stage", "end"])

@@ -8,7 +8,7 @@ from tests.slow_line import SlowWorld
 from tests.stage2_ledger.scenes import add_linked_peer, ledger_of, transaction
 
 BYTES_OF_AN_ID = 67
-"""The pattern of an id in an inventory. Each id must be sent once."""
+"""What an id takes in a list of ids, with quotes and comma. Each id must be sent once."""
 
 
 @pytest.mark.parametrize("count, bytes_per_second", and_long([(300, 20_000), (8_000, 20_000)], [(30_000, 20_000)]))

@@ -1,4 +1,4 @@
-"""Stage 4 as real processes: five nodes under one sequencer, the command line, and the wire."""
+"""Stage 4 as real processes: what people see, the command line, and the wire."""
 
 import json
 import socket
@@ -31,7 +31,7 @@ STAGE = 4
 
 @pytest.fixture(scope="session")
 def five_wallets(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Wallets of the accounts of key-1 … key-6: the last one is for a late joiner."""
+    """Wallets of the accounts of key-1 … key-6."""
     folder = tmp_path_factory.mktemp("five-wallets")
     return [make_wallet(KEYS / f"key-{number}.pem", folder / f"wallet-{number}.pem") for number in range(1, 7)]
 
@@ -54,7 +54,7 @@ def blocks_of(node: NodeProcess) -> list[Event]:
     return blocks
 
 
-# --- a network of real nodes ------------------------------------------------------------------------
+# --- what people see --------------------------------------------------------------------------------
 
 def test_people_see_fingerprints_and_one_line_a_block(launch: Launch, five_wallets: list[Path]) -> None:
     node = launch(STAGE, "--peer", "none", "--interval", "0.1", "--wallet", str(five_wallets[0]), as_json=False)

@@ -1,4 +1,4 @@
-"""What a change of the best chain causes, without a node: in the pool, in states told to the user, and rollbacks."""
+"""What a change of the best chain causes, without a node: in the pool, and in what the user is told."""
 
 from typing import Any
 

@@ -14,7 +14,7 @@ from stage5_pos.tree import Block, Tree
 from tests.sizes import and_long
 
 IDS = 60
-"""A few more ids than fit into a block of 4 KiB."""
+"""More ids than fit into a block of 4 KiB."""
 
 DEEP = 300
 """The number of blocks in a fork."""

@@ -21,11 +21,11 @@ def status(node: NodeProcess) -> dict[str, Any]:
 
 
 def wait_for_balance(node: NodeProcess, account: str, balance: int) -> None:
-    """Until the account has that much on the node's best chain."""
+    """Wait until the account has that much on the node's best chain."""
     eventually(lambda: ledger(node).get(account) == balance, state=lambda: (balance, ledger(node)))
 
 
-def test_ten_makers_whose_blocks_cross_all_the_time_agree_once_they_stop(launch: Launch, genesis_keys: Path) -> None:
+def test_eight_makers_whose_blocks_cross_all_the_time_agree_once_they_stop(launch: Launch, genesis_keys: Path) -> None:
     keys = ["--keys", str(genesis_keys), "--forge"]
     makers = [launch(STAGE, "--peer", "none", "--slot", "0.1", "--rate", "0.9", *keys, "1")]
     makers += [launch(STAGE, "--peer", makers[0].address, *keys, str(number)) for number in range(2, 9)]

@@ -58,7 +58,7 @@ def test_a_block_that_lists_a_block_which_has_left_the_tree_is_postponed(monkeyp
 
 
 def test_blocks_that_name_one_another_as_transactions_are_looked_at_once() -> None:
-    """Each is reached from two others: going all ways through sixty of them takes forever."""
+    """Each is reached from two others: following every path through sixty of them would take forever."""
     world, node, peer = scene()
     first, second = islice(slots_of(1), 2)
     paid, (*two, third) = twins(MAX_TWINS + 1, GENESIS, first)

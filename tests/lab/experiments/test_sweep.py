@@ -67,7 +67,7 @@ def test_a_sweep_that_is_interrupted_goes_on_with_the_same_rows(before: int, tmp
     assert Finished(tmp_path / "cut.jsonl", {"seed": 1}).table(tasks) == whole, "it is on disk, too"
 
 
-def test_rows_of_another_seed_or_commit_do_not_count(tmp_path: Path) -> None:
+def test_rows_of_another_seed_do_not_count(tmp_path: Path) -> None:
     measure(Seeds(), tmp_path, seed=1)
     assert {row["seed"] for row in measure(Seeds(), tmp_path, seed=2)}.isdisjoint(
         row["seed"] for row in measure(Seeds(), tmp_path / "other", seed=1))

@@ -23,7 +23,7 @@ def test_the_race_has_the_chance_of_the_exact_sum(share: str, depth: int) -> Non
     assert race(depth, float(q)) == pytest.approx(float(exact), rel=1e-9)
 
 
-def test_a_race_is_won_by_half_of_the_stake_and_lost_by_none() -> None:
+def test_a_race_is_won_with_half_of_the_stake_and_lost_with_none() -> None:
     assert race(5, 0.5) == race(0, 0.2) == 1 and race(5, 0.0) == 0
 
 

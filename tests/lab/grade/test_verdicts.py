@@ -1,4 +1,4 @@
-"""Whatever a submission does, there is a verdict in its time, and nothing of it is left."""
+"""Whatever a submission does, there is a verdict in time, and nothing of it is left."""
 
 import os
 import sys

@@ -198,7 +198,7 @@ def test_the_text_says_what_is_unlike_each_stage_that_the_node_is_built_on() -> 
 # --- the command --------------------------------------------------------------------------------
 
 def run(*arguments: str, **environment: str) -> str:
-    """What the command prints where no terminal is."""
+    """What the command prints where there is no terminal."""
     done = subprocess.run([*READ, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=60,
                           env={**os.environ, "PYTHONIOENCODING": "utf-8", **environment})
     assert (done.returncode, done.stderr) == (0, "")
