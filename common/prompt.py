@@ -73,13 +73,13 @@ class Prompt:
                 self._wait_for_foreground()
                 yield from self._read(session, loop)
                 if self._is_to_stop:
-                    self._stop()
+                    self._stop_job()
         except KeyboardInterrupt:
             os.kill(os.getpid(), signal.SIGINT)  # in the prompt's mode Ctrl-C is a key: make it a signal again
         except EOFError:
             pass
 
-    def _stop(self) -> None:
+    def _stop_job(self) -> None:
         """Stop this process and all others of its job, as Ctrl-Z does in a terminal's usual mode."""
         self._is_to_stop = False
         self._continued.clear()

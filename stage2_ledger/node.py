@@ -257,7 +257,7 @@ class LedgerNode(ChatNode):
         return set(self.balances())
 
     def command_send(self, arguments: list[str]) -> None:
-        """`/send FROM TO AMOUNT`: make a transaction."""
+        """`/send FROM TO AMOUNT`: make a transaction. A hook."""
         self.COMMANDS["send"].expect(arguments, 3)
         sender, receiver, amount = arguments
         for name in (sender, receiver):

@@ -201,6 +201,15 @@ def test_the_table_of_hooks_has_all_hooks_of_stages_1_to_3_and_no_other_methods_
     assert set(named) - set(all_methods) == set(), "no method of a node"
 
 
+@pytest.mark.parametrize("number", [2, 3, 4, 5])
+def test_the_table_of_hooks_says_what_a_stage_overrides(number: int) -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text("utf-8").partition("| hook |")[2].partition("\n\n")[0]
+    rows = [(line.split("|")[number + 1].strip(), name) for line in page.splitlines() if line.count("|") == 7
+            for name in re.findall(r"`(\w+)`", line.split("|")[1])]
+    early = methods_of_nodes(STAGES[:min(number - 1, 3)]).keys() - {"__init__"}  # see above
+    assert {name for cell, name in rows if cell} & early == methods_of_nodes(STAGES[number - 1:number]).keys() & early
+
+
 def test_all_five_stages_exist() -> None:
     """Otherwise a rule might hold only because there is nothing to check. A sixth stage must enter the table above."""
     assert sorted({path.partition("/")[0] for path in FILES}) == sorted(MAY_IMPORT)
