@@ -1,6 +1,6 @@
 """The command line of every stage: options, questions, lines in, events out (contract §4).
 
-Programs get one JSON object per line. People get one line per event, with
+Programs get one JSON object per event, on one line. People get one line or several, with
 fingerprints for keys, and a prompt that arriving messages do not tear apart.
 """
 

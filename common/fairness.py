@@ -42,7 +42,7 @@ class Customer(Protocol):
 
 
 class Fairness:
-    """What one node does so that its connections are served equally, and hold a bounded amount of memory."""
+    """What one node does so that its connections are served fairly, and hold a bounded amount of memory."""
 
     def __init__(self, now: Callable[[], float], after: Callable[[float, Callable[[], None]], None]) -> None:
         """`now` gives the time in seconds; `after` calls a function that many seconds later."""

@@ -2,7 +2,7 @@
 
 A frame is a 4-byte big-endian length N, 1 <= N <= 4,194,304, and N bytes. TCP
 keeps no boundaries: one `recv` may bring half a length or twenty frames and a
-bit, so somebody has to remember what came so far: the `Splitter`.
+bit, so somebody has to remember what has come so far: the `Splitter`.
 """
 
 LENGTH_BYTES = 4

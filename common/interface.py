@@ -82,9 +82,9 @@ class Setup:
         return False
 
     @property
-    def how_to_change_network(self) -> str:
-        """What the user does to bring the node into another network."""
-        return "start this node again"
+    def other_options(self) -> str:
+        """The options besides `--peer` that must change if the node is to join another network."""
+        return ""
 
 
 class Connection(ABC):
@@ -115,7 +115,8 @@ class Connection(ABC):
         """How many invalid messages it has brought."""
         self.state = State.GREETING
         self.was_refused = False
-        """Has this node ended the connection because of what the peer did? Then it does not call that peer again."""
+        """Has this node ended the connection for good: because of what the peer did, since it has another link to that
+        node, or since the time to join is over? Then it does not call that address again, unless it is `--peer`'s."""
         self.was_reported = False
         """Has the user been told that it brings invalid messages?"""
 

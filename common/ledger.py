@@ -13,7 +13,7 @@ class Transaction(NamedTuple):
 
 
 class Ledger:
-    """The balance of every account that was named so far, in whole units.
+    """The balance of every account that has been named so far, in whole units.
 
     `apply` is the rule of stages 2 and 3: it only adds, and a sum is the same in every
     order. Stage 4 refuses overdrafts: it asks `is_covered` first, so all nodes must ask in the

@@ -210,7 +210,8 @@ PIECES_OF_A_KEY = re.compile("(?<=[A-Za-z0-9+/]{40})\\s*\n\\s*(?=[A-Za-z0-9+/=]+
 
 
 def clean(text: str) -> str:
-    """A paste as it is put into the line: without line breaks at its ends, and without control characters."""
+    """A paste as it is put into the line: without line breaks at its ends, and without control characters except tabs
+    and the line breaks inside."""
     text = re.sub("\r\n?", "\n", text).strip("\n")
     return re.sub("[\x00-\x08\x0b-\x1f\x7f-\x9f]", "", text)
 

@@ -74,10 +74,11 @@ class Refusals(Part):
         connection.send(encode_frame({"type": "error", "code": code, "reason": reason}))
         connection.close()
 
-    def on_another_network(self, connection: Connection, is_lost: bool, how_to_change: str) -> None:
-        """The peer is in another network. If `is_lost`, it was in this one before, and may have founded another. This
-        node goes on calling it, since it may come back. `how_to_change` says how the user can follow it."""
-        self.tell_of(connection, "HANDSHAKE", another_network_words(connection, is_lost, how_to_change))
+    def on_another_network(self, connection: Connection, is_lost: bool, other_options: str) -> None:
+        """The peer is in another network. If `is_lost`, it was in this one before, and may have founded another. Only
+        if it is `--peer`, this node goes on calling it. `other_options` must change, too, if the user wants to follow
+        it."""
+        self.tell_of(connection, "HANDSHAKE", another_network_words(connection, is_lost, other_options))
         self.send_away(connection, "HANDSHAKE", "another network")
 
     def count_invalid(self, connection: Connection, reason: str) -> None:
@@ -119,11 +120,12 @@ class Refusals(Part):
         self._joining.on_refused(connection, "the peer has refused this node")
 
 
-def another_network_words(connection: Connection, is_lost: bool, how_to_change: str) -> str:
+def another_network_words(connection: Connection, is_lost: bool, other_options: str) -> str:
     """What the user is told of a peer in another network; `is_lost`: it was in this one. If the peer calls, it is the
     peer's user who has to do something."""
     if is_lost:
-        return f"{connection.dialled} is in another network by now; {how_to_change} to join it"
+        return (f"{connection.dialled} is in another network by now; to follow it, start this node again with"
+                f" {other_options}--peer {connection.dialled}")
     if connection.dialled is None:
         return (f"{connection.claimed_address} calls from another network; to have it join this one, start that node"
                 " again (with another folder, if it has --data)")

@@ -1,8 +1,8 @@
 """RSA keys: accounts, signatures, and the files that keep private keys (contract §1 and §4).
 
-Only this module and wallets.py import pycryptodome. One step is not left to it: comparing the padded hash. The
-library's `verify` accepts two forms of it, with the NULL of RFC 8017 §9.2 and without. Then every message would have
-two signatures, and every draw two tickets.
+In common/ and in the stages, only this module and wallets.py import pycryptodome. One step is not left to it: comparing
+the padded hash. The library's `verify` accepts two forms of it, with the NULL of RFC 8017 §9.2 and without. Then every
+message would have two signatures, and every draw two tickets.
 """
 
 import hashlib

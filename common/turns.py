@@ -188,7 +188,8 @@ class Batches:
     def add(self, connection: Connection, size: int, frames: list[bytes],
             afterwards: Callable[[], None] | None) -> None:
         """Have the node handle what was read, `size` bytes, and then do `afterwards`. Waits while the node has two
-        batches of this connection, and at each further mebibyte until the node has counted what all of them hold.
+        batches of this connection, and at each further mebibyte until the node has counted what all connections
+        hold.
         Called by the reader."""
         before = self.unhandled
         self._bytes_read += size

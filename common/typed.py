@@ -26,7 +26,7 @@ class Typed:
     """Gives the node one line after the other, and reads only a few ahead of it."""
 
     def __init__(self, console: Console, node: Reader, put: Callable[..., Any], stop: Callable[[], None]) -> None:
-        """`put` lets the node's thread call a function. At the end of input this is `stop`, unless the node is a
+        """`put` has the node's thread call a function. At the end of input it calls `stop`, unless the node is a
         daemon."""
         self._console = console
         self._node = node

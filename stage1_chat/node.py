@@ -59,7 +59,7 @@ class ChatNode(PeeringNode):
         self.history: dict[str, bytes] = {}
         """The newest chat messages, id -> frame, for late joiners."""
         self.seen_ids = Recent()
-        """The ids of the chat messages that came so far. A message that comes back around a circle of nodes stops
+        """The ids of the chat messages that have come so far. A message that comes back around a circle of nodes stops
         here."""
 
     def on_ready(self) -> None:

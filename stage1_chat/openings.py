@@ -110,7 +110,7 @@ class Openings:
             if dialled is None and error.errno in SHORTAGES:
                 self._turn_away(sock, f"this node gets no more {SHORTAGES[error.errno]} from its system")
             else:
-                sock.close()  # the caller has gone already, or there are no threads for it
+                sock.close()  # the other end has gone already, or there are no threads for this node's own call
             if dialled is not None:
                 self._network.node.on_dial_failed(dialled, "the connection was closed at once")
         else:

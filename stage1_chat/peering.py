@@ -173,7 +173,7 @@ class PeeringNode(ABC):
             self.refusals.hang_up(connection, "both nodes are still joining")
         elif None not in (message["network"], self.network_name) and message["network"] != self.network_name:
             is_lost = connection.dialled in self.redials
-            self.refusals.on_another_network(connection, is_lost, self.setup.how_to_change_network)
+            self.refusals.on_another_network(connection, is_lost, self.setup.other_options)
         else:
             self.check_network(connection, message["network"])
             connection.address = message["listen"]

@@ -25,10 +25,9 @@ class LedgerSetup(Setup):
         return self.journal is not None and self.journal.read_note("network") is not None
 
     @property
-    def how_to_change_network(self) -> str:
-        """With a journal, name another folder, too: otherwise the network in the journal would come back."""
-        again = super().how_to_change_network
-        return again if self.journal is None else f"{again} with another folder as --data"
+    def other_options(self) -> str:
+        """With a journal, another folder, too: otherwise the network in the journal would come back."""
+        return "" if self.journal is None else "another folder as --data and "
 
 
 class Keeper:

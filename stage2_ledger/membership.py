@@ -38,7 +38,7 @@ class Membership:
             self._ring.insert(self._place(address), split_address(address))
 
     def add_reached(self, address: str) -> None:
-        """Put an address that was called and has answered in the list. If the list is full, another one gives way:
+        """Put into the list an address that was called and has answered. If the list is full, another one gives way:
         nearly all of ten thousand were only heard of."""
         if len(self._ring) >= MAX_PEERS and address not in self:
             host, port = self._generator.choice(self._ring)

@@ -1,7 +1,7 @@
 """Stage 2: a ledger that ends up the same at every node.
 
 Unlike stage 1:
-- a node has parts, each with its own messages: see the names at the top of the class;
+- a node has more parts, some with messages of their own: see the names at the top of the class;
 - it knows who is in the network, and keeps ten connections along a ring and two random ones (ring.py);
 - it calls every lost neighbour again, and not only `--peer` (redial.py);
 - transactions are flooded, and applied the moment they arrive: additions commute, so the order does not matter;
@@ -69,7 +69,7 @@ class LedgerNode(ChatNode):
         self.ledger = Ledger()
         self.transactions: dict[str, Transaction] = {}
         self.frames: dict[str, bytes] = {}
-        """The frame of each transaction, as it came: id -> bytes."""
+        """The frame of each transaction, as it came or, if it is long, without padding: id -> bytes."""
         self.ids = IdTree()
         self.fetcher = self.parts.add(self.FETCHER(self.find_frame, network.now, network.random,
                                                    self.neighbours.is_peer, self.on_fetched, self.on_forsaken))

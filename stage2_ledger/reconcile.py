@@ -84,9 +84,9 @@ class Comparison:
         """The prefixes whose sums this node has asked for."""
         self.is_listing = False
         """Has this node asked for ids?"""
-        self.asked_at = 0.0
+        self.asked_at: float = 0.0
         """When the open question was asked, in seconds of the clock."""
-        self.most_ids = MAX_TOLD_IDS
+        self.most_ids: int = MAX_TOLD_IDS
         """How many ids this node asks for at a time: fewer when the last answer was slow to come."""
         self.differing: list[Claim] = []
         """What differs and is to be asked about. The newest is taken first: so small parts go before large ones."""

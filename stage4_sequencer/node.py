@@ -9,7 +9,7 @@ Unlike stage 3:
 - all nodes execute the same transactions in the same order, so all can refuse the same overdrafts (here);
 - two blocks with one number are proof that the sequencer cheats (here); neighbours find them by comparing their orders
   (order.py);
-- the user can send only what the account has, and is told when it took effect; `/blocks` and `/status` are new
+- the user can send only what the account has, and is told once it has taken effect; `/blocks` and `/status` are new
   (total_order.py).
 """
 

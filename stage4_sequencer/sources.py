@@ -26,7 +26,8 @@ class Source:
         """The number of the first block that it was asked for; None if no question is open."""
         self.asked_at = 0.0
         self.is_late = False
-        """Was its question given up, since nothing new has come for a while? Others are then asked as well."""
+        """Was its question given up, since nothing new came for a while, or since another neighbour brings the blocks?
+        Then it no longer counts as being asked."""
 
 
 class Sources:

@@ -23,6 +23,9 @@ STAKE_HOLDERS = 10
 
 FOUNDING_BALANCE = 1_000_000
 
+FOUNDED = "founded"
+"""The note in the journal of a node that has founded its network."""
+
 
 class StakeClient(SequencedClient):
     """The client of stage 4, with a lottery in the sequencer's place."""
@@ -39,7 +42,7 @@ class StakeClient(SequencedClient):
         options.add_argument("--keys", type=read_path, default=Path("run/keys"), metavar="DIR",
                              help="the private keys of the genesis accounts, made when founding (default: %(default)s)")
         options.add_argument("--forge", type=read_numbers, metavar="all|none|1,3,…",
-                             help="genesis accounts to make blocks for (default: all when founding, none when joining)")
+                             help="genesis accounts to make blocks for (default: all for a founder, none for others)")
 
     def make_node(self, network: ThreadedNetwork, address: str, options: argparse.Namespace) -> StakeNode:
         """Make the node, with the keys of the accounts that it plays if it joins, or goes on with a network."""
@@ -50,24 +53,31 @@ class StakeClient(SequencedClient):
             genesis = make_genesis(secrets.token_hex(32), network.unix_ms(), options.slot, options.rate,
                                    accounts, [FOUNDING_BALANCE] * STAKE_HOLDERS)
             played = range(1, STAKE_HOLDERS + 1) if options.forge is None else options.forge
+            if journal is not None:
+                journal.note(FOUNDED, "yes")
             return genesis, {number: keys[number - 1] for number in played}
 
         journal = self.open_journal(options, StakeNode.STAGE)
         setup = TotalOrderSetup(join_seconds=options.wait / 1000, journal=journal, key=self.find_key(options),
                                 only_network=options.network)
-        stakes = load_stakes(options, is_resuming=setup.remembers_network)
+        has_founded = journal is not None and journal.read_note(FOUNDED) is not None
+        stakes = load_stakes(options, is_resuming=setup.remembers_network, has_founded=has_founded)
         return StakeNode(network, address, setup, stakes, make_genesis_and_keys)
 
 
-def load_stakes(options: argparse.Namespace, is_resuming: bool) -> dict[int, PrivateKey]:
+def load_stakes(options: argparse.Namespace, is_resuming: bool, has_founded: bool) -> dict[int, PrivateKey]:
     """The keys of the genesis accounts that this node plays, by their number. `is_resuming`: it goes on with the
-    network that `--data` holds."""
+    network that `--data` holds. `has_founded`: it has founded that network.
+
+    Why may only a founder play what it finds? On one machine all nodes have the same `--keys`. A node that had joined
+    would otherwise play the founder's accounts after a restart, and sign second blocks for their slots.
+    """
     def present(numbers: Iterable[int]) -> list[int]:
         return [number for number in numbers if (options.keys / f"key-{number}.pem").exists()]
 
     named = options.forge or []
     if is_resuming:
-        numbers = present(range(1, STAKE_HOLDERS + 1)) if options.forge is None else named
+        numbers = present(range(1, STAKE_HOLDERS + 1)) if options.forge is None and has_founded else named
     elif options.peer == "none":
         numbers = []  # a founder makes its keys, or loads them, with the genesis
     else:

@@ -181,7 +181,7 @@ class Garbage:
 
 
 class Deaf(Intruder):
-    """Reads nothing, while the node sends it all that was ever said in the chat.
+    """Reads nothing, while the node sends it the whole history of the chat.
 
     Every stage withstands it: messages for a slow peer wait in that peer's outbox, and if they become too many the
     connection ends.

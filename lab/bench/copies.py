@@ -19,8 +19,8 @@ READERS = (1, 11, 21)
 
 
 def measure_copies(readers: int, messages: int = MESSAGES) -> tuple[float, float]:
-    """Microseconds of processor time that a node spends on a new message, and on a copy of it, with so many neighbours
-    that it passes new ones on to."""
+    """Microseconds of processor time that a node spends on a new message, and on a copy of it, if it passes new ones on
+    to this many neighbours."""
     with ExitStack() as stack:
         node = NodeProcess(1, "--peer", "none")
         stack.callback(node.kill)

@@ -31,7 +31,7 @@ class Row(NamedTuple):
     left: Piece | None
     right: Piece | None
     remark: str
-    """How the right piece is related to what it overrides."""
+    """How the right piece is related to what it overrides; if there is none, what runs in place of the left one."""
 
     @property
     def title(self) -> str:
@@ -133,8 +133,8 @@ def _fill(inheritance: Inheritance, rows: list[Row], left_runs: list[Piece],
     """Give each piece without a partner what the other stage runs in its place, whichever file that comes from. A piece
     that already has a partner is not used again."""
     shown = {piece for row in rows for piece in (row.left, row.right) if piece is not None}
-    # A piece that the earlier stage runs as well, as one that `super()` reaches, is not new in the later stage. So it
-    # cannot be the partner of a piece that is gone.
+    # A piece that the earlier stage runs as well, such as one that `super()` reaches, is not new in the later stage. So
+    # it cannot be the partner of a piece that is gone.
     instead = [piece for piece in right_runs if piece in shown or piece not in left_runs]
     for row in rows:
         known = row.right or row.left

@@ -68,7 +68,7 @@ def best_private_fork(bad: float, good: float, slots: int) -> int:
 
 
 def settlement(most: int, share: float) -> list[float]:
-    """The chance that the best attack there is can undo a slot when it has been followed by k slots that somebody
+    """The chance that the best possible attack can undo a slot when it has been followed by k slots that somebody
     won, for k from 0 to `most`, by the margin recurrence of Blum, Kiayias, Moore, Quader and Russell, "The
     Combinatorics of the Longest-Chain Rule" (2020). The attacker wins each such slot with chance `share`, below one
     half."""

@@ -5,8 +5,9 @@ criterion, the points, and a folder with the evidence. For other programs: `lab.
 folder, seed=…) -> Result`, `lab.grade.formats.write_all(result)` for the files of Gradescope and others, and
 `lab.grade.runner.list_criteria(stage, folder)`.
 
-A criterion is a test with a marker in a file `tests/stageN_*/test_criteria*.py`, so `make test` runs it on our own
-nodes. It knows a node only from outside: it imports lab/grade and lab/blackbox, and nothing of a stage.
+A criterion is a test with a marker in a file `tests/stageN_*/test_criteria*.py`, so `make test` or `make test-long`
+runs it on our own nodes. It knows a node only from outside: it imports lab/grade and lab/blackbox, and nothing of a
+stage.
 
     @pytest.mark.criterion("A line reaches everybody", points=5, clause="§4", hint="Flood what you have not seen.")
     def test_a_line_reaches_everybody(scene: Scene) -> None:

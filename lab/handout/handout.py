@@ -61,9 +61,11 @@ only a suggestion. Add what you like, and name it as you like.
 **What the words mean.** What goes over the wire, and what the command line takes, is in
 [docs/contract.md](docs/contract.md); the code refers to it as "contract §N". "Invalid unless …" in a docstring says
 that the function raises `Invalid` (common/interface.py) for what is not valid. The node counts that against whoever has
-sent it. Any other exception that leaves a function is a defect.
+sent it. Any other exception that leaves a function is a defect, unless a docstring or a task names it: `FormatError`
+ends the connection, and `CommandError` is what the user is told.
 
-**More of `make test`.** With `ARGS=`, pytest gets these options, and runs the easiest tests first:
+**More of `make test`.** With `ARGS=`, pytest gets these options, and runs the easiest tests first. `ALL=1` runs
+all tests, and shows their whole output:
 
     make test ARGS=-x                               # stop at the first failure
     make test ARGS="tests/{folder} -k joins"        # some tests

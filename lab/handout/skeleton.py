@@ -46,7 +46,8 @@ def find_functions(tree: ast.AST) -> Iterator[Function]:
 
 def body_of(function: Function, lines: list[str]) -> tuple[int, int, list[str]]:
     """The first and the last line of a body, with its comments and without its docstring; and the lines to put in front
-    of the new body. There are some only if the body begins on the line of the signature: that, and the docstring."""
+    of the new body. There are such lines only if the body begins on the line of the signature: that line up to the
+    body, and the docstring."""
     first, end = function.body[0], end_of(function, lines)
     has_docstring = ast.get_docstring(function) is not None
     start = min([first.lineno, *(one.lineno for one in getattr(first, "decorator_list", []))]) - 1

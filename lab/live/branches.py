@@ -83,7 +83,7 @@ class Branches:
     def draw(self, tips: Mapping[str, str], width: int, only: Collection[str] | None = None) -> list[list[Piece]]:
         """Draw the newest heights of all blocks, or of those with the ids `only`: a line for each branch, from left to
         right. `tips`: id of a node's tip -> the words after it; a tip inside a branch has its own line. If room is
-        short, long straight parts are left out, but never the block from which two branches grow."""
+        short, long straight parts are left out; the blocks from which branches grow are the last to go."""
         blocks = [block for block in self.blocks.values() if only is None or block.id in only]
         if not blocks:
             return [[Piece("no blocks yet")]]

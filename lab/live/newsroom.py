@@ -13,8 +13,8 @@ GATHER_SECONDS = 0.3
 """How long the log waits for other nodes to report the same thing, in seconds."""
 
 OLD_SECONDS = 2.0
-"""A node that reports a block this many seconds after the first one is catching up. Then the log says so, and does not
-report a new block."""
+"""A node that reports a block this many seconds after the first node did is catching up. Then the log says so, and does
+not report a new block."""
 
 LEDGER_ACCOUNTS = 12
 """How many accounts of a ledger are shown in one line."""

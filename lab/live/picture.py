@@ -1,6 +1,7 @@
 """A picture of a running network, docs/network.svg: `python -m lab.live.picture docs/network.svg`.
 
-The nodes are real, and so is the screen, which needs no terminal here. SCRIPT is typed at its prompt.
+The nodes are real, and so is the screen, which needs no terminal here. The lines of SCRIPT go
+to the conductor, as if they had been typed at the prompt.
 """
 
 import asyncio

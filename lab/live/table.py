@@ -52,7 +52,8 @@ class Colours:
         self._before: dict[int, int] = {}
 
     def choose(self, groups: Sequence[Sequence[int]]) -> dict[int, int]:
-        """Node -> colour: the one that most members of its group had. Larger groups choose first."""
+        """Node -> colour: the one that most members of its group had. If several groups want one colour, the group with
+        more such members gets it, and among equals the larger group."""
         wishes = [(-sum(self._before.get(number) == colour for number in group), -len(group), place, colour)
                   for place, group in enumerate(groups) for colour in range(COLOURS)]
         chosen: dict[int, int] = {}

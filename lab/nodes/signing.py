@@ -1,4 +1,4 @@
-"""Signs transactions by the thousand, on all cores: a signature takes fifteen times as long as its verification.
+"""Signs transactions by the thousand, on all cores: a signature takes far longer than its verification.
 
 A separate process signs each order: `python -m lab.nodes.signing`. It reads the order from standard input as JSON,
 and writes the frames to standard output. So it has no copy of this program's memory, an interrupt ends it at once,

@@ -1,4 +1,5 @@
 """An adversary against honest nodes of stage 5, in memory: `python -m lab.schedules`.
 
-In: seeds. Out: a verdict for each. A schedule that fails is shortened as long as it still fails.
+In: seeds. Out: those whose schedules fail, and why. With `--shrink`, such a schedule is shortened as long as it still
+fails.
 """

@@ -67,7 +67,7 @@ class Schedule(NamedTuple):
     nodes: int
     """Honest nodes, without late joiners."""
     strangers: int
-    """Connections of peers without a stake."""
+    """The number of the adversary's addresses (puppets), each of which calls an honest node at first."""
     is_line: bool
     """Does each honest node reach only the nodes before and after it? Otherwise each reaches all."""
     is_scarce: bool

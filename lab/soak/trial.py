@@ -206,7 +206,7 @@ class Trial:
         return self.partition(one_way=True)
 
     def stall(self) -> float:
-        """Stall a node's connections with some others, in most cases until the nodes notice."""
+        """Stall a node's connections with some others, in a third of the cases until they notice (60 s of silence)."""
         one, *others = self._random.sample(self._names(), self._random.randint(2, len(self.members)))
         for other in others:
             self.faults.stall(one, other)

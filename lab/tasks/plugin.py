@@ -27,7 +27,7 @@ CASES_SECONDS = 5.0
 """How long the other cases of a failed test still run."""
 
 SHRINKING_PART = 4
-"""Hypothesis may spend one part in this many of a test's time on making a failing example small."""
+"""A test's time divided by this is what Hypothesis may spend on making a failing example small."""
 
 DRAWING = "failure.svg"
 

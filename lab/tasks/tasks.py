@@ -64,7 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def run_pytest(tests: str, arguments: Sequence[str], shows_all: bool) -> None:
-    """Become pytest. It runs the paths in `arguments`, or without any all tests of the stage, the easiest first."""
+    """Become pytest. It runs the paths in `arguments`; if there are none, all tests of the stage. The easiest come
+    first, unless `shows_all`."""
     has_path = any(Path(one.partition("::")[0]).exists() for one in arguments if not one.startswith("-"))
     how = ["-n2"] if shows_all else ["-n0", "--tb=short", "-p", "lab.tasks.order"]
     command = [sys.executable, "-m", "pytest", "--continue-on-collection-errors", *how,

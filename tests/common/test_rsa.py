@@ -130,7 +130,7 @@ OTHER_PADDINGS = {
 }
 
 
-def test_only_one_of_all_paddings_that_the_owner_can_sign_is_accepted() -> None:
+def test_the_padding_of_the_rfc_is_accepted() -> None:
     assert signed_padding(padded_hash(MESSAGE)) == SIGNATURE
     assert is_accepted(ACCOUNT, MESSAGE, SIGNATURE)
 
@@ -154,7 +154,7 @@ LARGER = {"3 p q": (3, P, Q), "7 p q": (7, P, Q), "257 p q": (257, P, Q), "four 
 
 @pytest.mark.parametrize("primes", LARGER.values(), ids=LARGER)
 def test_keys_of_other_lengths_verify(primes: tuple[int, ...]) -> None:
-    """Lengths that are not a multiple of 8 bits, and the longest."""
+    """Lengths of 2,049, 2,051 and 2,056 bits, and the longest."""
     account, sign = account_of(*primes)
     size = (math.prod(primes).bit_length() + 7) // 8
     assert size > 256

@@ -113,7 +113,7 @@ def test_postponed_work_waits_until_the_inbox_is_empty_or_for_a_second() -> None
 
 
 @pytest.mark.parametrize("is_own", [False, True])
-def test_a_costly_stranger_waits_for_both_lines_and_a_costly_one_of_our_own_for_its_own(is_own: bool) -> None:
+def test_a_costly_stranger_waits_for_both_lines_and_a_costly_peer_of_our_own_for_one(is_own: bool) -> None:
     clock = Clock()
     turns = Turns(clock.now, clock.now)
     keep_busy(turns, clock, not is_own, "the other line", 0.01)

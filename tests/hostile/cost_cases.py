@@ -1,4 +1,4 @@
-"""What test_cost.py sends to a node that keeps a great deal: cases of each message type, each of at most 4 KiB.
+"""What test_cost.py sends to a node that keeps a great deal: cases of each message type, all but one of at most 4 KiB.
 
     @case("want", "ids that it has")
     def want_known(filled):

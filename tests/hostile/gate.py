@@ -1,4 +1,4 @@
-"""A gate between a newcomer and the peer that it dials: at first only the handshake passes, and later everything."""
+"""A gate between a newcomer and the peer that it dials: at first only what joining needs passes, later everything."""
 
 import contextlib
 import socket

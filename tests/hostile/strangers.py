@@ -1,6 +1,6 @@
 """Strangers that call a node, and what they keep doing there: `python -m tests.hostile.strangers`.
 
-    with strangers(node, 20, "chats"):
+    with strangers(node, 20, "chats", ids=[], genesis=None):
         ...
 
 They answer pings, so they never seem silent, but they never send what they are asked for. They are a separate process,

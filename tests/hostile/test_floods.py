@@ -174,7 +174,7 @@ def test_transactions_of_an_account_without_money(stage: int, count: int, start_
         if stage == 4:
             eventually(lambda: node.ask("/status", "status")["pending"] == 0, timeout=60, state=node.describe)
         else:
-            assert 0 < node.ask("/status", "status")["pool"] <= MAX_UNCOVERED // 1_000, "each takes more than that"
+            assert 0 < node.ask("/status", "status")["pool"] <= MAX_UNCOVERED // 1_000, "each takes over 1,000 bytes"
         after = node.ask("/ledger", "ledger")["accounts"]
         assert {account: after[account] for account in before if stage == 4} == (before if stage == 4 else {})
         assert all(balance >= 0 for balance in after.values())

@@ -171,8 +171,8 @@ def test_odd_json_of_an_unknown_type_is_ignored(stage: int, start_node: Launch, 
 
 @quick_and_long("count, seconds", (20, 7), (100, 75))
 def test_bytes_one_a_second(count: int, seconds: int, start_node: Launch) -> None:
-    """Half of the peers send bytes before the hello, which is due after 5 s. The others send them after it; they may be
-    without a whole frame for 60 s."""
+    """Half of the peers send their hello so slowly; it is due after 5 s. The others send a message so slowly after
+    theirs; they may be without a whole frame for 60 s."""
     node = start_node(1)
     with Healthy(node), contextlib.ExitStack() as stack:
         silent = [stack.enter_context(RawPeer(node.address, 1, node.network)) for _ in range(count // 2)]

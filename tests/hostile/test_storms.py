@@ -36,20 +36,21 @@ def ask_for_peers(node: NodeProcess, villain: Villain) -> bytes:
 
 
 def lie_in_a_summary(node: NodeProcess, villain: Villain) -> bytes:
-    """50 bytes that say "I have none" ask for 5,000 ids, which are 350 KB."""
-    for _ in range(50):
+    """50 bytes that say "I have none" ask for 3,000 ids, which are 200 KB. With more than 3,900, the node would wait
+    for a pong before it answers again."""
+    for _ in range(30):
         villain.insist(frames_of(*(transaction(node) for _ in range(100))))
     return frames_of({"type": "summary", "answer": True, "buckets": {}}) * QUESTIONS
 
 
 def ask_for_ids(node: NodeProcess, villain: Villain) -> bytes:
-    """The same, asked for by prefix: 40 bytes for 260 KB."""
+    """The same, asked for by prefix: 40 bytes for 200 KB."""
     lie_in_a_summary(node, villain)
     return frames_of({"type": "get_ids", "prefixes": [""]}) * QUESTIONS
 
 
 def ask_for_sums(node: NodeProcess, villain: Villain) -> bytes:
-    """500 bytes ask for 1,024 sums, which are 13 KB."""
+    """500 bytes ask for 1,024 sums, which are 11 KB."""
     lie_in_a_summary(node, villain)
     return frames_of({"type": "get_sums", "salt": "7" * 64, "prefixes": [f"{place:02x}" for place in range(64)]}) * QUESTIONS
 
@@ -61,7 +62,7 @@ def begin_comparisons(node: NodeProcess, villain: Villain) -> bytes:
 
 
 def want_the_same_again(node: NodeProcess, villain: Villain) -> bytes:
-    """A thousand transactions, which are 150 KB, asked for by their ids again and again."""
+    """A thousand transactions, which are 125 KB, asked for by their ids again and again."""
     known = [transaction(node) for _ in range(1_000)]
     villain.insist(frames_of(*known))
     return frames_of({"type": "want", "ids": [transaction_id(node, one) for one in known]}) * 20
@@ -82,7 +83,7 @@ def ask_for_ordered_blocks(node: NodeProcess, villain: Villain) -> bytes:
 
 
 def ask_for_the_chain(node: NodeProcess, villain: Villain) -> bytes:
-    """120 bytes ask for three hundred blocks, which are 370 KB."""
+    """106 bytes ask for three hundred blocks, which are 370 KB."""
     villain.insist(frames_of(*Minter(node).chain(300)))
     return frames_of({"type": "get_chain", "locator": [node.network]}) * QUESTIONS
 

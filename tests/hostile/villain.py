@@ -51,7 +51,7 @@ HOPELESS_SECONDS = MAX_ANSWER_SECONDS * BUSY_MACHINE
 """After this many seconds the well-behaved peer stops waiting for an answer: the test has clearly failed."""
 
 LONG_SECONDS = 1_800
-"""The duration of one long test, in seconds."""
+"""The most that one long test may take, in seconds."""
 
 
 def quick_and_long(names: str, quick: Any, long: Any) -> pytest.MarkDecorator:
@@ -166,7 +166,7 @@ class Healthy(Villain):
 
     def __enter__(self) -> Self:
         assert self.barrier(), self.node.describe()
-        self.node.may_complain = True  # `check` looks at standard error, when the test wants it
+        self.node.may_complain = True  # `check` looks at standard error itself
         self.before_kib = self.node.resident_kib
         self._thread.start()
         return self

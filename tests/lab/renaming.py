@@ -16,7 +16,7 @@ def is_private(name: str) -> bool:
 
 
 def defined_in(source: str) -> set[str]:
-    """The functions and attributes that a file defines."""
+    """The classes, functions, attributes and private variables that a file defines."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
@@ -35,7 +35,7 @@ def named_in(source: str) -> set[str]:
 
 
 def attributes_set_in(source: str) -> set[str]:
-    """The public attributes that methods of a file give a value to."""
+    """The public attributes of `self` that a file gives a value to, or declares."""
     stored = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Attribute)
               and isinstance(node.ctx, ast.Store) and isinstance(node.value, ast.Name) and node.value.id == "self"]
     return {node.attr for node in stored if not node.attr.startswith("_")}

@@ -221,7 +221,7 @@ def test_known_facts_about_our_stages(left: int, right: int, name: str, status: 
     assert (row.status, title(row.left)) == (status, beside)
 
 
-def test_what_both_stages_run_is_not_shown_as_new_beside_what_only_the_earlier_one_adds_to_it() -> None:
+def test_a_method_that_is_gone_names_what_runs_in_its_place() -> None:
     rows = [row for row in rows_of(compare(STAGES, 4, 5)) if row.left is not None and row.right is None]
     remarks = {row.title: row.remark for row in rows}
     assert remarks["SequencedNode.unlink"] == "in its place: PeeringNode.unlink"

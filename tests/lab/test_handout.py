@@ -98,7 +98,7 @@ def test_common_has_no_words_and_no_bounds_of_later_stages(stage: int) -> None:
 
 @every_stage
 def test_nothing_of_the_solution_is_in_it(stage: int) -> None:
-    """No file of any kind contains two successive statements of a body, unless an earlier stage has them too."""
+    """No file of any kind, except those of earlier stages, contains two successive statements of a body."""
     texts = {path: re.sub(r"\s+", " ", text.decode()) for path, text in files_of(stage).items()}
     for path in own_files(stage):
         source = (ROOT / path).read_text("utf-8")

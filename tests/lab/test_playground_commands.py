@@ -64,7 +64,7 @@ WRONG = [
     ("good 7", "node 7 is not an adversary"),
     ("tree 1 2", r"expected tree \[NODE\]"),
     ("tree 1", "node 1 is still starting"),
-    ("wait", r"expected wait TIME|equal"),
+    ("wait", r"expected wait TIME\|equal"),
     ("wait long", "expected a time from 0 to 600s, as in 200ms or 1.5s, not 'long'"),
 ]
 

@@ -157,7 +157,7 @@ with hashes_instead_of_rsa():
 
 
 def test_one_seed_repeats_a_run_exactly_even_in_another_process() -> None:
-# There, sets of strings have another order.
+    # In another process, sets of strings have another order.
     runs = [subprocess.Popen([sys.executable, "-c", TRACE], cwd=ROOT, stdout=subprocess.PIPE, text=True,
                              env={**os.environ, "PYTHONHASHSEED": seed}) for seed in ("1", "2")]
     first, second = (run.communicate()[0].split() for run in runs)

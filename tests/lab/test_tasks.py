@@ -187,9 +187,13 @@ def test_a_cause_is_named_once_for_all_its_cases(fake: Fake) -> None:
 
 
 def test_options_for_pytest_run_the_easiest_tests_first(fake: Fake) -> None:
+    first, second = FAKE.index("@pytest"), FAKE.index("def test_two")
+    (fake.folder / "tests" / "stage9_fake" / "test_it.py").write_text(
+        f"{FAKE[:first]}{FAKE[second:]}\n{FAKE[first:second]}")
     fake.write(two="return 3")
     lines = fake.run("-v", "tests/stage9_fake/test_it.py")
-    assert len([line for line in lines if "PASSED" in line]) == 3 and any("test_two_is_two FAILED" in one for one in lines)
+    outcomes = [line.split()[1] for line in lines if " PASSED" in line or " FAILED" in line]
+    assert outcomes == ["PASSED"] * 3 + ["FAILED"], lines
 
 
 PROPERTY = """

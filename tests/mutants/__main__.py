@@ -12,6 +12,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from common.console import count
 from tests.mutants import ROOT, STAGES, Mutant, mutants_of
 from tests.mutants.grading import Judged, all_criteria, judge_all
 from tests.mutants.matrix import draw_matrix
@@ -39,7 +40,7 @@ def main() -> int:
         PAGE.write_text(draw_matrix(chosen, found, all_criteria(options.to / "criteria")))
     for one in survivors:
         print(f"{one} survives: {', '.join(found[str(one)].survived(one))}; see {options.to / str(one)}")
-    print(f"{len(chosen)} mutants, {len(survivors)} survivors")
+    print(f"{count(len(chosen), 'mutant')}, {count(len(survivors), 'survivor')}")
     return 1 if survivors else 0
 
 

@@ -1,4 +1,4 @@
-"""The fixture for tests of nodes on a network that fails."""
+"""Fixtures for tests of nodes on a network that fails."""
 
 import os
 import random

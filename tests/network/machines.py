@@ -1,6 +1,6 @@
 """Machines on one cable. Each is a network namespace of Linux, inside namespaces that end with their starter.
 
-    with Apart(way_in(), "tests.network.scenes_on_machines", "2") as scene:     # in a test: a program begins, apart
+    with Apart(way_in(), "tests.network.scenes_on_machines", "told") as scene:  # in a test: a program begins, apart
         print(scene.read())
 
     machines = Machines(5)                                # in that program

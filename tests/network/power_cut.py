@@ -1,7 +1,7 @@
 """What a power cut leaves of a folder: what was synced is there, and any part of the rest may be missing.
 
-    trace(["python3", "-m", "program"], log)                    runs it under strace, which notes writes and syncs
-    for cut in power_cuts(read_calls(log), folder, random):     cuts the power at some of these calls
+    run([*tracer(log), "python3", "-m", "program"])             runs it under strace, which notes writes and syncs
+    for cut in power_cuts(read_calls(log), folder, random, 60): cuts the power at some of these calls
         cut.leave(new_folder)                                   what is on the disk then
         cut.told                                                what the program had printed or sent before
 

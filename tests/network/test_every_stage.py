@@ -356,6 +356,7 @@ def test_help_of_the_command_line_names_every_option(stage: int) -> None:
     shown = subprocess.run([sys.executable, "-m", STAGES[stage], "--help"], cwd=ROOT, capture_output=True, text=True,
                            check=True).stdout
     expected = ["--peer", "--host", "--port", "--announce", "--json", "--daemon", "--wait"]
+    expected += ["--data"] if stage >= 2 else []
     expected += ["--wallet"] if stage >= 3 else []
     expected += ["--network"] if stage >= 4 else []
     expected += {4: ["--interval"], 5: ["--slot", "--rate", "--keys", "--forge"]}.get(stage, [])

@@ -122,7 +122,7 @@ class Scene:
         assert self.node.told("error") == [] and self.node.told("peer", state="down") == []
         sent = [self.faults.count_bytes("node", f"joiner {number}") for number in range(len(joiners))]
         print(f"{self.size} bytes are needed, {sent} were sent")
-        assert max(sent) <= 1.5 * self.size + 300 * KIB, sent
+        assert max(sent) <= 1.3 * self.size + 100 * KIB, sent
 
 
 @pytest.mark.parametrize("stage, count, timeout", [

@@ -77,7 +77,7 @@ class Victim:
         return (self.transactions | self.blocks) - found
 
     def transactions_among(self, ids: set[str]) -> set[str]:
-        """Those of `ids` whose transactions it has. It is asked over the wire."""
+        """All of `ids` if it has all their transactions, otherwise none. It is asked over the wire."""
         wanted = sorted(ids)
         asker = self._call(self.node)
         asker.hello()
@@ -235,7 +235,7 @@ def test_a_node_without_room_says_so_ends_and_goes_on_when_there_is_room(
 
 
 @first_and_last
-def test_after_ctrl_c_or_kill_a_node_goes_on_with_its_folder(stage: int, start_node: Launch, tmp_path: Path) -> None:
+def test_after_ctrl_c_a_node_goes_on_with_its_folder(stage: int, start_node: Launch, tmp_path: Path) -> None:
     first = start_node(stage, "none", *with_data(tmp_path))
     network = first.network
     first.signal(signal.SIGINT)

@@ -83,7 +83,7 @@ def test_unknown_types_are_ignored(message: dict[str, object]) -> None:
     assert errors(world, alice) == []
 
 
-def test_bad_input_of_one_peer_does_not_change_any_random_schedule_of_the_others() -> None:
+def test_after_any_random_talk_bad_input_of_one_peer_disturbs_none_of_the_others() -> None:
     def life(seed: int) -> None:
         world, nodes, said = random_talk(seed, cuts=False)
         choose = random.Random(seed)

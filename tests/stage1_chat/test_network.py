@@ -205,7 +205,7 @@ def test_a_timer_that_takes_longer_than_its_interval_does_not_starve_the_others(
     assert is_over
 
 
-def test_data_for_peers_that_have_ended_their_half_counts_with_the_rest(
+def test_data_for_connections_that_the_node_has_closed_counts_with_the_rest(
         here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("common.fairness.MAX_OUTBOXES", 32 * 2**20)
     monkeypatch.setattr("common.buffered.FLUSH_SECONDS", DEADLINE)  # the first must be there when the second leaves

@@ -1,4 +1,4 @@
-"""The system has no more threads or open files: the node says so once, in one line, and goes on (contract §4)."""
+"""The system has no more threads or open files: the node says so once, in one line, and goes on (contract §2)."""
 
 import errno
 import socket

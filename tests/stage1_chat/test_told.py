@@ -25,7 +25,7 @@ def test_a_founder_that_founds_a_new_network_is_reported_once_at_each_end_and_st
     world.run(300.0)
     assert restarted.network_name != first_network
     for other in others:
-        assert reasons(world, other) == [f"{founder.address} is in another network by now; start this node again to join it"]
+        assert reasons(world, other) == [f"{founder.address} is in another network by now; to follow it, start this node again with --peer {founder.address}"]
         assert other.network_name == first_network
     assert sorted(reasons(world, restarted)) == [f"{other.address} calls from another network; to have it join this one, start that node again (with another folder, if it has --data)"
                                             for other in others]

@@ -230,7 +230,7 @@ class Liar(PolitePeer):
                 prefix: [[2**53 - 1] * 16, "abcdef01" * 16] for prefix in message["prefixes"]}})
 
 
-def test_a_liar_makes_a_node_remember_and_ask_only_a_bounded_amount() -> None:
+def test_a_liar_makes_a_node_remember_only_a_bounded_amount() -> None:
     world, alice, _ = holding(unknown_ids(100))
     liar = add_linked_peer(world, alice, Liar)
     liar.send({**sums([]), "sums": {"": [[2**53 - 1] * 16, "abcdef01" * 16]}})

@@ -167,7 +167,7 @@ def test_a_neighbour_that_was_lost_and_is_back_is_asked_for_its_list() -> None:
     assert back.sent == [{"type": "get_peers"}]
 
 
-def test_the_list_survives_a_crash(tmp_path: Path) -> None:
+def test_the_list_survives_a_restart(tmp_path: Path) -> None:
     scene = Scene(Journal(tmp_path))
     scene.ring.members.add("n:1")
     scene.ring.note_peers()

@@ -346,7 +346,7 @@ def test_a_refused_caller_removes_from_the_list_only_the_address_that_it_brought
     assert [address for _, address in calls] == [known, honest.address], "with one link less it calls those in the list"
 
 
-def test_a_killed_node_leaves_every_list_and_the_ten_links_are_kept_up() -> None:
+def test_a_killed_node_leaves_the_lists_of_its_neighbours_and_the_ten_links_are_kept_up() -> None:
     for seed in range(8):
         world, choose, nodes = grown_world(seed, 18)
         world.run(1.0)

@@ -130,7 +130,7 @@ def test_a_forgery_is_refused_not_forwarded_and_counted(forge: Forgery) -> None:
 
 
 def test_the_forgeries_are_what_they_are_called() -> None:
-    """Each differs from a genuine one only as its name says: made in the same way, the genuine one is accepted."""
+    """Made in the same way, genuine ones are accepted. And "s + n" is a genuine signature plus the modulus."""
     world, alice = founded_world()
     peer = add_linked_peer(world, alice)
     peer.send(*(signed(alice.network_name) for _ in range(3)),

@@ -230,7 +230,7 @@ def test_the_first_of_two_blocks_with_one_number_stands_and_both_are_evidence(is
 
 
 @pytest.mark.parametrize("is_early", [False, True])
-def test_after_a_crash_the_first_of_two_blocks_still_stands_and_both_are_evidence(
+def test_after_a_restart_the_first_of_two_blocks_still_stands_and_both_are_evidence(
         is_early: bool, tmp_path: Path) -> None:
     number = 1 if is_early else 0
     first, second = (signed_block(number, ids) for ids in (["a" * 64], ["b" * 64]))

@@ -28,9 +28,9 @@ ALICE, BOB, CAROL, SEQUENCER = (load_key(KEYS / f"key-{number}.pem") for number 
 class Play:
     """A node that follows a sequencer which the criterion plays: Alice has 100, Bob 50, Carol nothing."""
 
-    def __init__(self, scene: Scene) -> None:
+    def __init__(self, scene: Scene, interval_ms: int = 10_000) -> None:
         self.scene = scene
-        self.genesis = sequencer_genesis(SEQUENCER, {ALICE.account: 100, BOB.account: 50})
+        self.genesis = sequencer_genesis(SEQUENCER, {ALICE.account: 100, BOB.account: 50}, interval_ms)
         self.network = id_of(self.genesis, "", 4)
         self.node, self.peer = follow(scene, self.genesis)
 
@@ -203,12 +203,18 @@ def test_get_blocks(scene: Scene) -> None:
 
 @criterion("A node that is behind keeps asking until it has caught up", points=3, clause="§3 stage 4")
 def test_catches_up(scene: Scene) -> None:
-    """`height` tells which block a node awaits. The node that is behind asks with `get_blocks`."""
+    """`height` tells which block a node awaits. The node that is behind asks with `get_blocks`. When an answer is
+    handled it asks again, until it has caught up."""
     play = Play(scene)
-    play.peer.send({"type": "height", "number": 2})
+    play.peer.send({"type": "height", "number": 3})
     check_equal(play.peer.expect("get_blocks")["from"], 0, "the number from which blocks are asked for")
-    play.send(play.block(0), play.block(1))
-    check_equal(play.numbers(), [0, 1], "the numbers of the blocks")
+    play.peer.send(play.block(0), play.block(1))
+    play.peer.barrier()
+    for ping in [one for one in play.peer.received if one["type"] == "ping"]:
+        play.peer.send({"type": "pong", "nonce": ping["nonce"]})
+    play.peer.expect("get_blocks", **{"from": 2})
+    play.send(play.block(2))
+    check_equal(play.numbers(), [0, 1, 2], "the numbers of the blocks")
 
 
 @criterion("height is sent after the handshake", points=2, clause="§3 stage 4")
@@ -298,7 +304,7 @@ def test_equivocation(scene: Scene) -> None:
 @criterion("A node that is not the sequencer makes no blocks", points=2, clause="§3 stage 4", hardening=True)
 def test_only_the_sequencer(scene: Scene) -> None:
     """Only the node that has founded the network has the sequencer's key. Another node orders nothing."""
-    play = Play(scene)
+    play = Play(scene, interval_ms=100)
     watcher = scene.link(play.node)
     play.send(play.pay())
     scene.stays(lambda: status(play.node)["pending"] == 1, "one pending transaction", lambda: status(play.node))

@@ -287,7 +287,7 @@ def test_the_node_that_made_a_transaction_reports_its_states() -> None:
     assert ledger_of(world, node)[ALICE.account] == 10
 
 
-def test_an_amount_above_the_balance_without_pending_payments_is_refused_at_once() -> None:
+def test_an_amount_above_the_balance_less_what_is_pending_is_refused_at_once() -> None:
     world, node, peer = followed_world()
 
     def send(amount: int) -> bool:

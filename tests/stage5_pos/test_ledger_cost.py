@@ -84,7 +84,7 @@ class Grown:
             block = block.parent
 
     def roll_back(self) -> float:
-        """Median seconds to add a block of 4 KiB that makes the branch of the tip's twin the best one."""
+        """Median seconds to add a block of `IDS` ids that makes the branch of the tip's twin the best one."""
         times = []
         for _ in range(9):
             fork = self.tree.best
@@ -97,7 +97,7 @@ class Grown:
         return median(times)
 
     def judge(self, parents: Iterable[Block]) -> float:
-        """Median seconds to judge a block of 4 KiB on each of these parents, and to look up a payer's balance."""
+        """Median seconds to judge a block of `IDS` ids on each of these parents, and to look up a payer's balance."""
         times = []
         for parent in parents:
             ids, payer = self.payments(IDS), self.random.choice(list(HOLDERS))

@@ -70,6 +70,25 @@ def test_a_maker_still_knows_after_kill_9_what_it_has_told(launch: Launch, genes
     assert len(set(slots)) == len(slots), "nobody has signed two blocks for one slot"
 
 
+def test_only_a_founder_plays_the_accounts_again_whose_keys_it_finds(
+        launch: Launch, genesis_keys: Path, tmp_path: Path) -> None:
+    keys = ["--keys", str(genesis_keys)]
+    founder = launch(STAGE, "--peer", "none", "--slot", "60", *keys, "--data", str(tmp_path / "founder"))
+    joiner = launch(STAGE, "--peer", founder.address, *keys, "--data", str(tmp_path / "joiner"))
+    joiner.wait_for("joined")
+    for node in (founder, joiner):
+        node.type("/quit")
+        assert node.wait_exit() == 0
+    for folder, options, played in [("founder", [], list(range(1, 11))), ("joiner", [], []), ("joiner", ["--forge", "3"], [3])]:
+        again = launch(STAGE, *keys, "--data", str(tmp_path / folder), *options)
+        again.wait_for("listening")
+        again.type("/send x 5 --from 11")
+        told = again.wait_for("error", code="ACCOUNT")["reason"]
+        expected = ", ".join(map(str, played)) or "none is (see --forge)"
+        assert told == f"expected a genesis account played here: {expected}"
+        again.stop()
+
+
 def test_a_wrong_option_gives_one_line_and_status_2(launch: Launch) -> None:
     for options in (["--rate", "1"], ["--rate", "x"], ["--slot", "0"], ["--slot", "3601"], ["--forge", "11"],
                     ["--forge", "0"], ["--forge", "1,,2"], ["--network", "abc"], ["--interval", "3"]):

@@ -114,7 +114,7 @@ def test_each_peer_that_sends_a_postponed_block_is_asked_for_what_it_lacks() -> 
     assert node.tree.best.id == block_id(waiting)
 
 
-def test_a_stranger_that_announces_a_tip_early_does_not_keep_a_node_from_asking_for_the_chain() -> None:
+def test_a_stranger_that_sends_the_last_block_early_does_not_keep_a_node_from_asking_for_the_chain() -> None:
     world, node, peer = scene()
     blocks = chain(5)
     stranger = add_linked_stranger(world, node, 5)

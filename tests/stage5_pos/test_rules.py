@@ -25,7 +25,7 @@ def check(message: Message, was_kept: bool = False) -> int:
     return RULES.check_block(message, RULES.block_bytes(message), was_kept)
 
 
-def test_a_blocks_signature_is_over_its_canonical_bytes() -> None:
+def test_the_bytes_of_a_block_that_are_signed_are_its_canonical_bytes() -> None:
     message = block(SLOT, GENESIS, ["0" * 64], number=1)
     assert RULES.block_bytes(message) == block_bytes(message)
 

@@ -42,7 +42,7 @@ def test_a_block_that_lists_a_postponed_block_as_a_transaction_never_enters() ->
     assert node.tree.best.height == 1
 
 
-def test_a_block_that_lists_a_block_which_has_left_the_tree_is_postponed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_block_that_lists_a_block_which_has_left_the_tree_does_not_enter(monkeypatch: pytest.MonkeyPatch) -> None:
     world, node, peer = scene()
     tell(world, peer, *chain(2))
     first, second, third = islice(slots_of(1, 3), 3)

@@ -80,6 +80,6 @@ def test_numbers_are_written_with_two_digits_and_a_unit() -> None:
     assert [in_percent(number) for number in (0.00009, 0.5)] == ["< 0.01 %", "50 %"]
 
 
-def test_each_table_has_as_many_cells_in_each_row() -> None:
+def test_each_row_of_a_table_has_the_same_number_of_cells() -> None:
     for table in make_tables({stage: sizes(stage) for stage in STAGES}).values():
         assert len({line.count("|") for line in table.splitlines()}) == 1

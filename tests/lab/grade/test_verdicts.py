@@ -130,7 +130,7 @@ def test_more_processes_than_it_may_have(play: Play) -> None:
     assert "5 are allowed" in scene.violation
 
 
-def test_more_files_than_it_may_have(play: Play) -> None:
+def test_more_in_files_than_it_may_write(play: Play) -> None:
     scene = play("open(sys.argv[-1], 'wb').write(bytes(3 << 20)); time.sleep(60)", most_mib=1)
     node = scene.start("none", str(scene.folder / "big"))
     assert node.wait_exit() != 0
