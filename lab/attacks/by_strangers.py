@@ -101,6 +101,6 @@ ATTACKS = [
     Attack("orphans that hold up a newcomer", orphans_that_hold_up_a_newcomer,
            {**dict.fromkeys((1, 2, 3), NO_BLOCKS), 4: NO_STAKE}),
     Attack("strangers that list ids and never send them", strangers_that_list_ids_and_never_send_them,
-           {1: "nodes ask for nothing: each newcomer is sent all that was said"}),
+           {1: "nodes ask for nothing: each newcomer is sent the history"}),
     Attack("a claimed name", a_claimed_name),
 ]

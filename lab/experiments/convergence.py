@@ -104,10 +104,11 @@ class Convergence(Experiment):
             found.append(f"Stage {stage}, {nodes} nodes: {middle:.3f} s ({low:.3f}–{high:.3f}; theory"
                          f" {expected(rows, int(stage), int(nodes), float(interval)):.3f} s); meanwhile the nodes kept"
                          f" all cores busy for {np.mean(column(group, 'busy')):.3f} s.")
-        found.append("Theory is the median wait for a block, what the fewest nodes take for one hop, and the work of"
-                     " the cores: a node gets each message over each of its links, and here all nodes share one"
-                     f" machine. A copy takes {1e6 * seconds_of_a_copy(rows):.0f} µs of all cores, judging by what the"
-                     " nodes of the earliest stage used.")
+        found.append("Theory is the sum of three times: the median wait for a block, the hops that news needs, each as"
+                     " long as in the smallest network, and the work of the cores. A node gets each message over each"
+                     " of its links, and here all nodes share one machine."
+                     f" A copy takes {1e6 * seconds_of_a_copy(rows):.0f} µs of all cores, judging by what the nodes of"
+                     " the earliest stage used.")
         return found
 
 

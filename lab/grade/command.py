@@ -68,7 +68,8 @@ def read_node(text: str) -> str:
     try:
         shlex.split(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"expected a command such as 'java Node --stage 3', not {text!r}") from None
+        raise argparse.ArgumentTypeError("expected a command such as 'java Node --stage 3', with each quotation mark"
+                                         f" closed, not {text!r}") from None
     return text
 
 

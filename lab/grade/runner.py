@@ -53,8 +53,8 @@ def grade(command: Sequence[str], stage: int, folder: Path, *, seed: int = 1, na
     result = Result(Settings.load(path), complete(read_criteria(folder), outcomes, stage),
                     began, round(time.monotonic() - started, 1), name, list(remarks))
     if not result.outcomes:
-        result.remarks.append(f"No criterion of stage {stage} is called {only}; criteria.json of a run without ONLY has"
-                              " all names." if only else
+        result.remarks.append(f"No criterion of stage {stage} is called {only}; criteria.json of a run with SLOW=1, and"
+                              " without ONLY, has all names." if only else
                               f"No criterion was checked. What pytest says is in {folder / 'pytest.txt'}.")
     result.save(folder / "grade.json")
     return result
