@@ -103,7 +103,7 @@ class HeightSync(BlockSync):
         self.send_blocks(connection, (block.frame for block in self._blocks[first:first + MAX_ANSWER_BLOCKS]))
 
     def on_came(self, block: Block) -> None:
-        """A new block has come, asked for or not."""
+        """A new block has come, asked for or not: while enough bytes come, nobody else is asked."""
         self._sources.came(len(block.frame))
 
     def on_answered(self, connection: Connection) -> None:
