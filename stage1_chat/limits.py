@@ -1,5 +1,7 @@
 """The bounds of stage 1, on connections, calls and what is said, each with its reason."""
 
+from common.limits import MEBIBYTE
+
 
 # --- its connections ------------------------------------------------------------------------------
 
@@ -27,5 +29,7 @@ FIRST_REDIAL, LAST_REDIAL = 1.0, 30.0
 
 # --- what is said ---------------------------------------------------------------------------------
 
-MAX_HISTORY = 1_000
-"""Chat messages kept for late joiners (contract §3 asks for at least 1,000)."""
+MAX_HISTORY, MAX_HISTORY_BYTES = 1_000, 4 * MEBIBYTE
+"""Chat messages kept for late joiners, and the bytes of their frames (contract §3): a thousand of the longest in plain
+letters. A control character takes six bytes. With a thousand messages of nothing else, every newcomer would be
+sent 24 MiB before anything that it came for."""

@@ -13,7 +13,7 @@ from common.console import count
 from common.encoding import (NONCE, Field, Message, Shape, canon, encode_frame, is_text, make_id, make_nonce,
                              shorten, split_address, without_padding)
 from common.interface import Command, CommandError, Connection, Lines, Network, Setup
-from stage1_chat.limits import MAX_HISTORY
+from stage1_chat.limits import MAX_HISTORY, MAX_HISTORY_BYTES
 from stage1_chat.peering import PeeringNode
 
 MAX_TEXT = 4_096
@@ -58,6 +58,7 @@ class ChatNode(PeeringNode):
         super().__init__(network, address, setup)
         self.history: dict[str, bytes] = {}
         """The newest chat messages, id -> frame, for late joiners."""
+        self._history_bytes = 0
         self.seen_ids = Recent()
         """The ids of the chat messages that have come so far. A message that comes back around a circle of nodes stops
         here."""
@@ -87,11 +88,16 @@ class ChatNode(PeeringNode):
         if chat_id in self.seen_ids or chat_id in self.history:
             return
         self.seen_ids.add(chat_id)
-        self.history[chat_id] = without_padding(frame, message)
-        if len(self.history) > MAX_HISTORY:
-            del self.history[next(iter(self.history))]
+        self._remember(chat_id, without_padding(frame, message))
         self.report("chat", text=message["text"])
         self.flood(frame, connection)
+
+    def _remember(self, chat_id: str, frame: bytes) -> None:
+        """Keep a message for late joiners, and forget the oldest ones if there are too many, or too long ones."""
+        self.history[chat_id] = frame
+        self._history_bytes += len(frame)
+        while len(self.history) > MAX_HISTORY or self._history_bytes > MAX_HISTORY_BYTES:
+            self._history_bytes -= len(self.history.pop(next(iter(self.history))))
 
     # --- the user -------------------------------------------------------------------------------
 

@@ -103,7 +103,7 @@ class Fetcher(Part):
         missing = self._missing.get(known_id)
         if missing is None:
             return
-        if connection is not None and connection in missing.asked:
+        if connection in self._sources:  # it brings something, though perhaps late, when others were asked already
             self._sources[connection].brought(self._now())
         self.forget([known_id])
 

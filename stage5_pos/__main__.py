@@ -24,7 +24,7 @@ STAKE_HOLDERS = 10
 FOUNDING_BALANCE = 1_000_000
 
 FOUNDED = "founded"
-"""The note in the journal of a node that has founded its network."""
+"""The note in the journal that says whether this node has founded its network: yes or no."""
 
 
 class StakeClient(SequencedClient):
@@ -60,7 +60,9 @@ class StakeClient(SequencedClient):
         journal = self.open_journal(options, StakeNode.STAGE)
         setup = TotalOrderSetup(join_seconds=options.wait / 1000, journal=journal, key=self.find_key(options),
                                 only_network=options.network)
-        has_founded = journal is not None and journal.read_note(FOUNDED) is not None
+        if journal is not None and not setup.remembers_network:
+            journal.note(FOUNDED, "no")
+        has_founded = journal is not None and journal.read_note(FOUNDED) != "no"  # older versions made no note
         stakes = load_stakes(options, is_resuming=setup.remembers_network, has_founded=has_founded)
         return StakeNode(network, address, setup, stakes, make_genesis_and_keys)
 

@@ -6,8 +6,9 @@ from collections import Counter
 import pytest
 
 from common.bounded import Recent
-from common.encoding import Message
+from common.encoding import Message, encode_frame
 from common.interface import Connection
+from common.limits import MEBIBYTE
 from lab.simulation import MemoryConnection
 from stage1_chat.node import ChatNode
 from tests.memory import add_linked_stranger
@@ -148,6 +149,17 @@ def test_the_newest_thousand_messages_are_kept_and_older_ones_are_not_printed_ag
     for message in messages:  # in other bytes, so that only the id is known
         late.send_body(json.dumps(message, indent=1).encode())
     world.settle()
+    assert texts(world, alice) == [message["text"] for message in messages]
+
+
+def test_of_very_long_messages_as_many_are_kept_as_four_mebibytes_hold() -> None:
+    world, alice = founded_world()
+    stranger = add_linked_stranger(world, alice)
+    messages = [chat_message("\x01" * 4_095 + chr(0x100 + number)) for number in range(400)]  # six bytes a character
+    stranger.send(*messages)
+    world.settle()
+    kept = add_linked_stranger(world, alice).messages("chat")
+    assert kept == messages[-len(kept):] and 3.9 < sum(len(encode_frame(one)) for one in kept) / MEBIBYTE <= 4.0
     assert texts(world, alice) == [message["text"] for message in messages]
 
 

@@ -357,6 +357,24 @@ def test_a_peer_that_brings_something_now_and_then_does_not_keep_others_from_bei
     assert {one for want in honest.news("want") for one in want["ids"]} >= set(named[-50:])
 
 
+def test_a_peer_that_goes_on_after_a_gap_is_not_given_up_for_what_it_names_next() -> None:
+    """What it was asked for before the gap comes late, and counts all the same."""
+    world, alice = founded_world()
+    slow, other = add_linked_peer(world, alice, SilentPeer), add_linked_peer(world, alice)
+    late, following = [transaction() for _ in range(100)], [transaction() for _ in range(10)]
+    named, named_next = [[transaction_id(alice.network_name, one) for one in ones] for ones in (late, following)]
+    slow.send(inventory("00", named))
+    world.run(6.5)
+    for place, message in enumerate(late):
+        if place == 60:
+            slow.send(inventory("00", named_next))
+            world.run(0.01)
+            other.send(inventory("00", named_next))
+        slow.send(message)
+        world.run(0.05)
+    assert not {one for want in other.news("want") for one in want["ids"]} & set(named_next)
+
+
 def test_a_node_waits_for_only_a_few_of_a_hundred_peers_that_list_an_id_and_do_not_have_it() -> None:
     """Each uses up the 5 seconds in which it could answer. The node asks one of them, then two, then four."""
     world, alice = founded_world()

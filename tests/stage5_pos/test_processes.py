@@ -1,8 +1,12 @@
 """Real nodes of stage 5 over loopback, through the command line and the wire of the contract."""
 
+import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from common.journal import FILE
 from tests.conftest import Launch
 from tests.processes import NodeProcess, eventually
 
@@ -79,7 +83,12 @@ def test_only_a_founder_plays_the_accounts_again_whose_keys_it_finds(
     for node in (founder, joiner):
         node.type("/quit")
         assert node.wait_exit() == 0
-    for folder, options, played in [("founder", [], list(range(1, 11))), ("joiner", [], []), ("joiner", ["--forge", "3"], [3])]:
+    shutil.copytree(tmp_path / "founder", tmp_path / "of an older version")
+    with closing(sqlite3.connect(tmp_path / "of an older version" / FILE)) as database, database:
+        database.execute("DELETE FROM notes WHERE name = 'founded'")
+    everybody = list(range(1, 11))
+    for folder, options, played in [("founder", [], everybody), ("joiner", [], []), ("joiner", ["--forge", "3"], [3]),
+                                    ("of an older version", [], everybody)]:
         again = launch(STAGE, *keys, "--data", str(tmp_path / folder), *options)
         again.wait_for("listening")
         again.type("/send x 5 --from 11")
