@@ -1,4 +1,4 @@
-"""What test_cost.py sends to a node that keeps a great deal: cases of each message type, all but one of at most 4 KiB.
+"""What test_cost.py sends to a node that keeps a great deal: cases of each message type, most of at most 4 KiB.
 
     @case("want", "ids that it has")
     def want_known(filled):
@@ -12,9 +12,13 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from common.encoding import MAX_INTEGER, Message
+from stage2_ledger.fetcher import WANT_PING
 from stage2_ledger.id_tree import HEX_DIGITS
-from stage2_ledger.limits import MAX_COMPARED, MAX_LISTED
+from stage2_ledger.limits import MAX_COMPARED, MAX_LISTED, MAX_WANT
+from stage2_ledger.reconcile import SUMMARY_PING
+from stage4_sequencer.catching_up import BLOCKS_PING
 from stage4_sequencer.limits import MAX_DIGESTS
+from stage4_sequencer.order import ORDER_PING
 from tests.hostile.filled_node import POOR, RICH, FilledNode, Recorder
 
 Round = Sequence[Message | bytes]
@@ -69,9 +73,9 @@ def ping(filled: FilledNode) -> Round:
     return [{"type": "ping", "nonce": filled.nonce()}]
 
 
-@case("pong", "for nothing, for a want, for a question for blocks")
+@case("pong", "for nothing")
 def pong(filled: FilledNode) -> Round:
-    return [{"type": "pong", "nonce": nonce} for nonce in ("", "want", "blocks", filled.nonce())]
+    return [{"type": "pong", "nonce": nonce} for nonce in ("", WANT_PING, filled.nonce())]
 
 
 @case("error", "with a long reason", is_refused=True)
@@ -145,9 +149,9 @@ def rewritten_transaction(filled: FilledNode) -> Round:
     return [known, dict(reversed(known.items()))]
 
 
-@case("summary", "of nothing")
+@case("summary", "of nothing, and the pong after the first piece of the answer")
 def summary_of_nothing(filled: FilledNode) -> Round:
-    return [{"type": "summary", "answer": False, "buckets": {}}]
+    return [{"type": "summary", "answer": False, "buckets": {}}, {"type": "pong", "nonce": SUMMARY_PING}]
 
 
 @case("summary", "that differs in each bucket")
@@ -165,6 +169,11 @@ def summary_as_answer(filled: FilledNode) -> Round:
 @case("inventory", "of ids that nobody has")
 def inventory_of_nothing(filled: FilledNode) -> Round:
     return [{"type": "inventory", "bucket": "00", "ids": filled.unknown(IDS)} for _ in range(6)]
+
+
+@case("inventory", "of a thousand ids that nobody has, and the pong after the want")
+def inventory_and_pong(filled: FilledNode) -> Round:
+    return [{"type": "inventory", "bucket": "00", "ids": filled.unknown(MAX_WANT)}, {"type": "pong", "nonce": WANT_PING}]
 
 
 @case("inventory", "of ids that it has")
@@ -304,27 +313,42 @@ def get_blocks(filled: FilledNode) -> Round:
     return [{"type": "get_blocks", "from": number} for number in (0, len(filled.node.blocks) - 1, 10**15)]
 
 
-@case("height", "lower, and far ahead", [4])
+@case("height", "lower, and far ahead, and the pong after the question for blocks", [4])
 def height(filled: FilledNode) -> Round:
-    return [{"type": "height", "number": number} for number in (0, len(filled.node.blocks), 10**15)]
+    heights = [{"type": "height", "number": number} for number in (0, len(filled.node.blocks), 10**15)]
+    return [*heights, {"type": "pong", "nonce": BLOCKS_PING}]
 
 
-@case("order", "that differs from the first block on, only at the end, or is ahead", [4])
+@case("order", "that differs from the first block on", [4])
 def order_that_differs(filled: FilledNode) -> Round:
+    numbers = some_numbers(filled)
+    return [{"type": "order", "digests": dict(zip(map(str, numbers), filled.unknown(IDS), strict=False))}]
+
+
+@case("order", "that differs at the end, and the same as an answer", [4])
+def order_that_differs_at_the_end(filled: FilledNode) -> Round:
+    numbers = some_numbers(filled)
+    digests = {**filled.node.order.digests(numbers), str(numbers[-1]): filled.unknown(1)[0]}
+    order = {"type": "order", "digests": digests}
+    return [order, order, {"type": "pong", "nonce": ORDER_PING}]
+
+
+@case("order", "that is ahead", [4])
+def order_that_is_ahead(filled: FilledNode) -> Round:
+    return [{"type": "order", "digests": {str(len(filled.node.blocks) + 10**15): filled.unknown(1)[0]}}]
+
+
+def some_numbers(filled: FilledNode) -> list[int]:
+    """Some fifty numbers of blocks, and that of the last one."""
     count = len(filled.node.blocks)
-    spread = [*range(1, count, count // 50), count]
-    true, false = filled.node.order.digests(spread), dict(zip(map(str, spread), filled.unknown(IDS), strict=False))
-    last = {str(count): filled.unknown(1)[0]}
-    return [{"type": "order", "digests": digests}
-            for digests in (false, {**true, **last}, {str(count + 10**15): last[str(count)]})]
+    return [*range(1, count, count // 50), count]
 
 
 @case("order", "in which the node finds the first difference", [4])
 def order_with_a_difference(filled: FilledNode) -> Round:
     number = filled.random.randrange(1, len(filled.node.blocks))
-    digests = {**filled.node.order.digests([number]), str(number + 1): filled.unknown(1)[0]}
-    return [{"type": "order", "digests": digests}, {"type": "order", "digests": digests},
-            {"type": "pong", "nonce": "order"}]
+    order = {"type": "order", "digests": {**filled.node.order.digests([number]), str(number + 1): filled.unknown(1)[0]}}
+    return [order, order, {"type": "pong", "nonce": ORDER_PING}]
 
 
 @case("get_order", "of numbers everywhere, and far ahead", [4])
@@ -417,7 +441,7 @@ def block_without_stake(filled: FilledNode) -> Round:
 def tip(filled: FilledNode) -> Round:
     chain = filled.node.tree.chain
     return [{"type": "tip", "id": filled.unknown(1)[0], "height": len(chain) + 10},
-            {"type": "tip", "id": chain[1].id, "height": 1}, {"type": "pong", "nonce": "blocks"}]
+            {"type": "tip", "id": chain[1].id, "height": 1}, {"type": "pong", "nonce": BLOCKS_PING}]
 
 
 @case("get_chain", "from the genesis on, from nowhere on, of old blocks", [5])

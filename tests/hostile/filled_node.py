@@ -8,6 +8,7 @@ The data goes through the handlers that read a journal, so no signature is made 
 ten transactions are in blocks, the others wait in the pool.
 """
 
+import json
 import random
 from collections.abc import Callable
 from functools import cache
@@ -75,16 +76,20 @@ class QuietNetwork(FakeNetwork):
 
 
 class Recorder(Connection):
-    """The node's end of a connection. What the node sends is counted and discarded."""
+    """The node's end of a connection. What the node sends is counted and discarded, but the nonces of pings are kept."""
 
     def __init__(self, network: QuietNetwork, dialled: str | None) -> None:
         super().__init__(dialled, "a test", network.now())
         self.sent = 0
         """Frames that the node has sent."""
+        self.pings: list[str] = []
+        """The nonces of the pings among them."""
 
     def send(self, frame: bytes) -> None:
         """Count the frame."""
         self.sent += 1
+        if frame[4:].startswith(b'{"type":"ping"'):
+            self.pings.append(json.loads(frame[4:])["nonce"])
 
     def close(self) -> None:
         """Remember that the node has closed it; `FilledNode.close` tells the node of the end."""

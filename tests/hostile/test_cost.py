@@ -13,8 +13,12 @@ from typing import NamedTuple
 import pytest
 
 from common.encoding import encode_frame
+from stage2_ledger.fetcher import WANT_PING
+from stage2_ledger.reconcile import SUMMARY_PING
+from stage4_sequencer.catching_up import BLOCKS_PING
+from stage4_sequencer.order import ORDER_PING
 from tests.hostile import cost_cases
-from tests.hostile.cost_cases import CASES, Case
+from tests.hostile.cost_cases import CASES, Case, Round
 from tests.hostile.filled_node import FilledNode, Recorder
 from tests.sizes import and_long
 
@@ -65,6 +69,22 @@ def test_false_sums_lead_the_node_down_to_where_nobody_has_anything() -> None:
         assert isinstance(message, dict) and asked & message["sums"].keys(), "this answers what the node has asked"
         filled.node.on_frame(connection, encode_frame(message))
         asked = set(filled.node.reconciliation.comparisons[connection].asked)
+
+
+@pytest.mark.parametrize("stage", [2, 3, 4, 5])
+def test_every_pong_answers_a_question_of_the_node(stage: int) -> None:
+    filled = FilledNode(stage, 5_000)
+    answered: set[str] = set()
+    for case in (case for case in CASES if stage in case.stages and case.name != "for nothing"):
+        connection = filled.connect(case.greets, case.dialled)
+        for message in make_round(filled, case, connection):
+            if isinstance(message, dict) and message["type"] == "pong":
+                assert message["nonce"] in connection.pings, f"{case.kind}: {case.name}"
+                connection.pings.remove(message["nonce"])
+                answered.add(message["nonce"])
+            filled.node.on_frame(connection, message if isinstance(message, bytes) else encode_frame(message))
+        filled.close(connection)
+    assert answered == {WANT_PING, SUMMARY_PING} | {4: {BLOCKS_PING, ORDER_PING}, 5: {BLOCKS_PING}}.get(stage, set())
 
 
 # --- measuring ----------------------------------------------------------------------------------
@@ -125,8 +145,7 @@ def measure(nodes: dict[int, FilledNode], case: Case) -> dict[str, Cost]:
 def measure_round(filled: FilledNode, case: Case) -> dict[str, list[Sample]]:
     """Send the case's messages, then the same again, then let the timers run. Return what each took."""
     connection = filled.connect(case.greets, case.dialled)
-    made = case.make(filled, connection) if case.takes_connection else case.make(filled)
-    frames = [one if isinstance(one, bytes) else encode_frame(one) for one in made]
+    frames = [one if isinstance(one, bytes) else encode_frame(one) for one in make_round(filled, case, connection)]
     measured = {"": [measure_frame(filled, connection, frame) for frame in frames]}
     is_refused = connection.invalid > 0 or not connection.is_open
     assert is_refused == case.is_refused, f"{case.kind}: {case.name}: {'' if is_refused else 'not '}refused"
@@ -135,6 +154,11 @@ def measure_round(filled: FilledNode, case: Case) -> dict[str, list[Sample]]:
     measured[", in the timers"] = [Sample(timed(action), 0) for action in filled.network.due()]
     filled.close(connection)
     return measured
+
+
+def make_round(filled: FilledNode, case: Case, connection: Recorder) -> Round:
+    """The case's messages."""
+    return case.make(filled, connection) if case.takes_connection else case.make(filled)
 
 
 def measure_frame(filled: FilledNode, connection: Recorder, frame: bytes) -> Sample:
