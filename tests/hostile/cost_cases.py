@@ -156,7 +156,7 @@ def summary_of_nothing(filled: FilledNode) -> Round:
 
 @case("summary", "that differs in each bucket")
 def summary_that_differs(filled: FilledNode) -> Round:
-    # 18 KiB: it is larger than the others here, and may take longer in proportion.
+    # 18 KiB: it is larger than most others here, and may take longer in proportion.
     return [{"type": "summary", "answer": False,
              "buckets": {f"{number:02x}": digits for number, digits in enumerate(filled.unknown(256))}}]
 
@@ -321,8 +321,7 @@ def height(filled: FilledNode) -> Round:
 
 @case("order", "that differs from the first block on", [4])
 def order_that_differs(filled: FilledNode) -> Round:
-    numbers = some_numbers(filled)
-    return [{"type": "order", "digests": dict(zip(map(str, numbers), filled.unknown(IDS), strict=False))}]
+    return [{"type": "order", "digests": dict(zip(map(str, some_numbers(filled)), filled.unknown(IDS), strict=False))}]
 
 
 @case("order", "that differs at the end, and the same as an answer", [4])
