@@ -75,10 +75,10 @@ def expected_balances(node: StakeNode) -> dict[str, int]:
     return balances
 
 
-def check(node: StakeNode) -> None:
-    """Check that the node's data is consistent."""
+def check(node: StakeNode, room: int) -> None:
+    """Check that the data of the node, which has room for so many postponed blocks, is consistent."""
     assert node.balances() == expected_balances(node)
-    assert set(node.waiting_blocks.lacks) == set(node.waiting_blocks.blocks) and len(node.waiting_blocks.blocks) <= 8
+    assert set(node.waiting_blocks.lacks) == set(node.waiting_blocks.blocks) and len(node.waiting_blocks.blocks) <= room
     assert not set(node.waiting_blocks.blocks) & set(node.tree.blocks)
     off = [one for one in node.tree.blocks.values() if not node.tree.is_on_best_chain(one)]
     waiting = [node.waiting_blocks.blocks[one].block for one in node.waiting_blocks.blocks]
@@ -95,7 +95,8 @@ def check(node: StakeNode) -> None:
 @pytest.mark.parametrize("seed", and_long(range(6), range(6, 400)))
 def test_whatever_stake_holders_say_a_nodes_data_is_consistent(seed: int, tmp_path: Path,
                                                                monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stage5_pos.postponed.MAX_WAITING", 8)
+    room = [2, 8][seed % 2]  # two often do not suffice, but a branch of several blocks may wait only where there are more
+    monkeypatch.setattr("stage5_pos.postponed.MAX_WAITING", room)
     monkeypatch.setattr("stage5_pos.side.MAX_SOLO_BYTES", 5_000)
     monkeypatch.setattr("stage4_sequencer.pool.MAX_UNCOVERED", 0)
     monkeypatch.setattr("stage4_sequencer.pool.MAX_POOL", 0)
@@ -107,7 +108,7 @@ def test_whatever_stake_holders_say_a_nodes_data_is_consistent(seed: int, tmp_pa
         if peer.is_closed:
             peer = add_linked_stranger(world, node, 5)
         tell(world, peer, *mischief.say(node))
-        check(node)
+        check(node, room)
     node.commit()
     crash(node)
     again = add_node(new_world(seed), tmp_path)
