@@ -1,6 +1,6 @@
 """The pool: transactions that wait for a block, in order of arrival, and how much each sender spends in them."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 from common.ledger import Transaction
 from common.limits import MAX_SEEN
@@ -45,6 +45,19 @@ class Pool:
         """Is there room for one more? `is_covered`: its sender can pay it. There is less room for one that the sender
         cannot pay, since it costs nothing to make many."""
         return self.size < (MAX_POOL if is_covered else MAX_UNCOVERED)
+
+    def unpaid(self, balances: Mapping[str, int]) -> list[Transaction]:
+        """What must leave, the newest first, since there is too much here that its sender cannot pay: it could pay when
+        that came, and has spent the money since."""
+        overdrawn = {sender: sum_ - balances.get(sender, 0) for sender, sum_ in self._pending.items()
+                     if sum_ > balances.get(sender, 0)} if self.size > MAX_UNCOVERED else {}
+        found, surplus = [], self.size - MAX_UNCOVERED
+        for transaction in reversed(self._in_order().values()) if overdrawn else ():
+            if surplus > 0 and overdrawn.get(transaction.sender, 0) > 0:
+                overdrawn[transaction.sender] -= transaction.amount
+                surplus -= self._size_of(transaction.id)
+                found.append(transaction)
+        return found
 
     def add(self, transaction: Transaction) -> None:
         """Add a transaction that has just arrived."""

@@ -195,6 +195,23 @@ class TotalOrderNode(SignedNode):
         """Remember what there was no room for: it is not asked for until there is, or until its sender has more."""
         self.refused.add(transaction)
 
+    def let_go_unpaid(self) -> list[tuple[Transaction, bytes]]:
+        """Forget what the pool has no room for any longer (`Pool.unpaid`), and give it, with its frames. What was made
+        here stays."""
+        if self.keeper.is_replaying:
+            return []  # blocks that come later in the journal may need it
+        gone = []
+        for transaction in self.pool.unpaid(self.balances()):
+            if transaction.id not in self.made_here:
+                self.pool.remove(transaction.id)
+                frame = self.frames.pop(transaction.id)
+                del self.transactions[transaction.id]
+                self.ids.discard(transaction.id)
+                self.neighbours.seen_frames.discard(hash(frame))  # it may be asked for, and come again
+                self.refused.add(transaction)
+                gone.append((transaction, frame))
+        return gone
+
     def is_lacking(self, transaction_id: str) -> bool:
         """A transaction that was refused for lack of room does not count as lacking: it is not asked for yet."""
         return super().is_lacking(transaction_id) and transaction_id not in self.refused

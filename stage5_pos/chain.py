@@ -6,6 +6,7 @@ had executed returns to the pool, and what the new branch has executed leaves it
 
 from collections.abc import Callable, Iterator
 
+from common.ledger import Transaction
 from stage4_sequencer.pool import Pool, Refused
 from stage5_pos.ledger import TreeLedger
 from stage5_pos.side import Aside, SoloBlocks
@@ -16,16 +17,18 @@ class BestChain:
     """Keeps the ledger and the pool as the best chain of the tree leaves them."""
 
     def __init__(self, tree: Tree, ledger: TreeLedger, pool: Pool, refused: Refused, aside: Aside,
-                 add_id: Callable[[str], None], report: Callable[..., None],
-                 report_made_here: Callable[[str, str], None]) -> None:
-        """`add_id` puts the id of a transaction among those that neighbours compare. `report` tells the user of an
-        event and its members, `report_made_here` of the new state of a transaction, if it was made here."""
+                 add_id: Callable[[str], None], let_go_unpaid: Callable[[], list[tuple[Transaction, bytes]]],
+                 report: Callable[..., None], report_made_here: Callable[[str, str], None]) -> None:
+        """`add_id` puts the id of a transaction among those that neighbours compare. `let_go_unpaid` forgets what the
+        pool has no room for any longer. `report` tells the user of an event and its members, `report_made_here` of the
+        new state of a transaction, if it was made here."""
         self._tree = tree
         self._ledger = ledger
         self._pool = pool
         self._refused = refused
         self._aside = aside
         self._add_id = add_id
+        self._let_go_unpaid = let_go_unpaid
         self._report = report
         self._report_made_here = report_made_here
         self._solo_blocks = SoloBlocks()
@@ -43,11 +46,22 @@ class BestChain:
     def on_best_changed(self, path: Path) -> None:
         """Another tip is the best. Most often it is one block more, and nothing is undone."""
         self._ledger.follow(path)
-        self._solo_blocks.on_best_changed(path)
         for block in path.done:
             self._take_in(block)
         if path.undone:
             self._after_rollback(path)
+        self.make_room()
+        self._solo_blocks.on_best_changed(path, self._aside.size_of)
+
+    def make_room(self) -> None:
+        """Let go of what was covered when it came, and is not any more, if the pool has too much of that. What a block
+        off the best chain names is kept for that block."""
+        gone = {transaction.id: (transaction, frame) for transaction, frame in self._let_go_unpaid()}
+        for block_id in self._ledger.side_branches if gone else ():
+            for named in gone.keys() & set(self._tree.blocks[block_id].transactions):
+                if named not in self._aside:
+                    self._aside.add(*gone[named], [block_id])
+                self._aside.hold(self._tree.blocks[block_id])
 
     def _after_rollback(self, path: Path) -> None:
         """Blocks were undone. What they had executed, and the new branch has not, returns to the pool."""

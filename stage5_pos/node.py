@@ -92,7 +92,7 @@ class StakeNode(TotalOrderNode):
         self.ledger: TreeLedger = TreeLedger(self.tree, genesis.starting_balances(), self.transactions)
         self.aside = Aside(self.transactions, self.frames, self.refused)
         self.chain = BestChain(self.tree, self.ledger, self.pool, self.refused, self.aside, self.ids.add,
-                               self.report, self.report_made_here)
+                               self.let_go_unpaid, self.report, self.report_made_here)
         self.clock = self.parts.add(self.SLOT_CLOCK(self.network, genesis, self.report_error))
         self.waiting_blocks: PostponedBlocks = self.parts.add(self.WAITING_BLOCKS(
             self.network, self.links, self.fetcher, self.tree, self.aside, self.fetcher.trust, self._enter_waiting))
@@ -105,6 +105,7 @@ class StakeNode(TotalOrderNode):
     def on_ready(self) -> None:
         """The node has a genesis: tell the user if it is in the future, and play the accounts whose keys are here."""
         super().on_ready()
+        self.chain.make_room()
         self.clock.tell_if_genesis_is_ahead()
         for number in [number for number, key in self.stakes.items() if key.account not in self.rules.thresholds]:
             self.report_error("ACCOUNT", f"key {number} belongs to no account in this network's genesis;"
@@ -246,8 +247,7 @@ class StakeNode(TotalOrderNode):
     def on_no_room(self, transaction: Transaction, frame: bytes) -> None:
         """What a block needs comes in nevertheless, for as long as the block is here."""
         super().on_no_room(transaction, frame)
-        needed_by = self.waiting_blocks.needed_by(transaction.id)
-        if needed_by:
+        if needed_by := self.waiting_blocks.needed_by(transaction.id):
             self.aside.add(transaction, frame, needed_by)
             self.waiting_blocks.on_arrived(transaction.id)
             self.waiting_blocks.make_room()

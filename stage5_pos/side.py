@@ -6,7 +6,7 @@ the lowest blocks leave first: a branch that nobody else builds on will not beco
 after all, it comes again in an answer to `get_chain`, or is asked for because somebody else's block builds on it.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from heapq import heapify, heappop, heappush
 
 from common.ledger import Transaction
@@ -44,15 +44,16 @@ class SoloBlocks:
             while parent is not None and self.discard(parent):
                 parent = parent.parent
 
-    def on_best_changed(self, path: Path) -> None:
-        """What is on the best chain is not solo; what has left it may be."""
+    def on_best_changed(self, path: Path, size_of: Callable[[Block], int]) -> None:
+        """What is on the best chain is not solo; what has left it may be. `size_of` gives the bytes that a block
+        takes."""
         for block in path.done:
             self.discard(block)
         for block in path.undone:
             mine = self._sizes.get(block.creator, {})
             if not all(child in mine for child in block.children):
                 break
-            self.add(block, len(block.frame))
+            self.add(block, size_of(block))
 
     def surplus(self, creator: str, newest: Block) -> Iterator[Block]:
         """While this creator's blocks take too many bytes: the lowest one on which nothing builds, but never `newest`.

@@ -272,6 +272,63 @@ def test_a_refused_transaction_is_asked_for_again_when_its_sender_has_been_paid(
     assert peer.messages("want")[-1]["ids"] == [transaction_id(spent)]
 
 
+def spent_elsewhere() -> tuple[list[Message], Message, Message]:
+    """Five payments of 10 by account 1, a payment that leaves it only 20, and a block with that one, by another
+    account."""
+    spending = transaction(1, Y, MILLION - 20, 99)
+    slot = next(slot for slot in count(1) if winner(slot) != 1)
+    return [transaction(1, X, 10, nonce) for nonce in range(5)], spending, block(slot, GENESIS, [transaction_id(spending)])
+
+
+def test_payments_that_their_sender_cannot_make_any_longer_leave_a_pool_that_has_no_room_for_them(
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    world, node, peer = full_pool(monkeypatch)
+    payments, spending, made = spent_elsewhere()
+    tell(world, peer, *payments)
+    assert len(node.pool) == 5, "account 1 has a million"
+    tell(world, peer, made, spending)
+    left, gone = [list(map(transaction_id, some)) for some in (payments[:2], payments[2:])]
+    assert list(node.pool) == left, "those that came last have left"
+    assert not node.transactions.keys() & set(gone) and not node.frames.keys() & set(gone)
+    assert node.ids.sum("")[0] == 3 and not any(map(node.is_lacking, gone)), "the node neither offers nor fetches them"
+    paid = transaction(2, account_of(1), 500)
+    tell(world, peer, paid, block(next_slot(made["slot"]), block_id(made), [transaction_id(paid)]), *payments[2:])
+    assert list(node.pool) == left + gone, "they can come again, in the same bytes"
+
+
+def test_payments_that_leave_the_pool_stay_for_a_block_off_the_best_chain(monkeypatch: pytest.MonkeyPatch) -> None:
+    world, node, peer = full_pool(monkeypatch)
+    payments, spending, _ = spent_elsewhere()
+    first, second = chain(2)
+    slot = next(slot for slot in count(next_slot(second["slot"])) if winner(slot) != 1)
+    third = block(slot, block_id(second), [transaction_id(spending)])
+    side = block(slot, GENESIS, [transaction_id(payments[4])])
+    tell(world, peer, *payments, first, second, side, third, spending)
+    assert node.tree.best.id == block_id(third) and side["transactions"][0] not in node.pool
+    assert node.aside.among(map(transaction_id, payments)) == side["transactions"]
+    longer = [side]
+    for _ in range(4):
+        longer.append(block(next_slot(longer[-1]["slot"]), block_id(longer[-1])))
+    tell(world, peer, *longer)
+    assert node.tree.best.id == block_id(longer[-1]) and balances(node)[X] == 9
+    assert side["transactions"][0] not in node.aside and node.ids.sum("")[0] == len(
+        node.transactions) - len(node.aside.among(node.transactions))
+
+
+def test_payments_that_had_left_the_pool_are_not_back_in_it_after_a_restart(
+        tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path_factory.mktemp("data")
+    monkeypatch.setattr("stage4_sequencer.pool.MAX_UNCOVERED", 0)
+    world = new_world()
+    node = add_keeping_node(world, folder)
+    payments, spending, made = spent_elsewhere()
+    tell(world, add_linked_stranger(world, node, 5), *payments, made, spending)
+    node.commit()
+    crash(node)
+    again = add_keeping_node(new_world(), folder)
+    assert list(again.pool) == list(node.pool) and len(again.pool) == 2 and again.balances() == node.balances()
+
+
 def test_a_node_that_goes_on_from_its_journal_has_transactions_let_in_only_for_a_block(
         tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path_factory.mktemp("data")
