@@ -13,7 +13,10 @@ MUTANTS = make_list(1, [
     # --- the room
     mutant("no-set-of-seen", "prints and forwards a message each time that it comes", "1.repeat",
            (NODE, LOOKED_UP, "if False:"), (PEERING, IS_COPY, "return False")),
-    mutant("own-not-seen", "sends a message back to where it came from, and does not know its own", "1.once 1.not-back",
+    mutant("own-not-seen", "does not know its own message when it comes back", "1.repeat",
+           (NODE, LOOKED_UP, "if chat_id in self.seen_ids:"),
+           (NODE, "self.seen_ids.add(chat_id)", "self.seen_ids.add(chat_id if connection else '')")),
+    mutant("echo", "sends a message back to where it came from, and does not know its own", "1.once 1.not-back",
            (NODE, LOOKED_UP, "if chat_id in self.seen_ids:"),
            (NODE, "self.seen_ids.add(chat_id)", "self.seen_ids.add(chat_id if connection else '')"),
            (PEERING, IS_COPY, "return False"), (NEIGHBOURS, "if connection is not source:", "if True:")),
@@ -39,7 +42,8 @@ MUTANTS = make_list(1, [
     mutant("silent-about-lost", "does not say that a peer is gone", "1.peer-up-and-down",
            (PEERING, 'self.report("peer", address=connection.address, state="down")', "pass")),
     mutant("ends-with-a-peer", "ends when one peer is gone", "1.kill 1.cut-off",
-           (PEERING, 'self.report("peer", address=connection.address, state="down")', "self.network.stop()")),
+           (PEERING, 'self.report("peer", address=connection.address, state="down")',
+            'self.report("peer", address=connection.address, state="down")\n        self.network.stop()')),
     # --- frames
     mutant("one-recv-one-frame", "throws away half a frame at the end of a recv", "1.cut-anywhere",
            (FRAMING, "del self._rest[:start]", "self._rest.clear()")),
@@ -56,6 +60,8 @@ MUTANTS = make_list(1, [
     # --- joining
     mutant("port-0", "announces port 0 and not the one that it listens on", "1.founds-and-listens",
            (NODE, '{"address": self.address, "stage"', '{"address": "127.0.0.1:0", "stage"')),
+    mutant("other-port", "announces another port than the one that it listens on", "1.founds-and-listens",
+           (NODE, '{"address": self.address, "stage"', '{"address": self.address[:-1] + "5746382910"[int(self.address[-1])], "stage"')),
     mutant("listens-before-joined", "says that it listens before it says that it has joined", "1.joins",
            (PEERING, 'self.report("joined", peer=connection.dialled)\n        self.on_ready()',
             'self.on_ready()\n        self.report("joined", peer=connection.dialled)')),
@@ -96,6 +102,10 @@ MUTANTS = make_list(1, [
     mutant("wrong-command-said", "sends an unknown command to the room", "1.wrong-command",
            (NODE, 'raise CommandError(f"no command /{shorten(name)}; /help lists the commands")',
             'return self.say(f"/{name}")')),
+    mutant("wrong-command-told-twice", "gives two errors for a wrong command", "1.wrong-command",
+           (NODE, "            self.report_error(error.code, str(error))",
+            "            self.report_error(error.code, str(error))\n"
+            "            self.report_error(error.code, 'type /help')")),
     mutant("wrong-option-status", "ends with status 1 at a wrong option", "1.wrong-option",
            (CONSOLE, "self.exit(2,", "self.exit(1,")),
     mutant("port-in-use-status", "ends with status 0 when it cannot listen", "1.port-in-use",
@@ -123,6 +133,8 @@ MUTANTS = make_list(1, [
            (PEERING, "if connection not in self.links and not self.may_come_before_link(connection, name):", "if False:")),
     mutant("waits-for-hello", "waits forever for a hello", "1.no-hello",
            (REFUSALS, "elif connection.is_open and connection.address is None:", "elif False:")),
+    mutant("hasty", "waits one second for a hello", "1.no-hello",
+           ("common.limits", "HELLO_SECONDS = 5.0", "HELLO_SECONDS = 1.0")),
     mutant("second-hello", "accepts a second hello", "1.second-hello",
            (PEERING, "if connection.address is not None:", "if False:")),
     # --- bad input
@@ -150,6 +162,8 @@ MUTANTS = make_list(1, [
            ("common.limits", "MAX_INBOUND = 128", "MAX_INBOUND = 100_000")),
     mutant("no-ping", "does not notice a silent peer", "1.silence",
            ("common.idle", "self._network.after(PING_AFTER / 4, self._check_silence)", "pass")),
+    mutant("short-silence", "closes the connection of a silent peer after 30 s", "1.silence",
+           ("common.limits", "CLOSE_AFTER = 60.0", "CLOSE_AFTER = 30.0")),
     mutant("unbounded-outbox", "keeps any amount for a peer that does not read", "1.never-reads",
            ("common.buffered", "if self.unwritten > MAX_OUTBOX:", "if False:")),
 ])

@@ -43,7 +43,12 @@ MUTANTS = make_list(2, [
            (PEERING, IS_COPY, "return False"),
            (NODE, "        if self.is_kept(transaction.id):\n            return\n",
             "        if self.is_kept(transaction.id):\n            self.ledger.apply(transaction)\n            return\n")),
-    mutant("own-not-counted-as-seen", "applies its own transaction once more", "2.own-counts-once",
+    mutant("own-not-seen", "applies its own transaction once more when it comes back", "2.repeated-transaction",
+           (NODE, "        if self.is_kept(transaction.id):\n            return\n",
+            "        if self.is_kept(transaction.id) and transaction.id not in self.made:\n            return\n"
+            "        if connection is None:\n            self.made.add(transaction.id)\n"),
+           (NODE, "        self.ledger = Ledger()\n", "        self.ledger = Ledger()\n        self.made: set[str] = set()\n")),
+    mutant("own-counts-twice", "applies its own transaction twice", "2.own-counts-once",
            (NODE, "        self.report_sent(transaction_id)\n",
             "        self.ledger.apply(self.transactions[transaction_id])\n        self.report_sent(transaction_id)\n")),
     mutant("constant-nonce", "has one nonce for all its transactions", "2.same-transfer-twice",
@@ -65,7 +70,18 @@ MUTANTS = make_list(2, [
            (NODE, "        known = self.frames.get(transaction.id)\n",
             "        if transaction.id[0] == '0':\n            return\n"
             "        known = self.frames.get(transaction.id)\n")),
-    mutant("ledger-of-the-living", "crashes when a peer is gone", "2.after-kill",
+    mutant("ledger-of-the-living", "takes back what a peer has sent when that peer is gone", "2.after-kill",
+           (NODE, "            self.on_new_transaction(self.transactions[transaction.id])\n",
+            "            self.on_new_transaction(self.transactions[transaction.id])\n"
+            "            self.sent_by.append((connection, transaction))\n"),
+           (NODE, "        self.ledger = Ledger()\n",
+            "        self.ledger = Ledger()\n        self.sent_by: list[tuple[Connection | None, Transaction]] = []\n"),
+           (NODE, "    def on_own_address(self,",
+            "    def unlink(self, connection: Connection) -> None:\n        super().unlink(connection)\n"
+            "        for source, sent in self.sent_by:\n            if source is connection:\n"
+            "                self.ledger.apply(sent._replace(amount=-sent.amount))\n\n"
+            "    def on_own_address(self,")),
+    mutant("ends-with-a-peer", "crashes when a peer is gone", "2.after-kill",
            (RING, "        self._asked_for_peers.discard(connection)\n        address = str(connection.address)\n",
             "        self._asked_for_peers.discard(connection)\n        __import__('os')._exit(1)\n"
             "        address = str(connection.address)\n")),
@@ -110,9 +126,8 @@ MUTANTS = make_list(2, [
     mutant("itself-twice", "lists an address each time that it is announced", "2.no-address-twice",
            (MEMBERSHIP, "if len(self._ring) < MAX_PEERS and address not in self and address not in self._aliases:",
             "if len(self._ring) < MAX_PEERS:")),
-    mutant("own-list-after-join", "ignores the list of the peer that it joins by", "2.eight-at-once",
-           (RING, '        for address in message["addresses"]:\n            self.members.add(address)\n', ""),
-           (RING, "self.on_presence(None, presence, self.presence)", "self.presence = b''")),
+    mutant("own-list-after-join", "ignores the list of the peer that it joins by", "2.lists-of-peers 2.eight-at-once",
+           (RING, '        for address in message["addresses"]:\n            self.members.add(address)\n', "")),
     # --- reconciliation
     mutant("want-unanswered", "does not answer a want", "2.want",
            (FETCHER, "def on_want(self, connection: Connection, message: Message, frame: bytes) -> None:\n",

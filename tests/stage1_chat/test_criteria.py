@@ -23,6 +23,9 @@ def test_founds_and_listens(scene: Scene) -> None:
     check_equal(node.events[0]["event"], "founded", "the first event")
     check_equal(listening["stage"], scene.stage, "the member `stage` of `listening`")
     check(not listening["address"].endswith(":0"), "the port that the node really listens on", listening)
+    host, _, port = node.address.rpartition(":")
+    with socket.create_connection((host, int(port)), scene.patience):  # ConnectionError is its shortcoming
+        pass
 
 
 @criterion("A node joins another", points=4, clause="§4", cli=True, later=True)
@@ -193,9 +196,10 @@ def test_daemon(scene: Scene) -> None:
     alice = scene.found_network()
     bob = scene.join(alice, "--daemon")
     bob.end_input()
-    for number in range(20):  # a line that comes before it has noticed the end proves nothing
-        alice.type(f"are you there? {number}")
-        bob.wait_for("chat", text=f"are you there? {number}")
+    # A line that comes before it has noticed the end proves nothing.
+    scene.stays(lambda: not bob.has_ended, "the node to go on", lambda: "a node that has ended")
+    alice.type("are you there?")
+    bob.wait_for("chat", text="are you there?")
 
 
 @criterion("The last line still reaches the others", points=2, clause="§4", cli=True,
@@ -311,6 +315,7 @@ def test_wrong_command(scene: Scene) -> None:
     for wrong in ("/nope", "/"):
         check_equal(node.ask(wrong, "error")["code"], "COMMAND", f"the code of the error after {wrong!r}")
     check_equal(node.told("chat"), [], "what was said in the room")
+    check_equal(len(node.all_of("error")), 2, "the number of errors after two wrong commands")
 
 
 @criterion("A wrong option gives one line and status 2", points=2, clause="§4", cli=True, hardening=True)
@@ -349,9 +354,12 @@ def test_input_no_utf8(scene: Scene) -> None:
 @criterion("Three nodes that start at once become one network", points=3, clause="§4", cli=True, hardening=True)
 def test_at_once(scene: Scene) -> None:
     """Nodes that are started at once become one network, in any order, if one of them is told to found it."""
-    ports = [scene.unused_address() for _ in range(2)]
+    listeners = [scene.listen() for _ in range(2)]
+    ports = [address_of(one) for one in listeners]
     last = scene.start(ports[1], "--wait", "60")
+    scene.turn_away(listeners[1])  # so that each has called in vain, however quickly the next one starts
     middle = scene.start(ports[0], "--wait", "60", "--port", ports[1].rpartition(":")[2])
+    scene.turn_away(listeners[0])
     first = scene.start("none", "--port", ports[0].rpartition(":")[2])
     for node in (middle, last):
         node.wait_for("joined")
