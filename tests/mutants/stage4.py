@@ -21,6 +21,10 @@ MUTANTS = make_list(4, [
            "4.money 4.follows 4.interval 4.sum",
            (TOTAL, "        self.pool.add(transaction)\n",
             "        self.pool.add(transaction)\n        self.ledger.apply(transaction)\n")),
+    mutant("applied-when-sent", "says that a transaction is applied when it is sent, and again in its block",
+           "4.money 4.interval",
+           (TOTAL, 'self.report_made_here(transaction_id, "pending")',
+            'self.report_made_here(transaction_id, "pending")\n        self.report_made_here(transaction_id, "applied")')),
     mutant("own-only", "orders only what its own user has sent", "4.pays-on 4.sum",
            (NODE, "for pooled in self.pool if pooled not in self.ordered]",
             "for pooled in self.pool if pooled not in self.ordered and pooled in self.made_here]")),
@@ -28,8 +32,8 @@ MUTANTS = make_list(4, [
            (NODE, "for pooled in self.pool if pooled not in self.ordered]",
             "for pooled in self.pool if pooled not in self.ordered and pooled not in self.made_here]")),
     mutant("own-block-skipped", "does not execute the blocks that it has made", "4.money 4.status",
-           (NODE, "            self._accept_early()\n        elif",
-            "            self._accept_early() if connection else self.flood(frame, None)\n        elif")),
+           (NODE, "            for transaction_id in block.transactions:\n",
+            "            for transaction_id in block.transactions if self.sequencer_key is None else []:\n")),
     mutant("pending-not-counted", "lets an account spend twice what it has, before a block", "4.funds",
            (TOTAL, "return self.balances().get(account, 0) - self.pool.pending(account)",
             "return self.balances().get(account, 0)")),
@@ -38,10 +42,10 @@ MUTANTS = make_list(4, [
     mutant("less-than", "refuses a transaction of everything an account has", "4.all-of-it",
            (LEDGER, "return self.balance(transaction.sender) >= transaction.amount",
             "return self.balance(transaction.sender) > transaction.amount")),
-    mutant("overdraft-later", "executes an overdraft a moment later", "4.overdraft",
+    mutant("overdraft-later", "executes an overdraft as soon as the money is there", "4.overdraft",
            (NODE, '            self.report_made_here(transaction_id, "rejected", reason="the account does not have the'
                   ' amount")',
-            "            self.network.after(0, lambda: self.ledger.apply(transaction))")),
+            "            self.network.after(0.1, lambda: self._execute(transaction_id))")),
     mutant("overdraft-blocks", "skips a whole block for one overdraft", "4.overdraft",
            (NODE, "            for transaction_id in block.transactions:\n",
             "            for transaction_id in block.transactions if all(self.ledger.is_covered(self.transactions[one])"
@@ -92,8 +96,9 @@ MUTANTS = make_list(4, [
            (NODE, ON_BLOCK, "        if message['number'] > len(self.blocks) and connection is not None:\n"
                             "            for one in message['transactions']:\n"
                             "                self._execute(one)\n" + ON_BLOCK)),
-    mutant("missing-as-nothing", "executes a block without the transactions that it lacks", "4.lacking",
-           (NODE, "        lacking = self.lacking(block.transactions)\n", "        lacking: list[str] = []\n"),
+    mutant("missing-as-nothing", "executes a block without the transactions that it lacks, while it asks for them",
+           "4.lacking",
+           (NODE, " and self.blocks[self.executed].id not in self.waiting_blocks:", ":"),
            (NODE, "        transaction = self.transactions[transaction_id]\n",
             "        if transaction_id not in self.transactions:\n            return\n"
             "        transaction = self.transactions[transaction_id]\n")),
@@ -109,7 +114,11 @@ MUTANTS = make_list(4, [
            (NODE, "== message:\n            return\n",
             "== message:\n            for one in block.transactions:\n"
             "                self.ledger.apply(self.transactions[one])\n            return\n")),
-    mutant("last-block-wins", "does not report a second block with the same number", "4.equivocation",
+    mutant("second-block-executed", "also executes a second block with the same number", "4.equivocation",
+           (NODE, "            self._keep_evidence(rival, block, connection)\n",
+            "            self._keep_evidence(rival, block, connection)\n"
+            "            for one in block.transactions:\n                self._execute(one)\n")),
+    mutant("cheating-not-reported", "does not report a second block with the same number", "4.equivocation",
            (NODE, "            self._keep_evidence(rival, block, connection)\n", "            pass\n")),
     mutant("everybody-orders", "makes blocks though it is not the sequencer", "4.only-the-sequencer",
            (NODE, "        if self.sequencer_key is not None and self.sequencer_key.account == self.sequencer:",
@@ -118,7 +127,7 @@ MUTANTS = make_list(4, [
     mutant("blocks-while-dead", "becomes the sequencer when the sequencer is gone", "4.sequencer-dies",
            (NODE, "        super().unlink(connection)\n",
             "        super().unlink(connection)\n        self.sequencer_key = self.key\n"
-            "        self.sequencer = self.key.account\n        self.interval_ms = 10\n        self.make_block()\n")),
+            "        self.sequencer = self.key.account\n        self.make_block()\n")),
     # --- catching up
     mutant("blocks-not-given", "does not answer get_blocks", "4.get-blocks 4.late-joiner",
            (SYNC, '        first = message["from"]\n', "        return\n")),

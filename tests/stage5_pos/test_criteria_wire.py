@@ -20,6 +20,7 @@ from lab.blackbox.messages import (
     wins,
 )
 from lab.blackbox.peer import Event
+from lab.grade.actors import GradedNode
 from lab.grade.asking import expect_refusal, expect_request, follow, ledger
 from lab.grade.scene import Scene, address_of
 from lab.grade.settings import KEYS
@@ -87,11 +88,14 @@ class Play:
 
 @criterion("The genesis comes right after the hello", points=4, clause="§3 stage 5")
 def test_genesis(scene: Scene) -> None:
-    """Ten accounts have a million each. The network's name is the id of the genesis."""
+    """A node sends the genesis right after the handshake. Ten accounts have a million each. The network's name is the id
+    of the genesis."""
     node = scene.found_network("--slot", "2", "--rate", "0.25")
     peer = scene.call(node)
     hello = peer.hello()
-    genesis = peer.expect("genesis")
+    genesis = peer.receive()
+    check(genesis is not None and genesis["type"] == "genesis", "the message `genesis` after `hello`", genesis)
+    assert genesis is not None
     check_equal(id_of(genesis, "", 5), hello["network"], "the network")
     check_equal((genesis["slot_ms"], genesis["block_permille"]), (2_000, 250), "the length of a slot, and the rate")
     expected = [load_key(KEYS / f"key-{number}.pem").account for number in range(1, 11)]
@@ -114,10 +118,16 @@ def test_thresholds(scene: Scene) -> None:
 def test_lottery(scene: Scene) -> None:
     """The draw is the creator's signature over the seed and the slot; its value is below the threshold; the block is
     signed by its creator."""
-    node = scene.found_network("--slot", "0.1", "--rate", "0.1")  # so rare that an unchecked ticket would hardly win
+    node = scene.found_network("--slot", "0.05", "--rate", "0.1")
     peer = scene.call(node)
     peer.hello()
-    genesis, block = peer.expect("genesis"), peer.expect("block")
+    genesis = peer.expect("genesis")
+    for _ in range(3):  # An unchecked ticket wins once in ten times.
+        has_won(node, genesis, peer.expect("block"))
+
+
+def has_won(node: GradedNode, genesis: Event, block: Event) -> None:
+    """Check the draw, the signature and the ticket of a block."""
     creator, drawn, slot = str(block["creator"]), str(block["draw"]), int(block["slot"])
     check(creator in genesis["accounts"], "a creator of the genesis", creator)
     check(is_signed(creator, draw_bytes(genesis, slot), drawn), "a draw that verifies", "it does not")
@@ -282,9 +292,12 @@ def outsider(play: Play, parent: Event, _: Event) -> Event:
 
 
 def other_draw(play: Play, parent: Event, _: Event) -> Event:
-    """A block with a draw for another slot."""
-    slot, key = next(play.winners(parent["slot"]))
-    return play.made(slot, key, parent, draw=draw(play.genesis, key, slot + 1))
+    """A block with a draw for another slot, which would win in its own."""
+    threshold = int(play.genesis["thresholds"][0], 16)
+    slot, key, drawn = next(
+        (slot, key, drawn) for slot, key in play.winners(parent["slot"])
+        if ticket(play.genesis, slot, key.account, drawn := draw(play.genesis, key, slot + 1)) < threshold)
+    return play.made(slot, key, parent, draw=drawn)
 
 
 def earlier(play: Play, parent: Event, _: Event) -> Event:
@@ -379,6 +392,7 @@ def test_on_invalid(scene: Scene) -> None:
     valid = play.block(after=100)
     play.send(spent, grandchild, child, invalid, valid)
     check_equal((play.best(), play.tree()), ([play.id(valid)], {play.id(valid)}), "best chain and tree")
+    check_equal(play.node.ask("/status", "status")["waiting"], 0, "the number of blocks that wait")
 
 
 @criterion("A genesis with wrong thresholds is refused", points=2, clause="§3 stage 5", hardening=True)
