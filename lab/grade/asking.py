@@ -51,6 +51,23 @@ def wait_for_peers(scene: Scene, nodes: Sequence[GradedNode]) -> None:
                          f"/peers of {node.label} to list {expected}", lambda node=node: peers_of(node))  # type: ignore[misc]
 
 
+def wait_for_links(scene: Scene, nodes: Sequence[GradedNode]) -> None:
+    """Wait until each of these nodes is linked to all the others, and to nobody else."""
+    def connections(node: GradedNode) -> int:
+        return int(node.ask("/peers", "peers")["connections"])
+
+    for node in nodes:
+        scene.eventually(lambda node=node: connections(node) == len(nodes) - 1,  # type: ignore[misc]
+                         f"{node.label} to have {len(nodes) - 1} connections", lambda node=node: connections(node))  # type: ignore[misc]
+
+
+def keeps_ledger(scene: Scene, nodes: Sequence[GradedNode], expected: Ledger) -> None:
+    """Wait until each of these nodes shows this ledger, and see that it stays. What is counted twice may come later."""
+    wait_for_ledger(scene, nodes, expected)
+    scene.stays(lambda: all(ledger(node) == expected for node in nodes), f"the ledgers to stay {dict(expected)}",
+                lambda: [ledger(node) for node in nodes])
+
+
 def expect_refusal(scene: Scene, node: GradedNode, code: str, data: bytes | Event) -> None:
     """Send bad input. It must be answered by this `error`, end its connection, and be told to the user once. Other
     connections must still be served."""

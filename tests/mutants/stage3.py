@@ -60,7 +60,7 @@ MUTANTS = make_list(3, [
            (LEDGER_NODE, '        """What a new transaction does: it is applied. A hook; in stage 4 it waits for a block."""\n'
             "        self.ledger.apply(transaction)\n", "        pass\n")),
     # --- money
-    mutant("applied-each-time", "applies a transaction each time that it comes", "3.replay",
+    mutant("applied-each-time", "applies a transaction each time that it comes", "3.replay 3.counts-once",
            ("stage1_chat.peering", "return connection in self.links and hash(frame) in self.neighbours.seen_frames",
             "return False"),
            (LEDGER_NODE, "        if self.is_kept(transaction.id):\n            return\n",

@@ -15,7 +15,7 @@ QUICK = {
     1: "bad-input-said constant-nonce id-of-text listens-before-joined member-twice no-daemon no-double-slash port-0"
        " no-set-of-seen sends-back unknown-refused wrong-own-address",
     2: "full-mesh get-peers-without-itself itself-twice want-unanswered id-with-spaces id-without-network"
-       " own-applied-again ledger-of-the-living",
+       " ends-with-a-peer own-not-seen",
     3: "any-key fingerprint-of-text account-is-name empty-signature plus-modulus forgiving-base64 any-exponent"
        " wallet-in-the-clear key-not-in-data",
     4: "genesis-late interval-in-seconds crash-beyond everybody-orders height-unsent no-interval blocks-after",

@@ -89,6 +89,7 @@ def test_once(scene: Scene) -> None:
     for node in nodes:
         for other in nodes:
             node.wait_for("chat", text=f"from {other.label}")
+    for node in nodes:
         check_equal(len(node.told("chat")), 3, f"the number of `chat` events at {node.label}")
 
 
@@ -105,6 +106,7 @@ def test_same_text_twice(scene: Scene) -> None:
     for node in (alice, bob):
         for other in (alice, bob):
             node.wait_for("chat", text=f"done {other.label}")
+    for node in (alice, bob):
         check_equal(len(node.told("chat", text="hi")), 4, f"the number of lines \"hi\" at {node.label}")
 
 
@@ -145,6 +147,7 @@ def test_many_lines(scene: Scene) -> None:
         for other in nodes:
             for number in range(100):
                 node.wait_for("chat", text=f"{other.label} says {number}")
+    for node in nodes:
         check_equal(len(node.told("chat")), 300, f"the number of `chat` events at {node.label}")
 
 

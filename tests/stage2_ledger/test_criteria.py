@@ -2,7 +2,7 @@
 
 import pytest
 
-from lab.grade.asking import by_port, ledger, peers_of, wait_for_ledger, wait_for_peers
+from lab.grade.asking import by_port, keeps_ledger, ledger, peers_of, wait_for_ledger, wait_for_links, wait_for_peers
 from lab.grade.scene import Scene
 from lab.grade.shortcomings import check, check_equal
 
@@ -41,10 +41,10 @@ def test_own_counts_once(scene: Scene) -> None:
     alice = scene.found_network()
     bob = scene.join(alice)
     carol = scene.join(alice)
-    wait_for_peers(scene, [alice, bob, carol])
+    wait_for_links(scene, [alice, bob, carol])  # so that each transaction comes to a node twice
     for _ in range(5):
         bob.type("/send a b 1")
-    wait_for_ledger(scene, [alice, bob, carol], {"a": -5, "b": 5})
+    keeps_ledger(scene, [alice, bob, carol], {"a": -5, "b": 5})
     check_equal(len(bob.told("transaction", state="applied")), 5, "the number of its own transactions that were applied")
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from lab.blackbox.keys import fingerprint, is_signed, load_key
 from lab.blackbox.messages import canon, id_of, values_of
-from lab.grade.asking import expect_exit, ledger, wait_for_ledger
+from lab.grade.asking import expect_exit, keeps_ledger, ledger, wait_for_ledger, wait_for_links
 from lab.grade.scene import Scene
 from lab.grade.settings import KEYS
 from lab.grade.shortcomings import check, check_equal
@@ -68,9 +68,10 @@ def test_counts_once(scene: Scene) -> None:
     bob = scene.join(alice)
     carol = scene.join(alice)
     one, two = alice.listening["account"], bob.listening["account"]
+    wait_for_links(scene, [alice, bob, carol])  # so that each transaction comes to a node twice
     for _ in range(5):
         bob.type(f"/send {one} 1")
-    wait_for_ledger(scene, [alice, bob, carol], {one: 5, two: -5})
+    keeps_ledger(scene, [alice, bob, carol], {one: 5, two: -5})
     check_equal(len(bob.told("transaction", state="applied")), 5, "the number of its own transactions that were applied")
 
 
