@@ -1,6 +1,6 @@
 """Wrong signed ledgers."""
 
-from tests.mutants import make_list, mutant
+from tests.mutants import Change, make_list, mutant
 
 NODE, LEDGER_NODE, MAIN = "stage3_signed.node", "stage2_ledger.node", "stage3_signed.__main__"
 RSA, WALLETS, ENCODING, NEW_FILES = "common.rsa", "common.wallets", "common.encoding", "common.new_files"
@@ -11,11 +11,12 @@ ID_OF = ('return canon(["transaction", self.network_name, message["nonce"],\n'
          '                      message["from"], message["to"], message["amount"]])')
 
 
-def signed_without(member: str, in_its_place: str) -> tuple[tuple[str, str, str], ...]:
+def signed_without(member: str, in_its_place: str) -> tuple[Change, ...]:
     """Signs and verifies bytes in which one value of the transaction is replaced."""
     values = ["self.network_name", 'message["nonce"]', 'message["from"]', 'message["to"]', 'message["amount"]']
     text = f'canon(["transaction", {", ".join(in_its_place if one == member else one for one in values)}])'
-    return (NODE, VERIFY, f'verify(message["from"], {text}, message["signature"])'), (NODE, SIGN, f"key.sign({text})")
+    return ((NODE, VERIFY, f'verify(message["from"], {text}, message["signature"])'), (NODE, SIGN, f"key.sign({text})"),
+            (NODE, "import INTEGER, ", "import canon, INTEGER, "))
 
 
 MUTANTS = make_list(3, [

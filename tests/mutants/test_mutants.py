@@ -1,9 +1,12 @@
 """The wrong programs are what they say, and the grader notices them."""
 
 import ast
+import builtins
+import dis
 import itertools
 import random
 from pathlib import Path
+from types import CodeType
 
 import pytest
 
@@ -34,6 +37,19 @@ def test_changes_apply(stage: int) -> None:
             source = source_of(module).read_text()
             changed = wrong.change(module, source)
             assert ast.dump(ast.parse(changed)) != ast.dump(ast.parse(source)), f"{wrong} changes nothing in {module}"
+            missing = unknown_globals(changed)
+            assert not missing, f"{wrong} would fail whatever its fault is: {module} has no {missing}"
+
+
+def unknown_globals(source: str) -> set[str]:
+    """The global names that the functions of a module use, and that it does not have."""
+    module = compile(source, "changed", "exec")
+    codes, used = [module], set()
+    for code in codes:  # grows with the functions that are found
+        codes += [constant for constant in code.co_consts if isinstance(constant, CodeType)]
+        used |= {one.argval for one in dis.get_instructions(code) if one.opname == "LOAD_GLOBAL"}
+    bound = {one.argval for one in dis.get_instructions(module) if one.opname == "STORE_NAME"}
+    return used - bound - vars(builtins).keys() - {"__file__"}
 
 
 def test_a_change_that_does_not_apply_is_reported() -> None:
