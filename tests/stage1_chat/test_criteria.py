@@ -182,6 +182,8 @@ def test_ours_joins(scene: Scene) -> None:
 def test_ends(scene: Scene, end: str) -> None:
     """End of input, `/quit`, Ctrl-C and SIGTERM end the node with exit status 0, and no process of it is left."""
     node = scene.found_network()
+    node.ask("/peers", "peers")  # a node may still be starting when it says that it listens
+    scene.stays(lambda: not node.has_ended, "the node to run", lambda: "a node that has ended")
     if end == "/quit":
         node.type("/quit")
     elif end == "end of input":
