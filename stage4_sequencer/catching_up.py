@@ -102,9 +102,9 @@ class HeightSync(BlockSync):
         first = message["from"]
         self.send_blocks(connection, (block.frame for block in self._blocks[first:first + MAX_ANSWER_BLOCKS]))
 
-    def on_came(self, block: Block) -> None:
+    def on_came(self, block: Block, connection: Connection | None) -> None:
         """A new block has come, asked for or not: while enough bytes come, nobody else is asked."""
-        self._sources.came(len(block.frame))
+        self._sources.came(len(block.frame), connection)
 
     def on_answered(self, connection: Connection) -> None:
         """Ask for the next blocks, unless this node has caught up."""

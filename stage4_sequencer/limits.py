@@ -30,6 +30,9 @@ newcomers may ask for at a time, blocks and transactions, is well within `MAX_OU
 SLOW_BYTES_PER_SECOND = 16 * 1024
 """While new blocks come more slowly than this, in stage 4, other neighbours are asked for the same blocks as well."""
 
+ROUND_TRIP = 1.0
+"""Seconds that an answer may take, in addition to the time for its bytes, before its neighbour counts as slow."""
+
 OLD_QUESTION_SECONDS = 60.0
 """Seconds after which a neighbour that has not answered a question for blocks may be asked again."""
 

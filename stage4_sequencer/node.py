@@ -146,7 +146,7 @@ class SequencedNode(TotalOrderNode):
         self.keeper.keep("block", block.frame)
         self.blocks.append(block)
         self.order.add(block.id)
-        self.sync.on_came(block)
+        self.sync.on_came(block, connection)
         self.ordered.update(block.transactions)
         # Pass it on before it is executed: execution may have to wait for transactions that others already have.
         self.spread(block.frame, connection)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from common.fetch_limits import WANT_AGAIN
 from common.interface import Connection
 from common.limits import MAX_INBOUND
-from stage4_sequencer.limits import OLD_QUESTION_SECONDS, SLOW_BYTES_PER_SECOND
+from stage4_sequencer.limits import OLD_QUESTION_SECONDS, ROUND_TRIP, SLOW_BYTES_PER_SECOND
 
 
 class Source:
@@ -19,12 +19,14 @@ class Source:
         self.height = 0
         """The next number that it awaits, as it last said."""
         self.failures = 0
-        """How often it was asked in vain since it last brought something."""
-        self.has_brought = False
-        """Has its last answer brought something new?"""
+        """How often it was asked in vain, or was slow, since it last brought something in time."""
+        self.is_steady = False
+        """Has its last answer brought enough new blocks for the time that it took?"""
         self.asked_from: int | None = None
         """The number of the first block that it was asked for; None if no question is open."""
         self.asked_at = 0.0
+        self.brought = 0
+        """Bytes of the new blocks that it has brought since it was asked."""
         self.is_late = False
         """Was its question given up, since nothing new came for a while, or since another neighbour brings the blocks?
         Then it no longer counts as being asked."""
@@ -42,7 +44,11 @@ class Sources:
         self._sources: dict[Connection, Source] = {}
         self._width = 1
         """How many are asked at a time."""
+        self._widest = 1
+        """How many were asked at a time at the most, since one was steady or none was ahead."""
         self._patient_until = 0.0
+        """Until when those who are asked may go on. While one question follows the other, only new blocks make it
+        later."""
 
     def told(self, connection: Connection, height: int) -> None:
         """A neighbour has told this node which block it awaits."""
@@ -64,55 +70,69 @@ class Sources:
         """Ask for the blocks from number `first` on, if fewer than `_width` neighbours of the same rank or a higher one
         are being asked. Lower ones do not count: a stranger can always be the first to say that it is ahead, and must
         not take the place of a trusted neighbour."""
+        if all(source.height <= first for source in self._sources.values()):
+            self._width = self._widest = 1
         free = [connection for connection, source in self._sources.items()
                 if source.height > first and not self._is_asked(source)]
         for connection in sorted(free, key=self._rank):
             rivals = [one for one in self._open() if self._rank(one)[:2] <= self._rank(connection)[:2]]
             if len(rivals) >= self._width:
                 break
-            if not rivals:
+            if not rivals and (self._open() or self._now() >= self._patient_until):
                 self._patient_until = self._now() + WANT_AGAIN
             source = self._sources[connection]
-            source.asked_from, source.asked_at, source.is_late = first, self._now(), False
+            source.asked_from, source.asked_at, source.brought, source.is_late = first, self._now(), 0, False
             self._ask(connection, first)
 
     def lose_patience(self) -> None:
         """Every second: if those who are asked bring nothing, twice as many others may be asked as well."""
-        late = self._open().values()
-        if late and self._now() >= self._patient_until:
-            self._width = min(2 * self._width, MAX_INBOUND)
-            for source in late:
-                source.is_late, source.has_brought = True, False
-                source.failures += 1
+        if self._open() and self._now() >= self._patient_until:
+            self._width = self._widest = min(2 * self._widest, MAX_INBOUND)
+            for source in self._sources.values():
+                if source.asked_from is not None:
+                    source.is_late, source.is_steady = True, False
+                    source.failures += 1
 
-    def came(self, size: int) -> None:
-        """A new block of `size` bytes has come. Whoever brings blocks steadily may go on."""
+    def came(self, size: int, connection: Connection | None) -> None:
+        """A new block of `size` bytes has come on `connection`. Whoever brings blocks steadily may go on."""
         self._patient_until = min(self._now() + WANT_AGAIN, self._patient_until + size / SLOW_BYTES_PER_SECOND)
+        if connection in self._sources:
+            self._sources[connection].brought += size
 
     def answered(self, connection: Connection, first: int) -> None:
-        """The answer is there; now number `first` is awaited. A neighbour that has brought nothing must tell its height
-        again."""
+        """The answer is there; now number `first` is awaited. What others have brought does not count for a neighbour.
+        If nobody has brought anything, it must tell its height again."""
         source = self._sources.get(connection)
         if source is None or source.asked_from is None:
             return
-        source.has_brought = first > source.asked_from
-        source.asked_from = None
-        if source.has_brought:
-            source.failures = 0
-            self._give_up_others()
-        else:
+        self.lose_patience()
+        seconds = self._now() - source.asked_at
+        source.is_steady = source.brought >= max(seconds, WANT_AGAIN) * SLOW_BYTES_PER_SECOND
+        if first == source.asked_from:
             source.failures += 1
             source.height = 0
+        elif source.brought < (seconds - ROUND_TRIP) * SLOW_BYTES_PER_SECOND:
+            source.failures += 1
+        elif source.brought:
+            source.failures = 0
+        source.asked_from = None
+        if source.brought:
+            self._give_up_others()
+        if source.is_steady:
+            self._widest = 1
 
     def _give_up_others(self) -> None:
-        """Somebody brings blocks, so one question is enough: give up those to neighbours that have brought none."""
+        """Somebody brings blocks, so one question is enough: give up those to neighbours that are not steady. If it
+        brings only a few and then stops, as many are asked as if it had brought none."""
         self._width = 1
         for source in self._open().values():
-            source.is_late = not source.has_brought
+            source.is_late = not source.is_steady
 
-    def _rank(self, connection: Connection) -> tuple[int, int, float]:
-        """A key for sorting, the best neighbour first: fewest failures, then most trusted, then oldest connection."""
-        return self._sources[connection].failures, -self._trust(connection), connection.opened
+    def _rank(self, connection: Connection) -> tuple[int, int, bool, float]:
+        """A key for sorting, the best neighbour first: fewest failures, then most trusted, then those that bring blocks
+        steadily, then oldest connection."""
+        source = self._sources[connection]
+        return source.failures, -self._trust(connection), not source.is_steady, connection.opened
 
     def _open(self) -> dict[Connection, Source]:
         return {connection: source for connection, source in self._sources.items()

@@ -79,6 +79,18 @@ class Dripping(Boaster):
             self.network.after(4.0, lambda: self.drip(number + 1))
 
 
+class OneByOne(Boaster):
+    """Answers with one block 4.5 seconds later."""
+
+    def on_frame(self, connection: Any, frame: bytes) -> None:
+        """Send the block, and the pong of a ping, when the time is over."""
+        message = json.loads(frame[4:])
+        if message["type"] == "get_blocks":
+            self.network.after(4.5, lambda: self.send(*CHAIN[message["from"]:][:1]))
+        elif message["type"] == "ping":
+            self.network.after(4.5, lambda: self.send({**message, "type": "pong"}))
+
+
 def add_honest(world: World) -> SequencedNode:
     """A node of the same network that has all blocks and knows nobody else."""
     peer = add_founder_peer(world)
@@ -98,7 +110,7 @@ def surround(world: World, node: SequencedNode, kind: type[Boaster], count: int 
     return strangers
 
 
-STRANGERS = [Boaster, Silent, Repeating, Dripping]
+STRANGERS = [Boaster, Silent, Repeating, Dripping, OneByOne]
 
 
 @pytest.mark.parametrize("kind", STRANGERS)
@@ -198,11 +210,14 @@ def test_the_order_is_no_failure_then_the_peer_then_own_calls_then_order_of_arri
     assert asked == [(peer, 0), (called, 0), (caller, 0), (later, 0)]
     for connection in (caller, called, peer):
         sources.told(connection, 1_000)
+    sources.came(100_000, later)
     answered(later, 300)
     assert asked[-1] == (later, 300)
     answered(later, 300)
     assert asked[-1] == (peer, 300), "all have failed once"
+    sources.came(100_000, peer)
     answered(peer, 600)
+    sources.came(100_000, peer)
     answered(peer, 1_000)
     assert asked[-1] == (peer, 600) and len(asked) == 7
 
@@ -221,6 +236,119 @@ def test_twice_as_many_others_are_asked_each_time_that_nothing_has_come_for_five
         time += 5.0
         sources.lose_patience()
     assert counts == [1, 1 + 2, 1 + 2 + 4, 1 + 2 + 4 + 8, 1 + 2 + 4 + 8 + 16]
+
+
+class Scene:
+    """Sources alone, with a clock and a list of who was asked."""
+
+    def __init__(self, count: int) -> None:
+        self.time = 0.0
+        self.asked: list[Connection] = []
+        self.sources = Sources(lambda connection, _: self.asked.append(connection), lambda: self.time, lambda _: 0)
+        self.neighbours = [FakeConnection(None, str(number), float(number)) for number in range(count)]
+        for one in self.neighbours:
+            self.sources.told(one, 1_000_000)
+
+    def wait(self, seconds: float, first: int) -> None:
+        """Let time pass, and ask for the blocks from `first` on."""
+        self.time += seconds
+        self.sources.lose_patience()
+        self.sources.ask(first)
+
+    def answer(self, connection: Connection, size: int, first: int) -> None:
+        """Let a neighbour bring `size` bytes and end its answer; then ask for the blocks from `first` on."""
+        if size:
+            self.sources.came(size, connection)
+        self.sources.answered(connection, first)
+        self.sources.ask(first)
+
+
+def test_a_neighbour_that_answers_slowly_gives_way_to_the_next() -> None:
+    scene = Scene(2)
+    slow, other = scene.neighbours
+    scene.sources.ask(0)
+    scene.time = 4.5
+    scene.answer(slow, 500, 1)
+    scene.answer(other, 100_000, 200)
+    assert scene.asked == [slow, other, other]
+
+
+def test_one_small_block_for_each_question_brings_no_new_patience() -> None:
+    scene = Scene(2)
+    slow, other = scene.neighbours
+    scene.sources.ask(0)
+    for number in range(1, 6):
+        scene.time += 0.9
+        scene.answer(slow, 500, number)
+    assert scene.asked == [slow] * 6, "each answer has come within a second"
+    scene.wait(0.9, 5)
+    assert scene.asked == [slow] * 6 + [other]
+    scene.answer(other, 100_000, 200)
+    scene.answer(slow, 500, 201)
+    assert scene.asked == [slow] * 6 + [other] * 2
+
+
+def test_neighbours_that_bring_one_block_each_do_not_slow_the_doubling() -> None:
+    scene = Scene(40)
+    number, counts = 0, []
+    scene.sources.ask(number)
+    for _ in range(5):
+        for _ in range(5):
+            scene.time += 0.9
+            for one in [one for one in scene.neighbours if scene.sources.is_asked(one)]:
+                number += 1
+                scene.answer(one, 50, number)
+        counts.append(len(set(scene.asked)))
+        scene.wait(0.9, number)
+    assert all(count >= least for count, least in zip(counts, [1, 3, 7, 15, 31], strict=True)), counts
+
+
+def test_whoever_is_patient_until_just_after_the_five_seconds_is_late() -> None:
+    scene = Scene(3)
+    scene.sources.ask(0)
+    scene.time = 5.1
+    scene.answer(scene.neighbours[0], 0, 0)
+    assert scene.asked == scene.neighbours, "two more, although no second has begun since"
+
+
+@pytest.mark.parametrize("seconds", [0.0, 2.0])
+def test_what_others_have_brought_is_no_success(seconds: float) -> None:
+    scene = Scene(3)
+    first, second, third = scene.neighbours
+    scene.sources.ask(0)
+    scene.wait(5.0, 0)
+    assert scene.asked == [first, second, third]
+    scene.time += seconds
+    for number in (200, 400):
+        scene.answer(third, 100_000, number)
+        for idle in (first, second):
+            scene.answer(idle, 0, number)
+    assert scene.asked == [first, second, third, third, third]
+
+
+def test_a_slow_neighbour_is_asked_on_if_there_is_no_other() -> None:
+    scene = Scene(1)
+    only = scene.neighbours[0]
+    scene.sources.ask(0)
+    for number in range(1, 9):
+        scene.wait(4.0, number - 1)
+        scene.answer(only, 500, number)
+    assert scene.asked == [only] * 9
+
+
+def test_one_neighbour_is_asked_again_after_the_node_has_caught_up() -> None:
+    scene = Scene(9)
+    scene.sources.ask(0)
+    for _ in range(2):
+        scene.wait(5.0, 0)
+    scene.answer(scene.neighbours[6], 500, 1_000_000)
+    assert len(scene.asked) == 7
+    scene.time += 60.0
+    for one in scene.neighbours:
+        scene.sources.told(one, 1_000_001)
+    scene.sources.ask(1_000_000)
+    scene.wait(5.0, 1_000_000)
+    assert len(scene.asked) == 7 + 1 + 2, "as at the beginning"
 
 
 def test_a_late_answer_still_counts() -> None:
