@@ -86,12 +86,12 @@ class Sources:
 
     def lose_patience(self) -> None:
         """Every second: if those who are asked bring nothing, twice as many others may be asked as well."""
-        if self._open() and self._now() >= self._patient_until:
+        late = self._open().values()
+        if late and self._now() >= self._patient_until:
             self._width = self._widest = min(2 * self._widest, MAX_INBOUND)
-            for source in self._sources.values():
-                if source.asked_from is not None:
-                    source.is_late, source.is_steady = True, False
-                    source.failures += 1
+            for source in late:
+                source.is_late, source.is_steady = True, False
+                source.failures += 1
 
     def came(self, size: int, connection: Connection | None) -> None:
         """A new block of `size` bytes has come on `connection`. Whoever brings blocks steadily may go on."""
