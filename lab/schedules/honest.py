@@ -111,6 +111,8 @@ class HonestNodes:
         """Address -> the numbers of the holders whose stakes that node plays."""
         self.peers: dict[str, set[str]] = {}
         """Address -> the honest addresses that it can reach. An address that is not in here reaches all."""
+        self.entrances: dict[str, str] = {}
+        """Newcomer -> the address that it joined by."""
         world.is_partitioned = self.is_partitioned
         for number in range(count):
             self.add([holder for holder in range(1, HOLDERS) if holder % count == number], is_tied=is_line)
@@ -176,7 +178,7 @@ class HonestNodes:
             return
         peer = self.pick(who).address
         address = f"node-{len(self.world.networks) + 1}:1"
-        self.stakes[address], self.peers[address] = [], {peer}
+        self.stakes[address], self.peers[address], self.entrances[address] = [], {peer}, peer
         if peer in self.peers:
             self.peers[peer].add(address)
         self.start(address, peer)
@@ -190,4 +192,7 @@ class HonestNodes:
             self.world.after(1 + number % 8, lambda: self.start(node.address, self._way_back(node.address)))
 
     def _way_back(self, address: str) -> str:
-        return next(node.address for node in self.joined() if not self.is_partitioned(address, node.address))
+        """The address by which a node joins again. For a newcomer it is the same as before, if possible. It might reach
+        another newcomer, too, but that one may know nobody else: then the two would stay apart without any adversary."""
+        reached = [node.address for node in self.joined() if not self.is_partitioned(address, node.address)]
+        return min(reached, key=lambda one: one != self.entrances.get(address, one))
