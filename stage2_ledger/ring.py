@@ -17,6 +17,9 @@ from stage2_ledger.limits import (SIMULTANEOUS_SECONDS, DIALS_PER_SECOND, GOSSIP
 from stage2_ledger.membership import Membership
 from stage2_ledger.redial import LostPeers
 
+LINK_PING = "link"
+"""The nonce of the ping on each link that this node opens. An answer says that the other side has kept the link."""
+
 
 class Ring(Part):
     """Knows who is in the network, and keeps up connections to some of them."""
@@ -52,6 +55,8 @@ class Ring(Part):
         """When the list of peers may be written down again, in seconds of `Network.now`."""
         self._introduced: set[Connection] = set()
         """Links whose peer has put a new address into the list."""
+        self._unanswered: set[Connection] = set()
+        """Links that this node has opened, and whose peer has not answered its first ping yet."""
 
     # --- who is there ---------------------------------------------------------------------------
 
@@ -183,6 +188,9 @@ class Ring(Part):
             self._call([str(connection.address)])  # does that name lead there, too?
         if connection.dialled is not None and self.presence:
             connection.send(self.presence)  # the peer that this node joined by may have ended before it passed this on
+        if connection.dialled is not None:
+            self._unanswered.add(connection)
+            connection.send(encode_frame({"type": "ping", "nonce": LINK_PING}))
         self.note_peers()
         if self._redials.was_lost(connection):
             # The network may have been split. Each half has then discarded addresses of the other: merge the lists.
@@ -212,6 +220,10 @@ class Ring(Part):
         """Is it proven that this peer listens at the address that it announces? The node of `--peer` is believed."""
         return link.proven is not None and link.proven in (link.address, self._neighbours.peer)
 
+    def _is_named(self, address: str) -> bool:
+        """Does a neighbour announce this address, whether it is proven or not?"""
+        return any(link.address == address for link in self._neighbours.links)
+
     def _list_peer(self, connection: Connection, address: str) -> None:
         """Put a new neighbour into the list, under the address that it announces."""
         if connection.dialled not in (None, address):
@@ -226,19 +238,25 @@ class Ring(Part):
         """A neighbour is gone. Its address leaves the list, and another node is called in its place.
 
         Why is the address sometimes called instead? A peer that this node has never reached may claim any address. If
-        the address was in the list before that peer came, it may be somebody else's.
+        the address was in the list before that peer came, it may be somebody else's. And if this node's own call has
+        ended while a caller claims the address, only one more call can tell whether that call was closed as a double.
         """
         self._asked_for_peers.discard(connection)
         address = str(connection.address)
         self._update_proofs(connection)
         if not self._neighbours.is_linked(address):
-            if (connection in self._introduced or self._is_at_its_address(connection)
-                    or not self.members.is_reachable(address)):
+            is_over = self._is_at_its_address(connection) and (connection.was_refused or not self._is_named(address))
+            if connection in self._introduced or is_over or not self.members.is_reachable(address):
                 self.members.discard(address)
             else:
                 self._call([address])
             self.keep_up_links()
         self._introduced.discard(connection)
+        self._unanswered.discard(connection)
+
+    def on_pong(self, connection: Connection, nonce: str) -> None:
+        """The other side has kept this link: it did not close it as a double when it got the hello."""
+        self._unanswered.discard(connection)
 
     def _update_proofs(self, connection: Connection) -> None:
         """Update which inbound links count as proven, from a call that has just ended.
@@ -246,9 +264,12 @@ class Ring(Part):
         If this node's call was closed right after the handshake, the other side had two links to this node. So the
         one that the other side opened is genuine: the closed call has proven its address. If instead a proven inbound
         link has ended, other inbound links that claim its address lose their proof.
+
+        Why must the ping be unanswered? A call that was kept may be cut in its first seconds, while a stranger claims
+        the address. If the other side closes a double only after it has answered, the address is called once more.
         """
         lasted = self._network.now() - connection.opened
-        was_double = (connection.dialled is not None and not connection.was_refused and lasted < HELLO_SECONDS
+        was_double = (connection in self._unanswered and not connection.was_refused and lasted < HELLO_SECONDS
                       and self._is_at_its_address(connection))
         if was_double or (connection.dialled is None and connection.proven is not None):
             for link in self._neighbours.links:
@@ -260,7 +281,6 @@ class Ring(Part):
         the list while a neighbour announces it: some nodes can call, but cannot be called."""
         self._dialling.discard(address)
         if not self._neighbours.is_linked(address):
-            is_named = any(link.address == address for link in self._neighbours.links)
-            (self.members.set_aside if is_named else self.members.discard)(address)
+            (self.members.set_aside if self._is_named(address) else self.members.discard)(address)
             if self._network_name() is not None:
                 self.keep_up_links()

@@ -11,7 +11,7 @@ from common.journal import Journal
 from stage1_chat.neighbours import Neighbours
 from stage2_ledger.keeping import Keeper
 from stage2_ledger.redial import LostPeers
-from stage2_ledger.ring import Ring
+from stage2_ledger.ring import LINK_PING, Ring
 from tests.memory import Event, FakeConnection, FakeNetwork
 
 OWN = "m:1"
@@ -70,8 +70,8 @@ def test_a_list_that_was_asked_for_is_added_and_the_nodes_that_follow_are_called
     scene.hear(peer, {"type": "peers", "addresses": ["a:1", *addresses]})
     assert scene.ring.members.sorted() == sorted(["a:1", *addresses, OWN, "p:1"])
     assert set(scene.calls()) == {"a:1", *addresses}, "ten that follow, and one of the two others is linked"
-    assert [message["type"] for message in peer.sent] == ["get_peers", "presence"]
-    assert peer.sent[1]["address"] == OWN
+    assert [message["type"] for message in peer.sent] == ["ping", "get_peers", "presence"]
+    assert peer.sent[2]["address"] == OWN
 
 
 def test_a_list_that_nobody_asked_for_is_a_format_error() -> None:
@@ -103,7 +103,7 @@ def test_a_called_neighbour_is_sent_this_nodes_presence() -> None:
     scene.ring.ask_for_peers(peer)
     scene.hear(peer, {"type": "peers", "addresses": []})
     called, caller = scene.link("q:1", dialled="q:1"), scene.link("r:1")
-    assert [message["type"] for message in called.sent] == ["presence"] and caller.sent == []
+    assert [message["type"] for message in called.sent] == ["presence", "ping"] and caller.sent == []
 
 
 def test_a_second_call_to_one_place_is_ended_before_anything_is_sent() -> None:
@@ -122,6 +122,18 @@ def test_of_two_simultaneous_calls_that_of_the_smaller_address_stays(other: str,
     own = scene.link(other, dialled=other)
     inbound = scene.link(other)
     assert own.is_open and inbound.is_open == is_kept, "exactly one side closes the call that it got"
+
+
+@pytest.mark.parametrize("is_answered", [True, False])
+def test_a_call_that_ends_early_proves_the_callers_address_unless_the_ping_was_answered(is_answered: bool) -> None:
+    scene = Scene()
+    caller, called = scene.link("a:1"), scene.link("a:1", dialled="a:1")
+    if is_answered:
+        scene.ring.on_pong(called, LINK_PING)
+    scene.lose(called)
+    assert caller.is_own != is_answered and "a:1" in scene.ring.members
+    scene.network.pass_time(1.0)
+    assert scene.calls() == (["a:1"] if is_answered else []), "one more call tells"
 
 
 def test_another_node_is_called_in_the_place_of_a_neighbour_that_is_gone() -> None:
@@ -164,7 +176,7 @@ def test_a_neighbour_that_was_lost_and_is_back_is_asked_for_its_list() -> None:
     scene.lose(peer)
     scene.redials.on_lost(peer)
     back = scene.link("p:1", dialled="p:1")
-    assert back.sent == [{"type": "get_peers"}]
+    assert back.sent == [{"type": "ping", "nonce": LINK_PING}, {"type": "get_peers"}]
 
 
 def test_the_list_survives_a_restart(tmp_path: Path) -> None:

@@ -13,8 +13,9 @@ from lab.simulation import World
 from stage2_ledger.membership import Membership
 from stage2_ledger.keeping import LedgerSetup
 from stage2_ledger.node import LedgerNode
-from tests.stage2_ledger.scenes import (PING, PONG, PolitePeer, add_linked_peer, calls_of, founded_world, grown_world,
-                                        joining_world, list_of, pairs, ring_order)
+from stage2_ledger.ring import LINK_PING
+from tests.stage2_ledger.scenes import (PING, PONG, PolitePeer, add_linked_peer, calls_of, cut_all, forgetting,
+                                        founded_world, grown_world, joining_world, list_of, pairs, ring_order)
 
 
 def the_ten_after(own: str, addresses: list[str]) -> list[str]:
@@ -90,7 +91,8 @@ def test_a_node_joins_in_the_order_of_the_contract() -> None:
     assert first.news() == [first.hello_message(None, listen=node.address)]
     first.send(first.hello_message("a" * 32))
     world.settle()
-    sums, *rest = first.news()
+    ping, sums, *rest = first.news()
+    assert ping == {"type": "ping", "nonce": LINK_PING}
     assert sums == {"type": "sums", "answer": False, "salt": sums["salt"], "sums": {"": [[0] * 16, "0" * 128]}}
     assert rest == [{"type": "summary", "answer": False, "buckets": {}}, {"type": "get_peers"}]
     assert calls == [], "it calls nobody else before it knows the list"
@@ -299,6 +301,27 @@ def test_little_is_written_however_long_the_list_is_and_however_often_it_changes
     world.run(3_600.0)
     assert journal.times == 2 and journal.read_note("peers") == json.dumps([node.address])
     node.on_end()
+
+
+# --- a call that ends early -------------------------------------------------------------------------
+
+@pytest.mark.parametrize("caller_has_peer", [True, False])
+def test_a_call_that_is_cut_in_its_first_seconds_does_not_prove_the_claim_of_a_stranger(caller_has_peer: bool) -> None:
+    """Only a call that ends before its ping is answered was closed because there were two links."""
+    world, alice = founded_world()
+    bob = world.add(LedgerNode, alice.address)
+    world.run(0.5)
+    if not caller_has_peer:
+        bob.neighbours.peer = None
+    stranger = world.add(PolitePeer, bob.address, 2)  # simultaneous with bob's call, so bob does not close it
+    stranger.says_on_open = [stranger.hello_message(bob.network_name, listen=alice.address)]
+    world.settle()
+    with forgetting(alice):
+        cut_all(world, alice)
+        world.settle()
+    assert [link.is_own for link in bob.links] == [False]
+    world.run(2.0)
+    assert alice.address in [link.dialled for link in bob.links]
 
 
 # --- addresses that do not answer -------------------------------------------------------------------
