@@ -16,8 +16,17 @@ MAX_ALIASES = 1_000
 names up."""
 
 NOTED_BYTES_PER_SECOND = 1_024
-"""How fast the list of peers may be written to the journal. It is written as a whole, may take 2.6 MB, and any hello
-can change it. While it changes, a list of a few dozen is written every 5 to 10 s, the longest one every 43 minutes."""
+"""How fast each list of addresses may be written to the journal. It is written as a whole, the list of peers may take
+2.6 MB, and any hello can change it. While it changes, a list of a few dozen is written every 5 to 10 s, the longest one
+every 43 minutes."""
+
+MAX_NOTED_REACHED = 32
+"""Addresses in the journal that this node has reached. They are called at once when it comes back. It opens twelve
+links; the other places are for earlier peers, in case those of the last moment do not come back."""
+
+MAX_NOTED_CALLERS = 16
+"""Addresses in the journal that only callers have claimed. A founder has no others. They are called at once when the
+node comes back, and may be anybody's: as many as `MAX_UNPROVEN_REDIALS`."""
 
 MAX_DIALS, DIALS_PER_SECOND = 24, 1.0
 """Calls to addresses that this node has only heard of: the first number at once, then the second number in each second.

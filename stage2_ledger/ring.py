@@ -1,6 +1,5 @@
 """Who is in the network, and the connections along the ring (contract §3, stage 2)."""
 
-import json
 from collections.abc import Callable, Iterable
 from typing import ClassVar
 
@@ -12,9 +11,9 @@ from common.parts import Part
 from common.limits import HELLO_SECONDS
 from stage1_chat.neighbours import Neighbours
 from stage2_ledger.keeping import Keeper
-from stage2_ledger.limits import (SIMULTANEOUS_SECONDS, DIALS_PER_SECOND, GOSSIP_SECONDS, MAX_DIALS, MAX_PEERS,
-                                  NOTED_BYTES_PER_SECOND)
+from stage2_ledger.limits import SIMULTANEOUS_SECONDS, DIALS_PER_SECOND, GOSSIP_SECONDS, MAX_DIALS, MAX_PEERS
 from stage2_ledger.membership import Membership
+from stage2_ledger.noted_peers import NotedPeers
 from stage2_ledger.redial import LostPeers
 
 LINK_PING = "link"
@@ -32,16 +31,16 @@ class Ring(Part):
 
     def __init__(self, network: Network, address: str, neighbours: Neighbours, redials: LostPeers, keeper: Keeper,
                  seen_ids: Recent, network_name: Callable[[], str | None]) -> None:
-        """`address` is this node's own. `keeper` keeps the list of peers for the time after a crash. `seen_ids` are the
+        """`address` is this node's own. `keeper` keeps peers' addresses for the time after a crash. `seen_ids` are the
         ids of what was flooded. `network_name` gives the name of this node's network, None while it joins."""
         self._network = network
         self._address = address
         self._neighbours = neighbours
         self._redials = redials
-        self._keeper = keeper
         self._seen_ids = seen_ids
         self._network_name = network_name
         self.members = Membership(address, network.random)
+        self._noted = NotedPeers(network, neighbours, keeper, lambda: self.members.sorted())
         self.presence = b""
         """The frame by which this node tells everyone its address. It goes on every link that this node opens.
         Empty until this node has the list of peers."""
@@ -51,8 +50,6 @@ class Ring(Part):
         self._dials_later = False
         """Is another round of calls planned, since there were too many to make at once?"""
         self._asked_for_peers: set[Connection] = set()
-        self._note_peers_from = 0.0
-        """When the list of peers may be written down again, in seconds of `Network.now`."""
         self._introduced: set[Connection] = set()
         """Links whose peer has put a new address into the list."""
         self._unanswered: set[Connection] = set()
@@ -90,28 +87,20 @@ class Ring(Part):
             self._neighbours.pass_on(frame, connection)
 
     def begin(self) -> None:
-        """From now on, note the list of peers every 5 s."""
+        """From now on, note every 5 s which peers to call after a crash."""
         self._network.after(GOSSIP_SECONDS, self._note_again)
 
     def _note_again(self) -> None:
         self.begin()
-        self.note_peers()
-
-    def note_peers(self) -> None:
-        """Keep the list of peers, so that this node finds them again after a crash. The longer the list is, the less
-        often it is written."""
-        now = self._network.now()
-        if self._keeper.has_journal and now >= self._note_peers_from:
-            peers = json.dumps(self.members.sorted())
-            if peers != self._keeper.read_note("peers"):
-                self._keeper.note("peers", peers)
-                self._note_peers_from = now + GOSSIP_SECONDS + len(peers) / NOTED_BYTES_PER_SECOND
+        self._noted.note()
 
     def go_back(self) -> None:
-        """Call the peers known before a crash, and the one of `--peer`."""
-        for address in json.loads(self._keeper.read_note("peers") or "[]"):
+        """Call the peer of `--peer`, those that this node had reached before a crash, those that had called it, and
+        those that it had only heard of."""
+        for address in self._noted.read("peers"):
             self.members.add(address)
         first = [] if self._neighbours.peer is None else [self._neighbours.peer]
+        first += self._noted.read("reached") + self._noted.read("callers")
         for address in dict.fromkeys(first + self.members.wanted()):
             self._dialling.add(address)
             self._redials.call_now(address)
@@ -191,7 +180,7 @@ class Ring(Part):
         if connection.dialled is not None:
             self._unanswered.add(connection)
             connection.send(encode_frame({"type": "ping", "nonce": LINK_PING}))
-        self.note_peers()
+        self._noted.note()
         if self._redials.was_lost(connection):
             # The network may have been split. Each half has then discarded addresses of the other: merge the lists.
             self.ask_for_peers(connection)

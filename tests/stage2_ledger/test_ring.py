@@ -182,7 +182,8 @@ def test_a_neighbour_that_was_lost_and_is_back_is_asked_for_its_list() -> None:
 def test_the_list_survives_a_restart(tmp_path: Path) -> None:
     scene = Scene(Journal(tmp_path))
     scene.ring.members.add("n:1")
-    scene.ring.note_peers()
+    scene.ring.begin()
+    scene.network.pass_time(5.0)
     assert json.loads(str(scene.keeper.read_note("peers"))) == [OWN, "n:1"]
     scene.keeper.commit()
     scene.keeper.close()
