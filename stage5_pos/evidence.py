@@ -30,22 +30,25 @@ class Evidence:
         self._convicted: set[str] = set()
         """The creators against whom evidence is kept."""
 
-    def note_signed(self, message: Message, block_id: str, frame: bytes) -> None:
-        """Remember who has signed this block: two in one slot are evidence against their creator."""
+    def note_signed(self, message: Message, block_id: str, frame: bytes, was_kept: bool = False) -> None:
+        """Remember who has signed this block: two in one slot are evidence against their creator. `was_kept`: the block
+        is read back from the evidence in the journal."""
         creator, slot = message["creator"], message["slot"]
         signed = self.signed.setdefault((creator, slot), [])
         if block_id in signed or len(signed) >= 2:
             return
         signed.append(block_id)
         if len(signed) == 2:
-            self._keep_proof(creator, [self._find_frame(signed[0]), frame])
+            self._keep_proof(creator, [self._find_frame(signed[0]), frame], was_kept)
             self._report("equivocation", creator=creator, slot=slot, ids=list(signed))
 
-    def _keep_proof(self, creator: str, frames: list[bytes]) -> None:
-        """Keep both blocks of an equivocation: one proof is enough against each creator."""
-        if creator not in self._convicted and len(self._convicted) < MAX_EVIDENCE:
+    def _keep_proof(self, creator: str, frames: list[bytes], was_kept: bool) -> None:
+        """Keep both blocks of an equivocation: one proof is enough against each creator. If the first one is no longer
+        here, this is no proof, and the next pair may be one."""
+        if (creator not in self._convicted and len(self._convicted) < MAX_EVIDENCE
+                and (was_kept or all(frames))):  # the journal has both, even if the first never entered the tree
             self._convicted.add(creator)
-            for frame in filter(None, frames):
+            for frame in frames:
                 self._keep("evidence", frame)
 
     def note_entered(self, creator: str, slot: int, block_id: str) -> int:

@@ -120,7 +120,7 @@ class StakeNode(TotalOrderNode):
             self.maker.skip_slots_until(int(content))
         elif kind == "evidence":
             message = decode_frame(content)
-            self.evidence.note_signed(message, make_id(self.rules.block_bytes(message)), content)
+            self.evidence.note_signed(message, make_id(self.rules.block_bytes(message)), content, was_kept=True)
         else:
             super().replay(kind, content)
 

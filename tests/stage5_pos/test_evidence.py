@@ -40,6 +40,14 @@ def test_each_slot_is_reported_and_one_proof_is_kept_of_each_creator() -> None:
     assert len(scene.reported) == 2 and len(scene.kept) == 2
 
 
+def test_if_the_first_block_is_no_longer_here_the_next_pair_is_kept() -> None:
+    scene = Scene()
+    for slot, block_id in [(1, "given up"), (1, "second"), (2, "first"), (2, "second"), (3, "first"), (3, "third")]:
+        scene.evidence.note_signed(signed("eve", slot), block_id, block_id.encode())
+    assert scene.kept == [b"the first", b"second"], "one block alone proves nothing"
+    assert len(scene.reported) == 3
+
+
 def test_only_so_many_blocks_of_one_slot_enter_and_each_once() -> None:
     evidence = Scene().evidence
     for number in range(1, MAX_TWINS + 1):

@@ -129,6 +129,22 @@ def test_one_proof_is_kept_for_each_creator(tmp_path: Path) -> None:
         (kept_key(number).account, slots[number][0]) for number in (1, 1, 2, 2)]
 
 
+def test_a_node_that_goes_on_keeps_no_second_proof_even_if_neither_block_entered_the_tree(tmp_path: Path) -> None:
+    slots = [slot for slot in range(4_000, 4_100) if wins(1, slot)]
+    for slot in slots[:2]:
+        world = new_world()
+        node = add_node(world, tmp_path)
+        peer = add_linked_stranger(world, node, 5)
+        peer.send(*[block(slot, parent, number=1) for parent in ("e" * 64, "f" * 64)])
+        world.settle()
+        assert len(world.reported(node, "equivocation")) == 1
+        node.commit()
+        assert node.setup.journal is not None
+        kept = [decode_frame(entry.content) for entry in node.setup.journal.entries() if entry.kind == "evidence"]
+        assert [one["slot"] for one in kept] == [slots[0]] * 2
+        crash(node)
+
+
 def test_all_blocks_of_the_tree_are_there_again_even_twins_that_entered_only_because_others_build_on_them(
         tmp_path: Path) -> None:
     slot = next(slot for slot in range(4_000, 4_100) if wins(1, slot))
