@@ -85,6 +85,8 @@ class Aside:
         self._refused = refused
         self._held_by: dict[str, set[str]] = {}
         """Transaction -> the blocks that need it, both as ids."""
+        self._written: set[str] = set()
+        """Those of the transactions that are in the journal."""
         self.size = 0
         """Bytes of all transactions that are here."""
 
@@ -100,11 +102,20 @@ class Aside:
 
     def _remove(self, transaction_id: str) -> None:
         del self._held_by[transaction_id]
+        self._written.discard(transaction_id)
         self.size -= len(self._frames[transaction_id])
 
     def among(self, ids: Iterable[str]) -> list[str]:
         """Those of the transactions that are here."""
         return [one for one in ids if one in self._held_by] if self._held_by else []
+
+    def to_write(self, ids: Iterable[str]) -> list[str]:
+        """Those of the transactions that are here, and not in the journal yet. The caller puts them there."""
+        # Why not all of them for each block? A small block can name transactions of 64 MiB, and so can the next. Once
+        # is enough: a replay keeps each of them permanently.
+        unwritten = [one for one in self.among(ids) if one not in self._written]
+        self._written.update(unwritten)
+        return unwritten
 
     def hold(self, block: Block) -> None:
         """A block has come that needs some of these, too."""

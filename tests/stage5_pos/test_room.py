@@ -3,12 +3,17 @@ transactions that were let in only for such blocks."""
 
 from collections.abc import Iterator
 from itertools import count, islice
+from pathlib import Path
 
 import pytest
 
-from common.encoding import Message, encode_frame
+from common.encoding import Message, decode_frame, encode_frame
+from common.ledger import Transaction
 from lab.simulation import World
+from stage4_sequencer.pool import Refused
 from stage5_pos.node import StakeNode
+from stage5_pos.side import Aside
+from stage5_pos.tree import Block
 from tests.memory import Stranger, add_linked_stranger
 from tests.stage5_pos.builder import (MILLION, add_node, block, block_id, new_world, next_slot, transaction,
                                       transaction_id, winner, wins)
@@ -345,6 +350,38 @@ def test_a_node_that_goes_on_from_its_journal_has_transactions_let_in_only_for_a
     again = add_keeping_node(new_world(), folder)
     assert again.tree.best.id == node.tree.best.id and len(again.tree) == len(node.tree) == 2
     assert again.balances() == node.balances()
+
+
+def test_transactions_let_in_for_several_blocks_are_written_once(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A small block can name transactions of 64 MiB, and so can the next one: the disk must not grow by each of them."""
+    monkeypatch.setattr("stage4_sequencer.pool.MAX_UNCOVERED", 0)
+    world = new_world()
+    node = add_keeping_node(world, tmp_path)
+    peer = add_linked_stranger(world, node, 5)
+    paid, spent = transaction(1, account_of(2), 500), transaction(2, Y, MILLION + 100)
+    ids = [transaction_id(paid), transaction_id(spent)]
+    best = chain(3)
+    sides = [block(slot, GENESIS, ids, number=1) for slot in islice(slots_of(1), 4)]
+    tell(world, peer, *best, sides[0], paid, spent, *sides[1:])
+    assert node.aside.among(ids) == ids[1:] and len(node.tree) == 7, "no block with them is on the best chain"
+    node.commit()
+    assert node.setup.journal is not None
+    written = [decode_frame(entry.content) for entry in node.setup.journal.entries() if entry.kind == "transaction"]
+    assert written == [paid, spent]
+    crash(node)
+    again = add_keeping_node(new_world(), tmp_path)
+    assert list(again.tree.blocks) == list(node.tree.blocks) and again.tree.best.id == block_id(best[-1])
+
+
+def test_of_a_transaction_that_has_left_nothing_is_remembered() -> None:
+    aside = Aside({}, {}, Refused())
+    needs_it = Block("b1", 1, "b0", "eve", 0, ["t"], b"frame")
+    for _ in range(2):
+        aside.add(Transaction("t", "eve", "bob", 1), b"frame of t", ["b1"])
+        assert aside.to_write(["t", "other"]) == ["t"] and aside.to_write(["t"]) == []
+        aside.release(needs_it)
+        assert aside.size == 0
 
 
 def test_only_so_many_bytes_are_let_in_for_blocks_and_then_blocks_give_way(monkeypatch: pytest.MonkeyPatch) -> None:
