@@ -14,8 +14,9 @@ MAX_TWINS = 2
 the evidence. A third enters only where somebody else's block builds on it."""
 
 MAX_ASIDE = 64 * MEBIBYTE
-"""Bytes of transactions for which the pool has no room, and which are kept only for blocks that wait, or are off the
-best chain. It is what the largest block needs with keys of the usual size. One block may always wait."""
+"""Bytes of transactions for which the pool has no room, and which are kept only for blocks that wait. It is what
+the largest block needs with keys of the usual size. One block may always wait. For what blocks of the tree need, see
+`MAX_SOLO_BYTES`."""
 
 ENTERED_AT_ONCE, COST_OF_A_BLOCK = 4_000, 50
 """How much enters the tree in one turn, which takes some milliseconds. A block counts as the number of its

@@ -219,7 +219,7 @@ class StakeNode(TotalOrderNode):
 
     def _note_entered(self, block: Block, connection: Connection | None) -> None:
         """Keep a block of the tree. Report it the first time; pass on the first two of its creator for a slot."""
-        for transaction_id in self.aside.to_write(block.transactions):
+        for transaction_id in self.aside.on_entered(block):
             self.keeper.keep("transaction", self.frames[transaction_id])
         self.keeper.keep("block", block.frame)  # each time that it enters: a replay removes it where this run did
         number = self.evidence.note_entered(block.creator, block.slot, block.id)

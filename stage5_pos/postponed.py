@@ -199,7 +199,8 @@ class PostponedBlocks(WaitingBlocks):
     def _is_overfull(self) -> bool:
         """Must a waiting block be given up? One may always wait."""
         count = len(self.blocks)
-        return count > 1 and (count > MAX_WAITING or self._bytes > MAX_WAITING_BYTES or self._aside.size > MAX_ASIDE)
+        return count > 1 and (count > MAX_WAITING or self._bytes > MAX_WAITING_BYTES
+                              or self._aside.size_for_waiting > MAX_ASIDE)
 
     def _orphaned(self) -> set[str]:
         """The ids of orphans and of the blocks that build on them. From parent to parent, each leads to a block that is

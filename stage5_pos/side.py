@@ -6,6 +6,7 @@ the lowest blocks leave first: a branch that nobody else builds on will not beco
 after all, it comes again in an answer to `get_chain`, or is asked for because somebody else's block builds on it.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from heapq import heapify, heappop, heappush
 
@@ -87,8 +88,11 @@ class Aside:
         """Transaction -> the blocks that need it, both as ids."""
         self._written: set[str] = set()
         """Those of the transactions that are in the journal."""
-        self.size = 0
-        """Bytes of all transactions that are here."""
+        self._in_tree: Counter[str] = Counter()
+        """Transaction -> how many of the blocks that need it are in the tree."""
+        self.size_for_waiting = 0
+        """Bytes of the transactions that are here only for blocks that wait. Those that a block of the tree needs do
+        not count: they stay whatever waiting block leaves (see `SoloBlocks`)."""
 
     def __contains__(self, transaction_id: str) -> bool:
         return transaction_id in self._held_by
@@ -98,22 +102,27 @@ class Aside:
         self._transactions[transaction.id] = transaction
         self._frames[transaction.id] = frame
         self._held_by[transaction.id] = set(block_ids)
-        self.size += len(frame)
+        self.size_for_waiting += len(frame)
 
     def _remove(self, transaction_id: str) -> None:
         del self._held_by[transaction_id]
         self._written.discard(transaction_id)
-        self.size -= len(self._frames[transaction_id])
+        if not self._in_tree.pop(transaction_id, 0):
+            self.size_for_waiting -= len(self._frames[transaction_id])
 
     def among(self, ids: Iterable[str]) -> list[str]:
         """Those of the transactions that are here."""
         return [one for one in ids if one in self._held_by] if self._held_by else []
 
-    def to_write(self, ids: Iterable[str]) -> list[str]:
-        """Those of the transactions that are here, and not in the journal yet. The caller puts them there."""
+    def on_entered(self, block: Block) -> list[str]:
+        """A block has entered the tree. Give those of its transactions that are here, and not in the journal yet: the
+        caller puts them there."""
         # Why not all of them for each block? A small block can name transactions of 64 MiB, and so can the next. Once
         # is enough: a replay keeps each of them permanently.
-        unwritten = [one for one in self.among(ids) if one not in self._written]
+        needed = self.among(block.transactions)
+        self.size_for_waiting -= sum(len(self._frames[one]) for one in needed if one not in self._in_tree)
+        self._in_tree.update(needed)
+        unwritten = [one for one in needed if one not in self._written]
         self._written.update(unwritten)
         return unwritten
 
@@ -131,10 +140,18 @@ class Aside:
         """A block has left: so do the transactions that nobody needs now."""
         for transaction_id in self.among(block.transactions):
             self._held_by[transaction_id].discard(block.id)
+            if block.height > 0:
+                self._leave_tree(transaction_id)
             if not self._held_by[transaction_id]:
                 self._remove(transaction_id)
                 self._refused.add(self._transactions.pop(transaction_id))
                 del self._frames[transaction_id]
+
+    def _leave_tree(self, transaction_id: str) -> None:
+        self._in_tree[transaction_id] -= 1
+        if not self._in_tree[transaction_id]:
+            del self._in_tree[transaction_id]
+            self.size_for_waiting += len(self._frames[transaction_id])
 
     def take(self, ids: Iterable[str]) -> list[Transaction]:
         """These transactions are now kept permanently: remove those that were here, and give them."""

@@ -89,6 +89,8 @@ def check(node: StakeNode, room: int) -> None:
     assert all(one in node.transactions for block in off for one in block.transactions)
     assert aside == set(node.aside.among(node.transactions))
     assert aside <= {one for block in [*off, *waiting] for one in block.transactions}, "a block needs each of them"
+    for_waiting = aside - {one for block in off for one in block.transactions}
+    assert node.aside.size_for_waiting == sum(len(node.frames[one]) for one in for_waiting)
     assert node.ids.sum("")[0] == len(executed | pooled) and set(node.frames) == set(node.transactions)
 
 

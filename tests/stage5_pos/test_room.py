@@ -379,9 +379,10 @@ def test_of_a_transaction_that_has_left_nothing_is_remembered() -> None:
     needs_it = Block("b1", 1, "b0", "eve", 0, ["t"], b"frame")
     for _ in range(2):
         aside.add(Transaction("t", "eve", "bob", 1), b"frame of t", ["b1"])
-        assert aside.to_write(["t", "other"]) == ["t"] and aside.to_write(["t"]) == []
+        assert aside.on_entered(needs_it) == ["t"]
+        needs_it.height = 1
         aside.release(needs_it)
-        assert aside.size == 0
+        assert aside.size_for_waiting == 0
 
 
 def test_only_so_many_bytes_are_let_in_for_blocks_and_then_blocks_give_way(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -391,8 +392,37 @@ def test_only_so_many_bytes_are_let_in_for_blocks_and_then_blocks_give_way(monke
     ids = [transaction_id(one) for one in too_much]
     blocks = [block(1 + number, GENESIS, [*ids[3 * number:3 * number + 3], NOWHERE[number]]) for number in range(4)]
     tell(world, peer, *blocks, *too_much)
-    assert 0 < len(node.waiting_blocks.blocks) < 4 and node.aside.size == sum(map(len, node.frames.values()))
-    assert node.aside.size <= 3_000 or len(node.waiting_blocks.blocks) == 1
+    assert 0 < len(node.waiting_blocks.blocks) < 4 and node.aside.size_for_waiting == sum(map(len, node.frames.values()))
+    assert node.aside.size_for_waiting <= 3_000 or len(node.waiting_blocks.blocks) == 1
+
+
+def test_when_a_block_has_left_the_tree_what_a_waiting_block_needs_takes_room_again() -> None:
+    aside = Aside({}, {}, Refused())
+    twins = [Block(name, 1, "b0", "eve", 0, ["t"], b"frame") for name in ("b1", "b2")]
+    aside.add(Transaction("t", "eve", "bob", 1), b"frame of t", ["b1", "b2", "waiting"])
+    sizes = [aside.size_for_waiting]
+    for twin in twins:
+        aside.on_entered(twin)
+        twin.height = 1
+        sizes.append(aside.size_for_waiting)
+    for twin in twins:
+        aside.release(twin)
+        sizes.append(aside.size_for_waiting)
+    assert sizes == [10, 0, 0, 0, 10]
+
+
+def test_what_blocks_of_the_tree_need_takes_no_room_from_waiting_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If it did, a single block with much of it would leave room for only one block that waits."""
+    monkeypatch.setattr("stage5_pos.postponed.MAX_ASIDE", 500)
+    world, node, peer = full_pool(monkeypatch)
+    paid, spent = transaction(1, account_of(2), 500), transaction(2, Y, MILLION + 100)
+    side = block(next(slots_of(1)), GENESIS, [transaction_id(paid), transaction_id(spent)], number=1)
+    tell(world, peer, *chain(3), side, paid, spent)
+    assert len(node.tree) == 4 and len(node.frames[transaction_id(spent)]) > 500
+    assert node.aside.among(side["transactions"]) == [transaction_id(spent)]
+    waiting = orphans(5)[1:]
+    tell(world, peer, *waiting)
+    assert [one for one in ids_of(waiting) if one in node.waiting_blocks] == ids_of(waiting)
 
 
 def test_if_very_many_blocks_waited_for_one_transaction_only_some_enter_in_a_turn(
