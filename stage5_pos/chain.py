@@ -57,11 +57,13 @@ class BestChain:
         """Let go of what was covered when it came, and is not any more, if the pool has too much of that. What a block
         off the best chain names is kept for that block."""
         gone = {transaction.id: (transaction, frame) for transaction, frame in self._let_go_unpaid()}
+        needed_by: dict[str, list[Block]] = {}
         for block_id in self._ledger.side_branches if gone else ():
-            for named in gone.keys() & set(self._tree.blocks[block_id].transactions):
-                if named not in self._aside:
-                    self._aside.add(*gone[named], [block_id])
-                self._aside.hold(self._tree.blocks[block_id])
+            block = self._tree.blocks[block_id]
+            for named in gone.keys() & block.transactions:
+                needed_by.setdefault(named, []).append(block)
+        for named, blocks in needed_by.items():
+            self._aside.add_from_pool(*gone[named], blocks)
 
     def _after_rollback(self, path: Path) -> None:
         """Blocks were undone. What they had executed, and the new branch has not, returns to the pool."""

@@ -104,6 +104,13 @@ class Aside:
         self._held_by[transaction.id] = set(block_ids)
         self.size_for_waiting += len(frame)
 
+    def add_from_pool(self, transaction: Transaction, frame: bytes, blocks: Iterable[Block]) -> None:
+        """A transaction has left the pool, and these blocks of the tree need it. It is in the journal."""
+        self.add(transaction, frame, [])
+        self._written.add(transaction.id)
+        for block in blocks:
+            self._count_in_tree(block, transaction.id)
+
     def _remove(self, transaction_id: str) -> None:
         del self._held_by[transaction_id]
         self._written.discard(transaction_id)
@@ -120,11 +127,17 @@ class Aside:
         # Why not all of them for each block? A small block can name transactions of 64 MiB, and so can the next. Once
         # is enough: a replay keeps each of them permanently.
         needed = self.among(block.transactions)
-        self.size_for_waiting -= sum(len(self._frames[one]) for one in needed if one not in self._in_tree)
-        self._in_tree.update(needed)
+        for one in needed:
+            self._count_in_tree(block, one)
         unwritten = [one for one in needed if one not in self._written]
         self._written.update(unwritten)
         return unwritten
+
+    def _count_in_tree(self, block: Block, transaction_id: str) -> None:
+        self._held_by[transaction_id].add(block.id)
+        if transaction_id not in self._in_tree:
+            self.size_for_waiting -= len(self._frames[transaction_id])
+        self._in_tree[transaction_id] += 1
 
     def hold(self, block: Block) -> None:
         """A block has come that needs some of these, too."""

@@ -192,7 +192,7 @@ class HonestNodes:
             self.world.after(1 + number % 8, lambda: self.start(node.address, self._way_back(node.address)))
 
     def _way_back(self, address: str) -> str:
-        """The address by which a node joins again. For a newcomer it is the same as before, if possible. It might reach
-        another newcomer, too, but that one may know nobody else: then the two would stay apart without any adversary."""
+        """The address by which a node joins again. For a newcomer it is the same as before, if possible. The newcomer
+        might reach another one, too, but if that one knows nobody else, the two stay apart without any adversary."""
         reached = [node.address for node in self.joined() if not self.is_partitioned(address, node.address)]
         return min(reached, key=lambda one: one != self.entrances.get(address, one))

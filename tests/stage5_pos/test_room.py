@@ -320,6 +320,23 @@ def test_payments_that_leave_the_pool_stay_for_a_block_off_the_best_chain(monkey
         node.transactions) - len(node.aside.among(node.transactions))
 
 
+def test_what_left_the_pool_for_one_block_stays_for_another_that_waited_meanwhile() -> None:
+    transactions: dict[str, Transaction] = {}
+    frames: dict[str, bytes] = {}
+    refused = Refused()
+    aside = Aside(transactions, frames, refused)
+    payment = Transaction("t", X, Y, 10)
+    side, waited = (Block(name, 1, GENESIS, X, 0, ["t"], b"") for name in ("side", "waited"))
+    side.height = waited.height = 1
+    aside.add_from_pool(payment, b"frame", [side])
+    assert aside.size_for_waiting == 0
+    assert aside.on_entered(waited) == [], "it is in the journal"
+    aside.release(side)
+    assert transactions == {"t": payment} and frames == {"t": b"frame"}
+    aside.release(waited)
+    assert not transactions and not frames and "t" in refused and aside.size_for_waiting == 0
+
+
 def test_payments_that_had_left_the_pool_are_not_back_in_it_after_a_restart(
         tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path_factory.mktemp("data")
