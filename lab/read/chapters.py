@@ -36,7 +36,7 @@ PLANS = (
          ("LedgerNode: transactions", "LedgerNode: passing on", "SignedNode: transactions", "StakeNode: transactions")),
     Plan("What a node has missed", "Two nodes compare what they have, and fetch the difference.",
          ("LedgerNode: reconciliation",), ("gossip.py", "id_tree.py", "reconcile.py", "fetcher.py", "missing.py")),
-    Plan("After a crash", "What the node has kept is replayed.", ("LedgerNode: after a crash",), ("keeping.py",)),
+    Plan("After a crash", "What the node has kept is replayed.", ("LedgerNode: after a crash",), ("keeping.py", "noted_peers.py")),
     Plan("Genesis", "What all nodes of a network start from.",
          ("TotalOrderNode: genesis", "SequencedNode: genesis", "StakeNode: genesis"), ("genesis.py",)),
     Plan("The pool", "Transactions wait here for a block.", ("TotalOrderNode: the pool",), ("pool.py",)),
