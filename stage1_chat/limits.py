@@ -30,6 +30,6 @@ FIRST_REDIAL, LAST_REDIAL = 1.0, 30.0
 # --- what is said ---------------------------------------------------------------------------------
 
 MAX_HISTORY, MAX_HISTORY_BYTES = 1_000, 4 * MEBIBYTE
-"""Chat messages kept for late joiners, and the bytes of their frames (contract §3): a thousand of the longest in plain
-letters. A control character takes six bytes. With a thousand messages of nothing else, every newcomer would be
-sent 24 MiB before anything that it came for."""
+"""Chat messages kept for late joiners, and the bytes of their frames (contract §3): room for a thousand of the longest
+messages, if they are ASCII. A control character takes six bytes. With a thousand messages of nothing else, every
+newcomer would be sent 24 MiB before anything that it came for."""
