@@ -1,6 +1,7 @@
 """The pool: transactions that wait for a block, in order of arrival, and how much each sender spends in them."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping
+from itertools import count
 
 from common.ledger import Transaction
 from common.limits import MAX_SEEN
@@ -16,8 +17,9 @@ class Pool:
         self._waiting: dict[str, Transaction] = {}
         self._is_in_order = True
         """Is `_waiting` in order of arrival? Not after `put_back`, until somebody asks for the order."""
+        self._numbers = count()
         self._places: dict[str, int] = {}
-        """Each transaction that was ever here -> its place in the order of arrival."""
+        """Each transaction that was ever here, and was not let go -> its place in the order of arrival."""
         self._pending: dict[str, int] = {}
         """Account -> the sum that it sends by transactions that wait here."""
         self.size = 0
@@ -46,22 +48,26 @@ class Pool:
         cannot pay, since it costs nothing to make many."""
         return self.size < (MAX_POOL if is_covered else MAX_UNCOVERED)
 
-    def unpaid(self, balances: Mapping[str, int]) -> list[Transaction]:
+    def unpaid(self, balances: Mapping[str, int], stays: Container[str]) -> list[Transaction]:
         """What must leave, the newest first, since there is too much here that its sender cannot pay: it could pay when
-        that came, and has spent the money since."""
-        overdrawn = {sender: sum_ - balances.get(sender, 0) for sender, sum_ in self._pending.items()
-                     if sum_ > balances.get(sender, 0)} if self.size > MAX_UNCOVERED else {}
-        found, surplus = [], self.size - MAX_UNCOVERED
+        that came, and has spent the money since. None of `stays`, and not so much that there is room again: otherwise
+        it would come in again."""
+        surplus, found = self.size - MAX_UNCOVERED, []
+        if surplus <= 0:
+            return []
+        overdrawn = {sender: total - balances.get(sender, 0) for sender, total in self._pending.items()
+                     if total > balances.get(sender, 0)}
         for transaction in reversed(self._in_order().values()) if overdrawn else ():
-            if surplus > 0 and overdrawn.get(transaction.sender, 0) > 0:
+            size = self._size_of(transaction.id)
+            if size <= surplus and overdrawn.get(transaction.sender, 0) > 0 and transaction.id not in stays:
                 overdrawn[transaction.sender] -= transaction.amount
-                surplus -= self._size_of(transaction.id)
+                surplus -= size
                 found.append(transaction)
         return found
 
     def add(self, transaction: Transaction) -> None:
         """Add a transaction that has just arrived."""
-        self._places[transaction.id] = len(self._places)
+        self._places[transaction.id] = next(self._numbers)
         self._put(transaction)
 
     def remove(self, transaction_id: str) -> bool:
@@ -74,6 +80,11 @@ class Pool:
         if left:
             self._pending[transaction.sender] = left
         return True
+
+    def let_go(self, transaction_id: str) -> None:
+        """Remove a transaction that may never come back, and forget its place."""
+        self.remove(transaction_id)
+        del self._places[transaction_id]
 
     def put_back(self, transactions: Iterable[Transaction]) -> None:
         """Transactions that had taken effect are undone: each goes back to its place."""

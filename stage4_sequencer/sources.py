@@ -27,6 +27,8 @@ class Source:
         self.asked_at = 0.0
         self.brought = 0
         """Bytes of the new blocks that it has brought since it was asked."""
+        self.has_failed = False
+        """Was this question counted among the failures? It is counted once, even if a late answer is slow, too."""
         self.is_late = False
         """Was its question given up, since nothing new came for a while, or since another neighbour brings the blocks?
         Then it no longer counts as being asked."""
@@ -81,7 +83,8 @@ class Sources:
             if not rivals and (self._open() or self._now() >= self._patient_until):
                 self._patient_until = self._now() + WANT_AGAIN
             source = self._sources[connection]
-            source.asked_from, source.asked_at, source.brought, source.is_late = first, self._now(), 0, False
+            source.asked_from, source.asked_at, source.brought = first, self._now(), 0
+            source.is_late = source.has_failed = False
             self._ask(connection, first)
 
     def lose_patience(self) -> None:
@@ -91,7 +94,8 @@ class Sources:
             self._width = self._widest = min(2 * self._widest, MAX_INBOUND)
             for source in late:
                 source.is_late, source.is_steady = True, False
-                source.failures += 1
+                source.failures += not source.has_failed
+                source.has_failed = True
 
     def came(self, size: int, connection: Connection | None) -> None:
         """A new block of `size` bytes has come on `connection`. Whoever brings blocks steadily may go on."""
@@ -109,10 +113,10 @@ class Sources:
         seconds = self._now() - source.asked_at
         source.is_steady = source.brought >= max(seconds, WANT_AGAIN) * SLOW_BYTES_PER_SECOND
         if first == source.asked_from:
-            source.failures += 1
+            source.failures += not source.has_failed
             source.height = 0
         elif source.brought < (seconds - ROUND_TRIP) * SLOW_BYTES_PER_SECOND:
-            source.failures += 1
+            source.failures += not source.has_failed
         elif source.brought:
             source.failures = 0
         source.asked_from = None

@@ -195,21 +195,16 @@ class TotalOrderNode(SignedNode):
         """Remember what there was no room for: it is not asked for until there is, or until its sender has more."""
         self.refused.add(transaction)
 
-    def let_go_unpaid(self) -> list[tuple[Transaction, bytes]]:
-        """Forget what the pool has no room for any longer (`Pool.unpaid`), and give it, with its frames. What was made
-        here stays."""
-        if self.keeper.is_replaying:
-            return []  # blocks that come later in the journal may need it
-        gone = []
-        for transaction in self.pool.unpaid(self.balances()):
-            if transaction.id not in self.made_here:
-                self.pool.remove(transaction.id)
-                frame = self.frames.pop(transaction.id)
-                del self.transactions[transaction.id]
-                self.ids.discard(transaction.id)
-                self.neighbours.seen_frames.discard(hash(frame))  # it may be asked for, and come again
-                self.refused.add(transaction)
-                gone.append((transaction, frame))
+    def let_go_unpaid(self) -> dict[str, tuple[Transaction, bytes]]:
+        """Forget what the pool has no room for any longer (`Pool.unpaid`). Give it: id -> transaction and frame."""
+        gone = {}
+        for transaction in self.pool.unpaid(self.balances(), stays=self.made_here):
+            self.pool.let_go(transaction.id)
+            gone[transaction.id] = transaction, self.frames.pop(transaction.id)
+            del self.transactions[transaction.id]
+            self.ids.discard(transaction.id)
+            self.neighbours.seen_frames.discard(hash(gone[transaction.id][1]))  # it may be asked for, and come again
+            self.refused.add(transaction)
         return gone
 
     def is_lacking(self, transaction_id: str) -> bool:
@@ -239,7 +234,12 @@ class TotalOrderNode(SignedNode):
         super().fetch_again()
         if self.pool.has_room(is_covered=False):
             self.refused.clear()
+        else:
+            self.on_full_pool()
         self.waiting_blocks.ask_again()
+
+    def on_full_pool(self) -> None:
+        """Every second while the pool has no room for what its sender cannot pay. A hook."""
 
     def known_accounts(self) -> set[str]:
         """The accounts in the ledger, and those in transactions that wait in the pool."""

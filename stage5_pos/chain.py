@@ -17,7 +17,7 @@ class BestChain:
     """Keeps the ledger and the pool as the best chain of the tree leaves them."""
 
     def __init__(self, tree: Tree, ledger: TreeLedger, pool: Pool, refused: Refused, aside: Aside,
-                 add_id: Callable[[str], None], let_go_unpaid: Callable[[], list[tuple[Transaction, bytes]]],
+                 add_id: Callable[[str], None], let_go_unpaid: Callable[[], dict[str, tuple[Transaction, bytes]]],
                  report: Callable[..., None], report_made_here: Callable[[str, str], None]) -> None:
         """`add_id` puts the id of a transaction among those that neighbours compare. `let_go_unpaid` forgets what the
         pool has no room for any longer. `report` tells the user of an event and its members, `report_made_here` of the
@@ -50,13 +50,12 @@ class BestChain:
             self._take_in(block)
         if path.undone:
             self._after_rollback(path)
-        self.make_room()
         self._solo_blocks.on_best_changed(path, self._aside.size_of)
 
     def make_room(self) -> None:
         """Let go of what was covered when it came, and is not any more, if the pool has too much of that. What a block
         off the best chain names is kept for that block."""
-        gone = {transaction.id: (transaction, frame) for transaction, frame in self._let_go_unpaid()}
+        gone = self._let_go_unpaid()
         needed_by: dict[str, list[Block]] = {}
         for block_id in self._ledger.side_branches if gone else ():
             block = self._tree.blocks[block_id]
@@ -64,6 +63,9 @@ class BestChain:
                 needed_by.setdefault(named, []).append(block)
         for named, blocks in needed_by.items():
             self._aside.add_from_pool(*gone[named], blocks)
+        for block in dict.fromkeys(block for blocks in needed_by.values() for block in blocks):
+            if self._solo_blocks.discard(block):  # it takes more room now
+                self._solo_blocks.add(block, self._aside.size_of(block))
 
     def _after_rollback(self, path: Path) -> None:
         """Blocks were undone. What they had executed, and the new branch has not, returns to the pool."""

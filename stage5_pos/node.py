@@ -105,7 +105,6 @@ class StakeNode(TotalOrderNode):
     def on_ready(self) -> None:
         """The node has a genesis: tell the user if it is in the future, and play the accounts whose keys are here."""
         super().on_ready()
-        self.chain.make_room()
         self.clock.tell_if_genesis_is_ahead()
         for number in [number for number, key in self.stakes.items() if key.account not in self.rules.thresholds]:
             self.report_error("ACCOUNT", f"key {number} belongs to no account in this network's genesis;"
@@ -162,11 +161,10 @@ class StakeNode(TotalOrderNode):
                 and not self.waiting_blocks.is_built_upon(block_id, creator))
 
     def is_copy(self, connection: Connection, frame: bytes) -> bool:
-        """A block in an answer to `get_chain` is handled even if it came before: it tells how far the answer goes. An
-        answer of known blocks alone would look empty otherwise, and this node would stop asking."""
+        """A block in an answer to `get_chain` is handled even if it came before: it tells how far the answer goes."""
         return super().is_copy(connection, frame) and not self.sync.is_asking(connection)
 
-    # --- blocks wait ----------------------------------------------------------------------------
+    # --- blocks wait, and enter the tree --------------------------------------------------------
 
     def _can_be_judged(self, block: Block) -> bool:
         """Is all that it needs here, or is it invalid whatever comes later?"""
@@ -187,8 +185,6 @@ class StakeNode(TotalOrderNode):
             if entry.connection is not None:
                 self.refusals.report_invalid(entry.connection, str(error))
         self.sync.on_no_longer_waiting(entry.connection)
-
-    # --- blocks enter the tree ------------------------------------------------------------------
 
     def _enter(self, block: Block, connection: Connection | None) -> None:
         """A block has come, or what it lacked: it enters the tree if it is valid, and those that wait for it follow."""
@@ -251,6 +247,10 @@ class StakeNode(TotalOrderNode):
             self.aside.add(transaction, frame, needed_by)
             self.waiting_blocks.on_arrived(transaction.id)
             self.waiting_blocks.make_room()
+
+    def on_full_pool(self) -> None:
+        """Let go of what its sender could pay when it came, and cannot any longer."""
+        self.chain.make_room()
 
     def is_lacking(self, transaction_id: str) -> bool:
         """A block that has come is not lacking either, even if somebody lists it among transactions."""

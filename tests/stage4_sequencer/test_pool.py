@@ -24,13 +24,15 @@ def test_of_what_senders_cannot_pay_any_longer_the_newest_leaves_and_no_more_tha
     pool, _ = filled(0)
     for number in range(10):
         pool.add(Transaction(f"{number}", f"sender {number % 2}", "x", 10))
-    for room, balances, expected in [(4_000, {"sender 0": 50, "sender 1": 50}, []),
-                                     (4_000, {"sender 0": 20, "sender 1": 50}, ["8", "6"]),
-                                     (4_000, {"sender 0": 41}, ["9", "8"]),
-                                     (4_800, {"sender 0": 20}, ["9"]),
-                                     (5_000, {}, [])]:
+    for room, balances, stays, expected in [(4_000, {"sender 0": 50, "sender 1": 50}, "", []),
+                                            (4_000, {"sender 0": 20, "sender 1": 50}, "", ["8", "6"]),
+                                            (4_000, {"sender 0": 20, "sender 1": 50}, "8", ["6", "4"]),
+                                            (4_000, {"sender 0": 41}, "", ["9", "8"]),
+                                            (4_499, {"sender 0": 20}, "", ["9"]),
+                                            (4_501, {"sender 0": 20}, "", []),
+                                            (5_000, {}, "", [])]:
         monkeypatch.setattr("stage4_sequencer.pool.MAX_UNCOVERED", room)
-        assert [one.id for one in pool.unpaid(balances)] == expected, (room, balances)
+        assert [one.id for one in pool.unpaid(balances, stays)] == expected, (room, balances)
 
 
 def test_transactions_that_are_put_back_return_to_their_place() -> None:

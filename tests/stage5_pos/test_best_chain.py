@@ -22,7 +22,7 @@ class Scene:
         for one in self.transactions.values():
             self.pool.add(one)
         aside = Aside(dict(self.transactions), {}, refused)
-        self.chain = BestChain(self.tree, self.ledger, self.pool, refused, aside, lambda one: None, list,
+        self.chain = BestChain(self.tree, self.ledger, self.pool, refused, aside, lambda one: None, dict,
                                lambda event, **members: self.told.append((event, members)),
                                lambda one, state: self.told.append((one, state)))
 

@@ -292,6 +292,7 @@ def test_payments_that_their_sender_cannot_make_any_longer_leave_a_pool_that_has
     tell(world, peer, *payments)
     assert len(node.pool) == 5, "account 1 has a million"
     tell(world, peer, made, spending)
+    world.run(1.1)
     left, gone = [list(map(transaction_id, some)) for some in (payments[:2], payments[2:])]
     assert list(node.pool) == left, "those that came last have left"
     assert not node.transactions.keys() & set(gone) and not node.frames.keys() & set(gone)
@@ -309,12 +310,14 @@ def test_payments_that_leave_the_pool_stay_for_a_block_off_the_best_chain(monkey
     third = block(slot, block_id(second), [transaction_id(spending)])
     side = block(slot, GENESIS, [transaction_id(payments[4])])
     tell(world, peer, *payments, first, second, side, third, spending)
+    world.run(1.1)
     assert node.tree.best.id == block_id(third) and side["transactions"][0] not in node.pool
     assert node.aside.among(map(transaction_id, payments)) == side["transactions"]
     longer = [side]
     for _ in range(4):
         longer.append(block(next_slot(longer[-1]["slot"]), block_id(longer[-1])))
     tell(world, peer, *longer)
+    world.run(1.1)
     assert node.tree.best.id == block_id(longer[-1]) and balances(node)[X] == 9
     assert side["transactions"][0] not in node.aside and node.ids.sum("")[0] == len(
         node.transactions) - len(node.aside.among(node.transactions))
@@ -345,9 +348,12 @@ def test_payments_that_had_left_the_pool_are_not_back_in_it_after_a_restart(
     node = add_keeping_node(world, folder)
     payments, spending, made = spent_elsewhere()
     tell(world, add_linked_stranger(world, node, 5), *payments, made, spending)
+    world.run(1.1)
     node.commit()
     crash(node)
-    again = add_keeping_node(new_world(), folder)
+    world = new_world()
+    again = add_keeping_node(world, folder)
+    world.run(1.1)
     assert list(again.pool) == list(node.pool) and len(again.pool) == 2 and again.balances() == node.balances()
 
 
