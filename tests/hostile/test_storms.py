@@ -78,6 +78,7 @@ def want_a_long_one(node: NodeProcess, villain: Villain) -> bytes:
 def ask_for_ordered_blocks(node: NodeProcess, villain: Villain) -> bytes:
     """36 bytes ask for blocks of 2,000 ids, which are 140 KB."""
     villain.insist(frames_of(*(transaction(node) for _ in range(2_000))))
+    assert villain.barrier()
     eventually(lambda: node.ask("/status", "status")["pending"] == 0, state=node.describe)
     return frames_of({"type": "get_blocks", "from": 0}) * QUESTIONS
 
