@@ -26,7 +26,7 @@ links; the other places are for earlier peers, in case those of the last moment 
 
 MAX_NOTED_CALLERS = 16
 """Addresses in the journal that only callers have claimed. A founder has no others. They are called at once when the
-node comes back, and may be anybody's: as many as `MAX_UNPROVEN_REDIALS`."""
+node comes back, and may be anybody's. They do not count among the `MAX_UNPROVEN_REDIALS`."""
 
 MAX_DIALS, DIALS_PER_SECOND = 24, 1.0
 """Calls to addresses that this node has only heard of: the first number at once, then the second number in each second.

@@ -175,9 +175,9 @@ class Ring(Part):
         self._list_peer(connection, str(connection.address))
         if connection.dialled is not None and not self._is_at_its_address(connection):
             self._call([str(connection.address)])  # does that name lead there, too?
-        if connection.dialled is not None and self.presence:
-            connection.send(self.presence)  # the peer that this node joined by may have ended before it passed this on
         if connection.dialled is not None:
+            if self.presence:
+                connection.send(self.presence)  # the peer that it joined by may have ended before it passed it on
             self._unanswered.add(connection)
             connection.send(encode_frame({"type": "ping", "nonce": LINK_PING}))
         self._noted.note()

@@ -33,6 +33,11 @@ class Source:
         """Was its question given up, since nothing new came for a while, or since another neighbour brings the blocks?
         Then it no longer counts as being asked."""
 
+    def fail(self) -> None:
+        """Count its question among the failures, once."""
+        self.failures += not self.has_failed
+        self.has_failed = True
+
 
 class Sources:
     """The neighbours of one node, and which of them are asked."""
@@ -94,8 +99,7 @@ class Sources:
             self._width = self._widest = min(2 * self._widest, MAX_INBOUND)
             for source in late:
                 source.is_late, source.is_steady = True, False
-                source.failures += not source.has_failed
-                source.has_failed = True
+                source.fail()
 
     def came(self, size: int, connection: Connection | None) -> None:
         """A new block of `size` bytes has come on `connection`. Whoever brings blocks steadily may go on."""
@@ -113,10 +117,10 @@ class Sources:
         seconds = self._now() - source.asked_at
         source.is_steady = source.brought >= max(seconds, WANT_AGAIN) * SLOW_BYTES_PER_SECOND
         if first == source.asked_from:
-            source.failures += not source.has_failed
+            source.fail()
             source.height = 0
         elif source.brought < (seconds - ROUND_TRIP) * SLOW_BYTES_PER_SECOND:
-            source.failures += not source.has_failed
+            source.fail()
         elif source.brought:
             source.failures = 0
         source.asked_from = None

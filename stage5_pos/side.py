@@ -92,7 +92,7 @@ class Aside:
         """Transaction -> how many of the blocks that need it are in the tree."""
         self.size_for_waiting = 0
         """Bytes of the transactions that are here only for blocks that wait. Those that a block of the tree needs do
-        not count: they stay whatever waiting block leaves (see `SoloBlocks`)."""
+        not count: they stay when a waiting block leaves (see `SoloBlocks`)."""
 
     def __contains__(self, transaction_id: str) -> bool:
         return transaction_id in self._held_by

@@ -195,4 +195,5 @@ class HonestNodes:
         """The address by which a node joins again. For a newcomer it is the same as before, if possible. The newcomer
         might reach another one, too, but if that one knows nobody else, the two stay apart without any adversary."""
         reached = [node.address for node in self.joined() if not self.is_partitioned(address, node.address)]
-        return min(reached, key=lambda one: one != self.entrances.get(address, one))
+        entrance = self.entrances.get(address)
+        return entrance if entrance in reached else reached[0]
